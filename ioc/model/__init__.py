@@ -1,0 +1,1 @@
+"""The words every part shares. Imports nothing of ours, performs nothing."""

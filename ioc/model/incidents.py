@@ -1,0 +1,177 @@
+"""Incidents, their states, and what a rule engine wants done to them."""
+
+import hashlib
+from enum import StrEnum
+
+import msgspec
+
+from ioc.model.texts import Text
+
+
+class Severity(StrEnum):
+    """Four priorities at most: more cannot be told apart under stress (ISA-18.2)."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class Condition(StrEnum):
+    """What the world does: independent of what people have done about it."""
+
+    ACTIVE = "active"
+    CLEARED = "cleared"
+
+
+class Handling(StrEnum):
+    """What people have done about it."""
+
+    NEW = "new"
+    ACKNOWLEDGED = "acknowledged"
+    ASSIGNED = "assigned"
+    IN_PROGRESS = "in_progress"
+    RESOLVED = "resolved"
+    CLOSED = "closed"
+    REJECTED = "rejected"
+
+
+OPEN_HANDLINGS = frozenset(
+    {Handling.NEW, Handling.ACKNOWLEDGED, Handling.ASSIGNED, Handling.IN_PROGRESS},
+)
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One compared value: `name` was `value`, the rule asks `op` `threshold`."""
+
+    name: str
+    value: float | str | bool | None
+    op: str | None = None
+    threshold: float | str | bool | None = None
+    unit: str | None = None
+
+
+class Why(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why an incident exists: enough to check the decision by hand."""
+
+    rule_version: str
+    summary: Text
+    evidence: tuple[Evidence, ...] = ()
+    event_ids: tuple[str, ...] = ()
+    """The last events that carried the decision, at most 20, oldest first."""
+
+
+class Clocks(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Time allowed to acknowledge and to resolve, in seconds."""
+
+    acknowledge_s: int | None = None
+    resolve_s: int | None = None
+
+
+class Incident(msgspec.Struct, frozen=True, kw_only=True):
+    """An incident as stored and shown. Every change raises `rev` by one."""
+
+    id: str
+    rev: int
+    rule: str
+    key: str
+    category: str
+    severity: Severity
+    condition: Condition
+    handling: Handling
+    title: Text
+    why: Why
+    opened_us: int
+    """Start of the episode, in event time."""
+    detected_us: int
+    """When the rule fired, in log time."""
+    updated_us: int
+    ward: str | None = None
+    source: str | None = None
+    lon: float | None = None
+    lat: float | None = None
+    cleared_us: int | None = None
+    acknowledged_us: int | None = None
+    resolved_us: int | None = None
+    closed_us: int | None = None
+    assignee: str | None = None
+    team: str | None = None
+    note: str | None = None
+    count: int = 1
+    """Events that have supported it so far."""
+    ack_due_us: int | None = None
+    resolve_due_us: int | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """True while somebody still has to act."""
+        return self.handling in OPEN_HANDLINGS
+
+
+class Audit(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of an incident's history; append-only."""
+
+    incident_id: str
+    rev: int
+    at_us: int
+    actor: str
+    op: str
+    before: str | None = None
+    after: str | None = None
+    note: str | None = None
+    details: dict[str, str | int | float | bool | None] = {}
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """An incident's new revision together with the audit row that explains it."""
+
+    incident: Incident
+    audit: Audit
+
+
+class Raised(msgspec.Struct, frozen=True, kw_only=True, tag="raised"):
+    """A rule began an episode."""
+
+    incident_id: str
+    rule: str
+    key: str
+    category: str
+    severity: Severity
+    title: Text
+    why: Why
+    opened_us: int
+    at_us: int
+    ward: str | None = None
+    source: str | None = None
+    lon: float | None = None
+    lat: float | None = None
+    count: int = 1
+    clocks: Clocks = Clocks()
+
+
+class Updated(msgspec.Struct, frozen=True, kw_only=True, tag="updated"):
+    """An episode goes on and its evidence or severity changed materially."""
+
+    incident_id: str
+    at_us: int
+    severity: Severity
+    why: Why
+    count: int
+
+
+class Cleared(msgspec.Struct, frozen=True, kw_only=True, tag="cleared"):
+    """An episode ended: the condition no longer holds."""
+
+    incident_id: str
+    at_us: int
+    reason: str
+    count: int
+
+
+Effect = Raised | Updated | Cleared
+
+
+def incident_id(rule: str, key: str, opened_us: int) -> str:
+    """Return the id of an episode; the same episode gets the same id in every replay."""
+    digest = hashlib.blake2b(f"{rule}\x00{key}\x00{opened_us}".encode(), digest_size=10)
+    return f"inc-{digest.hexdigest()}"

