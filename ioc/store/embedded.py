@@ -62,7 +62,8 @@ def embedded_postgres(folder: Path) -> Iterator[PostgresServer]:
         )
     fresh = not (folder / "PG_VERSION").exists()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    server = PostgresServer(folder, cleanup_mode="stop")
+    # We stop it ourselves below; the wheel's own exit hook would do so a second time and complain.
+    server = PostgresServer(folder, cleanup_mode=None)
     server.start()
     try:
         if fresh:

@@ -1,7 +1,6 @@
 """Apply `migrations/*.sql` in the order of their numbers, each once, each in its own transaction."""
 
 from importlib.resources import files
-from typing import LiteralString, cast
 
 import psycopg
 
@@ -24,7 +23,7 @@ def migrate(admin_dsn: str) -> list[str]:
                 continue
             with connection.transaction():
                 # The text is a file of ours, never input.
-                connection.execute(cast("LiteralString", resource.read_text("utf-8")))
+                connection.execute(resource.read_text("utf-8").encode())
                 connection.execute("INSERT INTO schema_migration (name) VALUES (%s)", (resource.name,))
             applied.append(resource.name)
     return applied
