@@ -1,0 +1,88 @@
+# Two commands matter: `make demo` and `make test`. Both set everything up; repeats skip what is done.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := .stamps
+CONSOLE := dashboards/console
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+DEMO_ARGS ?=
+TEST_ARGS ?=
+
+.PHONY: help demo up setup console test check format lock bench clean browser
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: setup ## set everything up, then run the service with its simulated city
+	@$(BIN)/ioc up --demo $(DEMO_ARGS)
+
+up: setup ## set everything up, then run the service
+	@$(BIN)/ioc up
+
+setup: $(STAMPS)/runtime $(STAMPS)/console
+
+test: setup $(STAMPS)/dev ## set everything up, then run every test
+	@$(BIN)/python -m pytest $(TEST_ARGS)
+	@cd $(CONSOLE) && npm test --silent
+
+check: $(STAMPS)/dev $(STAMPS)/node_modules ## lint, types, direction of imports, sizes
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python tests/sizes.py
+	@cd $(CONSOLE) && npm run check --silent
+
+format: $(STAMPS)/dev ## format the Python code
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+bench: setup ## measure the whole pipeline
+	@$(BIN)/python -m benchmarks pipeline --json
+
+lock: $(STAMPS)/tools ## renew the lock files from requirements/*.in
+	@for name in tools runtime dev node; do \
+	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
+	    --no-emit-find-links --custom-compile-command "make lock" $(LOCK_ARGS) \
+	    requirements/$$name.in -o requirements/$$name.lock || exit 1; done
+
+clean: ## remove everything that setup made (data stays)
+	rm -rf $(STAMPS) $(VENV) $(CONSOLE)/node_modules $(CONSOLE)/dist
+
+$(STAMPS)/tools: requirements/tools.lock
+	@mkdir -p $(STAMPS)
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": run make with PYTHON=/path/to/python3.11")'
+	@echo "· creating $(VENV)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.lock
+	@touch $@
+
+$(STAMPS)/runtime: $(STAMPS)/tools requirements/runtime.lock pyproject.toml
+	@echo "· installing locked Python dependencies"
+	@$(UV) -r requirements/runtime.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(STAMPS)/dev: $(STAMPS)/runtime requirements/dev.lock
+	@echo "· installing locked test dependencies"
+	@$(UV) -r requirements/dev.lock
+	@touch $@
+
+$(STAMPS)/node: $(STAMPS)/tools requirements/node.lock
+	@echo "· installing Node.js into $(VENV)"
+	@$(UV) -r requirements/node.lock
+	@touch $@
+
+$(STAMPS)/node_modules: $(STAMPS)/node $(CONSOLE)/package-lock.json
+	@echo "· installing locked console dependencies"
+	@cd $(CONSOLE) && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+CONSOLE_SOURCES := $(shell find $(CONSOLE) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
+$(STAMPS)/console: $(STAMPS)/node_modules $(CONSOLE_SOURCES)
+	@echo "· building the console"
+	@cd $(CONSOLE) && npm run build --silent
+	@touch $@
