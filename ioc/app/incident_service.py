@@ -1,0 +1,120 @@
+"""Incidents between the pure state machine and the database: read, decide, write, one transaction each."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from psycopg import AsyncConnection, OperationalError
+from psycopg.errors import UniqueViolation
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from ioc.app.clock import now_us
+from ioc.incidents.lifecycle import Command, Conflict, close_returned, on_command, on_effect
+from ioc.model.incidents import Audit, Change, Effect, Incident
+from ioc.model.times import SECOND_US, from_us
+from ioc.store import incidents as rows
+
+_log = structlog.get_logger()
+
+KEEPER_INTERVAL_S = 5.0
+KEEPER_BATCH = 500
+
+
+class NotFound(Exception):
+    """There is no such incident, or not for this person."""
+
+
+async def apply_effects(connection: AsyncConnection[Any], effects: Sequence[Effect]) -> list[Change]:
+    """Carry out the effects of rules inside the caller's transaction and return what changed."""
+    known = await rows.read_for_update(connection, [effect.incident_id for effect in effects])
+    changes: list[Change] = []
+    for effect in effects:
+        change = on_effect(known.get(effect.incident_id), effect)
+        if change:
+            known[change.incident.id] = change.incident
+            changes.append(change)
+    await rows.write_changes(connection, changes)
+    return changes
+
+
+class IncidentService:
+    """What the API does with incidents."""
+
+    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]]) -> None:
+        self._pool = pool
+
+    async def page(self, query: rows.IncidentFilter) -> tuple[list[Incident], str | None]:
+        """Return a page of incidents and the next page's cursor."""
+        async with self._pool.connection() as connection:
+            return await rows.read_page(connection, query)
+
+    async def get(self, incident_id: str) -> Incident:
+        """Return one incident.
+
+        Raises:
+            NotFound: there is none.
+        """
+        async with self._pool.connection() as connection:
+            incident = await rows.read_incident(connection, incident_id)
+        if incident is None:
+            raise NotFound(incident_id)
+        return incident
+
+    async def history(self, incident_id: str) -> list[Audit]:
+        """Return an incident's audit rows, oldest first."""
+        async with self._pool.connection() as connection:
+            return await rows.read_history(connection, incident_id)
+
+    async def command(self, incident_id: str, command: Command, actor: str) -> Incident:
+        """Carry out a person's command; a repeat of its idempotency key answers with the present state.
+
+        Raises:
+            NotFound: no such incident.
+            Conflict: it has changed since the person looked.
+            Refused: the state machine forbids it.
+        """
+        try:
+            async with self._pool.connection() as connection, connection.transaction():
+                known = await rows.read_for_update(connection, [incident_id])
+                if incident_id not in known:
+                    raise NotFound(incident_id)
+                incident = known[incident_id]
+                if await rows.claim_command(connection, command.idem, incident_id, actor):
+                    return incident
+                change = on_command(incident, command, actor=actor, now_us=now_us())
+                await rows.write_changes(connection, [change])
+                return change.incident
+        except UniqueViolation as error:
+            raise Conflict(await self.get(incident_id)) from error
+
+
+class IncidentKeeper:
+    """Closes incidents that went away by themselves and that nobody took up."""
+
+    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], close_after_s: int) -> None:
+        self._pool = pool
+        self._close_after_s = close_after_s
+
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        while True:
+            try:
+                await self.sweep(now_us())
+            except (OperationalError, PoolTimeout) as error:
+                _log.warning("incident sweep failed, it will be tried again", error=str(error))
+            await asyncio.sleep(KEEPER_INTERVAL_S)
+
+    async def sweep(self, at_us: int) -> int:
+        """Close what is due at `at_us`, at most `KEEPER_BATCH`, and return how many."""
+        async with self._pool.connection() as connection, connection.transaction():
+            before = from_us(at_us - self._close_after_s * SECOND_US)
+            ids = await rows.read_returned(connection, before, KEEPER_BATCH)
+            known = await rows.read_for_update(connection, ids)
+            found = (
+                close_returned(incident, now_us=at_us, after_s=self._close_after_s)
+                for incident in known.values()
+            )
+            changes = [change for change in found if change]
+            await rows.write_changes(connection, changes)
+        return len(changes)

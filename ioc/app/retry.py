@@ -1,0 +1,44 @@
+"""Waiting for what comes back: a lost database or log ends no role."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+from prometheus_client import Counter
+from psycopg import InterfaceError, OperationalError
+from psycopg_pool import PoolTimeout, TooManyRequests
+
+from ioc.eventlog.port import LogRetryable
+
+FIRST_WAIT_S: Final = 0.2
+MAX_WAIT_S: Final = 5.0
+RETRYABLE: Final = (LogRetryable, OperationalError, InterfaceError, PoolTimeout, TooManyRequests)
+
+_log = structlog.get_logger()
+_retries = Counter(
+    "ioc_role_retries_total", "Times a role lost the database or the log and began again", ["role"]
+)
+
+
+async def with_retry(role: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Run `work` until it returns; after a retryable error begin again, waiting longer each time.
+
+    Anything else ends the role and with it the process: a supervisor starts it afresh from the log.
+    """
+    wait_s = FIRST_WAIT_S
+    while True:
+        started_s = asyncio.get_running_loop().time()
+        try:
+            return await work()
+        except RETRYABLE as error:
+            _retries.labels(role).inc()
+            if asyncio.get_running_loop().time() - started_s > MAX_WAIT_S:
+                wait_s = FIRST_WAIT_S
+            _log.warning(
+                "connection lost, beginning again", role=role, wait_s=round(wait_s, 1), error=str(error)
+            )
+        # Jitter, so that the roles do not all come back in the same instant.
+        await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311
+        wait_s = min(wait_s * 2, MAX_WAIT_S)

@@ -1,0 +1,101 @@
+"""The store role: log batches into the history tables, with the log position in the same transaction."""
+
+import asyncio
+import time
+from collections import Counter as Counts
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+from prometheus_client import Counter, Histogram
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from ioc.app.retry import with_retry
+from ioc.app.settings import StoreSettings
+from ioc.eventlog.port import Consumer, EventLog
+from ioc.model.events import Event, decode_event
+from ioc.model.records import EVENTS_TOPIC, Batch, RecordKind
+from ioc.store.positions import Fenced, commit_position
+
+GROUP = "store"
+
+_log = structlog.get_logger()
+_rows = Counter("ioc_store_rows_total", "Events stored", ["stream"])
+_poison = Counter("ioc_store_poison_total", "Log records that could not be decoded and were passed over")
+_write = Histogram("ioc_store_write_seconds", "Time of one write of a batch")
+
+
+class Writer(Protocol):
+    """Writes events into their history tables."""
+
+    async def write(self, connection: AsyncConnection[Any], events: Sequence[Event]) -> object:
+        """Write `events` inside the caller's transaction."""
+        ...
+
+
+class StoreWorker:
+    """Stores every event once.
+
+    It waits `linger_s` between writes so that events are stored together: nobody waits for history, and one
+    commit for many rows is what the disk can bear.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        writer: Writer,
+        settings: StoreSettings,
+        owner: str,
+    ) -> None:
+        self._log = log
+        self._pool = pool
+        self._writer = writer
+        self._settings = settings
+        self._owner = owner
+
+    async def run(self) -> None:
+        """Work until cancelled; a lost database or log is waited for."""
+        await with_retry("store", self._consume)
+
+    async def _consume(self) -> None:
+        async with self._log.consume(EVENTS_TOPIC, GROUP, self._owner) as consumer:
+            while True:
+                started_s = time.monotonic()
+                batches = await consumer.poll(self._settings.batch_records, 1.0)
+                for batch in batches:
+                    await self._store(consumer, batch)
+                taken = sum(len(batch.records) for batch in batches)
+                if taken < self._settings.batch_records:
+                    await asyncio.sleep(max(0.0, started_s + self._settings.linger_s - time.monotonic()))
+
+    async def _store(self, consumer: Consumer, batch: Batch) -> None:
+        events = _decode(batch)
+        try:
+            with _write.time():
+                async with self._pool.connection() as connection, connection.transaction():
+                    await commit_position(
+                        connection, GROUP, batch.topic, batch.partition, batch.generation, batch.next_offset
+                    )
+                    await self._writer.write(connection, events)
+        except Fenced:
+            _log.warning("partition was taken over", role=GROUP, partition=batch.partition)
+            await consumer.rewind(batch.partition)
+            return
+        for stream, count in Counts(event.stream for event in events).items():
+            _rows.labels(stream).inc(count)
+
+
+def _decode(batch: Batch) -> list[Event]:
+    events: list[Event] = []
+    for record in batch.records:
+        if record.kind is not RecordKind.EVENT:
+            continue
+        try:
+            events.append(decode_event(record.payload))
+        except msgspec.DecodeError:
+            _poison.inc()
+            _log.error("a log record cannot be decoded", partition=batch.partition, offset=record.offset)
+    return events
