@@ -64,13 +64,20 @@ class _Console:
 
 async def _measure(service: Service, arguments: argparse.Namespace) -> dict[str, object]:
     workload = Workload(service.devices("camera"), service.devices("detector"))
+    headers = {
+        "authorization": f"Bearer {service.add_gateway()}",
+        "content-type": "application/x-ndjson",
+    }
     console = _Console()
-    async with asyncio.TaskGroup() as group, httpx.AsyncClient(base_url=service.url, timeout=30) as client:
+    async with (
+        asyncio.TaskGroup() as group,
+        httpx.AsyncClient(base_url=service.url, headers=headers, timeout=30) as client,
+    ):
         follower = group.create_task(_follow(service, console))
         _say("warming up")
-        await _offer(client, service, workload, arguments.rate, WARM_UP_S)
+        await _offer(client, workload, arguments.rate, WARM_UP_S)
         sustained = await _sustained(client, service, workload, arguments)
-        latency = await _latency(client, service, workload, console, arguments)
+        latency = await _latency(client, workload, console, arguments)
         follower.cancel()
     return {
         "workload": {
@@ -94,7 +101,7 @@ async def _sustained(
     memory: list[float] = []
     async with asyncio.TaskGroup() as group:
         sampler = group.create_task(_sample(service, memory))
-        load = await _offer(client, service, workload, arguments.rate, arguments.seconds)
+        load = await _offer(client, workload, arguments.rate, arguments.seconds)
         sampler.cancel()
     elapsed_s = time.monotonic() - started_s
     cpu = (cpu_seconds(processes) - cpu_before) / elapsed_s
@@ -127,7 +134,6 @@ async def _sustained(
 
 async def _latency(
     client: httpx.AsyncClient,
-    service: Service,
     workload: Workload,
     console: _Console,
     arguments: argparse.Namespace,
@@ -139,12 +145,12 @@ async def _latency(
         while True:
             camera, body = workload.probe()
             posted_s.setdefault(camera, time.monotonic())
-            await _post(client, service, body, _Load(), 1)
+            await _post(client, body, _Load(), 1)
             await asyncio.sleep(1 / PROBES_PER_S)
 
     async with asyncio.TaskGroup() as group:
         prober = group.create_task(probe())
-        await _offer(client, service, workload, arguments.latency_rate, arguments.latency_seconds)
+        await _offer(client, workload, arguments.latency_rate, arguments.latency_seconds)
         prober.cancel()
     await asyncio.sleep(2.0)
     delays_ms = [
@@ -161,9 +167,7 @@ async def _latency(
     }
 
 
-async def _offer(
-    client: httpx.AsyncClient, service: Service, workload: Workload, rate: float, seconds: float
-) -> _Load:
+async def _offer(client: httpx.AsyncClient, workload: Workload, rate: float, seconds: float) -> _Load:
     load = _Load()
     started_s = time.monotonic()
     async with asyncio.TaskGroup() as group:
@@ -173,15 +177,14 @@ async def _offer(
             load.late_s = max(load.late_s, -wait_s)
             await asyncio.sleep(max(0.0, wait_s))
             load.sent += size
-            group.create_task(_post(client, service, body, load, size))
+            group.create_task(_post(client, body, load, size))
     return load
 
 
-async def _post(client: httpx.AsyncClient, service: Service, body: bytes, load: _Load, size: int) -> None:
+async def _post(client: httpx.AsyncClient, body: bytes, load: _Load, size: int) -> None:
     started_s = time.monotonic()
-    headers = {"authorization": f"Bearer {service.keys['gw-all']}", "content-type": "application/x-ndjson"}
     try:
-        answer = await client.post("/api/v1/ingest/events", content=body, headers=headers)
+        answer = await client.post("/api/v1/ingest/events", content=body)
     except httpx.HTTPError:
         load.failed += size
         return
@@ -205,7 +208,7 @@ async def _sample(service: Service, memory: list[float]) -> None:
 
 async def _follow(service: Service, console: _Console) -> None:
     url = service.url.replace("http", "ws", 1) + "/api/v1/feed"
-    headers = {"cookie": service.cookie(), "origin": service.url}
+    headers = service.login()
     async with connect(
         url, subprotocols=[Subprotocol("ioc.feed.v1")], additional_headers=headers, max_size=None
     ) as socket:

@@ -1,4 +1,4 @@
-"""The whole service as a benchmark sees it: one process tree, one port, one data folder of its own."""
+"""The whole service as a benchmark or an acceptance test sees it: a process, a port, a data folder."""
 
 import json
 import os
@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import msgspec
 import psutil
 
 from benchmarks.machine import family
@@ -22,31 +21,128 @@ START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
 
 
-class Service(msgspec.Struct, frozen=True):
-    """A running service and what is needed to use it."""
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
-    url: str
-    data: Path
-    pid: int
-    keys: dict[str, str]
-    login: dict[str, str]
+
+class Service:
+    """`ioc up --demo` without its simulators, on `data`; may be killed and started again."""
+
+    def __init__(self, data: Path, environment: dict[str, str] | None = None) -> None:
+        self.data = data
+        self.port = free_port()
+        self.mqtt_port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.output = data.parent / "service.log"
+        self._environment = os.environ | {"IOC_LOG_LEVEL": "warning"} | (environment or {})
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start and wait until ready.
+
+        Raises:
+            RuntimeError: it ended or was not ready in time; the message holds what it printed.
+        """
+        arguments = ["--data", self.data, "--port", self.port, "--mqtt-port", self.mqtt_port]
+        with self.output.open("ab") as output:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "ioc.app.cli",
+                    "up",
+                    "--demo",
+                    "--no-simulators",
+                    *map(str, arguments),
+                ],
+                stdout=output,
+                stderr=output,
+                env=self._environment,
+            )
+        deadline_s = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline_s:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"ended with code {self._process.returncode}:\n{self.output.read_text()}")
+            try:
+                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                pass
+            time.sleep(0.1)
+        raise RuntimeError(f"not ready after {START_TIMEOUT_S:.0f} s:\n{self.output.read_text()}")
+
+    def kill(self) -> None:
+        """End the whole service as a power cut would, the database included."""
+        for process in reversed(self.processes()):
+            process.kill()
+        assert self._process
+        self._process.wait()
+        self._process = None
+
+    def stop(self) -> int:
+        """Ask it to stop as Ctrl-C does and return its exit code; a second call does nothing."""
+        if self._process is None:
+            return 0
+        self._process.send_signal(signal.SIGINT)
+        try:
+            code = self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+        self._process = None
+        return code
 
     def processes(self) -> list[psutil.Process]:
         """Return the process tree, the embedded database's included."""
-        found = family(self.pid)
+        assert self._process
+        found = family(self._process.pid)
         postmaster = int((self.data / "pg" / "postmaster.pid").read_text().splitlines()[0])
         known = {process.pid for process in found}
         return found + [process for process in family(postmaster) if process.pid not in known]
 
-    def cookie(self) -> str:
-        """Log in and return the session cookie."""
-        answer = httpx.post(f"{self.url}/api/v1/session", json=self.login, headers={"X-IOC": "1"})
+    def login(self, user: str = "operator") -> dict[str, str]:
+        """Log in as a demo user and return the headers of an authenticated request."""
+        password = json.loads((self.data / "demo" / "logins.json").read_text())[user]
+        answer = httpx.post(
+            f"{self.url}/api/v1/session",
+            json={"username": user, "password": password},
+            headers={"X-IOC": "1"},
+        )
         answer.raise_for_status()
-        return f"ioc_session={answer.cookies['ioc_session']}"
+        return {"cookie": f"ioc_session={answer.cookies['ioc_session']}", "X-IOC": "1", "origin": self.url}
+
+    def device_key(self, device_id: str) -> str:
+        """Return the key that the demo issued to a device."""
+        key: str = json.loads((self.data / "demo" / "keys.json").read_text())[device_id]
+        return key
+
+    def add_gateway(self) -> str:
+        """Register a gateway that may send for every device and return its key, once it is in force."""
+        answer = subprocess.run(
+            [sys.executable, "-m", "ioc.app.cli", "devices", "add", "gw-all", "--covers", "*", "--json",
+             "--data", str(self.data)],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        key: str = json.loads(answer.stdout)["key"]
+        deadline_s = time.monotonic() + 10
+        while time.monotonic() < deadline_s:
+            if self.ingest(b"[]", key).status_code != 401:
+                return key
+            time.sleep(0.1)
+        raise RuntimeError("the new key was not accepted within 10 s")
+
+    def ingest(self, body: bytes, key: str) -> httpx.Response:
+        """Post NDJSON events."""
+        headers = {"authorization": f"Bearer {key}", "content-type": "application/x-ndjson"}
+        return httpx.post(f"{self.url}/api/v1/ingest/events", content=body, headers=headers, timeout=30)
 
     def devices(self, kind: str) -> list[str]:
         """Return the ids of the registered devices of `kind`."""
-        answer = httpx.get(f"{self.url}/api/v1/devices", headers={"cookie": self.cookie()})
+        answer = httpx.get(f"{self.url}/api/v1/devices", headers=self.login())
         return [device["id"] for device in answer.json()["items"] if device["kind"] == kind]
 
     def metrics(self) -> dict[str, float]:
@@ -60,50 +156,14 @@ class Service(msgspec.Struct, frozen=True):
         return totals
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def running_service() -> Iterator[Service]:
-    """Start `ioc up --demo` without simulators in a throw-away folder and stop it afterwards."""
-    with tempfile.TemporaryDirectory(prefix="ioc-bench-", ignore_cleanup_errors=True) as folder:
+    """Run the service in a throw-away folder and stop it afterwards."""
+    with tempfile.TemporaryDirectory(prefix="ioc-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
-        port, data = free_port(), Path(folder) / "var"
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ioc.app.cli", "up", "--demo", "--no-simulators", "--data", str(data),
-             "--port", str(port), "--mqtt-port", str(free_port())],
-            stdout=subprocess.DEVNULL,
-            env=os.environ | {"IOC_LOG_LEVEL": "warning"},
-        )  # fmt: skip
+        service = Service(Path(folder) / "var")
+        service.start()
         try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_ready(url, process)
-            keys = json.loads((data / "demo" / "keys.json").read_text())
-            logins = json.loads((data / "demo" / "logins.json").read_text())
-            login = {"username": "operator", "password": logins["operator"]}
-            yield Service(url=url, data=data, pid=process.pid, keys=keys, login=login)
+            yield service
         finally:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def _wait_ready(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline_s = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline_s:
-        if process.poll() is not None:
-            raise RuntimeError(f"the service ended with code {process.returncode}; start `ioc up` to see why")
-        try:
-            if httpx.get(f"{url}/readyz", timeout=2).status_code == 200:
-                return
-        except httpx.HTTPError:
-            pass
-        time.sleep(0.2)
-    raise RuntimeError(f"the service was not ready after {START_TIMEOUT_S:.0f} s; see {url}/readyz")
+            service.stop()

@@ -5,13 +5,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from psycopg import AsyncConnection, IsolationLevel
-from psycopg_pool import AsyncConnectionPool
 
 from ioc.app.clock import now_us
 from ioc.app.retry import RETRYABLE
 from ioc.model.incidents import Incident
 from ioc.model.times import HOUR_US, from_us
 from ioc.store import incidents as rows
+from ioc.store.pool import Pool
 from ioc.stream.ports import SourceUnavailableError
 
 FINISHED_SHOWN_US = HOUR_US
@@ -20,7 +20,7 @@ FINISHED_SHOWN_US = HOUR_US
 class FeedSource:
     """Implements `ioc.stream.ports.ChangeSource` over PostgreSQL."""
 
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]]) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def position(self) -> tuple[str, int]:

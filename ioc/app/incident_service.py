@@ -7,22 +7,20 @@ from typing import Any
 import structlog
 from psycopg import AsyncConnection, OperationalError
 from psycopg.errors import UniqueViolation
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
+from ioc.api.ports import NotFoundError
 from ioc.app.clock import now_us
 from ioc.incidents.lifecycle import Command, Conflict, close_returned, on_command, on_effect
 from ioc.model.incidents import Audit, Change, Effect, Incident
 from ioc.model.times import SECOND_US, from_us
 from ioc.store import incidents as rows
+from ioc.store.pool import Pool
 
 _log = structlog.get_logger()
 
 KEEPER_INTERVAL_S = 5.0
 KEEPER_BATCH = 500
-
-
-class NotFound(Exception):
-    """There is no such incident, or not for this person."""
 
 
 async def apply_effects(connection: AsyncConnection[Any], effects: Sequence[Effect]) -> list[Change]:
@@ -41,7 +39,7 @@ async def apply_effects(connection: AsyncConnection[Any], effects: Sequence[Effe
 class IncidentService:
     """What the API does with incidents."""
 
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]]) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def page(self, query: rows.IncidentFilter) -> tuple[list[Incident], str | None]:
@@ -53,12 +51,12 @@ class IncidentService:
         """Return one incident.
 
         Raises:
-            NotFound: there is none.
+            NotFoundError: there is none.
         """
         async with self._pool.connection() as connection:
             incident = await rows.read_incident(connection, incident_id)
         if incident is None:
-            raise NotFound(incident_id)
+            raise NotFoundError(incident_id)
         return incident
 
     async def history(self, incident_id: str) -> list[Audit]:
@@ -70,7 +68,7 @@ class IncidentService:
         """Carry out a person's command; a repeat of its idempotency key answers with the present state.
 
         Raises:
-            NotFound: no such incident.
+            NotFoundError: no such incident.
             Conflict: it has changed since the person looked.
             Refused: the state machine forbids it.
         """
@@ -78,7 +76,7 @@ class IncidentService:
             async with self._pool.connection() as connection, connection.transaction():
                 known = await rows.read_for_update(connection, [incident_id])
                 if incident_id not in known:
-                    raise NotFound(incident_id)
+                    raise NotFoundError(incident_id)
                 incident = known[incident_id]
                 if await rows.claim_command(connection, command.idem, incident_id, actor):
                     return incident
@@ -92,7 +90,7 @@ class IncidentService:
 class IncidentKeeper:
     """Closes incidents that went away by themselves and that nobody took up."""
 
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], close_after_s: int) -> None:
+    def __init__(self, pool: Pool, close_after_s: int) -> None:
         self._pool = pool
         self._close_after_s = close_after_s
 

@@ -8,32 +8,33 @@ committed position and, since ticks are records too, gives the same effects.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
-from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
 
 from ioc.app.clock import now_us
+from ioc.app.directory import Directory
 from ioc.app.incident_service import apply_effects
 from ioc.app.retry import with_retry
 from ioc.app.settings import RulesSettings
-from ioc.eventlog.port import Consumer, EventLog
-from ioc.model.events import Event, decode_event
+from ioc.eventlog.port import Consumer, EventLog, partition_of
+from ioc.model.events import Event, Stream, decode_event
 from ioc.model.incidents import Effect
-from ioc.model.places import Device
+from ioc.model.places import DeviceKind
 from ioc.model.records import EVENTS_TOPIC, Batch, Record, RecordKind, Tick, decode_tick
 from ioc.model.times import SECOND_US
 from ioc.rules.compile import Program
 from ioc.rules.engine import PartitionEngine
+from ioc.rules.silence import ExpectedSource
+from ioc.store.pool import Pool
 from ioc.store.positions import Fenced, commit_position
 from ioc.store.rule_state import StateRow, load_state, save_state, save_status
 
 GROUP = "rules"
 POLL_S = 0.2
 STATUS_INTERVAL_S = 5.0
+_STREAMS = {DeviceKind.CAMERA: Stream.CAMERA, DeviceKind.DETECTOR: Stream.TRAFFIC}
 
 _log = structlog.get_logger()
 _records = Counter("ioc_rules_records_total", "Log records the engine has taken", ["kind"])
@@ -62,18 +63,18 @@ class RulesWorker:
     def __init__(
         self,
         log: EventLog,
-        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        pool: Pool,
         program: Program,
         settings: RulesSettings,
         owner: str,
-        devices: Mapping[str, Device],
+        directory: Directory,
     ) -> None:
         self._log = log
         self._pool = pool
         self._program = program
         self._settings = settings
         self._owner = owner
-        self._devices = devices
+        self._directory = directory
         self._partitions: dict[int, _Partition] = {}
         self._status_at_s = 0.0
         self.newest_tick_us = 0
@@ -110,18 +111,30 @@ class RulesWorker:
         self._observe_ticks(batch.partition, items)
 
     async def _restore(self, batch: Batch) -> _Partition:
-        engine = PartitionEngine(
-            self._program,
-            partition=batch.partition,
-            lateness_us=int(self._settings.lateness_s * SECOND_US),
-        )
         async with self._pool.connection() as connection:
             rows = await load_state(connection, batch.partition)
-        engine.restore([(row.rule, row.key, row.data) for row in rows if row.data is not None])
+        engine = PartitionEngine.restore(
+            self._program,
+            batch.partition,
+            [(row.rule, row.key, row.data) for row in rows if row.data is not None],
+            lateness_us=int(self._settings.lateness_s * SECOND_US),
+            expected_sources=await self._expected(batch.partition),
+        )
         work = _Partition(engine, batch.generation, batch.records[0].offset, time.monotonic())
         self._partitions[batch.partition] = work
         _log.info("partition taken", partition=batch.partition, generation=batch.generation, keys=len(rows))
         return work
+
+    async def _expected(self, partition: int) -> dict[str, ExpectedSource]:
+        """Return the devices of `partition` that should talk: a camera that never spoke is silent too."""
+        count = len(await self._log.ends(EVENTS_TOPIC))
+        return {
+            device.id: ExpectedSource(_STREAMS[device.kind], device.ward, device.lon, device.lat)
+            for device in self._directory.devices
+            if device.kind in _STREAMS
+            and device.expected_interval_s
+            and partition_of(device.ward or device.id, count) == partition
+        }
 
     def _observe_ticks(self, partition: int, items: Sequence[tuple[int, Event | Tick]]) -> None:
         for _, item in reversed(items):
@@ -165,10 +178,12 @@ class RulesWorker:
         self._status_at_s = time.monotonic()
         failures: dict[str, str] = {}
         for work in self._partitions.values():
-            failures |= work.engine.failures
+            failures |= {
+                rule: failure.message for rule, failure in work.engine.failures.items() if failure.disabled
+            }
         statuses = [
-            (rule.id, {"version": self._program.version, "error": failures.get(rule.id)})
-            for rule in self._program.rules
+            (rule.name, {"version": rule.version, "error": failures.get(rule.name)})
+            for rule in self._program.declared
         ]
         async with self._pool.connection() as connection:
             await save_status(connection, statuses)

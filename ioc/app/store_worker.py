@@ -10,13 +10,13 @@ import msgspec
 import structlog
 from prometheus_client import Counter, Histogram
 from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
 
 from ioc.app.retry import with_retry
 from ioc.app.settings import StoreSettings
 from ioc.eventlog.port import Consumer, EventLog
 from ioc.model.events import Event, decode_event
 from ioc.model.records import EVENTS_TOPIC, Batch, RecordKind
+from ioc.store.pool import Pool
 from ioc.store.positions import Fenced, commit_position
 
 GROUP = "store"
@@ -45,7 +45,7 @@ class StoreWorker:
     def __init__(
         self,
         log: EventLog,
-        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        pool: Pool,
         writer: Writer,
         settings: StoreSettings,
         owner: str,

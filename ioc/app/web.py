@@ -7,9 +7,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from ioc.app.settings import HttpSettings
+from ioc.stream.websocket import UVICORN_OPTIONS
 
 DRAIN_S = 5
-MAX_FRAME_BYTES = 64 * 1024
 
 
 class WebServer(uvicorn.Server):
@@ -26,12 +26,9 @@ class WebServer(uvicorn.Server):
                 access_log=False,
                 log_config=None,
                 server_header=False,
-                ws="websockets-sansio",
-                ws_max_size=MAX_FRAME_BYTES,
-                # Compression of the feed costs more memory and CPU than it saves on a city's own network.
-                ws_per_message_deflate=False,
                 timeout_graceful_shutdown=DRAIN_S,
                 backlog=2048,
+                **UVICORN_OPTIONS,
             )
         )
 

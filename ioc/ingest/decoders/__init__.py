@@ -1,0 +1,12 @@
+"""Decoders by the name a device is registered with; a new family of senders is one module and one line."""
+
+from typing import Final
+
+from ioc.ingest.decoders.base import Decoder
+from ioc.ingest.decoders.cloudevents import CloudEvents
+from ioc.ingest.decoders.opendatacam import OpenDataCam
+
+DECODERS: Final[dict[str, Decoder]] = {
+    "cloudevents": CloudEvents(),
+    "opendatacam": OpenDataCam(),
+}

@@ -1,0 +1,63 @@
+/** The REST calls of the console. Every failure is an `ApiError` that says what the screen should say. */
+import type { Incident } from '../feed/types'
+import type { Areas, Audit, City, Command, Device, Me, Problem } from './types'
+
+const REQUEST_TIMEOUT_MS = 10_000
+
+export class ApiError extends Error {
+  /** `status` 0: no answer at all (network, time-out). */
+  constructor(
+    readonly status: number,
+    readonly problem: Problem,
+  ) {
+    super(problem.detail ?? problem.title ?? `HTTP ${status}`)
+  }
+}
+
+async function request(method: string, path: string, body?: unknown): Promise<Response> {
+  const headers: Record<string, string> = { accept: 'application/json' }
+  if (body !== undefined) headers['content-type'] = 'application/json'
+  if (method !== 'GET') headers['x-ioc'] = '1'
+  let response: Response
+  try {
+    response = await fetch(`/api/v1${path}`, {
+      method,
+      headers,
+      body: body === undefined ? null : JSON.stringify(body),
+      signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+    })
+  } catch (error) {
+    throw new ApiError(0, { detail: String(error) })
+  }
+  if (response.ok) return response
+  throw new ApiError(response.status, await problemOf(response))
+}
+
+async function problemOf(response: Response): Promise<Problem> {
+  try {
+    return (await response.json()) as Problem
+  } catch {
+    return { title: response.statusText, status: response.status }
+  }
+}
+
+async function json<T>(method: string, path: string, body?: unknown): Promise<T> {
+  return (await (await request(method, path, body)).json()) as T
+}
+
+const id = encodeURIComponent
+
+export const api = {
+  me: () => json<Me>('GET', '/session'),
+  login: (username: string, password: string) => json<Me>('POST', '/session', { username, password }),
+  logout: async () => void (await request('DELETE', '/session')),
+  city: () => json<City>('GET', '/city'),
+  areas: () => json<Areas>('GET', '/areas'),
+  devices: async () => (await json<{ items: Device[] }>('GET', '/devices')).items,
+  incident: (incident: string) => json<Incident>('GET', `/incidents/${id(incident)}`),
+  history: async (incident: string) =>
+    (await json<{ items: Audit[] }>('GET', `/incidents/${id(incident)}/history`)).items,
+  command: (incident: string, command: Command) =>
+    json<Incident>('POST', `/incidents/${id(incident)}/commands`, command),
+  picture: async (camera: string) => (await request('GET', `/cameras/${id(camera)}/picture`)).blob(),
+}

@@ -1,0 +1,74 @@
+/** Types of the REST contract the console uses; the incident itself is the feed's. */
+import type { FeatureCollection, Geometry } from 'geojson'
+import type { BBox, Handling, Incident, Scalar, Text } from '../feed/types'
+
+export type Role = 'operator' | 'supervisor' | 'ward' | 'leader' | 'engineer' | 'admin'
+export type Lang = 'vi' | 'en'
+
+export interface Me {
+  user: string
+  name: string
+  role: Role
+  wards: string[] | null
+  lang: Lang
+}
+
+export interface City {
+  name: Text
+  center: [number, number]
+  bounds: BBox
+  illustrative: boolean
+  version: string
+  state_ttl_s: number
+  demo: boolean
+}
+
+export interface AreaProperties {
+  code: string
+  kind: string
+  name: string
+  name_en?: string | null
+  illustrative?: boolean
+  class?: string | null
+  [more: string]: unknown
+}
+
+export type Areas = FeatureCollection<Geometry, AreaProperties>
+
+export interface Device {
+  id: string
+  kind: 'camera' | 'detector' | 'gateway' | 'portal'
+  name: string
+  ward: string | null
+  lon: number | null
+  lat: number | null
+  has_picture: boolean
+}
+
+export interface Audit {
+  rev: number
+  at: string
+  actor: string
+  op: string
+  from: Handling | null
+  to: Handling | null
+  note: string | null
+  details: Record<string, Scalar> | null
+}
+
+export type Op = 'acknowledge' | 'assign' | 'start' | 'resolve' | 'close' | 'reject' | 'reopen' | 'comment'
+
+export interface Command {
+  op: Op
+  expect_rev: number
+  idem: string
+  args: { assignee?: string; note?: string }
+}
+
+export interface Problem {
+  title?: string
+  status?: number
+  detail?: string
+  errors?: { field?: string; rule?: string; detail?: string }[]
+  current?: Incident
+}

@@ -1,0 +1,72 @@
+/** Domain words that arrive as codes: evidence names, categories, alarm kinds, units. Unknown ones are shown as sent. */
+import type { Lang } from '../api/types'
+
+type Pair = readonly [vi: string, en: string]
+
+const TERMS: Record<string, Pair> = {
+  speed_kmh: ['Tốc độ', 'Speed'],
+  occupancy: ['Độ chiếm dụng', 'Occupancy'],
+  volume_veh: ['Lưu lượng', 'Volume'],
+  confidence: ['Độ tin cậy', 'Confidence'],
+  count: ['Số lần', 'Count'],
+  people: ['Số người', 'People'],
+  vehicles: ['Số xe', 'Vehicles'],
+  stopped_vehicles: ['Xe dừng', 'Stopped vehicles'],
+  duration_s: ['Thời gian', 'Duration'],
+  silence_s: ['Im lặng', 'Silence'],
+  absence_s: ['Im lặng', 'Silence'],
+  kind: ['Loại', 'Kind'],
+  online: ['Trực tuyến', 'Online'],
+  category: ['Lĩnh vực', 'Category'],
+  reports: ['Phản ánh', 'Reports'],
+  for: ['Kéo dài', 'Lasting'],
+  for_s: ['Kéo dài', 'Lasting'],
+  traffic: ['Giao thông', 'Traffic'],
+  security: ['An ninh trật tự', 'Public security'],
+  fire: ['Phòng cháy chữa cháy', 'Fire'],
+  flood: ['Ngập nước', 'Flood'],
+  environment: ['Môi trường', 'Environment'],
+  infrastructure: ['Hạ tầng', 'Infrastructure'],
+  device: ['Thiết bị', 'Devices'],
+  devices: ['Thiết bị', 'Devices'],
+  citizen: ['Phản ánh người dân', 'Citizens'],
+  feedback: ['Phản ánh người dân', 'Citizens'],
+  order: ['Trật tự đô thị', 'Urban order'],
+  wrong_way: ['Đi ngược chiều', 'Wrong way'],
+  red_light: ['Vượt đèn đỏ', 'Red light'],
+  illegal_stop: ['Dừng đỗ sai', 'Illegal stop'],
+  crowd: ['Tụ tập đông', 'Crowd'],
+  fall: ['Người ngã', 'Person fallen'],
+  fire_smoke: ['Khói, lửa', 'Fire or smoke'],
+  intrusion: ['Xâm nhập', 'Intrusion'],
+  tamper: ['Che, phá camera', 'Tampering'],
+  motion: ['Chuyển động', 'Motion'],
+  line_crossing: ['Vượt vạch', 'Line crossing'],
+  loitering: ['Lảng vảng', 'Loitering'],
+  other: ['Khác', 'Other'],
+}
+
+const UNITS: Record<string, Pair> = {
+  kmh: ['km/h', 'km/h'],
+  'km/h': ['km/h', 'km/h'],
+  s: ['giây', 's'],
+  min: ['phút', 'min'],
+  m: ['m', 'm'],
+  veh: ['xe', 'veh'],
+  events: ['sự kiện', 'events'],
+}
+
+const pick = (pair: Pair, lang: Lang): string => pair[lang === 'vi' ? 0 : 1]
+
+export function term(code: string, lang: Lang): string {
+  const pair = Object.hasOwn(TERMS, code) ? TERMS[code] : undefined
+  if (pair) return pick(pair, lang)
+  const spaced = code.replaceAll('_', ' ')
+  return spaced.charAt(0).toUpperCase() + spaced.slice(1)
+}
+
+export function unitName(code: string | null | undefined, lang: Lang): string {
+  if (!code) return ''
+  const pair = Object.hasOwn(UNITS, code) ? UNITS[code] : undefined
+  return pair ? pick(pair, lang) : code
+}

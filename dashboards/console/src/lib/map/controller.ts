@@ -1,0 +1,213 @@
+/** The live map: owns the MapLibre object, feeds its sources at a bounded rate, reports what is clicked. */
+import 'maplibre-gl/dist/maplibre-gl.css'
+import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url'
+import { Map as MapLibreMap, ScaleControl, setWorkerUrl, type GeoJSONSource, type MapGeoJSONFeature } from 'maplibre-gl'
+import type { Areas, City } from '../api/types'
+import type { BBox, Severity } from '../feed/types'
+import { diffFeatures, type PointFeature } from './features'
+import { mapImages, PIXEL_RATIO } from './icons'
+import { readPalette } from './palette'
+import { buildStyle } from './style'
+
+setWorkerUrl(workerUrl)
+
+/** A source is changed at most this often, however fast the feed is. */
+const UPDATE_EVERY_MS = 250
+const PULSE_MS = 1000
+const VIEW_DEBOUNCE_MS = 300
+const CLICK_SLACK_PX = 4
+
+export interface Camera {
+  center: [number, number]
+  zoom: number
+}
+
+export interface MapEvents {
+  select(kind: 'incident' | 'device', id: string): void
+  view(bbox: BBox | null, zoom: number): void
+  moved(camera: Camera): void
+}
+
+export interface MapContent {
+  city: City
+  areas: Areas
+  letters: Record<Severity, string>
+  title: string
+  camera: Camera | null
+}
+
+/** Ready the bundled fonts: the map draws each letter once, and would keep a substitute for ever. */
+async function loadFonts(): Promise<void> {
+  const sample = 'Phường Thủ Dầu Một ăâđêôơư 0123'
+  await Promise.all(['400', '500', '600', '700'].map((weight) => document.fonts.load(`${weight} 24px "Be Vietnam Pro"`, sample)))
+}
+
+export class ConsoleMap {
+  readonly map: MapLibreMap
+  #known: Record<'incidents' | 'devices', Map<string, string>> = { incidents: new Map(), devices: new Map() }
+  #pending: Partial<Record<'incidents' | 'devices', PointFeature[]>> = {}
+  #timers: ReturnType<typeof setInterval>[] = []
+  #viewTimer: ReturnType<typeof setTimeout> | undefined
+  #ready = false
+  #pulseOn = false
+  #selected: { incident: string; device: string } = { incident: '', device: '' }
+
+  static async create(container: HTMLElement, content: MapContent, events: MapEvents): Promise<ConsoleMap> {
+    await loadFonts()
+    return new ConsoleMap(container, content, events)
+  }
+
+  private constructor(
+    container: HTMLElement,
+    private readonly content: MapContent,
+    private readonly events: MapEvents,
+  ) {
+    const palette = readPalette()
+    const { city, camera } = content
+    this.map = new MapLibreMap({
+      container,
+      style: buildStyle(content.areas, palette),
+      ...(camera ?? { bounds: city.bounds, fitBoundsOptions: { padding: 28 } }),
+      minZoom: 4,
+      maxZoom: 18,
+      attributionControl: false,
+      dragRotate: false,
+      pitchWithRotate: false,
+      touchPitch: false,
+      fadeDuration: 0,
+      locale: { 'Map.Title': content.title },
+    })
+    this.map.touchZoomRotate.disableRotation()
+    this.map.keyboard.disableRotation()
+    this.map.addControl(new ScaleControl({ maxWidth: 110 }), 'bottom-right')
+    this.map.once('load', () => {
+      for (const [name, image] of mapImages(content.letters, palette)) {
+        this.map.addImage(name, image, { pixelRatio: PIXEL_RATIO })
+      }
+      this.#ready = true
+      this.#showSelection()
+      this.#flush()
+      this.#reportView()
+    })
+    this.#listen()
+    this.#timers = [setInterval(() => this.#flush(), UPDATE_EVERY_MS), setInterval(() => this.#pulse(), PULSE_MS)]
+  }
+
+  get ready(): boolean {
+    return this.#ready
+  }
+
+  setIncidents(features: PointFeature[]): void {
+    this.#pending.incidents = features
+  }
+
+  setDevices(features: PointFeature[]): void {
+    this.#pending.devices = features
+  }
+
+  select(selection: { kind: 'incident' | 'device'; id: string } | null): void {
+    this.#selected = { incident: '', device: '' }
+    if (selection) this.#selected[selection.kind] = selection.id
+    this.#showSelection()
+  }
+
+  goTo(place: [number, number]): void {
+    this.map.easeTo({ center: place, zoom: Math.max(this.map.getZoom(), 14), duration: 600 })
+  }
+
+  /** Move only when `place` is outside the view, keeping the zoom: a selection must not throw the person about. */
+  reveal(place: [number, number]): void {
+    if (!this.map.getBounds().contains(place)) this.map.easeTo({ center: place, duration: 500 })
+  }
+
+  home(): void {
+    this.map.fitBounds(this.content.city.bounds, { padding: 28, duration: 600 })
+  }
+
+  zoomBy(step: number): void {
+    this.map.easeTo({ zoom: this.map.getZoom() + step, duration: 250 })
+  }
+
+  destroy(): void {
+    this.#timers.forEach(clearInterval)
+    clearTimeout(this.#viewTimer)
+    this.map.remove()
+  }
+
+  #flush(): void {
+    if (!this.#ready) return
+    for (const name of ['incidents', 'devices'] as const) {
+      const features = this.#pending[name]
+      if (!features) continue
+      delete this.#pending[name]
+      const diff = diffFeatures(this.#known[name], features)
+      if (!diff) continue
+      const source = this.map.getSource<GeoJSONSource>(name)
+      // A refused difference would leave the map wrong for good: rebuild it from the whole.
+      source?.updateData(diff).catch(() => source.setData({ type: 'FeatureCollection', features }))
+    }
+  }
+
+  #pulse(): void {
+    if (!this.#ready || document.hidden || matchMedia('(prefers-reduced-motion: reduce)').matches) return
+    // Nothing to draw, nothing to repaint: a calm map costs no frames.
+    if (![...this.#known.incidents.values()].some((signature) => signature.includes('"pulse":true'))) return
+    this.#pulseOn = !this.#pulseOn
+    this.map.setPaintProperty('incident-pulse', 'icon-opacity', this.#pulseOn ? 0.15 : 0.9)
+  }
+
+  #showSelection(): void {
+    if (!this.#ready) return
+    this.map.setFilter('incident-selected', ['==', ['get', 'id'], this.#selected.incident])
+    this.map.setFilter('device-selected', ['==', ['get', 'id'], this.#selected.device])
+  }
+
+  #hit(x: number, y: number): MapGeoJSONFeature | undefined {
+    const box: [[number, number], [number, number]] = [
+      [x - CLICK_SLACK_PX, y - CLICK_SLACK_PX],
+      [x + CLICK_SLACK_PX, y + CLICK_SLACK_PX],
+    ]
+    for (const layer of ['incidents', 'devices', 'clusters']) {
+      const feature = this.map.queryRenderedFeatures(box, { layers: [layer] })[0]
+      if (feature) return feature
+    }
+    return undefined
+  }
+
+  #listen(): void {
+    this.map.on('click', ({ point }) => {
+      const feature = this.#ready ? this.#hit(point.x, point.y) : undefined
+      if (!feature) return
+      if (feature.layer.id === 'clusters') void this.#openCluster(feature)
+      else this.events.select(feature.layer.id === 'incidents' ? 'incident' : 'device', String(feature.properties.id))
+    })
+    this.map.on('mousemove', ({ point }) => {
+      if (!this.#ready) return
+      this.map.getCanvas().style.cursor = this.#hit(point.x, point.y) ? 'pointer' : ''
+    })
+    this.map.on('moveend', () => {
+      const { lng, lat } = this.map.getCenter()
+      this.events.moved({ center: [lng, lat], zoom: this.map.getZoom() })
+      clearTimeout(this.#viewTimer)
+      this.#viewTimer = setTimeout(() => this.#reportView(), VIEW_DEBOUNCE_MS)
+    })
+  }
+
+  async #openCluster(feature: MapGeoJSONFeature): Promise<void> {
+    if (feature.geometry.type !== 'Point') return
+    const source = this.map.getSource<GeoJSONSource>('devices')
+    const zoom = await source?.getClusterExpansionZoom(Number(feature.properties.cluster_id))
+    this.map.easeTo({ center: feature.geometry.coordinates as [number, number], zoom: (zoom ?? 12) + 0.3 })
+  }
+
+  /** Tell the server what we look at, half a screen wider, or everything when the whole city is in view. */
+  #reportView(): void {
+    const view = this.map.getBounds()
+    const [w, s, e, n] = this.content.city.bounds
+    const zoom = Math.round(this.map.getZoom() * 100) / 100
+    if (view.contains([w, s]) && view.contains([e, n])) return this.events.view(null, zoom)
+    const dx = (view.getEast() - view.getWest()) / 2
+    const dy = (view.getNorth() - view.getSouth()) / 2
+    this.events.view([view.getWest() - dx, view.getSouth() - dy, view.getEast() + dx, view.getNorth() + dy], zoom)
+  }
+}

@@ -1,0 +1,138 @@
+/** The map's style: no tile server, no glyphs, no sprite; everything comes from our own areas and tokens. */
+import type { FeatureCollection } from 'geojson'
+import type { ExpressionSpecification, LayerSpecification, StyleSpecification } from 'maplibre-gl'
+import type { Areas } from '../api/types'
+import { centreOf } from './geometry'
+import type { Palette } from './palette'
+
+export const FONT_STACK = ['Be Vietnam Pro Medium', 'Be Vietnam Pro']
+const FONT_BOLD = ['Be Vietnam Pro Semibold', 'Be Vietnam Pro']
+export const CLUSTER_MAX_ZOOM = 12
+
+const EMPTY: FeatureCollection = { type: 'FeatureCollection', features: [] }
+
+/** Names that a map of Vietnam carries wherever the East Sea is in view. Labels only, never polygons. */
+export const ARCHIPELAGOS: FeatureCollection = {
+  type: 'FeatureCollection',
+  features: [
+    { type: 'Feature', properties: { name: 'Quần đảo Hoàng Sa (Việt Nam)' }, geometry: { type: 'Point', coordinates: [112, 16.5] } },
+    { type: 'Feature', properties: { name: 'Quần đảo Trường Sa (Việt Nam)' }, geometry: { type: 'Point', coordinates: [114, 10] } },
+  ],
+}
+
+/** Ward names without their rank: on a map "Thủ Dầu Một" reads faster than "Phường Thủ Dầu Một". */
+export function shortName(name: string): string {
+  return name.replace(/^(Phường|Xã|Đặc khu|Thị trấn)\s+/u, '')
+}
+
+function labelPoints(areas: Areas): FeatureCollection {
+  const features: FeatureCollection['features'] = []
+  for (const { geometry, properties } of areas.features) {
+    if (properties.kind === 'road' || properties.kind === 'water') continue
+    const centre = geometry.type === 'Point' ? geometry.coordinates : centreOf(geometry)
+    if (!centre) continue
+    features.push({
+      type: 'Feature',
+      properties: { kind: properties.kind, name: shortName(properties.name) },
+      geometry: { type: 'Point', coordinates: centre },
+    })
+  }
+  return { type: 'FeatureCollection', features }
+}
+
+const kindIs = (kind: string): ExpressionSpecification => ['==', ['get', 'kind'], kind]
+const isSpecial: ExpressionSpecification = ['!', ['in', ['get', 'kind'], ['literal', ['ward', 'road', 'water']]]]
+const classIn = (...names: string[]): ExpressionSpecification => ['in', ['get', 'class'], ['literal', names]]
+const widths = (...stops: number[]): ExpressionSpecification =>
+  ['interpolate', ['exponential', 1.4], ['zoom'], ...stops] as ExpressionSpecification
+
+function road(id: string, classes: string[], colour: string, minzoom: number, ...stops: number[]): LayerSpecification {
+  return {
+    id, type: 'line', source: 'areas', minzoom,
+    filter: ['all', kindIs('road'), classIn(...classes)],
+    layout: { 'line-cap': 'round', 'line-join': 'round' },
+    paint: { 'line-color': colour, 'line-width': widths(...stops) },
+  }
+}
+
+function ground(p: Palette): LayerSpecification[] {
+  return [
+    { id: 'background', type: 'background', paint: { 'background-color': p.bg } },
+    { id: 'city-edge', type: 'line', source: 'areas', filter: kindIs('ward'), paint: { 'line-color': p.cityLine, 'line-width': widths(8, 2.5, 14, 5) } },
+    { id: 'wards', type: 'fill', source: 'areas', filter: kindIs('ward'), paint: { 'fill-color': p.ward } },
+    { id: 'water', type: 'fill', source: 'areas', filter: kindIs('water'), paint: { 'fill-color': p.water } },
+    { id: 'special', type: 'fill', source: 'areas', minzoom: 10, filter: isSpecial, paint: { 'fill-color': p.special, 'fill-opacity': 0.35 } },
+    road('road-local', ['local', 'residential'], p.road, 12.5, 12, 0.5, 16, 3),
+    road('road-tertiary', ['tertiary'], p.road, 11.5, 11, 0.5, 16, 4),
+    road('road-secondary', ['secondary'], p.road, 9.5, 9, 0.6, 16, 6),
+    road('road-primary', ['primary'], p.road, 8, 8, 0.8, 16, 8),
+    road('road-trunk', ['trunk', 'motorway'], p.roadMain, 7, 8, 1.2, 16, 11),
+    { id: 'ward-lines', type: 'line', source: 'areas', filter: kindIs('ward'), paint: { 'line-color': p.wardLine, 'line-width': widths(8, 0.6, 14, 1.4), 'line-dasharray': [3, 2] } },
+    { id: 'special-lines', type: 'line', source: 'areas', minzoom: 12, filter: isSpecial, paint: { 'line-color': p.special, 'line-width': 1.2 } },
+  ]
+}
+
+function label(size: ExpressionSpecification | number, colour: string, p: Palette) {
+  return {
+    layout: { 'text-field': ['get', 'name'] as ExpressionSpecification, 'text-font': FONT_STACK, 'text-size': size },
+    paint: { 'text-color': colour, 'text-halo-color': p.halo, 'text-halo-width': 1.4 },
+  }
+}
+
+function labels(p: Palette): LayerSpecification[] {
+  const named = label(10.5, p.labelRoad, p)
+  const ward = label(widths(9, 10.5, 13, 15), p.label, p)
+  const sea = label(13, p.label, p)
+  return [
+    { id: 'road-labels', type: 'symbol', source: 'areas', minzoom: 12, filter: ['all', kindIs('road'), classIn('motorway', 'trunk', 'primary')], layout: { ...named.layout, 'symbol-placement': 'line', 'symbol-spacing': 420 }, paint: named.paint },
+    { id: 'water-labels', type: 'symbol', source: 'areas', minzoom: 11, filter: kindIs('water'), ...named },
+    { id: 'special-labels', type: 'symbol', source: 'labels', minzoom: 14, filter: ['!', kindIs('ward')], layout: { ...named.layout, 'text-max-width': 9 }, paint: named.paint },
+    { id: 'ward-labels', type: 'symbol', source: 'labels', minzoom: 8.5, maxzoom: 15.5, filter: kindIs('ward'), layout: { ...ward.layout, 'text-max-width': 8, 'text-padding': 2, 'text-variable-anchor': ['center', 'top', 'bottom', 'left', 'right'], 'text-radial-offset': 1.1, 'text-justify': 'auto' }, paint: ward.paint },
+    { id: 'archipelagos', type: 'symbol', source: 'archipelagos', layout: { ...sea.layout, 'text-allow-overlap': true, 'text-max-width': 12 }, paint: sea.paint },
+  ]
+}
+
+function devices(p: Palette): LayerSpecification[] {
+  const cluster: ExpressionSpecification = ['has', 'point_count']
+  return [
+    {
+      id: 'clusters', type: 'circle', source: 'devices', filter: cluster,
+      paint: {
+        'circle-color': p.deviceFill,
+        'circle-radius': ['interpolate', ['linear'], ['get', 'point_count'], 2, 9, 60, 17],
+        'circle-stroke-width': ['case', ['>', ['/', ['get', 'bad'], ['get', 'point_count']], 0.2], 2, 1.2],
+        'circle-stroke-color': ['case', ['>', ['/', ['get', 'bad'], ['get', 'point_count']], 0.5], p.jam, ['>', ['/', ['get', 'bad'], ['get', 'point_count']], 0.2], p.heavy, p.device],
+      },
+    },
+    { id: 'cluster-counts', type: 'symbol', source: 'devices', filter: cluster, layout: { 'text-field': ['get', 'point_count_abbreviated'], 'text-font': FONT_BOLD, 'text-size': 11, 'text-allow-overlap': true }, paint: { 'text-color': p.label } },
+    { id: 'devices', type: 'symbol', source: 'devices', filter: ['!', cluster], layout: { 'icon-image': ['get', 'look'], 'icon-allow-overlap': true, 'icon-size': ['interpolate', ['linear'], ['zoom'], 9, 0.75, 14, 1], 'symbol-sort-key': ['get', 'bad'] } },
+    { id: 'device-selected', type: 'circle', source: 'devices', filter: ['==', ['get', 'id'], ''], paint: { 'circle-radius': 17, 'circle-opacity': 0, 'circle-stroke-width': 2.5, 'circle-stroke-color': p.select } },
+  ]
+}
+
+function incidents(): LayerSpecification[] {
+  const stand = {
+    'icon-allow-overlap': true,
+    'icon-offset': ['get', 'offset'] as ExpressionSpecification,
+    'icon-size': ['interpolate', ['linear'], ['zoom'], 9, 0.78, 13, 1] as ExpressionSpecification,
+  }
+  return [
+    { id: 'incident-pulse', type: 'symbol', source: 'incidents', filter: ['get', 'pulse'], layout: { ...stand, 'icon-image': 'pulse' }, paint: { 'icon-opacity': 0.9, 'icon-opacity-transition': { duration: 900 } } },
+    { id: 'incidents', type: 'symbol', source: 'incidents', layout: { ...stand, 'icon-image': ['get', 'icon'], 'symbol-sort-key': ['get', 'order'] }, paint: { 'icon-opacity': ['case', ['get', 'cleared'], 0.62, 1] } },
+    { id: 'incident-selected', type: 'symbol', source: 'incidents', filter: ['==', ['get', 'id'], ''], layout: { ...stand, 'icon-image': 'selected' } },
+  ]
+}
+
+export function buildStyle(areas: Areas, palette: Palette): StyleSpecification {
+  return {
+    version: 8,
+    sources: {
+      areas: { type: 'geojson', data: areas, tolerance: 0.3 },
+      labels: { type: 'geojson', data: labelPoints(areas) },
+      archipelagos: { type: 'geojson', data: ARCHIPELAGOS },
+      devices: { type: 'geojson', data: EMPTY, promoteId: 'id', cluster: true, clusterMaxZoom: CLUSTER_MAX_ZOOM, clusterRadius: 46, clusterProperties: { bad: ['+', ['get', 'bad']] } },
+      incidents: { type: 'geojson', data: EMPTY, promoteId: 'id' },
+    },
+    layers: [...ground(palette), ...labels(palette), ...devices(palette), ...incidents()],
+  }
+}

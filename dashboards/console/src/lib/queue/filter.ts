@@ -1,0 +1,63 @@
+/** What the queue shows, as one value that lives in the address bar. */
+import { isOpen } from '../api/lifecycle'
+import type { Handling, Incident, Severity } from '../feed/types'
+import { SEVERITIES } from './order'
+import { containsAll, fold } from './text'
+
+export type StateFilter = 'open' | 'finished' | Handling
+
+export interface QueueFilter {
+  severities: Severity[]
+  state: StateFilter
+  ward: string | null
+  query: string
+}
+
+export const NO_FILTER: QueueFilter = { severities: [], state: 'open', ward: null, query: '' }
+export const STATE_CHOICES: StateFilter[] = ['open', 'new', 'acknowledged', 'assigned', 'in_progress', 'finished']
+
+export function readFilter(params: URLSearchParams): QueueFilter {
+  const wanted = (params.get('sev') ?? '').split(',')
+  const state = params.get('state') ?? 'open'
+  return {
+    severities: SEVERITIES.filter((severity) => wanted.includes(severity)),
+    state: STATE_CHOICES.find((choice) => choice === state) ?? 'open',
+    ward: params.get('ward'),
+    query: params.get('q') ?? '',
+  }
+}
+
+/** Write `filter` into `params`, leaving other parameters alone. */
+export function writeFilter(filter: QueueFilter, params: URLSearchParams): void {
+  const set = (key: string, value: string): void => {
+    if (value) params.set(key, value)
+    else params.delete(key)
+  }
+  set('sev', filter.severities.join(','))
+  set('state', filter.state === 'open' ? '' : filter.state)
+  set('ward', filter.ward ?? '')
+  set('q', filter.query)
+}
+
+export function isFiltered(filter: QueueFilter): boolean {
+  return filter.severities.length > 0 || filter.state !== 'open' || filter.ward !== null || filter.query !== ''
+}
+
+/** A predicate for `filter`; `haystack` gives an incident's searchable words, folded. */
+export function matcher(
+  filter: QueueFilter,
+  haystack: (incident: Incident) => string,
+): (incident: Incident) => boolean {
+  const query = fold(filter.query.trim())
+  return (incident) =>
+    matchesState(incident.handling, filter.state) &&
+    (filter.severities.length === 0 || filter.severities.includes(incident.severity)) &&
+    (filter.ward === null || incident.ward === filter.ward) &&
+    (query === '' || containsAll(haystack(incident), query))
+}
+
+function matchesState(handling: Handling, state: StateFilter): boolean {
+  if (state === 'open') return isOpen(handling)
+  if (state === 'finished') return !isOpen(handling)
+  return handling === state
+}

@@ -1,0 +1,73 @@
+/** What changes rarely: the city, its areas and its devices. Loaded once after login. */
+import { api } from '../api/client'
+import type { Areas, City, Device } from '../api/types'
+import { centreOf } from '../map/geometry'
+import { i18n } from '../i18n/index.svelte'
+
+const RETRY_MS = 5_000
+
+export interface Ward {
+  code: string
+  vi: string
+  en: string
+  centre: [number, number] | null
+}
+
+class CityData {
+  city = $state.raw<City | null>(null)
+  areas = $state.raw<Areas | null>(null)
+  devices = $state.raw<ReadonlyMap<string, Device>>(new Map())
+  failed = $state(false)
+
+  wards = $derived.by(() => {
+    const wards = new Map<string, Ward>()
+    for (const { properties, geometry } of this.areas?.features ?? []) {
+      if (properties.kind !== 'ward') continue
+      const { code, name, name_en } = properties
+      wards.set(code, { code, vi: name, en: name_en || name, centre: centreOf(geometry) })
+    }
+    return wards
+  })
+
+  /** Load everything; repeats by itself while the server does not answer. Returns the undo. */
+  load(): () => void {
+    let stopped = false
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const attempt = async (): Promise<void> => {
+      try {
+        const [city, areas, devices] = await Promise.all([api.city(), api.areas(), api.devices()])
+        if (stopped) return
+        this.city = city
+        this.areas = areas
+        this.devices = new Map(devices.map((device) => [device.id, device]))
+        this.failed = false
+      } catch {
+        this.failed = true
+        if (!stopped) timer = setTimeout(() => void attempt(), RETRY_MS)
+      }
+    }
+    void attempt()
+    return () => {
+      stopped = true
+      clearTimeout(timer)
+    }
+  }
+
+  wardName(code: string | null): string {
+    if (!code) return i18n.t.noWard
+    const ward = this.wards.get(code)
+    return ward ? ward[i18n.lang] : code
+  }
+
+  deviceName(id: string | null): string {
+    return id ? (this.devices.get(id)?.name ?? id) : ''
+  }
+
+  /** Where to draw an incident: its own place, else the middle of its ward. */
+  placeOf(incident: { lon: number | null; lat: number | null; ward: string | null }): [number, number] | null {
+    if (incident.lon !== null && incident.lat !== null) return [incident.lon, incident.lat]
+    return (incident.ward && this.wards.get(incident.ward)?.centre) || null
+  }
+}
+
+export const cityData = new CityData()

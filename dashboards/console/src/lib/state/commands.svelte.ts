@@ -1,0 +1,107 @@
+/** Sends commands. The screen changes only when the server has answered: nothing here is optimistic. */
+import { api, ApiError } from '../api/client'
+import { legalOps, NOTE_REQUIRED } from '../api/lifecycle'
+import type { Command, Op } from '../api/types'
+import type { Incident } from '../feed/types'
+import { live } from './live.svelte'
+import { session } from './session.svelte'
+import { uuid } from './uuid'
+
+export type Outcome =
+  | { kind: 'sending' }
+  | { kind: 'done' }
+  | { kind: 'conflict'; current: Incident }
+  | { kind: 'refused'; detail: string }
+  | { kind: 'unreachable' }
+
+export interface Attempt {
+  incident: string
+  command: Command
+  outcome: Outcome
+}
+
+class Commands {
+  last = $state.raw<Attempt | null>(null)
+  /** The operation whose form is open, and for which incident. */
+  form = $state.raw<{ incident: string; op: Op } | null>(null)
+
+  allowed(incident: Incident): Op[] {
+    return session.me ? legalOps(incident.handling, session.me.role) : []
+  }
+
+  /** A button or a key was pressed: open the form if the operation asks for words, else send. */
+  begin(incident: Incident, op: Op): void {
+    if (!this.allowed(incident).includes(op) || this.#isSending(incident.id)) return
+    if (op === 'assign' || NOTE_REQUIRED.has(op)) this.form = { incident: incident.id, op }
+    else void this.send(incident, op, {})
+  }
+
+  async send(incident: Incident, op: Op, args: Command['args']): Promise<void> {
+    if (this.#isSending(incident.id)) return
+    const command: Command = { op, expect_rev: incident.rev, idem: uuid(), args }
+    await this.#post(incident, command, true)
+  }
+
+  /** Send the last command again with the same key: if it did arrive, it takes effect only once. */
+  async retry(): Promise<void> {
+    const last = this.last
+    const incident = last && live.book.get(last.incident)
+    if (last && incident && last.outcome.kind === 'unreachable') await this.#post(incident, last.command, true)
+  }
+
+  dismiss(): void {
+    this.last = null
+    this.form = null
+  }
+
+  async #post(seen: Incident, command: Command, mayRepeat: boolean): Promise<void> {
+    const attempt = (outcome: Outcome): void => {
+      this.last = { incident: seen.id, command, outcome }
+    }
+    attempt({ kind: 'sending' })
+    try {
+      live.book.put(await api.command(seen.id, command))
+      this.form = null
+      attempt({ kind: 'done' })
+    } catch (error) {
+      const failure = error instanceof ApiError ? error : new ApiError(0, {})
+      const current = failure.problem.current
+      if (failure.status === 409 && current) {
+        live.book.put(current)
+        if (mayRepeat && sameToAPerson(seen, current)) {
+          const again = { ...command, expect_rev: current.rev, idem: uuid() }
+          return this.#post(current, again, false)
+        }
+        this.form = null
+        attempt({ kind: 'conflict', current })
+      } else if (failure.status === 401) {
+        session.leave(true)
+      } else if (failure.status === 0 || failure.status >= 500) {
+        attempt({ kind: 'unreachable' })
+      } else {
+        const detail = failure.problem.errors?.[0]?.detail ?? failure.message
+        attempt({ kind: 'refused', detail })
+      }
+    }
+  }
+
+  #isSending(incident: string): boolean {
+    return this.last?.incident === incident && this.last.outcome.kind === 'sending'
+  }
+}
+
+/**
+ * A rule may add figures between the look and the click. When everything a person decides by is as they
+ * saw it, that is no conflict, and the command is repeated once on the newer revision.
+ */
+function sameToAPerson(seen: Incident, current: Incident): boolean {
+  return (
+    seen.handling === current.handling &&
+    seen.severity === current.severity &&
+    seen.condition === current.condition &&
+    seen.assignee === current.assignee &&
+    seen.note === current.note
+  )
+}
+
+export const commands = new Commands()

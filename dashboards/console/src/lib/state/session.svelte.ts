@@ -1,0 +1,57 @@
+/** Who is signed in. `unknown` until the server has answered once. */
+import { api, ApiError } from '../api/client'
+import type { Me } from '../api/types'
+import { i18n } from '../i18n/index.svelte'
+import { recall } from './storage'
+
+export type LoginError = 'refused' | 'many' | 'unreachable'
+
+class Session {
+  me = $state.raw<Me | null>(null)
+  phase = $state<'unknown' | 'out' | 'in'>('unknown')
+  expired = $state(false)
+
+  async restore(): Promise<void> {
+    try {
+      this.#enter(await api.me())
+    } catch {
+      this.phase = 'out'
+    }
+  }
+
+  /** Returns what to tell the person, or null when they are in. */
+  async login(user: string, password: string): Promise<LoginError | null> {
+    try {
+      this.#enter(await api.login(user, password))
+      return null
+    } catch (error) {
+      const status = error instanceof ApiError ? error.status : 0
+      if (status === 429) return 'many'
+      return status >= 400 && status < 500 ? 'refused' : 'unreachable'
+    }
+  }
+
+  async logout(): Promise<void> {
+    try {
+      await api.logout()
+    } finally {
+      this.leave(false)
+    }
+  }
+
+  leave(expired: boolean): void {
+    this.me = null
+    this.expired = expired
+    this.phase = 'out'
+  }
+
+  #enter(me: Me): void {
+    // A choice made on this machine counts for more than the account's.
+    if (recall('lang', ['vi', 'en', ''], '') === '') i18n.set(me.lang)
+    this.me = me
+    this.expired = false
+    this.phase = 'in'
+  }
+}
+
+export const session = new Session()

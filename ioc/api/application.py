@@ -1,0 +1,98 @@
+"""The whole HTTP interface, assembled from what `ioc/app` hands over."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from fastapi import APIRouter, FastAPI
+from prometheus_client import REGISTRY, CollectorRegistry
+
+from ioc.api.answers import document
+from ioc.api.headers import BodyLimit, SecurityHeaders
+from ioc.api.health import health_router
+from ioc.api.history import history_router
+from ioc.api.incidents import incidents_router
+from ioc.api.pictures import PictureProxy
+from ioc.api.places import City, places_router
+from ioc.api.ports import History, Incidents, Places, Quarantine, ReadinessCheck, Rules, Users
+from ioc.api.problems import install
+from ioc.api.quarantine import quarantine_router
+from ioc.api.rules import rules_router
+from ioc.api.security import Access, feed_authenticator
+from ioc.api.session import session_router
+from ioc.api.static import Console
+from ioc.stream.hub import Hub, wall_us
+from ioc.stream.ports import ClockUs
+from ioc.stream.shell import SocketSettings
+from ioc.stream.sse import SseEndpoint
+from ioc.stream.websocket import FeedSocket
+
+FEED_PATH: Final = "/api/v1/feed"
+SSE_PATH: Final = "/api/v1/feed/sse"
+INGEST_PREFIX: Final = "/api/v1/ingest/"
+_DESCRIPTION: Final = (
+    "Incidents, places and history of a smart city's operations centre. People use a session cookie; unsafe "
+    "requests carry `X-IOC: 1`. Every error is a problem document (RFC 9457). The live feed is the WebSocket "
+    f"`{FEED_PATH}` with subprotocol `ioc.feed.v1`."
+)
+
+
+class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that the interface needs; nothing of it is global."""
+
+    users: Users
+    incidents: Incidents
+    places: Places
+    history: History
+    quarantine: Quarantine
+    rules: Rules
+    hub: Hub
+    pictures: PictureProxy
+    city: City
+    readiness: Mapping[str, ReadinessCheck] = {}
+    console: Path | None = None
+    """The console's built files; None serves none."""
+    routers: tuple[APIRouter, ...] = ()
+    """Further routers with authentication of their own, e.g. ingest."""
+    sockets: SocketSettings = SocketSettings()
+    secure_cookies: bool = False
+    """True where people always come by https; a cookie set over https is secure in any case."""
+    body_bytes: int = 64 * 1024
+    registry: CollectorRegistry = REGISTRY
+    clock_us: ClockUs = wall_us
+    """The time of day."""
+
+
+def create_api(deps: ApiDeps) -> FastAPI:
+    """Return the application. It starts and stops nothing: run `deps.hub`, close `deps.pictures`."""
+    app = FastAPI(
+        title="IOC",
+        version=deps.city.version,
+        description=_DESCRIPTION,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    install(app)
+    access = Access(deps.users)
+    for router in (
+        health_router(deps.readiness, deps.registry),
+        session_router(deps.users, access, deps.hub, secure_cookies=deps.secure_cookies),
+        incidents_router(deps.incidents, access),
+        places_router(deps.places, deps.pictures, deps.city, access),
+        history_router(deps.history, access, deps.clock_us),
+        quarantine_router(deps.quarantine, access),
+        rules_router(deps.rules, access),
+        *deps.routers,
+    ):
+        app.include_router(router)
+    authenticate = feed_authenticator(deps.users)
+    app.add_api_websocket_route(FEED_PATH, FeedSocket(deps.hub, authenticate, deps.sockets).serve)
+    app.add_route(SSE_PATH, SseEndpoint(deps.hub, authenticate, deps.sockets).serve, include_in_schema=False)
+    if deps.console is not None:
+        app.mount("/", Console(deps.console), name="console")
+    document(app)
+    app.add_middleware(BodyLimit, max_bytes=deps.body_bytes, exempt=(INGEST_PREFIX,))
+    app.add_middleware(SecurityHeaders)
+    return app

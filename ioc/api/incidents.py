@@ -1,0 +1,166 @@
+"""Incidents: list, look, look back, act."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from ioc.api.answers import documented, json_answer
+from ioc.api.ports import Incidents, NotFoundError
+from ioc.api.problems import FieldError, Problem, refused
+from ioc.api.security import Access, require_op, require_own_page, scope_of, visible_wards
+from ioc.incidents.lifecycle import Command, Conflict, Op, Refused
+from ioc.model.incidents import Audit, Incident, Severity
+from ioc.model.times import format_us
+from ioc.store.incidents import MAX_PAGE, CursorError, IncidentFilter
+from ioc.store.users import Person
+from ioc.stream.wire import IncidentJson, incident_view
+
+
+class Shown(StrEnum):
+    """Which incidents a list holds."""
+
+    OPEN = "open"
+    ALL = "all"
+
+
+class IncidentPage(msgspec.Struct, frozen=True):
+    """A page, newest first; `next` null ends the list."""
+
+    items: list[IncidentJson]
+    next: str | None
+
+
+class AuditJson(msgspec.Struct, frozen=True, rename={"before": "from", "after": "to"}):
+    """One entry of an incident's history."""
+
+    rev: int
+    at: str
+    actor: str
+    op: str
+    before: str | None
+    after: str | None
+    note: str | None
+    details: dict[str, str | int | float | bool | None]
+
+
+class AuditList(msgspec.Struct, frozen=True):
+    """An incident's history, oldest first."""
+
+    items: list[AuditJson]
+
+
+class CommandArguments(BaseModel):
+    """What some commands need."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    assignee: Annotated[str, Field(max_length=500)] | None = None
+    note: Annotated[str, Field(max_length=20_000)] | None = None
+
+
+class CommandBody(BaseModel):
+    """One command. `expect_rev` is the revision the person saw; `idem` makes a repeat harmless."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    op: Op
+    expect_rev: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    idem: Annotated[str, Field(min_length=8, max_length=100, pattern=r"^[\x21-\x7e]+$")]
+    args: CommandArguments = CommandArguments()
+
+
+def _audit_view(audit: Audit) -> AuditJson:
+    return AuditJson(
+        audit.rev,
+        format_us(audit.at_us),
+        audit.actor,
+        audit.op,
+        audit.before,
+        audit.after,
+        audit.note,
+        audit.details,
+    )
+
+
+def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
+    """Return the routes of incidents. What lies outside the person's wards does not exist for them: 404."""
+    router = APIRouter(
+        prefix="/api/v1/incidents", tags=["incidents"], dependencies=[Depends(require_own_page)]
+    )
+    Me = Annotated[Person, Depends(access.person)]  # noqa: N806 - a type
+
+    async def visible(incident_id: str, person: Person) -> Incident:
+        incident = await incidents.get(incident_id)
+        if not scope_of(person).allows(incident.ward):
+            raise NotFoundError(incident_id)
+        return incident
+
+    @router.get("", **documented(IncidentPage, text="A page of incidents, newest first."))
+    async def list_incidents(
+        person: Me,
+        state: Shown = Shown.OPEN,
+        ward: Annotated[str | None, Query(max_length=64)] = None,
+        severity: Annotated[list[Severity] | None, Query(max_length=4)] = None,
+        category: Annotated[str | None, Query(max_length=100)] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
+        cursor: Annotated[str | None, Query(max_length=500)] = None,
+    ) -> Response:
+        """Return open incidents, or all, filtered."""
+        query = IncidentFilter(
+            open_only=state is Shown.OPEN,
+            wards=visible_wards(person, ward),
+            severities=tuple(severity or ()),
+            category=category,
+            limit=limit,
+            cursor=cursor,
+        )
+        try:
+            items, following = await incidents.page(query)
+        except CursorError as error:
+            raise refused("cursor", "cursor", str(error)) from error
+        return json_answer(IncidentPage([incident_view(item) for item in items], following))
+
+    @router.get("/{incident_id}", **documented(IncidentJson, text="The incident as it is now."))
+    async def read_incident(incident_id: str, person: Me) -> Response:
+        """Return one incident."""
+        return json_answer(incident_view(await visible(incident_id, person)))
+
+    @router.get("/{incident_id}/history", **documented(AuditList, text="All that happened to it."))
+    async def read_history(incident_id: str, person: Me) -> Response:
+        """Return who did what to an incident, oldest first."""
+        await visible(incident_id, person)
+        rows = await incidents.history(incident_id)
+        return json_answer(AuditList([_audit_view(row) for row in rows]))
+
+    @router.post("/{incident_id}/commands", **documented(IncidentJson, text="The incident afterwards."))
+    async def command_incident(incident_id: str, body: CommandBody, person: Me) -> Response:
+        """Carry out a command; 409 with `current` when the incident has changed since `expect_rev`."""
+        await visible(incident_id, person)
+        require_op(person, body.op)
+        command = Command(
+            op=body.op,
+            expect_rev=body.expect_rev,
+            idem=body.idem,
+            assignee=body.args.assignee,
+            note=body.args.note,
+        )
+        try:
+            incident = await incidents.command(incident_id, command, person.username)
+        except Conflict as error:
+            raise _conflict(error, person) from error
+        except Refused as error:
+            errors = [FieldError(error.field, error.rule, error.detail)]
+            raise Problem(422, error.detail, errors) from error
+        return json_answer(incident_view(incident))
+
+    return router
+
+
+def _conflict(error: Conflict, person: Person) -> Problem:
+    if not scope_of(person).allows(error.current.ward):
+        # It went to another ward between the look and the command.
+        return Problem(404)
+    return Problem(409, str(error), members={"current": incident_view(error.current)})

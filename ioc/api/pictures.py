@@ -1,0 +1,208 @@
+"""Camera pictures, fetched for the browser from the address in the registry, and from nowhere else.
+
+An address in the registry could name anything our machine can reach, so it must be one the operator allowed:
+a listed host, or an address within a listed network. The name is resolved once and the very address that was
+checked is connected to; redirects are not followed.
+"""
+
+import asyncio
+import socket
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Final
+
+import httpx
+import msgspec
+
+from ioc.stream.hub import monotonic_us
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
+
+PICTURE_TYPES: Final = frozenset({"image/jpeg", "image/png", "image/webp"})
+
+
+class PictureError(Exception):
+    """No picture; the message says why, in words for an engineer."""
+
+
+class PictureSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """From where pictures may come, and how large and slow they may be."""
+
+    hosts: frozenset[str] = frozenset()
+    networks: tuple[Network, ...] = ()
+    max_bytes: int = 2 * 1024 * 1024
+    timeout_s: float = 3.0
+    fresh_s: float = 1.0
+    """Requests within this time share one answer, good or bad."""
+    max_fetches: int = 16
+    cache_bytes: int = 32 * 1024 * 1024
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """A picture as the camera gave it."""
+
+    media_type: str
+    data: bytes
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    at_us: int
+    picture: Picture | None
+    error: str
+
+    @property
+    def size(self) -> int:
+        return len(self.picture.data) if self.picture else 0
+
+
+class PictureProxy:
+    """Fetches pictures; concurrent requests for one camera cause one fetch. Close it with `aclose`."""
+
+    def __init__(
+        self,
+        settings: PictureSettings | None = None,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        resolve: Resolve | None = None,
+        clock_us: Callable[[], int] = monotonic_us,
+    ) -> None:
+        self._settings = settings or PictureSettings()
+        self._resolve = resolve or resolve_host
+        self._clock_us = clock_us
+        # Without the environment's proxies: the checked address must be the one that is connected to.
+        self._client = httpx.AsyncClient(
+            transport=transport,
+            timeout=self._settings.timeout_s,
+            follow_redirects=False,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=self._settings.max_fetches, max_keepalive_connections=8),
+        )
+        self._slots = asyncio.Semaphore(self._settings.max_fetches)
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._kept_bytes = 0
+        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def fetch(self, url: str) -> Picture:
+        """Return the picture at a registered `url`.
+
+        Raises:
+            PictureError: it is not allowed, not reachable, too large, too slow or not a picture.
+        """
+        lock, waiting = self._locks.get(url, (asyncio.Lock(), 0))
+        self._locks[url] = (lock, waiting + 1)
+        try:
+            async with lock:
+                kept = self._fresh(url) or self._keep(url, await self._try(url))
+        finally:
+            lock, waiting = self._locks[url]
+            if waiting == 1:
+                del self._locks[url]
+            else:
+                self._locks[url] = (lock, waiting - 1)
+        if kept.picture is None:
+            raise PictureError(kept.error)
+        return kept.picture
+
+    def _fresh(self, url: str) -> _Kept | None:
+        kept = self._kept.get(url)
+        if kept is None or self._clock_us() - kept.at_us > self._settings.fresh_s * 1e6:
+            return None
+        return kept
+
+    def _keep(self, url: str, outcome: Picture | str) -> _Kept:
+        error = outcome if isinstance(outcome, str) else ""
+        kept = _Kept(self._clock_us(), None if isinstance(outcome, str) else outcome, error)
+        if (old := self._kept.pop(url, None)) is not None:
+            self._kept_bytes -= old.size
+        self._kept[url] = kept
+        self._kept_bytes += kept.size
+        while len(self._kept) > 1 and (
+            self._kept_bytes > self._settings.cache_bytes or len(self._kept) > 1_000
+        ):
+            _, oldest = self._kept.popitem(last=False)
+            self._kept_bytes -= oldest.size
+        return kept
+
+    async def _try(self, url: str) -> Picture | str:
+        """Return the picture, or why there is none."""
+        try:
+            async with asyncio.timeout(self._settings.timeout_s), self._slots:
+                return await self._get(url)
+        except TimeoutError:
+            return f"no picture within {self._settings.timeout_s:g} s"
+        except (PictureError, OSError) as error:
+            return str(error)
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            return f"{type(error).__name__}: {error}"
+
+    async def _get(self, url: str) -> Picture:
+        target = httpx.URL(url)
+        if target.scheme not in ("http", "https") or not target.host:
+            raise PictureError("only http and https addresses are fetched")
+        address = await self._allowed_address(target)
+        request = self._client.build_request(
+            "GET",
+            target.copy_with(host=str(address)),
+            headers={"Host": target.netloc.decode("ascii"), "Accept": ", ".join(sorted(PICTURE_TYPES))},
+            # The certificate is checked against the registered name, not the address.
+            extensions={"sni_hostname": target.host},
+        )
+        response = await self._client.send(request, stream=True)
+        try:
+            return await self._body(response)
+        finally:
+            await response.aclose()
+
+    async def _allowed_address(self, target: httpx.URL) -> Address:
+        port = target.port or (443 if target.scheme == "https" else 80)
+        listed = target.host.lower() in self._settings.hosts
+        for address in await self._resolve(target.host, port):
+            if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+                address = address.ipv4_mapped  # noqa: PLW2901 - one address, two spellings
+            if any(address in network for network in self._settings.networks) or (
+                listed and not _is_never_a_camera(address)
+            ):
+                return address
+        raise PictureError(f"{target.host} is not among the hosts and networks that pictures may come from")
+
+    async def _body(self, response: httpx.Response) -> Picture:
+        if response.status_code != 200:
+            raise PictureError(f"the camera answered {response.status_code}")
+        media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type not in PICTURE_TYPES:
+            raise PictureError("the camera's answer is not a JPEG, PNG or WebP picture")
+        data = bytearray()
+        async for chunk in response.aiter_bytes():
+            data += chunk
+            if len(data) > self._settings.max_bytes:
+                raise PictureError(f"the picture is larger than {self._settings.max_bytes} bytes")
+        return Picture(media_type, bytes(data))
+
+
+def _is_never_a_camera(address: Address) -> bool:
+    """Addresses that a listed name must not lead to: this machine, cloud metadata, everybody."""
+    return (
+        address.is_loopback
+        or address.is_link_local
+        or address.is_multicast
+        or address.is_unspecified
+        or address.is_reserved
+    )
+
+
+async def resolve_host(host: str, port: int) -> Sequence[Address]:
+    """Return the addresses of `host`, in the system's order of preference.
+
+    Raises:
+        OSError: the name does not resolve.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [ip_address(entry[4][0]) for entry in found]

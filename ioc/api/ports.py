@@ -1,0 +1,146 @@
+"""What the routers need from others; `ioc/app` connects them."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from ioc.incidents.lifecycle import Command
+from ioc.model.events import Event, Stream
+from ioc.model.incidents import Audit, Incident
+from ioc.model.places import Area, Device
+from ioc.model.texts import Text
+from ioc.store.incidents import IncidentFilter
+from ioc.store.users import Person
+
+
+class NotFoundError(Exception):
+    """There is no such thing, or nobody may know that there is."""
+
+
+class Incidents(Protocol):
+    """Incidents as people see and handle them."""
+
+    async def page(self, query: IncidentFilter) -> tuple[Sequence[Incident], str | None]:
+        """Return a page and the cursor of the next. Raises `ioc.store.incidents.CursorError`."""
+
+    async def get(self, incident_id: str) -> Incident:
+        """Return one incident. Raises `NotFoundError`."""
+
+    async def history(self, incident_id: str) -> Sequence[Audit]:
+        """Return its audit rows, oldest first."""
+
+    async def command(self, incident_id: str, command: Command, actor: str) -> Incident:
+        """Carry out a command and return the incident after it; a repeated `idem` is answered, not repeated.
+
+        Raises `NotFoundError`, `ioc.incidents.lifecycle.Conflict`, `ioc.incidents.lifecycle.Refused`.
+        """
+
+
+class Places(Protocol):
+    """Areas and registered devices."""
+
+    async def areas(self, kind: str | None) -> Sequence[Area]:
+        """Return the areas of a kind, or all."""
+
+    async def areas_version(self) -> str:
+        """Return a short text that changes whenever `areas` would answer differently."""
+
+    async def devices(self) -> Sequence[Device]:
+        """Return every registered device."""
+
+    async def device(self, device_id: str) -> Device | None:
+        """Return one device."""
+
+
+class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events. `wards` None means every ward; times are event time, `from_us` ≤ t < `to_us`."""
+
+    stream: Stream
+    from_us: int
+    to_us: int
+    wards: tuple[str, ...] | None = None
+    bbox: tuple[float, float, float, float] | None = None
+    source: str | None = None
+    limit: int = 100
+    cursor: str | None = None
+
+
+class History(Protocol):
+    """Stored events."""
+
+    async def page(self, query: HistoryQuery) -> tuple[Sequence[Event], str | None]:
+        """Return a page, newest first, and the cursor of the next.
+
+        Raises ValueError (its text is shown) for a cursor that is not ours.
+        """
+
+
+class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that did not become an event, with its raw bytes."""
+
+    id: int
+    received_us: int
+    source: str | None
+    reason: str
+    field: str | None
+    detail: str
+    raw: bytes
+
+
+class Quarantine(Protocol):
+    """Messages that did not become events."""
+
+    async def page(self, limit: int, cursor: str | None) -> tuple[Sequence[Quarantined], str | None]:
+        """Return a page, newest first, and the cursor of the next. Raises ValueError like `History.page`."""
+
+
+class RuleInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule as people see it. `error` says why it is disabled."""
+
+    rule: str
+    title: Text
+    version: str
+    severity: str
+    enabled: bool
+    error: str | None = None
+
+
+class Rules(Protocol):
+    """The rules in force."""
+
+    async def rules(self) -> Sequence[RuleInfo]:
+        """Return every rule, enabled or not."""
+
+
+class Users(Protocol):
+    """People and their sessions; `ioc.store.users.Users` is one."""
+
+    async def authenticate(self, username: str, password: str, address: str) -> Person | None:
+        """Return whose name and password these are. Raises `ioc.store.users.ThrottledError`."""
+
+    async def open_session(self, username: str, user_agent: str = "") -> str:
+        """Open a session and return its token."""
+
+    async def read_session(self, token: str) -> Person | None:
+        """Return whose session it is."""
+
+    async def close_session(self, token: str) -> None:
+        """End the session."""
+
+
+class Sockets(Protocol):
+    """The live feed, as far as a logout concerns it; `ioc.stream.hub.Hub` is one."""
+
+    def close_login(self, login: str) -> int:
+        """Close the sockets of one browser session at once."""
+
+
+class Check(msgspec.Struct, frozen=True):
+    """Outcome of one readiness check."""
+
+    ok: bool
+    detail: str = ""
+
+
+ReadinessCheck = Callable[[], Awaitable[Check]]

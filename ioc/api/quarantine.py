@@ -1,0 +1,66 @@
+"""Messages that did not become events, with the reason and their raw bytes."""
+
+import base64
+from typing import Annotated, Literal
+
+import msgspec
+from fastapi import APIRouter, Depends, Query, Response
+
+from ioc.api.answers import documented, json_answer
+from ioc.api.ports import Quarantine, Quarantined
+from ioc.api.problems import refused
+from ioc.api.security import Access, Right, require_right
+from ioc.model.times import format_us
+from ioc.store.users import Person
+
+
+class QuarantineItem(msgspec.Struct, frozen=True):
+    """One message. `raw` is its text, or base64 where its bytes are not UTF-8."""
+
+    id: int
+    received: str
+    source: str | None
+    reason: str
+    field: str | None
+    detail: str
+    raw: str
+    raw_encoding: Literal["utf-8", "base64"]
+
+
+class QuarantinePage(msgspec.Struct, frozen=True):
+    """A page, newest first; `next` null ends the list."""
+
+    items: list[QuarantineItem]
+    next: str | None
+
+
+def _view(row: Quarantined) -> QuarantineItem:
+    encoding: Literal["utf-8", "base64"] = "utf-8"
+    try:
+        raw = row.raw.decode()
+    except UnicodeDecodeError:
+        raw, encoding = base64.b64encode(row.raw).decode(), "base64"
+    return QuarantineItem(
+        row.id, format_us(row.received_us), row.source, row.reason, row.field, row.detail, raw, encoding
+    )
+
+
+def quarantine_router(quarantine: Quarantine, access: Access) -> APIRouter:
+    """Return the route of the quarantine."""
+    router = APIRouter(prefix="/api/v1/quarantine", tags=["quarantine"])
+
+    @router.get("", **documented(QuarantinePage, text="Refused messages, newest first."))
+    async def list_quarantine(
+        person: Annotated[Person, Depends(access.person)],
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        cursor: Annotated[str | None, Query(max_length=500)] = None,
+    ) -> Response:
+        """Return what was refused and why."""
+        require_right(person, Right.QUARANTINE)
+        try:
+            rows, following = await quarantine.page(limit, cursor)
+        except ValueError as error:
+            raise refused("cursor", "cursor", str(error)) from error
+        return json_answer(QuarantinePage([_view(row) for row in rows], following))
+
+    return router

@@ -1,0 +1,88 @@
+"""Log in, log out, who am I."""
+
+from typing import Annotated, Final
+
+import msgspec
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from ioc.api.answers import documented, json_answer
+from ioc.api.ports import Sockets, Users
+from ioc.api.problems import Problem
+from ioc.api.security import Access, require_own_page, session_token
+from ioc.store.users import Person, ThrottledError, login_id
+from ioc.stream.shell import SESSION_COOKIE
+
+COOKIE_AGE_S: Final = 7 * 24 * 3600
+
+
+class Me(msgspec.Struct, frozen=True):
+    """Who is logged in. `wards` null means every ward."""
+
+    user: str
+    name: str
+    role: str
+    wards: tuple[str, ...] | None
+    lang: str
+
+
+class Login(BaseModel):
+    """A name and a password."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    username: Annotated[str, Field(min_length=1, max_length=200)]
+    password: Annotated[str, Field(min_length=1, max_length=1024)]
+
+
+def _me(person: Person) -> Me:
+    return Me(person.username, person.name, person.role.value, person.wards, person.lang)
+
+
+def session_router(users: Users, access: Access, sockets: Sockets, *, secure_cookies: bool) -> APIRouter:
+    """Return the routes of the session."""
+    router = APIRouter(prefix="/api/v1/session", tags=["session"], dependencies=[Depends(require_own_page)])
+
+    @router.post("", **documented(Me, text="Logged in; the answer sets the session's cookie."))
+    async def log_in(login: Login, request: Request) -> Response:
+        """Open a session; 401 for a wrong name or password, 429 after too many attempts."""
+        address = request.client.host if request.client else "unknown"
+        try:
+            person = await users.authenticate(login.username, login.password, address)
+        except ThrottledError as error:
+            retry = {"Retry-After": str(error.retry_after_s)}
+            raise Problem(429, "Too many attempts; wait before the next.", headers=retry) from error
+        if person is None:
+            raise Problem(401, "The name or the password is wrong.")
+        await _end(session_token(request))
+        token = await users.open_session(person.username, request.headers.get("user-agent", ""))
+        response = json_answer(_me(person))
+        response.set_cookie(
+            SESSION_COOKIE,
+            token,
+            max_age=COOKIE_AGE_S,
+            secure=secure_cookies or request.url.scheme == "https",
+            httponly=True,
+            samesite="strict",
+        )
+        return response
+
+    @router.get("", **documented(Me, text="Who is logged in."))
+    async def who_am_i(person: Annotated[Person, Depends(access.person)]) -> Response:
+        """Return who is logged in; 401 when nobody is."""
+        return json_answer(_me(person))
+
+    @router.delete("", status_code=204, response_class=Response)
+    async def log_out(request: Request) -> Response:
+        """End the session and its sockets; harmless when there is none."""
+        await _end(session_token(request))
+        response = Response(status_code=204)
+        response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
+        return response
+
+    async def _end(token: str | None) -> None:
+        if token is not None:
+            await users.close_session(token)
+            sockets.close_login(login_id(token))
+
+    return router

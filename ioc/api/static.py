@@ -1,0 +1,52 @@
+"""The console's built files, and its start page for every address inside it."""
+
+from pathlib import Path
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+_IMMUTABLE: Final = "public, max-age=31536000, immutable"
+_ASK_AGAIN: Final = "no-cache"
+_OURS: Final = ("api/", "metrics", "healthz", "readyz")
+
+
+class Console(StaticFiles):
+    """Serves `folder`; unknown addresses that a browser navigates to get `index.html` (the router is there).
+
+    Files below `assets/` carry a hash in their names and never change; everything else is asked for again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(directory=folder, check_dir=False)
+        self._index = folder / "index.html"
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Return the file, the start page, or 404."""
+        if not self._index.is_file():
+            text = "The console is not built. Run: make console\n"
+            return PlainTextResponse(text, 404 if path not in ("", ".") else 503)
+        try:
+            response = await super().get_response(path, scope)
+        except HTTPException as error:
+            if error.status_code != 404 or not self._is_page(path, scope):
+                raise
+            response = FileResponse(self._index)
+        if path in ("", "."):
+            response = FileResponse(self._index)
+        immutable = path.startswith("assets/") and response.status_code in (200, 206, 304)
+        response.headers["Cache-Control"] = _IMMUTABLE if immutable else _ASK_AGAIN
+        return response
+
+    @staticmethod
+    def _is_page(path: str, scope: Scope) -> bool:
+        accepts = Headers(scope=scope).get("accept", "")
+        return (
+            scope["method"] in ("GET", "HEAD")
+            and not path.startswith(_OURS)
+            and ("text/html" in accepts)
+            and "." not in path.rpartition("/")[2]
+        )

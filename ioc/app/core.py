@@ -1,0 +1,81 @@
+"""What every role needs, opened in order and closed in reverse: database, log, directory."""
+
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+from ioc.app.directory import Directory
+from ioc.app.settings import Settings
+from ioc.eventlog.postgres import PostgresLog
+from ioc.eventlog.settings import LogSettings
+from ioc.model.records import EVENTS_TOPIC
+from ioc.store.embedded import Dsns, create_database, embedded_postgres
+from ioc.store.migrate import migrate
+from ioc.store.pool import Pool, open_pool
+
+DATABASE = "ioc"
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Dsns]:
+    """Yield connection strings of a migrated database: the configured one, or the embedded one.
+
+    The embedded server is started where it does not run, and stopped by whoever started it.
+
+    Raises:
+        DataFolderError: the data folder cannot hold the embedded database.
+        psycopg.Error: the configured database cannot be reached or migrated.
+    """
+    if settings.database.admin_dsn:
+        dsns = Dsns(admin=settings.database.admin_dsn, app=settings.database.app_dsn)
+        migrate(dsns.admin)
+        yield dsns
+        return
+    settings.data.mkdir(parents=True, exist_ok=True)
+    with embedded_postgres(settings.data / "pg") as server:
+        dsns = create_database(server, DATABASE)
+        migrate(dsns.admin)
+        yield dsns
+
+
+@dataclass(frozen=True)
+class Core:
+    """Shared resources of the roles in this process."""
+
+    settings: Settings
+    dsn: str
+    """For connections that live outside the pools."""
+    owner: str
+    """Unique among living processes: who holds a partition."""
+    log: PostgresLog
+    pool: Pool
+    """For rules, store and housekeeping."""
+    api_pool: Pool
+    """For people: a burst of events must not take their connections."""
+    directory: Directory
+
+
+@asynccontextmanager
+async def open_core(settings: Settings, dsns: Dsns) -> AsyncIterator[Core]:
+    """Open pools and log, create the topic, read the directory once."""
+    size = settings.database.pool_size
+    async with AsyncExitStack() as stack:
+        log_pool = await stack.enter_async_context(open_pool(dsns.app, name="log", max_size=size))
+        pool = await stack.enter_async_context(open_pool(dsns.app, name="work", max_size=size))
+        api_pool = await stack.enter_async_context(open_pool(dsns.app, name="api", max_size=size))
+        log = PostgresLog(
+            log_pool,
+            dsns.app,
+            LogSettings(
+                dedup_window_s=settings.log.dedup_window_s,
+                retention_s=settings.log.retention_s,
+            ),
+        )
+        await log.create_topic(EVENTS_TOPIC, settings.log.partitions)
+        directory = Directory(pool)
+        await directory.refresh()
+        owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        yield Core(settings, dsns.app, owner, log, pool, api_pool, directory)

@@ -1,0 +1,68 @@
+"""What the service knows of places and devices: read from the database, kept in memory, swapped whole.
+
+Geofence grids are built off the event loop; readers see either all old or all new.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import anyio.to_thread
+import structlog
+
+from ioc.app.retry import RETRYABLE
+from ioc.geo.index import AreaIndex
+from ioc.ingest.registry import DeviceRegistry, RegistrySnapshot
+from ioc.model.places import Area, Device
+from ioc.store import areas as area_rows
+from ioc.store import devices as device_rows
+from ioc.store.pool import Pool
+
+REFRESH_S = 2.0
+CITY_ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
+
+_log = structlog.get_logger()
+
+
+class Directory:
+    """Devices, keys and areas as of the last refresh.
+
+    `index` and `registry` are stable objects that others may hold: their contents are replaced.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self.registry = DeviceRegistry()
+        self.devices: Sequence[Device] = ()
+        self.areas: Sequence[Area] = ()
+        self.index = AreaIndex(())
+        self.area_version = -1
+
+    def ward_of(self, lon: float, lat: float) -> str | None:
+        """Return the code of the ward at a position, by the present boundaries."""
+        return self.index.ward_of(lon, lat)
+
+    async def run(self) -> None:
+        """Refresh until cancelled."""
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            try:
+                await self.refresh()
+            except RETRYABLE as error:
+                _log.warning("devices and areas could not be refreshed", error=str(error))
+
+    async def refresh(self) -> None:
+        """Read devices and keys, and the areas where they have changed."""
+        async with self._pool.connection() as connection:
+            devices = await device_rows.read_devices(connection)
+            keys = await device_rows.read_keys(connection)
+            version = await area_rows.read_version(connection)
+            areas = await area_rows.read_areas(connection) if version != self.area_version else None
+        self.registry.replace(RegistrySnapshot(devices, keys))
+        self.devices = devices
+        if areas is not None:
+            today = datetime.now(CITY_ZONE).date()
+            self.index = await anyio.to_thread.run_sync(AreaIndex.at, areas, today)
+            self.areas = areas
+            self.area_version = version

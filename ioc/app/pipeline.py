@@ -1,0 +1,167 @@
+"""The whole way of an event, in one place: which parts exist and how they hold on to each other.
+
+    field hardware ─► MqttListener ┐
+    field hardware ─► ingest_router ┴─► IngestService ─► PostgresLog ─┬─► StoreWorker ─► history tables
+                                             │                        ├─► RulesWorker ─► incidents ─┐
+                                             └─► quarantine            └─► StateLane ─► Hub ◄───────┘
+    operators ─► api routers ─► IncidentService ─► incidents ────────────────────────────┘  │
+                                                                                            └─► consoles
+
+Each role is a function that adds its services to a plan; `ioc up` runs all of them in one process, `ioc run`
+one of them.
+"""
+
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from prometheus_client import REGISTRY
+
+from ioc import __version__
+from ioc.api.application import ApiDeps, create_api
+from ioc.api.pictures import PictureProxy, PictureSettings
+from ioc.api.places import City
+from ioc.app.clock import Ticker, now_us
+from ioc.app.core import Core
+from ioc.app.feed_source import FeedSource
+from ioc.app.incident_service import IncidentKeeper, IncidentService
+from ioc.app.listener import ChangeListener
+from ioc.app.readiness import Readiness
+from ioc.app.rules_worker import RulesWorker
+from ioc.app.settings import Settings
+from ioc.app.state_lane import StateLane
+from ioc.app.store_worker import StoreWorker
+from ioc.app.supervisor import Plan, Service
+from ioc.app.views import DirectoryPlaces, RunningRules, StoredHistory, StoredQuarantine
+from ioc.app.web import WebServer
+from ioc.eventlog.port import LogRetryable
+from ioc.ingest.gateway import Gateway
+from ioc.ingest.http import ingest_router
+from ioc.ingest.limits import IngestLimits
+from ioc.ingest.metrics import IngestMetrics
+from ioc.ingest.mqtt import MqttListener
+from ioc.ingest.service import IngestService
+from ioc.model.records import EVENTS_TOPIC
+from ioc.model.texts import Text
+from ioc.rules.compile import Program
+from ioc.store.maintenance import Maintenance, MaintenanceSettings
+from ioc.store.quarantine import Quarantine, QuarantineLimits
+from ioc.store.users import Users
+from ioc.store.writer import HistoryWriter
+from ioc.stream.hub import Hub
+from ioc.stream.shell import SocketSettings
+
+ROLES: Final = ("ingest", "store", "rules", "api")
+STATE_TTL_S: Final = 90
+
+
+class Pipeline:
+    """Builds the services of the roles of one process."""
+
+    def __init__(self, core: Core, program: Program, demo: bool = False) -> None:
+        self._core = core
+        self._program = program
+        self._demo = demo
+        self.users = Users(core.api_pool)
+
+    def plan(self, roles: tuple[str, ...]) -> Plan:
+        """Return the services of `roles`, in the order in which they end."""
+        core, plan = self._core, Plan()
+        plan.base.append(Service("log", core.log.run))
+        plan.base.append(Service("directory", core.directory.run))
+        ingest = self._ingest(plan) if "ingest" in roles else None
+        if "store" in roles:
+            self._store(plan)
+        if "rules" in roles:
+            self._rules(plan)
+        if ingest or "api" in roles:
+            self._web(plan, ingest, with_console="api" in roles)
+        return plan
+
+    def _ingest(self, plan: Plan) -> IngestService:
+        core, settings = self._core, self._core.settings
+        limits = IngestLimits()
+        service = IngestService(
+            log=core.log,
+            quarantine=StoredQuarantine(core.pool, QuarantineLimits(max_rows=settings.store.quarantine_rows)),
+            registry=core.directory.registry,
+            gateway=Gateway(core.directory.registry, core.directory, settings.bounds, limits),
+            metrics=IngestMetrics(REGISTRY),
+            clock=now_us,
+            limits=limits,
+            retryable=(LogRetryable, psycopg.OperationalError),
+        )
+        plan.work.append(Service("ticker", Ticker(core.log, LogRetryable).run))
+        if settings.mqtt.enabled:
+            listener = MqttListener(service, settings.mqtt.host, settings.mqtt.port)
+            plan.intake.append(Service("mqtt", listener.run))
+        return service
+
+    def _store(self, plan: Plan) -> None:
+        core, settings = self._core, self._core.settings.store
+        worker = StoreWorker(core.log, core.pool, HistoryWriter(), settings, core.owner)
+        days = settings.history_retention_s / 86_400
+        kept = MaintenanceSettings(camera_days=min(days, 30.0), traffic_days=days)
+        quarantine = Quarantine(QuarantineLimits(max_rows=settings.quarantine_rows))
+        maintenance = Maintenance(core.pool, quarantine, kept, core.log, (EVENTS_TOPIC,))
+        plan.work.append(Service("store", worker.run))
+        plan.work.append(Service("maintenance", lambda: maintenance.run(now_us)))
+
+    def _rules(self, plan: Plan) -> None:
+        core, settings = self._core, self._core.settings.rules
+        worker = RulesWorker(core.log, core.pool, self._program, settings, core.owner, core.directory)
+        keeper = IncidentKeeper(core.pool, settings.close_returned_s)
+        plan.work.append(Service("rules", worker.run))
+        plan.work.append(Service("keeper", keeper.run))
+
+    def _web(self, plan: Plan, ingest: IngestService | None, *, with_console: bool) -> None:
+        core, settings = self._core, self._core.settings
+        hub = Hub(FeedSource(core.api_pool))
+        pictures = PictureProxy(
+            PictureSettings(networks=tuple(ip_network(text) for text in settings.http.picture_hosts))
+        )
+        console: Path | None = settings.console if with_console and settings.console.is_dir() else None
+        api = create_api(
+            ApiDeps(
+                users=self.users,
+                incidents=IncidentService(core.api_pool),
+                places=DirectoryPlaces(core.directory),
+                history=StoredHistory(core.api_pool),
+                quarantine=StoredQuarantine(core.api_pool, QuarantineLimits()),
+                rules=RunningRules(self._program, core.api_pool),
+                hub=hub,
+                pictures=pictures,
+                city=_city(settings, core, self._demo),
+                readiness=Readiness(core).checks(hub if with_console else None),
+                console=console,
+                routers=(ingest_router(ingest),) if ingest else (),
+                sockets=SocketSettings(origins=frozenset(settings.http.allowed_origins)),
+                secure_cookies=settings.http.secure_cookies,
+            )
+        )
+        server = WebServer(api, settings.http)
+
+        async def stop() -> None:
+            await hub.shutdown()
+            await pictures.aclose()
+            server.stop()
+
+        plan.intake.append(Service("http", server.run_service, stop))
+        if with_console:
+            plan.work.append(Service("hub", hub.run))
+            plan.work.append(Service("state lane", StateLane(core.log, hub).run))
+            plan.work.append(Service("change listener", ChangeListener(core.dsn, hub.wake).run))
+
+
+def _city(settings: Settings, core: Core, demo: bool) -> City:
+    west, south, east, north = settings.bounds
+    return City(
+        name=Text(settings.city_name_vi, settings.city_name_en),
+        center=((west + east) / 2, (south + north) / 2),
+        bounds=settings.bounds,
+        illustrative=any(area.illustrative for area in core.directory.areas),
+        version=__version__,
+        state_ttl_s=STATE_TTL_S,
+        demo=demo,
+    )

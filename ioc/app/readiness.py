@@ -1,0 +1,73 @@
+"""What `/readyz` asks: can we reach the database, does the log advance, is anybody behind."""
+
+from typing import Final
+
+from ioc.api.ports import Check, ReadinessCheck
+from ioc.app.clock import now_us
+from ioc.app.core import Core
+from ioc.model.records import EVENTS_TOPIC
+from ioc.model.times import SECOND_US
+from ioc.store.positions import standings
+from ioc.stream.hub import Hub
+
+MAX_TICK_AGE_S: Final = 10.0
+MAX_LAG_RECORDS: Final = 50_000
+
+
+class Readiness:
+    """Readiness checks of a process; `newest_tick_us` is fed by whoever reads the log."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._ends: dict[int, int] = {}
+        self._advanced_us = 0
+
+    def checks(self, hub: Hub | None) -> dict[str, ReadinessCheck]:
+        """Return the checks by name."""
+        checks: dict[str, ReadinessCheck] = {
+            "database": self.database,
+            "log": self.log,
+            "lag": self.lag,
+            "areas": self.areas,
+        }
+        if hub is not None:
+
+            async def feed() -> Check:
+                return Check(hub.ready, "" if hub.ready else "the feed has not read the incidents yet")
+
+            checks["feed"] = feed
+        return checks
+
+    async def database(self) -> Check:
+        """Answer a trivial query."""
+        async with self._core.api_pool.connection() as connection:
+            await connection.execute("SELECT 1")
+        return Check(True)
+
+    async def log(self) -> Check:
+        """Ticks arrive every second, so the log's end must move."""
+        ends = await self._core.log.ends(EVENTS_TOPIC)
+        now = now_us()
+        if ends != self._ends:
+            self._ends, self._advanced_us = ends, now
+        age_s = (now - self._advanced_us) / SECOND_US
+        return Check(age_s <= MAX_TICK_AGE_S, f"last advance seen {age_s:.0f} s ago")
+
+    async def lag(self) -> Check:
+        """Every group has taken almost everything."""
+        ends = await self._core.log.ends(EVENTS_TOPIC)
+        async with self._core.api_pool.connection() as connection:
+            found = await standings(connection)
+        behind: dict[str, int] = {}
+        for standing in found:
+            lag = ends.get(standing.partition, 0) - standing.next_offset
+            behind[standing.group] = behind.get(standing.group, 0) + lag
+        detail = ", ".join(f"{group} {count} records" for group, count in sorted(behind.items()))
+        return Check(all(count <= MAX_LAG_RECORDS for count in behind.values()), detail or "no group yet")
+
+    async def areas(self) -> Check:
+        """There are wards to place events in."""
+        wards = sum(area.kind == "ward" for area in self._core.directory.areas)
+        return (
+            Check(True, f"{wards} wards") if wards else Check(False, "no wards: run `ioc areas import FILE`")
+        )

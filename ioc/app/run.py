@@ -1,0 +1,113 @@
+"""Runs roles from start to finish: prepares the data, prints where to go, supervises, stops in order."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+from rich.console import Console
+
+from ioc.app.core import Core, open_core
+from ioc.app.demo import prepare_demo, readable_password, simulator_command
+from ioc.app.pipeline import Pipeline
+from ioc.app.rule_files import Compile
+from ioc.app.settings import Settings
+from ioc.app.supervisor import Service, stop_on_signals, supervise
+from ioc.store.embedded import Dsns
+from ioc.store.users import Role, Users
+
+SIMULATOR_STOP_S = 5.0
+SIMULATOR_PAUSE_S = 2.0
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What to run."""
+
+    roles: tuple[str, ...]
+    demo: bool = False
+    simulators: bool = False
+    scenario: str = "demo"
+
+
+async def run_roles(settings: Settings, dsns: Dsns, load_program: Compile, options: RunOptions) -> None:
+    """Run `options.roles` until SIGINT or SIGTERM.
+
+    Raises:
+        InvalidRules: a rule does not compile against the areas.
+        ExceptionGroup: a service failed.
+    """
+    stop = asyncio.Event()
+    stop_on_signals(asyncio.get_running_loop(), stop)
+    async with open_core(settings, dsns) as core:
+        users = Users(core.api_pool)
+        logins = await _prepare(core, users, options)
+        pipeline = Pipeline(core, load_program(core.directory.index), options.demo)
+        plan = pipeline.plan(options.roles)
+        if options.simulators:
+            plan.intake.insert(0, Service("simulators", _simulators(settings, options)))
+        await supervise(plan, core, stop, lambda: _greet(settings, options, logins))
+
+
+async def _prepare(core: Core, users: Users, options: RunOptions) -> dict[str, str]:
+    """Return logins to show: the demo's, or at the very first start a new administrator's."""
+    if options.demo:
+        return await prepare_demo(core, users)
+    if "api" not in options.roles or await users.list_users():
+        return {}
+    password = readable_password()
+    await users.create_user("admin", name="Quản trị", password=password, role=Role.ADMIN)
+    return {"admin": password}
+
+
+def _greet(settings: Settings, options: RunOptions, logins: dict[str, str]) -> None:
+    if "api" not in options.roles:
+        _log.info("running", roles=",".join(options.roles))
+        return
+    console = Console(stderr=True, highlight=False)
+    host = "localhost" if settings.http.host in ("127.0.0.1", "0.0.0.0") else settings.http.host  # noqa: S104
+    console.print(f"\n  Bảng điều khiển · Console   [bold]http://{host}:{settings.http.port}/[/]")
+    if logins and not options.demo:
+        console.print("  First start: shown once; change it with `ioc users password admin`.")
+    shown = {"operator": logins["operator"]} if options.demo else logins
+    for user, password in shown.items():
+        console.print(f"  Đăng nhập · Log in          [bold]{user}[/] / [bold]{password}[/]")
+    if options.demo:
+        console.print(f"  Other roles                 {settings.data / 'demo' / 'logins.json'}")
+    if settings.mqtt.enabled:
+        console.print(f"  MQTT                        {settings.mqtt.host}:{settings.mqtt.port}")
+    console.print("  Ctrl-C dừng · stops\n")
+
+
+def _simulators(settings: Settings, options: RunOptions) -> Callable[[], Awaitable[None]]:
+    """Return a service that keeps the simulators running as a process of their own."""
+    command = simulator_command(settings, options.scenario)
+
+    async def run() -> None:
+        while True:
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=asyncio.subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
+            )
+            try:
+                code = await process.wait()
+            finally:
+                if process.returncode is None:
+                    await _end(process)
+            _log.warning("simulators ended, starting them again", code=code)
+            await asyncio.sleep(SIMULATOR_PAUSE_S)
+
+    return run
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        async with asyncio.timeout(SIMULATOR_STOP_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

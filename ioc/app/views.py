@@ -1,0 +1,129 @@
+"""What API and ingest ask of the database, in the shape of the Protocols they declare."""
+
+from collections.abc import Sequence
+
+import msgspec
+import psycopg
+
+from ioc.api.ports import HistoryQuery, Quarantined, RuleInfo
+from ioc.app.directory import Directory
+from ioc.ingest.ports import QuarantineRow
+from ioc.model.events import Event
+from ioc.model.places import Area, Device
+from ioc.rules.compile import Program
+from ioc.store import history as history_rows
+from ioc.store import quarantine as quarantine_rows
+from ioc.store.pool import Pool
+from ioc.store.rule_state import read_status
+
+
+class DirectoryPlaces:
+    """`ioc.api.ports.Places` from memory."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+
+    async def areas(self, kind: str | None) -> Sequence[Area]:
+        """Return the areas of `kind`, or all."""
+        return [area for area in self._directory.areas if kind is None or area.kind == kind]
+
+    async def areas_version(self) -> str:
+        """Return what changes with the areas."""
+        return str(self._directory.area_version)
+
+    async def devices(self) -> Sequence[Device]:
+        """Return every registered device."""
+        return self._directory.devices
+
+    async def device(self, device_id: str) -> Device | None:
+        """Return one device."""
+        return self._directory.registry.device(device_id)
+
+
+class StoredHistory:
+    """`ioc.api.ports.History` over the history tables."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def page(self, query: HistoryQuery) -> tuple[Sequence[Event], str | None]:
+        """Return a page, newest first, and the cursor of the next."""
+        stored = msgspec.convert(msgspec.structs.asdict(query), history_rows.HistoryQuery)
+        async with self._pool.connection() as connection:
+            page = await history_rows.read_history(connection, stored)
+        return page.items, page.next
+
+
+class StoredQuarantine:
+    """Both sides of quarantine: ingest adds, the API lists."""
+
+    def __init__(self, pool: Pool, limits: quarantine_rows.QuarantineLimits) -> None:
+        self._pool = pool
+        self._rows = quarantine_rows.Quarantine(limits)
+
+    async def add(self, rows: Sequence[QuarantineRow]) -> None:
+        """Store refused events durably.
+
+        Raises:
+            ConnectionError: the database cannot take them now.
+        """
+        entries = [
+            quarantine_rows.NewQuarantined(
+                received_us=row.received_us,
+                reason=row.reason,
+                raw=row.raw,
+                detail=row.detail,
+                field=row.field,
+                device=row.device,
+                source=row.source,
+                event_id=row.event_id,
+            )
+            for row in rows
+        ]
+        try:
+            async with self._pool.connection() as connection:
+                await self._rows.add(connection, entries)
+        except psycopg.OperationalError as error:
+            raise ConnectionError(f"quarantine: {error}") from error
+
+    async def page(self, limit: int, cursor: str | None) -> tuple[Sequence[Quarantined], str | None]:
+        """Return a page, newest first, and the cursor of the next."""
+        async with self._pool.connection() as connection:
+            page = await quarantine_rows.list_quarantine(connection, limit, cursor)
+        items = [
+            Quarantined(
+                id=item.id,
+                received_us=item.received_us,
+                source=item.source or item.device,
+                reason=item.reason,
+                field=item.field,
+                detail=item.detail,
+                raw=item.raw,
+            )
+            for item in page.items
+        ]
+        return items, page.next
+
+
+class RunningRules:
+    """`ioc.api.ports.Rules`: the compiled program beside what the rules workers report of it."""
+
+    def __init__(self, program: Program, pool: Pool) -> None:
+        self._program = program
+        self._pool = pool
+
+    async def rules(self) -> Sequence[RuleInfo]:
+        """Return every rule with its state."""
+        async with self._pool.connection() as connection:
+            status = await read_status(connection)
+        return [
+            RuleInfo(
+                rule=rule.name,
+                title=rule.title,
+                version=rule.version,
+                severity=str(rule.severity),
+                enabled=rule.enabled and not status.get(rule.name, {}).get("error"),
+                error=status.get(rule.name, {}).get("error"),
+            )
+            for rule in self._program.declared
+        ]

@@ -1,0 +1,103 @@
+"""The append transaction of the embedded log: claim the keys, lock the partitions, store one row each."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, LiteralString
+
+from psycopg import AsyncConnection
+
+from ioc.eventlog.append_queue import Pending
+from ioc.eventlog.batch_reader import encode_batch
+from ioc.eventlog.port import AppendOutcome
+from ioc.model.records import RecordKind
+
+Connection = AsyncConnection[Any]
+Place = tuple[str, int]
+"""Topic and partition."""
+
+# The keys come sorted and are claimed in that order, so two processes cannot wait for each other in a circle.
+_CLAIM_KEYS: Final[LiteralString] = """
+    WITH keyed AS MATERIALIZED (
+        SELECT substr(%(keys)s::bytea, i * 16 + 1, 16) AS key, i FROM generate_series(0, %(count)s - 1) AS i
+    ), claimed AS (
+        INSERT INTO log_dedup (key) SELECT key FROM keyed ORDER BY i ON CONFLICT DO NOTHING RETURNING key
+    )
+    SELECT keyed.key FROM keyed LEFT JOIN claimed USING (key) WHERE claimed.key IS NULL
+"""
+_LOCK: Final[LiteralString] = """
+    SELECT p.topic, p.partition, p.next_offset FROM log_partition p
+    JOIN unnest(%(topics)s::text[], %(partitions)s::int[]) AS wanted (topic, partition)
+        USING (topic, partition)
+    ORDER BY p.topic, p.partition FOR UPDATE OF p
+"""
+_STORE: Final[LiteralString] = """
+    WITH fresh AS MATERIALIZED (
+        SELECT * FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(ends)s::bigint[], %(counts)s::int[],
+                             %(payloads)s::bytea[]) AS row (topic, partition, end_offset, count, payload)
+    ), moved AS (
+        UPDATE log_partition p SET next_offset = fresh.end_offset FROM fresh
+        WHERE p.topic = fresh.topic AND p.partition = fresh.partition
+    )
+    INSERT INTO log_batch (topic, partition, end_offset, count, payload)
+    SELECT topic, partition, end_offset, count, payload FROM fresh
+"""
+
+
+async def write_appends(connection: Connection, taken: Sequence[Pending]) -> list[list[AppendOutcome]]:
+    """Write all calls of `taken` in the caller's transaction and return each call's outcomes.
+
+    Locks are taken in one order everywhere: keys ascending, then partitions ascending.
+    """
+    known = await _claim_keys(connection, taken)
+    fresh: dict[Place, list[tuple[RecordKind, bytes]]] = {}
+    # Within the transaction a record's number in its partition stands for its offset.
+    numbers = [list(_place(pending, known, fresh)) for pending in taken]
+    bases = await _store(connection, fresh) if fresh else {}
+    return [
+        [
+            AppendOutcome(partition, None if number is None else bases[pending.topic, partition] + number)
+            for partition, number in zip(pending.partitions, placed, strict=True)
+        ]
+        for pending, placed in zip(taken, numbers, strict=True)
+    ]
+
+
+def _place(
+    pending: Pending, known: set[bytes], fresh: dict[Place, list[tuple[RecordKind, bytes]]]
+) -> Iterator[int | None]:
+    for record, partition, key in zip(pending.records, pending.partitions, pending.dedup_keys, strict=True):
+        if key is not None:
+            if key in known:
+                yield None
+                continue
+            known.add(key)
+        records = fresh.setdefault((pending.topic, partition), [])
+        yield len(records)
+        records.append((record.kind, record.payload))
+
+
+async def _claim_keys(connection: Connection, taken: Sequence[Pending]) -> set[bytes]:
+    """Claim every dedup key for this transaction and return those that somebody has claimed before."""
+    keys = sorted({key for pending in taken for key in pending.dedup_keys if key is not None})
+    if not keys:
+        return set()
+    parameters = {"keys": b"".join(keys), "count": len(keys)}
+    found = await connection.execute(_CLAIM_KEYS, parameters, prepare=True, binary=True)
+    return {key for (key,) in await found.fetchall()}
+
+
+async def _store(
+    connection: Connection, fresh: dict[Place, list[tuple[RecordKind, bytes]]]
+) -> dict[Place, int]:
+    """Store one row per partition and return the offset of each one's first record."""
+    places = sorted(fresh)
+    parameters: dict[str, object] = {
+        "topics": [topic for topic, _ in places],
+        "partitions": [partition for _, partition in places],
+    }
+    locked = await connection.execute(_LOCK, parameters, prepare=True)
+    bases = {(topic, partition): offset for topic, partition, offset in await locked.fetchall()}
+    parameters["ends"] = [bases[place] + len(fresh[place]) for place in places]
+    parameters["counts"] = [len(fresh[place]) for place in places]
+    parameters["payloads"] = [encode_batch(fresh[place]) for place in places]
+    await connection.execute(_STORE, parameters, prepare=True)
+    return bases

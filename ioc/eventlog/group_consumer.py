@@ -1,0 +1,103 @@
+"""A member of a group on the embedded log: its partitions follow the leases."""
+
+import asyncio
+from types import TracebackType
+from typing import Protocol, Self
+
+from ioc.eventlog.batch_reader import BatchReader, PartitionState, Source
+from ioc.eventlog.membership import Member
+from ioc.eventlog.port import Claim, LogUnavailable
+
+
+class LeaseKeeper(Source, Protocol):
+    """The log that a consumer belongs to: it beats for every consumer in `consumers`."""
+
+    consumers: "set[GroupConsumer]"
+
+
+class GroupConsumer(BatchReader):
+    """`Consumer` over leases. Enter it to join the group, leave it to give the partitions back."""
+
+    def __init__(self, log: LeaseKeeper, topic: str, member: Member, lease_s: float) -> None:
+        super().__init__(log, topic, {})
+        self._log = log
+        self._member = member
+        self._lease_s = lease_s
+        self._leased_until = 0.0
+        self._beating = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        await self.beat(joining=True)
+        self._log.consumers.add(self)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._log.consumers.discard(self)
+        async with self._beating:
+            self._states = {}
+            try:
+                async with self._source.connection() as connection:
+                    await self._member.leave(connection)
+            except LogUnavailable:
+                return  # the lease ends by itself
+
+    def assigned(self) -> dict[int, int]:
+        """Return the generation of each partition owned now."""
+        return {partition: state.generation for partition, state in self._current().items()}
+
+    async def rewind(self, partition: int) -> None:
+        """Go back to the committed position; see `Consumer.rewind`."""
+        async with self._beating:
+            async with self._source.connection() as connection:
+                claim = await self._member.committed(connection, partition)
+            former = self._states.pop(partition, None)
+            if claim is not None:
+                lost = former.lost if former else 0
+                self._states[partition] = PartitionState(claim.generation, claim.next_offset, lost)
+
+    def pause(self, partition: int) -> None:
+        """Deliver nothing more from `partition` for now."""
+        self._paused.add(partition)
+
+    def resume(self, partition: int) -> None:
+        """Undo `pause`."""
+        self._paused.discard(partition)
+        self._source.wakeup.wake()
+
+    async def beat(self, *, joining: bool = False) -> None:
+        """Extend the lease and take over what is owned now.
+
+        Raises:
+            LogUnavailable: the lease was not extended.
+        """
+        async with self._beating:
+            started = asyncio.get_running_loop().time()
+            expired = started >= self._leased_until
+            async with self._source.connection() as connection:
+                if joining:
+                    owned = await self._member.join(connection)
+                else:
+                    owned = await self._member.beat(connection, expired=expired)
+            self._leased_until = started + self._lease_s
+            self._assign(owned)
+
+    def _assign(self, owned: dict[int, Claim]) -> None:
+        states = {}
+        for partition, claim in owned.items():
+            state = self._states.get(partition)
+            if state is None or state.generation != claim.generation:
+                state = PartitionState(claim.generation, claim.next_offset)
+            states[partition] = state
+        changed = states.keys() != self._states.keys()
+        self._states = states
+        self._paused &= states.keys()
+        if changed:
+            self._source.wakeup.wake()
+
+    def _current(self) -> dict[int, PartitionState]:
+        # An unrenewed lease may already be somebody else's: delivering would only be fenced later.
+        if asyncio.get_running_loop().time() >= self._leased_until:
+            return {}
+        return self._states

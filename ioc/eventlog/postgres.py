@@ -1,0 +1,218 @@
+"""The embedded log: batches of records in PostgreSQL, group commit, leases; no broker to operate.
+
+One row per append and partition, offsets from a counter row locked in the append's transaction: the order of
+offsets is the order of commits, so a tailing reader can miss nothing. Duplicates are claimed in that same
+transaction. NOTIFY only wakes readers; whoever misses one looks again after `poll_fallback_s`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from datetime import datetime
+from typing import Any, Final, LiteralString
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from ioc.eventlog.append_queue import AppendQueue, Pending
+from ioc.eventlog.append_write import write_appends
+from ioc.eventlog.batch_reader import BatchReader
+from ioc.eventlog.group_consumer import GroupConsumer
+from ioc.eventlog.membership import Member
+from ioc.eventlog.port import AppendOutcome, Consumer, LogReader, LogRejected, LogUnavailable
+from ioc.eventlog.settings import LogSettings
+from ioc.eventlog.wakeup import Wakeup
+from ioc.model.records import NewRecord
+from ioc.model.times import SECOND_US, from_us
+
+Connection = AsyncConnection[Any]
+CHANNEL: Final = "ioc_log"
+_RECONNECT_S: Final = 1.0
+
+_CREATE: Final[LiteralString] = """
+    INSERT INTO log_partition (topic, partition) SELECT %(topic)s, generate_series(0, %(partitions)s - 1)
+    WHERE NOT EXISTS (SELECT FROM log_partition WHERE topic = %(topic)s) ON CONFLICT DO NOTHING
+"""
+_PARTITIONS: Final[LiteralString] = "SELECT count(*) FROM log_partition WHERE topic = %s"
+_ENDS: Final[LiteralString] = (
+    "SELECT partition, next_offset FROM log_partition WHERE topic = %s ORDER BY partition"
+)
+# The cut is the first row of the slice that has to stay: only a prefix goes.
+_RETAIN: Final[LiteralString] = """
+    WITH slice AS (
+        SELECT end_offset, count,
+            created_at < %(hard)s OR (created_at < %(soft)s AND end_offset <= (
+                SELECT coalesce(min(next_offset), 0x7fffffffffffffff) FROM log_owner
+                WHERE topic = %(topic)s AND partition = %(partition)s)) AS old
+        FROM log_batch WHERE topic = %(topic)s AND partition = %(partition)s
+        ORDER BY end_offset LIMIT %(rows)s
+    ), gone AS (
+        DELETE FROM log_batch b USING slice
+        WHERE b.topic = %(topic)s AND b.partition = %(partition)s AND b.end_offset = slice.end_offset
+            AND slice.end_offset <
+                coalesce((SELECT min(end_offset) FROM slice WHERE NOT old), 0x7fffffffffffffff)
+        RETURNING b.count
+    )
+    SELECT coalesce(sum(count), 0)::bigint FROM gone
+"""
+_PRUNE: Final[LiteralString] = """
+    DELETE FROM log_dedup WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM log_dedup WHERE seen_at < %(before)s LIMIT %(keys)s))
+"""
+
+
+class PostgresLog:
+    """`EventLog` over the tables of migration 0001; connects as the unprivileged role.
+
+    `pool` needs two connections for the log itself and one per concurrent reader; `dsn` opens the one
+    connection that listens for wake-ups.
+    """
+
+    read_bytes = 8 << 20
+
+    def __init__(
+        self, pool: AsyncConnectionPool[Connection], dsn: str, settings: LogSettings | None = None
+    ) -> None:
+        self._pool = pool
+        self._dsn = dsn
+        self._settings = settings or LogSettings()
+        self._queue = AppendQueue(self._settings)
+        self._partitions: dict[str, int] = {}
+        self.consumers: set[GroupConsumer] = set()
+        """Whose leases `run` keeps."""
+        self._appended = asyncio.Event()
+        self.wakeup = Wakeup()
+        self.poll_fallback_s = self._settings.poll_fallback_s
+
+    @property
+    def waiting_records(self) -> int:
+        """Records accepted and not yet durable."""
+        return self._queue.records
+
+    async def run(self) -> None:
+        """Append, wake and keep the leases until cancelled; see `EventLog.run`."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._queue.run(self._write))
+            group.create_task(self._notify())
+            group.create_task(self._listen())
+            group.create_task(self._keep_leases())
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Borrow a connection; whatever the driver finds wrong with it becomes `LogUnavailable`."""
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise LogUnavailable(f"the log's database: {error}") from error
+
+    async def create_topic(self, topic: str, partitions: int) -> int:
+        """Create `topic` unless it exists and return its number of partitions."""
+        async with self.connection() as connection:
+            await connection.execute(_CREATE, {"topic": topic, "partitions": partitions})
+        return await self._partitions_of(topic)
+
+    async def append(self, topic: str, records: Sequence[NewRecord]) -> list[AppendOutcome]:
+        """Append durably, all or nothing; see `EventLog.append`."""
+        if not records:
+            return []
+        return await self._queue.put(Pending.keyed(topic, records, await self._partitions_of(topic)))
+
+    async def append_ticks(self, topic: str, now_us: int) -> list[AppendOutcome]:
+        """Append one tick to every partition; see `EventLog.append_ticks`."""
+        return await self._queue.put(Pending.ticks(topic, now_us, await self._partitions_of(topic)))
+
+    def consume(self, topic: str, group: str, owner: str) -> AbstractAsyncContextManager[Consumer]:
+        """Join `group`; see `EventLog.consume`."""
+        return GroupConsumer(
+            self, topic, Member(topic, group, owner, self._settings.lease_s), self._settings.lease_s
+        )
+
+    async def tail(self, topic: str, start: Mapping[int, int] | None = None) -> LogReader:
+        """Return a reader without a group; see `EventLog.tail`."""
+        return BatchReader(self, topic, {**await self.ends(topic), **(start or {})})
+
+    async def ends(self, topic: str) -> dict[int, int]:
+        """Return the next offset of each partition."""
+        await self._partitions_of(topic)
+        async with self.connection() as connection:
+            return dict(await (await connection.execute(_ENDS, (topic,))).fetchall())
+
+    async def retain(self, topic: str, now_us: int) -> int:
+        """Delete one bounded slice per partition; see `EventLog.retain`."""
+        deleted = 0
+        for partition in range(await self._partitions_of(topic)):
+            async with self.connection() as connection:
+                parameters = {
+                    "topic": topic,
+                    "partition": partition,
+                    "soft": _moment(now_us, self._settings.retention_s),
+                    "hard": _moment(now_us, self._settings.never_beyond_s),
+                    "rows": self._settings.slice_batches,
+                }
+                row = await (await connection.execute(_RETAIN, parameters)).fetchone()
+                deleted += row[0] if row else 0
+        return deleted
+
+    async def prune_dedup(self, now_us: int) -> int:
+        """Forget one bounded slice of the keys older than the dedup window and return how many.
+
+        Raises:
+            LogUnavailable: repeat the call.
+        """
+        async with self.connection() as connection:
+            before = _moment(now_us, self._settings.dedup_window_s)
+            return (
+                await connection.execute(_PRUNE, {"before": before, "keys": self._settings.slice_keys})
+            ).rowcount
+
+    async def _partitions_of(self, topic: str) -> int:
+        if topic not in self._partitions:
+            async with self.connection() as connection:
+                row = await (await connection.execute(_PARTITIONS, (topic,))).fetchone()
+            if not row or not row[0]:
+                raise LogRejected(f"no such topic: {topic}")
+            self._partitions[topic] = row[0]
+        return self._partitions[topic]
+
+    async def _write(self, taken: Sequence[Pending]) -> None:
+        async with self.connection() as connection, connection.transaction():
+            answers = await write_appends(connection, taken)
+        # Durable from here on.
+        for pending, outcomes in zip(taken, answers, strict=True):
+            pending.succeed(outcomes)
+        self.wakeup.wake()
+        self._appended.set()
+
+    async def _notify(self) -> None:
+        while True:
+            await self._appended.wait()
+            self._appended.clear()
+            # Without it, readers elsewhere look again after poll_fallback_s.
+            with suppress(LogUnavailable):
+                async with self.connection() as connection:
+                    await connection.execute("SELECT pg_notify(%s, '')", (CHANNEL,))
+            await asyncio.sleep(self._settings.notify_interval_s)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with await AsyncConnection.connect(self._dsn, autocommit=True) as connection:
+                    await connection.execute(f"LISTEN {CHANNEL}")
+                    async for _ in connection.notifies():
+                        self.wakeup.wake()
+            except psycopg.OperationalError:
+                await asyncio.sleep(_RECONNECT_S)
+
+    async def _keep_leases(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.heartbeat_s)
+            for consumer in list(self.consumers):
+                # A consumer stops delivering by itself when its lease has run out.
+                with suppress(LogUnavailable):
+                    await consumer.beat()
+
+
+def _moment(now_us: int, age_s: float) -> datetime:
+    return from_us(now_us - round(age_s * SECOND_US))

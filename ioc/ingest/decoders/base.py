@@ -1,0 +1,86 @@
+"""What every decoder takes and gives: bytes in, events and rejections out, nothing performed."""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from ioc.model.events import EventData
+
+UNREADABLE_RULES: Final = frozenset({"json", "utf8", "depth", "object", "empty"})
+"""Rules that mean "this is not even an event"; a body with nothing else is answered 400."""
+
+
+class DecodeContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What a decoder may know besides the bytes."""
+
+    device_id: str
+    """The authenticated sender; formats without a source speak for it."""
+    now_us: int
+    """Time of receipt; formats without a time use it."""
+    content_type: str | None = None
+    """Media type without parameters, lower case; None lets the decoder look at the first byte."""
+    max_event_bytes: int = 65_536
+    max_events: int = 10_000
+
+
+class Decoded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One readable event, not yet authorised or located."""
+
+    line: int
+    """1-based line (NDJSON) or element (array)."""
+    id: str
+    source: str
+    time_us: int
+    data: EventData
+    raw: bytes
+    lon: float | None = None
+    lat: float | None = None
+    subject: str | None = None
+
+
+class Rejection(msgspec.Struct, frozen=True, kw_only=True):
+    """Why one event was refused, in the words the sender gets, and its bytes for quarantine."""
+
+    line: int
+    rule: str
+    detail: str
+    raw: bytes
+    id: str | None = None
+    source: str | None = None
+    field: str | None = None
+
+
+class Decode(msgspec.Struct, kw_only=True):
+    """Everything a body held."""
+
+    events: list[Decoded] = []
+    rejections: list[Rejection] = []
+    dropped_fields: int = 0
+    """Unknown fields that could not be kept in `extra` (nested, too many, too large a number)."""
+
+
+class TooManyEvents(ValueError):
+    """The body holds more events than `max_events`. The only error a decoder raises."""
+
+    def __init__(self, count: int, limit: int) -> None:
+        super().__init__(f"{count} events in one body, at most {limit} are taken")
+        self.count = count
+        self.limit = limit
+
+
+class Decoder(Protocol):
+    """A family of senders' format. One module each; `ioc.ingest.decoders.DECODERS` lists them."""
+
+    @property
+    def content_types(self) -> Sequence[str]:
+        """Media types it reads."""
+        ...
+
+    def decode(self, body: bytes, context: DecodeContext) -> Decode:
+        """Return what `body` holds; refuse event by event, never raise for content.
+
+        Raises:
+            TooManyEvents: more than `context.max_events`.
+        """
+        ...

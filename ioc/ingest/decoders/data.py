@@ -1,0 +1,202 @@
+"""A type's data: from a JSON object to the model's structure, leniently where nothing is guessed.
+
+Unknown fields go to `extra`, numbers written as strings are read, and every refusal names its field.
+"""
+
+import re
+import types
+from difflib import get_close_matches
+from functools import lru_cache
+from math import isfinite
+from typing import Any, Final, Union, get_args, get_origin
+
+import msgspec
+
+from ioc.model.events import DATA_TYPES, EventData, Extra
+
+MAX_EXTRA_FIELDS: Final = 64
+MAX_EXTRA_KEY_CHARS: Final = 128
+MAX_NAME_CHARS: Final = 256
+_INT64_MAX: Final = 2**63 - 1
+_COUNT_MAX: Final = 1e9
+
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,17})?(?:[eE][+-]?\d{1,3})?")
+"""JSON's own numbers, so `0x10`, `1_000`, `nan` and `٣` stay what they are: text."""
+
+_PATH = re.compile(r" - at `\$\.?([^`]*)`$")
+_BOUND = re.compile(r" [<>]=? ")
+_MISSING = re.compile(r"Object missing required field `([^`]+)`")
+
+_RANGES: Final[dict[str, tuple[float, float]]] = {
+    "confidence": (0.0, 1.0),
+    "occupancy": (0.0, 1.0),
+    "direction_deg": (0.0, 360.0),
+    "speed_kmh": (0.0, 1000.0),
+    "volume_veh": (0, _COUNT_MAX),
+    "people": (0, _COUNT_MAX),
+    "vehicles": (0, _COUNT_MAX),
+    "stopped_vehicles": (0, _COUNT_MAX),
+    "interval_s": (0.0, 31_622_400.0),
+    "duration_s": (0.0, 31_622_400.0),
+    "free_flow_s": (0.0, 31_622_400.0),
+    "length_m": (0.0, 1e7),
+}
+"""What a number can mean at all; judging unusual but possible values is the rules' work."""
+
+_NAMES: Final = frozenset(
+    {"label", "track_id", "zone", "plate", "vehicle", "lane", "category", "channel", "report_id"}
+)
+"""Short text that rules group by: an unbounded one would become an unbounded key."""
+
+
+class Refused(Exception):
+    """This event is refused; `field` is its path on the wire, e.g. `data.speed_kmh`."""
+
+    def __init__(self, rule: str, detail: str, field: str | None = None) -> None:
+        super().__init__(detail)
+        self.rule = rule
+        self.detail = detail
+        self.field = field
+
+
+class _Schema(msgspec.Struct, frozen=True):
+    """What we look at per type, computed once."""
+
+    data: type[EventData]
+    fields: frozenset[str]
+    numeric: frozenset[str]
+    ranges: tuple[tuple[str, float, float], ...]
+    names: tuple[str, ...]
+
+
+def _is_numeric(hint: Any) -> bool:
+    if get_origin(hint) in (Union, types.UnionType):
+        return any(_is_numeric(part) for part in get_args(hint))
+    return hint in (int, float)
+
+
+def _schema(cls: Any) -> _Schema:
+    fields = {f.name: f.type for f in msgspec.structs.fields(cls) if f.name != "extra"}
+    return _Schema(
+        cls,
+        frozenset(fields),
+        frozenset(name for name, hint in fields.items() if _is_numeric(hint)),
+        tuple((name, *_RANGES[name]) for name in fields if name in _RANGES),
+        tuple(name for name in fields if name in _NAMES),
+    )
+
+
+SCHEMAS: Final[dict[str, _Schema]] = {name: _schema(cls) for name, cls in DATA_TYPES.items()}
+
+
+def typed_data(type_name: str, fields: dict[str, Any]) -> tuple[EventData, int]:
+    """Return the data of an event and how many unknown fields could not be kept.
+
+    Args:
+        type_name: the CloudEvents type.
+        fields: the JSON object under `data`, not changed.
+
+    Raises:
+        Refused: unknown type, or a field that is missing, of a wrong type or out of range.
+    """
+    schema = SCHEMAS.get(type_name)
+    if schema is None:
+        raise Refused("known_type", unknown_type(type_name), "type")
+    dropped = 0
+    if not schema.fields.issuperset(fields):
+        fields, dropped = _with_extra(schema, fields)
+    try:
+        data: EventData = msgspec.convert(fields, schema.data)
+    except msgspec.ValidationError as error:
+        data = _with_numbers_read(schema, fields, error)
+    _check(schema, data)
+    return data, dropped
+
+
+def _with_extra(schema: _Schema, fields: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    known = {name: value for name, value in fields.items() if name in schema.fields}
+    unknown = {name: value for name, value in fields.items() if name not in schema.fields}
+    nested = unknown.pop("extra", None)
+    dropped = 0
+    if isinstance(nested, dict):
+        unknown |= nested
+    elif nested is not None:
+        unknown["extra"] = nested
+    extra: Extra = {}
+    for name, value in unknown.items():
+        if len(extra) < MAX_EXTRA_FIELDS and len(name) <= MAX_EXTRA_KEY_CHARS and _is_scalar(value):
+            extra[name] = value
+        else:
+            dropped += 1
+    return {**known, "extra": extra}, dropped
+
+
+def _is_scalar(value: Any) -> bool:
+    if isinstance(value, int):  # the log's encoding ends at 64 bits
+        return -_INT64_MAX <= value <= _INT64_MAX
+    return value is None or isinstance(value, str | float)
+
+
+def _with_numbers_read(schema: _Schema, fields: dict[str, Any], error: msgspec.ValidationError) -> EventData:
+    read = {name: as_number(value) if name in schema.numeric else value for name, value in fields.items()}
+    if read == fields:
+        raise refusal(error, "data") from None
+    try:
+        data: EventData = msgspec.convert(read, schema.data)
+    except msgspec.ValidationError as second:
+        raise refusal(second, "data") from None
+    return data
+
+
+def as_number(value: Any) -> Any:
+    """Return the number a string spells in JSON's way, else `value` itself."""
+    if not isinstance(value, str) or not _NUMBER.fullmatch(value):
+        return value
+    if not any(c in value for c in ".eE"):
+        return int(value)
+    number = float(value)
+    return number if isfinite(number) else value
+
+
+def _check(schema: _Schema, data: EventData) -> None:
+    for name, low, high in schema.ranges:
+        value = getattr(data, name)
+        if value is not None and not low <= value <= high:
+            raise Refused("in_range", f"{value} is not within {low:g}…{high:g}", f"data.{name}")
+    for name in schema.names:
+        value = getattr(data, name)
+        if value is not None and len(value) > MAX_NAME_CHARS:
+            detail = f"{len(value)} characters, at most {MAX_NAME_CHARS} are taken"
+            raise Refused("length", detail, f"data.{name}")
+    counts = getattr(data, "counts", None)
+    if counts and not all(0 <= count <= _COUNT_MAX for count in counts.values()):
+        raise Refused("in_range", f"a count is not within 0…{_COUNT_MAX:g}", "data.counts")
+
+
+def refusal(error: msgspec.ValidationError, under: str = "") -> Refused:
+    """Return msgspec's complaint as a rule and the path of the field on the wire."""
+    message = str(error)
+    at = _PATH.search(message)
+    path = at.group(1) if at else ""
+    detail = _PATH.sub("", message)
+    missing = _MISSING.match(detail)
+    if missing:
+        path = f"{path}.{missing.group(1)}" if path else missing.group(1)
+    field = ".".join(part for part in (under, path) if part) or None
+    if missing:
+        return Refused("required", "this field is required", field)
+    if detail.startswith("Invalid enum value"):
+        return Refused("known_value", detail, field)
+    if "RFC3339" in detail or "timezone" in detail:
+        return Refused("rfc3339", "expected RFC 3339 with a zone, e.g. 2026-11-22T10:00:00.123Z", field)
+    if "length" in detail:
+        return Refused("length", detail, field)
+    return Refused("in_range" if _BOUND.search(detail) else "type", detail, field)
+
+
+@lru_cache(maxsize=256)
+def unknown_type(type_name: str) -> str:
+    """Return what to tell a sender of an unknown type: the likely one, or the list."""
+    close = get_close_matches(type_name[:64], SCHEMAS, n=1)
+    known = ", ".join(SCHEMAS)
+    return f"did you mean {close[0]}? Known types: {known}" if close else f"known types: {known}"

@@ -1,0 +1,192 @@
+"""Decides what becomes of decoded events: authorise, validate the time, locate. Pure.
+
+decoded event ── source registered? ── sender may speak for it? ── time plausible? ── place ──► record
+                        │ no                  │ no                      │ no
+                        └─────────────────────┴─────────────────────────┴──► quarantine + answer
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from ioc.ingest.decoders.base import Decoded, Rejection
+from ioc.ingest.limits import IngestLimits
+from ioc.ingest.ports import QuarantineRow, Registry, Wards
+from ioc.model.events import Event, encode_event
+from ioc.model.places import Device
+from ioc.model.records import NewRecord, RecordKind
+from ioc.model.times import format_us
+
+Bounds = tuple[float, float, float, float]
+"""West, south, east, north in degrees."""
+
+POSITION_INVALID: Final = "position_invalid"
+UNLOCATED: Final = "unlocated"
+
+
+class RejectedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One refused event in the answer to its sender."""
+
+    line: int
+    rule: str
+    detail: str
+    id: str | None = None
+    field: str | None = None
+
+
+class Admission(msgspec.Struct, kw_only=True):
+    """What the gateway wants done; nothing has been done yet."""
+
+    records: list[NewRecord] = []
+    streams: list[str] = []
+    """The stream of each record, for the metrics."""
+    rejected: list[RejectedEvent] = []
+    quarantine: list[QuarantineRow] = []
+    counts: Counter[str] = msgspec.field(default_factory=Counter)
+    """Events by position finding: `position_invalid`, `unlocated`."""
+
+
+class Gateway:
+    """Judges events by registry, limits and the city's bounds."""
+
+    def __init__(self, registry: Registry, wards: Wards, bounds: Bounds, limits: IngestLimits) -> None:
+        self._registry = registry
+        self._wards = wards
+        self._bounds = bounds
+        self._limits = limits
+
+    def admit(
+        self, sender: Device, events: Iterable[Decoded], rejections: Iterable[Rejection], now_us: int
+    ) -> Admission:
+        """Return records to append and rows to quarantine for one body of `sender`.
+
+        `rejections` are the decoder's; they join the gateway's own in the answer, ordered by line.
+        """
+        admission = Admission()
+        for rejection in rejections:
+            self._refuse(admission, sender, rejection, now_us)
+        for decoded in events:
+            source = self._registry.device(decoded.source)
+            refused = self._judge(sender, source, decoded, now_us)
+            if refused is not None or source is None:
+                self._refuse(admission, sender, _rejection(decoded, refused or _UNREGISTERED), now_us)
+                continue
+            event = self._locate(source, decoded, now_us, admission.counts)
+            admission.streams.append(event.stream)
+            admission.records.append(
+                NewRecord(
+                    RecordKind.EVENT,
+                    event.ward or event.source,
+                    encode_event(event),
+                    (event.source, event.id),
+                )
+            )
+        admission.rejected.sort(key=lambda rejected: rejected.line)
+        return admission
+
+    def _judge(
+        self, sender: Device, source: Device | None, decoded: Decoded, now_us: int
+    ) -> "_Verdict | None":
+        # Authority first: a device must not learn which other sources are registered.
+        if not sender.may_send_for(decoded.source):
+            return _Verdict("source", "may_send_for", f"{sender.id} may not send events of this source")
+        if source is None:
+            return _UNREGISTERED
+        if decoded.time_us > now_us + self._limits.max_ahead_us:
+            detail = f"{_shown(decoded.time_us)} is more than {_minutes(self._limits.max_ahead_us)} ahead"
+            return _Verdict("time", "not_in_future", f"{detail} of {format_us(now_us)}")
+        if decoded.time_us < now_us - self._limits.max_age_us:
+            detail = f"{_shown(decoded.time_us)} is more than {_minutes(self._limits.max_age_us)} before"
+            return _Verdict("time", "not_too_old", f"{detail} {format_us(now_us)}")
+        return None
+
+    def _locate(self, source: Device, decoded: Decoded, now_us: int, counts: Counter[str]) -> Event:
+        lon, lat, ward = source.lon, source.lat, source.ward
+        sent_lon, sent_lat = decoded.lon, decoded.lat
+        if sent_lon is not None or sent_lat is not None:
+            if sent_lon is None or sent_lat is None or not self._plausible(sent_lon, sent_lat):
+                counts[POSITION_INVALID] += 1
+            elif source.trusts_position:
+                # A ward of another place would show the event to the wrong people: better none.
+                lon, lat, ward = sent_lon, sent_lat, self._wards.ward_of(sent_lon, sent_lat)
+        if ward is None and lon is not None and lat is not None and (lon, lat) != (sent_lon, sent_lat):
+            ward = self._wards.ward_of(lon, lat)
+        if ward is None:
+            counts[UNLOCATED] += 1
+        return Event(
+            id=decoded.id,
+            source=source.id,
+            time_us=decoded.time_us,
+            received_us=now_us,
+            data=decoded.data,
+            ward=ward,
+            lon=lon,
+            lat=lat,
+            subject=decoded.subject,
+        )
+
+    def _plausible(self, lon: float, lat: float) -> bool:
+        """Inside the city's bounds; not-a-number fails every comparison, and 0,0 is no place of ours."""
+        west, south, east, north = self._bounds
+        return west <= lon <= east and south <= lat <= north and (lon, lat) != (0.0, 0.0)
+
+    def _refuse(self, admission: Admission, sender: Device, rejection: Rejection, now_us: int) -> None:
+        admission.rejected.append(
+            RejectedEvent(
+                line=rejection.line,
+                rule=rejection.rule,
+                detail=rejection.detail,
+                id=rejection.id,
+                field=rejection.field,
+            )
+        )
+        if not rejection.raw:
+            return
+        admission.quarantine.append(
+            QuarantineRow(
+                received_us=now_us,
+                device=sender.id,
+                source=rejection.source,
+                event_id=rejection.id,
+                reason=rejection.rule,
+                field=rejection.field,
+                detail=rejection.detail,
+                raw=rejection.raw[: self._limits.max_event_bytes],
+                truncated=len(rejection.raw) > self._limits.max_event_bytes,
+            )
+        )
+
+
+class _Verdict(msgspec.Struct, frozen=True):
+    field: str
+    rule: str
+    detail: str
+
+
+_UNREGISTERED: Final = _Verdict("source", "registered_source", "this source is not registered")
+
+
+def _rejection(decoded: Decoded, verdict: _Verdict) -> Rejection:
+    return Rejection(
+        line=decoded.line,
+        rule=verdict.rule,
+        detail=verdict.detail,
+        raw=decoded.raw,
+        id=decoded.id,
+        source=decoded.source,
+        field=verdict.field,
+    )
+
+
+def _minutes(span_us: int) -> str:
+    minutes = span_us // 60_000_000
+    return f"{minutes // 1440} days" if minutes >= 2880 else f"{minutes} minutes"
+
+
+def _shown(time_us: int) -> str:
+    try:
+        return format_us(time_us)
+    except (OverflowError, ValueError):
+        return "this time"

@@ -1,0 +1,175 @@
+"""`POST /api/v1/ingest/events`: one JSON event, an array, or NDJSON; answers as the API promises."""
+
+import asyncio
+from collections.abc import Sequence
+from http import HTTPStatus
+from math import ceil
+from typing import Any, Final
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+from starlette.requests import ClientDisconnect
+
+from ioc.ingest.decoders.jsonlines import JSON_TYPES, NDJSON_TYPES
+from ioc.ingest.gateway import RejectedEvent
+from ioc.ingest.http_body import LingeringResponse, declared_length, read_body
+from ioc.ingest.ports import BodyRefused, IngestError, NotAuthorised, TooFast, Unavailable
+from ioc.ingest.service import IngestAnswer, IngestService
+from ioc.model.places import Device
+
+_MAX_KEY_CHARS: Final = 512
+_MAX_SHOWN: Final = 100
+_CLIENT_CLOSED: Final = 499
+"""Nobody reads it; it marks the request in access logs."""
+
+_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    202: {"description": "Durable. `rejected` lists refused events with line, field, rule and detail."},
+    400: {"description": "Nothing in the body could be read as an event."},
+    401: {"description": "No device key, or an unknown one."},
+    403: {"description": "The device may not send here."},
+    408: {"description": "The body did not arrive in time."},
+    413: {"description": "The body is too large or holds too many events."},
+    415: {"description": "A media type or content encoding that this device's decoder does not read."},
+    429: {"description": "Over the device's rate; see Retry-After."},
+    503: {"description": "Not stored; send the same request again after Retry-After seconds."},
+}
+_EVENT_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["specversion", "id", "source", "type", "time", "data"],
+}
+_REQUEST_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            **{media: {"schema": _EVENT_SCHEMA} for media in JSON_TYPES[:2]},
+            JSON_TYPES[2]: {"schema": {"type": "array", "items": _EVENT_SCHEMA}},
+            NDJSON_TYPES[0]: {"schema": {"type": "string"}},
+        },
+    }
+}
+
+
+def problem(
+    status: int, detail: str, errors: Sequence[dict[str, Any]] = (), headers: dict[str, str] | None = None
+) -> Response:
+    """Return an RFC 9457 answer."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+    }
+    if errors:
+        body["errors"] = list(errors)
+    return Response(msgspec.json.encode(body), status, headers, "application/problem+json")
+
+
+def ingest_router(service: IngestService) -> APIRouter:
+    """Return the router of the ingest endpoint; include it in the application without a prefix."""
+    router = APIRouter(tags=["ingest"])
+    reading = asyncio.Semaphore(service.limits.max_reading_requests)
+
+    @router.post(
+        "/api/v1/ingest/events",
+        status_code=202,
+        responses=_RESPONSES,
+        openapi_extra=_REQUEST_BODY,
+        response_class=Response,
+    )
+    async def ingest_events(request: Request) -> Response:
+        """Take events of the device whose key authorises the request; 202 once they are durable."""
+        unread = True
+        try:
+            device = _authenticate(request, service)
+            content_type = _content_type(request, service, device)
+            if reading.locked():
+                service.metrics.refuse("http", "inflight")
+                raise Unavailable("inflight")
+            async with reading:
+                body = await _body(request, service)
+            unread = False
+            service.metrics.messages.labels("http", "").inc()
+            answer = await service.accept(device, body, content_type)
+        except IngestError as error:
+            answered = _error_answer(error)
+            limits = service.limits
+            return LingeringResponse(answered, limits.linger_bytes, limits.linger_s) if unread else answered
+        except ClientDisconnect:
+            return Response(status_code=_CLIENT_CLOSED)
+        return _answer(answer)
+
+    return router
+
+
+def _authenticate(request: Request, service: IngestService) -> Device:
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    key = key.strip()
+    known = scheme.lower() == "bearer" and 0 < len(key) <= _MAX_KEY_CHARS
+    device = service.registry.device_of_key(key) if known else None
+    if device is None:
+        service.metrics.refuse("http", "key")
+        raise NotAuthorised(401, "send the device's key as: Authorization: Bearer <key>")
+    return device
+
+
+def _content_type(request: Request, service: IngestService, device: Device) -> str | None:
+    """Return the media type, None where the sender gave none (then the first byte decides)."""
+    header = request.headers.get("content-type", "")
+    media = header.partition(";")[0].strip().lower()
+    readable = service.content_types(device)
+    if media and media not in readable:
+        service.metrics.refuse("http", "content_type")
+        detail = f"expected one of {', '.join(readable)}"
+        raise BodyRefused(415, "content_type", detail, "Content-Type")
+    return media or None
+
+
+async def _body(request: Request, service: IngestService) -> bytes:
+    limits = service.limits
+    try:
+        declared_length(request.headers.get("content-length"), limits.max_body_bytes)
+        encoding = request.headers.get("content-encoding", "").strip().lower()
+        async with asyncio.timeout(limits.read_timeout_s):
+            return await read_body(request.stream(), encoding, limits.max_body_bytes)
+    except BodyRefused as error:
+        service.metrics.refuse("http", "body_bytes" if error.status == 413 else "body")
+        raise
+    except TimeoutError as error:
+        service.metrics.refuse("http", "read_timeout")
+        detail = f"the body did not arrive within {limits.read_timeout_s:g} s"
+        raise BodyRefused(408, "read_timeout", detail) from error
+
+
+def _error_answer(error: IngestError) -> Response:
+    match error:
+        case NotAuthorised():
+            headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
+            return problem(error.status, str(error), headers=headers)
+        case BodyRefused():
+            errors = [{"field": error.field, "rule": error.rule, "detail": str(error)}]
+            return problem(error.status, str(error), errors)
+        case TooFast():
+            return problem(429, str(error), headers={"Retry-After": str(ceil(error.retry_after_s))})
+        case Unavailable():
+            return problem(503, str(error), headers={"Retry-After": str(ceil(error.retry_after_s))})
+        case _:
+            raise error
+
+
+def _answer(answer: IngestAnswer) -> Response:
+    if answer.unreadable:
+        return problem(
+            400,
+            "nothing in the body could be read as an event",
+            [_shown(rejected) for rejected in answer.rejected[:_MAX_SHOWN]],
+        )
+    return Response(msgspec.json.encode(answer), 202, media_type="application/json")
+
+
+def _shown(rejected: RejectedEvent) -> dict[str, Any]:
+    return {
+        "field": rejected.field or "body",
+        "rule": rejected.rule,
+        "detail": rejected.detail,
+        "line": rejected.line,
+    }

@@ -1,0 +1,88 @@
+"""Metrics of ingest. Labels are bounded: results, streams, rules, transports and reasons are our words."""
+
+from typing import Final, Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+Transport = Literal["http", "mqtt", "subscriber"]
+Result = Literal["accepted", "duplicate", "rejected"]
+Refusal = Literal[
+    "body_bytes",
+    "body",
+    "events_per_request",
+    "inflight",
+    "rate",
+    "timeout",
+    "log",
+    "quarantine",
+    "read_timeout",
+    "key",
+    "forbidden",
+    "protocol",
+    "content_type",
+    "mqtt_connections",
+    "mqtt_buffered",
+    "mqtt_connect_timeout",
+]
+
+_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class IngestMetrics:
+    """All metrics of ingest, in the given registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.events = Counter(
+            "ioc_ingest_events",
+            "Events answered, by result and stream (stream is empty where the event was refused).",
+            ["result", "stream"],
+            registry=registry,
+        )
+        self.rejections = Counter(
+            "ioc_ingest_rejections",
+            "Refused events, by the rule they broke.",
+            ["rule"],
+            registry=registry,
+        )
+        self.positions = Counter(
+            "ioc_ingest_positions",
+            "Events whose position was invalid (replaced by the registered one) or that have no ward.",
+            ["finding"],
+            registry=registry,
+        )
+        self.dropped_fields = Counter(
+            "ioc_ingest_dropped_fields",
+            "Unknown data fields that could not be kept (nested, too many, too large a number).",
+            registry=registry,
+        )
+        self.messages = Counter(
+            "ioc_ingest_messages",
+            "Bodies taken, by transport and quality of service (empty for HTTP).",
+            ["transport", "qos"],
+            registry=registry,
+        )
+        self.bytes = Counter(
+            "ioc_ingest_bytes", "Bytes of bodies taken, uncompressed.", ["transport"], registry=registry
+        )
+        self.refused = Counter(
+            "ioc_ingest_refused",
+            "Requests, messages and connections refused as a whole; nothing of them was acknowledged.",
+            ["transport", "reason"],
+            registry=registry,
+        )
+        self.inflight = Gauge(
+            "ioc_ingest_inflight_requests", "Bodies being decoded or stored now.", registry=registry
+        )
+        self.mqtt_connections = Gauge(
+            "ioc_ingest_mqtt_connections", "Open MQTT connections.", registry=registry
+        )
+        self.append_seconds = Histogram(
+            "ioc_ingest_append_seconds",
+            "Time until a body's events were durable.",
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+
+    def refuse(self, transport: Transport, reason: Refusal) -> None:
+        """Count one refused request, message or connection."""
+        self.refused.labels(transport, reason).inc()

@@ -1,0 +1,130 @@
+"""What ingest needs from other parts; `ioc.app.pipeline` connects them.
+
+Errors of this package, by who acts:
+
+    IngestError
+    ├── BodyRefused       the sender must change the request (400, 413, 415)
+    ├── NotAuthorised     the sender must be registered or use another key (401, 403)
+    ├── TooFast           the sender must slow down (429)
+    └── Unavailable       the sender must send the same again later (503); nothing was acknowledged
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from ioc.model.places import Device
+from ioc.model.records import NewRecord
+
+Clock = Callable[[], int]
+"""Returns microseconds since the epoch, UTC."""
+
+
+class IngestError(Exception):
+    """Something the sender is told instead of an acknowledgement."""
+
+
+class BodyRefused(IngestError):
+    """The request as a whole cannot be taken; `status` is its HTTP status."""
+
+    def __init__(self, status: int, rule: str, detail: str, field: str = "body") -> None:
+        super().__init__(detail)
+        self.status = status
+        self.rule = rule
+        self.field = field
+
+
+class NotAuthorised(IngestError):
+    """No such key (401), or a key that may not do this (403)."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+class TooFast(IngestError):
+    """The device has used up its allowance."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("this device sends more events than its limit allows")
+        self.retry_after_s = retry_after_s
+
+
+class Unavailable(IngestError):
+    """The log or the quarantine cannot take events now; `reason` is a metric label."""
+
+    def __init__(self, reason: str, retry_after_s: float = 1.0) -> None:
+        super().__init__("events cannot be stored durably at the moment; send the same request again")
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+
+
+class AppendOutcome(Protocol):
+    """What became of one record."""
+
+    @property
+    def duplicate(self) -> bool:
+        """True when its (source, id) was already in the log and it was not stored again."""
+        ...
+
+
+class Log(Protocol):
+    """The durable event log."""
+
+    async def append(self, topic: str, records: Sequence[NewRecord]) -> Sequence[AppendOutcome]:
+        """Store `records` durably, in order, and return one outcome for each.
+
+        Returning means durable. On any error nothing may be assumed stored.
+        """
+        ...
+
+
+class QuarantineRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One refused event with the reason and the bytes as they came (at most `max_event_bytes`)."""
+
+    received_us: int
+    device: str
+    """Who sent it."""
+    source: str | None
+    """Whom it claimed to be from, where that could be read."""
+    event_id: str | None
+    reason: str
+    """The rule it broke, e.g. `not_in_future`."""
+    field: str | None
+    detail: str
+    raw: bytes
+    truncated: bool = False
+    """True where `raw` is only the beginning."""
+
+
+class Quarantine(Protocol):
+    """Where refused events wait for an engineer."""
+
+    async def add(self, rows: Sequence[QuarantineRow]) -> None:
+        """Store `rows` durably."""
+        ...
+
+
+class Registry(Protocol):
+    """The registered devices, as of now, in memory. Never blocks."""
+
+    def device(self, device_id: str) -> Device | None:
+        """Return the device of that id."""
+        ...
+
+    def device_of_key(self, key: str) -> Device | None:
+        """Return the device that owns this secret key."""
+        ...
+
+    def owns_key(self, device_id: str, key: str) -> bool:
+        """Return whether `key` is one of that device's keys, in time independent of where they differ."""
+        ...
+
+
+class Wards(Protocol):
+    """Finds the ward of a position."""
+
+    def ward_of(self, lon: float, lat: float) -> str | None:
+        """Return the code of the ward that contains the position, None outside every ward."""
+        ...

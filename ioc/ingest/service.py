@@ -1,0 +1,274 @@
+"""The one way in: every transport hands bodies to `IngestService.accept` and answers what it returns.
+
+    HTTP ─┐                                                        ┌─► log append ──┐
+    MQTT ─┼─► accept ─► allowance ─► decode ─► gateway (pure) ─────┤                ├─► answer
+    ext. ─┘                                                        └─► quarantine ──┘
+
+The answer exists only after everything it acknowledges is durable.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from ioc.ingest.allowance import Allowances
+from ioc.ingest.decoders import DECODERS
+from ioc.ingest.decoders.base import (
+    UNREADABLE_RULES,
+    Decode,
+    DecodeContext,
+    Decoder,
+    Rejection,
+    TooManyEvents,
+)
+from ioc.ingest.gateway import Admission, Gateway, RejectedEvent
+from ioc.ingest.limits import IngestLimits
+from ioc.ingest.metrics import IngestMetrics, Transport
+from ioc.ingest.ports import (
+    BodyRefused,
+    Clock,
+    Log,
+    NotAuthorised,
+    Quarantine,
+    Registry,
+    TooFast,
+    Unavailable,
+)
+from ioc.model.places import Device
+from ioc.model.records import EVENTS_TOPIC
+
+
+class IngestAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one body. Accepted and duplicate events are durable, rejected ones quarantined."""
+
+    accepted: int
+    duplicate: int
+    rejected: tuple[RejectedEvent, ...] = ()
+
+    @property
+    def unreadable(self) -> bool:
+        """True where nothing in the body could even be read as an event."""
+        return not (self.accepted or self.duplicate) and all(
+            rejected.rule in UNREADABLE_RULES for rejected in self.rejected
+        )
+
+
+class IngestService:
+    """Takes bodies of authenticated devices. Safe to call from many tasks of one loop.
+
+    Args:
+        retryable: exceptions of `log` and `quarantine` that mean "try again later" (besides OSError and
+            TimeoutError). Anything else is a fault of ours and propagates; nothing is acknowledged then.
+        clock: microseconds since the epoch; read once per body.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: Log,
+        quarantine: Quarantine,
+        registry: Registry,
+        gateway: Gateway,
+        metrics: IngestMetrics,
+        clock: Clock,
+        limits: IngestLimits,
+        retryable: tuple[type[Exception], ...] = (),
+        decoders: Mapping[str, Decoder] = DECODERS,
+        topic: str = EVENTS_TOPIC,
+    ) -> None:
+        self.registry = registry
+        self.limits = limits
+        self.metrics = metrics
+        self._log = log
+        self._quarantine = quarantine
+        self._gateway = gateway
+        self._clock = clock
+        self._retryable: tuple[type[Exception], ...] = (*retryable, OSError, TimeoutError)
+        self._decoders = decoders
+        self._topic = topic
+        self._allowances = Allowances(limits.device_events_per_s, limits.device_burst_events)
+        self._inflight = asyncio.Semaphore(limits.max_inflight_requests)
+
+    def content_types(self, device: Device) -> Sequence[str]:
+        """Return the media types this device may send.
+
+        Raises:
+            NotAuthorised: the device is registered with a decoder that does not exist.
+        """
+        return self._decoder(device).content_types
+
+    async def accept(
+        self,
+        device: Device,
+        body: bytes,
+        content_type: str | None = None,
+        *,
+        transport: Transport = "http",
+        wait: bool = False,
+    ) -> IngestAnswer:
+        """Take one body and return what became of it, once that is durable.
+
+        Args:
+            device: the authenticated sender.
+            body: uncompressed, at most `max_body_bytes`.
+            content_type: media type without parameters; None where the transport has none.
+            transport: for the metrics.
+            wait: wait for room and allowance instead of refusing, and quarantine a body that is too large
+                instead of refusing it; for transports that answer nothing but an acknowledgement and hold
+                back their sender by not reading.
+
+        Raises:
+            BodyRefused: the body as a whole is too large or holds too many events.
+            TooFast: over the device's rate (never with `wait`).
+            Unavailable: not durable; the sender must repeat the same body.
+        """
+        answers = await self.accept_all(device, (body,), content_type, transport=transport, wait=wait)
+        return answers[0]
+
+    async def accept_all(
+        self,
+        device: Device,
+        bodies: Sequence[bytes],
+        content_type: str | None = None,
+        *,
+        transport: Transport = "http",
+        wait: bool = False,
+    ) -> list[IngestAnswer]:
+        """Take several bodies of one device in order, in one append. Otherwise as `accept`.
+
+        All or nothing: on an error none of them may be acknowledged.
+        """
+        if wait and (delay_s := self._allowances.debt_s(device.id, self._clock())):
+            await asyncio.sleep(delay_s)  # before taking a place, which others may use meanwhile
+        async with self._room(transport, wait):
+            now_us = self._clock()
+            admissions = []
+            self.metrics.bytes.labels(transport).inc(sum(map(len, bodies)))
+            for body in bodies:
+                decode = self._decode(device, body, content_type, transport, wait, now_us)
+                self._charge(device, decode, transport, wait, now_us)
+                self.metrics.dropped_fields.inc(decode.dropped_fields)
+                admissions.append(self._gateway.admit(device, decode.events, decode.rejections, now_us))
+            with self.metrics.append_seconds.time():
+                duplicates = await self._store(admissions, transport)
+        self._count(admissions, duplicates)
+        return [
+            _answer(admission, repeats) for admission, repeats in zip(admissions, duplicates, strict=True)
+        ]
+
+    def _decoder(self, device: Device) -> Decoder:
+        decoder = self._decoders.get(device.decoder)
+        if decoder is None:
+            raise NotAuthorised(403, f"this device is registered with an unknown decoder: {device.decoder}")
+        return decoder
+
+    @asynccontextmanager
+    async def _room(self, transport: Transport, wait: bool) -> AsyncIterator[None]:
+        if not wait and self._inflight.locked():
+            self.metrics.refuse(transport, "inflight")
+            raise Unavailable("inflight")
+        async with self._inflight:
+            with self.metrics.inflight.track_inprogress():
+                yield
+
+    def _charge(self, device: Device, decode: Decode, transport: Transport, wait: bool, now_us: int) -> None:
+        events = len(decode.events) + len(decode.rejections)
+        if wait:
+            self._allowances.spend(device.id, events, now_us)
+        elif delay_s := self._allowances.take(device.id, events, now_us):
+            self.metrics.refuse(transport, "rate")
+            raise TooFast(delay_s)
+
+    def _decode(
+        self,
+        device: Device,
+        body: bytes,
+        content_type: str | None,
+        transport: Transport,
+        wait: bool,
+        now_us: int,
+    ) -> Decode:
+        if len(body) > self.limits.max_body_bytes:
+            self.metrics.refuse(transport, "body_bytes")
+            detail = f"the body has {len(body)} bytes, at most {self.limits.max_body_bytes} are taken"
+            if wait:
+                return _refused_whole("max_body_bytes", detail, body)
+            raise BodyRefused(413, "max_body_bytes", detail)
+        context = DecodeContext(
+            device_id=device.id,
+            now_us=now_us,
+            content_type=content_type,
+            max_event_bytes=self.limits.max_event_bytes,
+            max_events=self.limits.max_events_per_request,
+        )
+        try:
+            return self._decoder(device).decode(body, context)
+        except TooManyEvents as error:
+            self.metrics.refuse(transport, "events_per_request")
+            if wait:
+                return _refused_whole("max_events_per_request", str(error), body)
+            raise BodyRefused(413, "max_events_per_request", str(error)) from error
+
+    async def _store(self, admissions: Sequence[Admission], transport: Transport) -> list[list[bool]]:
+        """Make everything durable and return, per admission and record, whether it was a duplicate.
+
+        The log comes first: should it fail, the resend would quarantine the rejected events twice.
+        """
+        records = [record for admission in admissions for record in admission.records]
+        rows = [row for admission in admissions for row in admission.quarantine]
+        duplicate: list[bool] = []
+        if records:
+            try:
+                async with asyncio.timeout(self.limits.append_timeout_s):
+                    outcomes = await self._log.append(self._topic, records)
+            except self._retryable as error:
+                raise self._unavailable(transport, "log", error) from error
+            duplicate = [outcome.duplicate for outcome in outcomes]
+        if rows:
+            try:
+                async with asyncio.timeout(self.limits.append_timeout_s):
+                    await self._quarantine.add(rows)
+            except self._retryable as error:
+                raise self._unavailable(transport, "quarantine", error) from error
+        remaining = iter(duplicate)
+        return [[next(remaining) for _ in admission.records] for admission in admissions]
+
+    def _unavailable(self, transport: Transport, part: str, error: Exception) -> Unavailable:
+        if isinstance(error, TimeoutError):
+            self.metrics.refuse(transport, "timeout")
+        else:
+            self.metrics.refuse(transport, "log" if part == "log" else "quarantine")
+        return Unavailable(part)
+
+    def _count(self, admissions: Sequence[Admission], duplicates: Sequence[Sequence[bool]]) -> None:
+        results = Counter(
+            ("duplicate" if repeat else "accepted", stream)
+            for admission, repeats in zip(admissions, duplicates, strict=True)
+            for repeat, stream in zip(repeats, admission.streams, strict=True)
+        )
+        for (result, stream), count in results.items():
+            self.metrics.events.labels(result, stream).inc(count)
+        rules = Counter(rejected.rule for admission in admissions for rejected in admission.rejected)
+        if rules:
+            self.metrics.events.labels("rejected", "").inc(rules.total())
+        for rule, count in rules.items():
+            self.metrics.rejections.labels(rule).inc(count)
+        for admission in admissions:
+            for finding, count in admission.counts.items():
+                self.metrics.positions.labels(finding).inc(count)
+
+
+def _answer(admission: Admission, duplicates: Sequence[bool]) -> IngestAnswer:
+    repeated = sum(duplicates)
+    return IngestAnswer(
+        accepted=len(duplicates) - repeated,
+        duplicate=repeated,
+        rejected=tuple(admission.rejected),
+    )
+
+
+def _refused_whole(rule: str, detail: str, body: bytes) -> Decode:
+    return Decode(rejections=[Rejection(line=1, rule=rule, detail=detail, raw=body)])

@@ -1,0 +1,452 @@
+"""The engine of one partition: log records in, effects out. Reads no clock, performs nothing.
+
+Guarantees, each a property test:
+- The effects depend on the sequence of records only, not on how it is cut into batches.
+- `drain_changes` and `restore` at any point change nothing that follows.
+- A rule that fails does not touch the others: it is counted, after three failures disabled, and shown.
+
+The log's time is the newest tick; an effect caused by an event carries the event's arrival if that is later.
+The watermark trails the newest tick by the lateness allowed and never goes back.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ioc.model.events import DATA_TYPES, Event
+from ioc.model.incidents import Cleared, Effect
+from ioc.model.records import Tick
+from ioc.model.times import SECOND_US
+from ioc.rules.columns import EventColumns
+from ioc.rules.compile import CompiledRule, Program
+from ioc.rules.machine import NEVER_US, RuleCounters
+from ioc.rules.silence import MAX_TICK_GAP_US, ExpectedSource, SilenceMachine
+from ioc.rules.spell import SpellMachine
+from ioc.rules.state import ENGINE_KEY, EngineState, StateChange, encode, engine_decoder, episode_of
+
+DEFAULT_LATENESS_US = 2 * SECOND_US
+DEFAULT_MAX_KEYS = 100_000
+MAX_AHEAD_US = 60 * SECOND_US
+"""An event further ahead of the log's time is read as being so far ahead: a wrong clock must not blind its key."""
+MAX_FAILURES = 3
+
+RuleMachine = SpellMachine | SilenceMachine
+Survivor = tuple[int, bool, bool]
+"""Position in the run, matched, clearing."""
+_TYPE_NAMES = {cls: name for name, cls in DATA_TYPES.items()}
+
+
+@dataclass(slots=True)
+class Failure:
+    """A rule that raised."""
+
+    version: str
+    count: int
+    message: str
+
+    @property
+    def disabled(self) -> bool:
+        """Whether the rule has been switched off."""
+        return self.count >= MAX_FAILURES
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Events between two ticks."""
+
+    events: list[Event]
+    times_us: list[int]
+    """Event times, none too far ahead of the log."""
+    columns: dict[str, EventColumns]
+    _keys: dict[str, list[str | None]]
+
+    def keys(self, machine: RuleMachine) -> list[str | None]:
+        """Return the key of every event for rules keyed by one attribute of the event, else an empty list."""
+        name = machine.shared_key
+        if name is None:
+            return []
+        keys = self._keys.get(name)
+        if keys is None:
+            read = machine.key_of
+            keys = self._keys[name] = [read(event) for event in self.events]
+        return keys
+
+
+class PartitionEngine:
+    """Runs one program over one partition's records."""
+
+    def __init__(
+        self,
+        program: Program,
+        *,
+        partition: int,
+        lateness_us: int = DEFAULT_LATENESS_US,
+        max_keys: int = DEFAULT_MAX_KEYS,
+        expected_sources: Mapping[str, ExpectedSource] | None = None,
+    ) -> None:
+        """Begin with no state.
+
+        Args:
+            program: what to run.
+            partition: number of the partition; for messages only.
+            lateness_us: how far the watermark trails the newest tick.
+            max_keys: most keys one rule may remember on this partition.
+            expected_sources: devices of this partition that should talk, for silence rules by source.
+        """
+        self.program = program
+        self.partition = partition
+        self.failures: dict[str, Failure] = {}
+        self._lateness_us = lateness_us
+        self._max_keys = max_keys
+        self._expected = dict(expected_sources or {})
+        self._now_us: int | None = None
+        self._watermark_us = NEVER_US
+        self._silence_us = 0
+        self._owed: list[Effect] = []
+        self._gone: list[StateChange] = []
+        self._scalar_changed = True
+        self._machines: dict[str, RuleMachine] = {}
+        self._build(program)
+        self._expect_all()
+
+    @classmethod
+    def restore(
+        cls,
+        program: Program,
+        partition: int,
+        rows: Iterable[StateChange | tuple[str, str, bytes]],
+        *,
+        lateness_us: int = DEFAULT_LATENESS_US,
+        max_keys: int = DEFAULT_MAX_KEYS,
+        expected_sources: Mapping[str, ExpectedSource] | None = None,
+    ) -> "PartitionEngine":
+        """Return an engine that continues from stored rows as if it had never stopped.
+
+        Rows of rules that are gone or whose shape changed are dropped; their open episodes are cleared by the
+        first `on_batch`.
+        """
+        engine = cls(program, partition=partition, lateness_us=lateness_us, max_keys=max_keys)
+        engine._load({(rule, key): data for rule, key, data in rows if data is not None})
+        engine._expected = dict(expected_sources or {})
+        engine._expect_all()
+        return engine
+
+    @property
+    def counters(self) -> Mapping[str, RuleCounters]:
+        """Counters per rule since this engine began."""
+        return {name: machine.counters for name, machine in self._machines.items()}
+
+    @property
+    def watermark_us(self) -> int | None:
+        """The time up to which timers have fired; None before the first tick."""
+        return None if self._watermark_us == NEVER_US else self._watermark_us
+
+    @property
+    def key_counts(self) -> Mapping[str, int]:
+        """Keys remembered per rule."""
+        return {name: len(machine.states) for name, machine in self._machines.items()}
+
+    # records ----------------------------------------------------------------------------------------------
+
+    def on_batch(self, items: Sequence[tuple[int, Event | Tick]]) -> list[Effect]:
+        """Apply consecutive records in log order and return their effects in that order.
+
+        Args:
+            items: (offset, event or tick) pairs. Offsets are not interpreted.
+        """
+        effects, self._owed = self._owed, []
+        run: list[Event] = []
+        for _, item in items:
+            if isinstance(item, Tick):
+                if run:
+                    effects += self._on_events(run)
+                    run = []
+                effects += self._on_tick(item)
+            else:
+                run.append(item)
+        if run:
+            effects += self._on_events(run)
+        return effects
+
+    def _on_tick(self, tick: Tick) -> list[Effect]:
+        before_us = self._now_us
+        now_us = tick.now_us if before_us is None else max(before_us, tick.now_us)
+        if before_us is not None and now_us - before_us <= MAX_TICK_GAP_US:
+            self._silence_us += now_us - before_us
+        self._now_us = now_us
+        self._watermark_us = max(self._watermark_us, now_us - self._lateness_us)
+        self._scalar_changed = True
+        effects: list[Effect] = []
+        for name, machine in self._running():
+            try:
+                if isinstance(machine, SilenceMachine):
+                    machine.on_silence(self._silence_us, now_us)
+                else:
+                    machine.on_watermark(self._watermark_us, now_us)
+            except Exception as error:
+                self._fail(name, machine, error)
+            if machine.out:
+                effects += [effect for _, _, effect in machine.out]
+                machine.out.clear()
+        return effects
+
+    def _on_events(self, events: list[Event]) -> list[Effect]:
+        run = self._run_of(events)
+        found: list[tuple[int, int, Effect]] = []
+        for name, machine in self._running():
+            present = [run.columns[kind] for kind in machine.rule.types if kind in run.columns]
+            if not present:
+                continue
+            if isinstance(machine, SilenceMachine):
+                self._listen(name, machine, present, run, found)
+            else:
+                self._feed(name, machine, present, run, found)
+        found.sort(key=lambda item: item[:2])
+        return [effect for _, _, effect in found]
+
+    def _run_of(self, events: list[Event]) -> _Run:
+        times: NDArray[np.int64] = np.array([event.time_us for event in events], dtype=np.int64)
+        if self._now_us is not None:
+            times = np.minimum(times, self._now_us + MAX_AHEAD_US)
+        groups: dict[str, list[int]] = {}
+        for position, event in enumerate(events):
+            groups.setdefault(_TYPE_NAMES[type(event.data)], []).append(position)
+        columns = {
+            name: EventColumns([events[i] for i in positions], positions, times[positions])
+            for name, positions in groups.items()
+        }
+        return _Run(events, times.tolist(), columns, {})
+
+    # one rule over a run of events ------------------------------------------------------------------------
+
+    def _feed(
+        self,
+        name: str,
+        machine: SpellMachine,
+        present: Sequence[EventColumns],
+        run: _Run,
+        found: list[tuple[int, int, Effect]],
+    ) -> None:
+        keys = run.keys(machine)
+        survivors: list[Survivor] = []
+        for columns in present:
+            survivors += self._survivors(machine, columns, keys)
+        if len(present) > 1:
+            survivors.sort()
+        counters, order, minded = machine.counters, machine.compiled.order, machine.minded
+        now_us = self._now_us if self._now_us is not None else NEVER_US
+        for position, matched, clearing in survivors:
+            event = run.events[position]
+            try:
+                key = keys[position] if keys else machine.key_of(event)
+                if key is None:
+                    counters.unkeyed += matched
+                    continue
+                if matched:
+                    counters.matched += 1
+                elif key not in minded:
+                    continue
+                at_us, time_us = max(now_us, event.received_us), run.times_us[position]
+                machine.feed(key, event, time_us, at_us, matched=matched, clearing=clearing)
+            except Exception as error:
+                if self._fail(name, machine, error):
+                    break
+            if machine.out:
+                found += [(position, order, effect) for _, _, effect in machine.out]
+                machine.out.clear()
+
+    def _survivors(
+        self, machine: SpellMachine, columns: EventColumns, keys: list[str | None]
+    ) -> list[Survivor]:
+        """Return the events of one type that matter to the rule."""
+        rule, positions = machine.rule, columns.positions
+        scope = columns.within(machine.compiled.fence, rule.wards)
+        late_before = self._watermark_us - machine.horizon_us
+        late = columns.times_us < late_before if columns.oldest_us < late_before else None
+        matched = np.ones(columns.size, dtype=np.bool_) if rule.where is None else columns.holds(rule.where)
+        if scope is not None:
+            matched = matched & scope
+        if late is not None:
+            machine.counters.late += int(np.count_nonzero(matched & late))
+            matched = matched & ~late
+        first = [positions[i] for i in matched.nonzero()[0].tolist()]
+        if not machine.wants_others:
+            return [(position, True, False) for position in first]
+        if not first and not machine.minded:
+            return []
+        none = np.zeros(columns.size, dtype=np.bool_)
+        clearing = none if rule.clear_when is None else columns.holds(rule.clear_when)
+        wanted = ~none if scope is None else scope
+        if late is not None:
+            wanted = wanted & ~late
+        rows = zip(positions, matched.tolist(), clearing.tolist(), wanted.tolist(), strict=True)
+        if not keys:
+            return [(position, m, c) for position, m, c, w in rows if w]
+        # only keys that are minded already, or may be once their match in this run is applied
+        hot = machine.minded | {keys[position] for position in first}
+        return [(position, m, c) for position, m, c, w in rows if w and keys[position] in hot]
+
+    def _listen(
+        self,
+        name: str,
+        machine: SilenceMachine,
+        present: Sequence[EventColumns],
+        run: _Run,
+        found: list[tuple[int, int, Effect]],
+    ) -> None:
+        rule, order, counters = machine.rule, machine.compiled.order, machine.counters
+        now_us = self._now_us if self._now_us is not None else NEVER_US
+        positions: list[int] = []
+        for columns in present:
+            mask = columns.within(machine.compiled.fence, rule.wards)
+            if rule.where is not None:
+                holds = columns.holds(rule.where)
+                mask = holds if mask is None else mask & holds
+            if mask is None:
+                positions += columns.positions
+            else:
+                positions += [columns.positions[i] for i in mask.nonzero()[0].tolist()]
+        counters.matched += len(positions)
+        keys = run.keys(machine)
+        if keys:
+            heard = machine.heard
+            positions = [position for position in positions if keys[position] not in heard]
+        if len(present) > 1:
+            positions.sort()
+        for position in positions:
+            event = run.events[position]
+            try:
+                key = keys[position] if keys else machine.key_of(event)
+                if key is None:
+                    counters.unkeyed += 1
+                    continue
+                machine.feed(key, event, max(now_us, event.received_us))
+            except Exception as error:
+                if self._fail(name, machine, error):
+                    break
+            if machine.out:
+                found += [(position, order, effect) for _, _, effect in machine.out]
+                machine.out.clear()
+
+    # failures ---------------------------------------------------------------------------------------------
+
+    def _running(self) -> Iterator[tuple[str, RuleMachine]]:
+        for name, machine in self._machines.items():
+            failure = self.failures.get(name)
+            if failure is None or not failure.disabled:
+                yield name, machine
+
+    def _fail(self, name: str, machine: RuleMachine, error: Exception) -> bool:
+        """Count a failure; True when it is the one that disables the rule."""
+        message = f"{type(error).__name__}: {error}"
+        failure = self.failures.setdefault(name, Failure(machine.rule.version, 0, message))
+        failure.count += 1
+        failure.message = message
+        machine.counters.failed += 1
+        self._scalar_changed = True
+        return failure.disabled
+
+    # programs ---------------------------------------------------------------------------------------------
+
+    def adopt(self, program: Program) -> None:
+        """Switch to `program`, keeping the state of rules whose shape is unchanged.
+
+        Episodes of rules that are gone or reshaped are cleared by the next `on_batch`. A rule whose text
+        changed gets a fresh start after failures.
+        """
+        old = self._machines
+        self.program = program
+        self._machines = {}
+        self._build(program)
+        now_us = self._now_us if self._now_us is not None else 0
+        for name, machine in old.items():
+            new = self._machines.get(name)
+            if new is not None and new.rule.shape == machine.rule.shape and type(new) is type(machine):
+                new.take_over(machine)  # type: ignore[arg-type]
+            else:
+                self._owed += machine.orphans(now_us, "rule changed" if new else "rule removed")
+                self._gone += machine.drain()
+        versions = {name: machine.rule.version for name, machine in self._machines.items()}
+        self.failures = {n: f for n, f in self.failures.items() if versions.get(n) == f.version}
+        self._scalar_changed = True
+        self._expect_all()
+
+    def expect(self, sources: Mapping[str, ExpectedSource]) -> None:
+        """Replace the devices that should talk; those that left are no longer listened for."""
+        left = frozenset(self._expected) - frozenset(sources)
+        self._expected = dict(sources)
+        for machine in self._machines.values():
+            if isinstance(machine, SilenceMachine) and machine.by_source:
+                self._owed += machine.drop(left, self._now_us or 0)
+        self._expect_all()
+
+    def _expect_all(self) -> None:
+        for machine in self._machines.values():
+            if isinstance(machine, SilenceMachine):
+                machine.expect(self._expected)
+
+    def _build(self, program: Program) -> None:
+        for compiled in program.rules:
+            self._machines[compiled.rule.name] = self._machine(compiled)
+
+    def _machine(self, compiled: CompiledRule) -> RuleMachine:
+        if compiled.rule.absence_us is not None:
+            return SilenceMachine(compiled, max_keys=self._max_keys, silence_us=self._silence_us)
+        return SpellMachine(compiled, max_keys=self._max_keys, watermark_us=self._watermark_us)
+
+    # state ------------------------------------------------------------------------------------------------
+
+    def drain_changes(self) -> list[StateChange]:
+        """Return the rows changed since the last drain: write them with the effects, in one transaction."""
+        changes, self._gone = self._gone, []
+        for machine in self._machines.values():
+            if machine.changed:
+                changes += machine.drain()
+        if self._scalar_changed:
+            changes.append(StateChange(*ENGINE_KEY, encode(self._scalars())))
+            self._scalar_changed = False
+        return changes
+
+    def _scalars(self) -> EngineState:
+        return EngineState(
+            self._now_us,
+            self._watermark_us,
+            self._silence_us,
+            {name: machine.rule.shape for name, machine in self._machines.items()},
+            {name: (f.version, f.count, f.message) for name, f in self.failures.items()},
+        )
+
+    def _load(self, rows: Mapping[tuple[str, str], bytes]) -> None:
+        if ENGINE_KEY not in rows:
+            return
+        scalars = engine_decoder.decode(rows[ENGINE_KEY])
+        self._now_us, self._watermark_us = scalars.now_us, scalars.watermark_us
+        self._silence_us = scalars.silence_us
+        self._machines = {}
+        self._build(self.program)
+        versions = {name: machine.rule.version for name, machine in self._machines.items()}
+        for name, (version, count, message) in scalars.failed.items():
+            if versions.get(name) == version:
+                self.failures[name] = Failure(version, count, message)
+        for (name, key), data in sorted(rows.items()):
+            machine = self._machines.get(name)
+            if machine is not None and scalars.shapes.get(name) == machine.rule.shape:
+                machine.restore(key, data)
+            elif name:
+                self._abandon(name, key, data)
+
+    def _abandon(self, name: str, key: str, data: bytes) -> None:
+        """Drop the row of a rule that is gone or reshaped; owe the end of its open episode."""
+        self._gone.append(StateChange(name, key, None))
+        episode = episode_of(data)
+        if episode is not None:
+            self._owed.append(
+                Cleared(
+                    incident_id=episode.incident_id,
+                    at_us=max(self._now_us or 0, episode.told_us),
+                    reason="rule changed" if name in self._machines else "rule removed",
+                    count=episode.count,
+                )
+            )

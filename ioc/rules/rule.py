@@ -1,0 +1,107 @@
+"""A rule as the engine uses it: frozen, checked, with every default filled in."""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ioc.model.events import Stream
+from ioc.model.incidents import Clocks, Severity
+from ioc.model.texts import Text
+from ioc.rules.predicate import Predicate
+from ioc.rules.predicate.ast import Field, Value
+
+Function = Literal["count", "distinct", "sum", "avg", "min", "max"]
+BoundOp = Literal[">=", ">", "<=", "<"]
+
+RANK: dict[Severity, int] = {Severity.LOW: 0, Severity.MEDIUM: 1, Severity.HIGH: 2, Severity.CRITICAL: 3}
+
+
+def reaches(value: float, op: BoundOp, threshold: float) -> bool:
+    """Return whether `value op threshold`; false for NaN."""
+    if op == ">=":
+        return value >= threshold
+    if op == ">":
+        return value > threshold
+    return value <= threshold if op == "<=" else value < threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Having:
+    """A condition on the events of the last `window_us`."""
+
+    text: str
+    function: Function
+    argument: Value | None
+    op: BoundOp
+    threshold: float
+    window_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeverityStep:
+    """From `at` on (in the direction of having's operator) the severity is `level`."""
+
+    level: Severity
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AreaChoice:
+    """Areas of a kind and/or with given codes."""
+
+    kind: str | None
+    codes: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in its file something stands, both from 1."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule. Durations are microseconds; 0 means at once."""
+
+    name: str
+    title: Text
+    stream: Stream
+    types: tuple[str, ...]
+    severity: Severity
+    category: str
+    version: str
+    """Hash of the rule as written: part of every incident it raises."""
+    summary: Text | None = None
+    where: Predicate | None = None
+    area: AreaChoice | None = None
+    wards: frozenset[str] | None = None
+    by: tuple[Field, ...] = ()
+    having: Having | None = None
+    for_us: int = 0
+    clear_when: Predicate | None = None
+    hold_us: int = 0
+    absence_us: int | None = None
+    steps: tuple[SeverityStep, ...] = ()
+    """Rising severities by having's value; `severity` is the lowest."""
+    clocks: Clocks = Clocks()
+    shown: tuple[Field, ...] = ()
+    """Fields that title and summary mention."""
+    enabled: bool = True
+    file: str = ""
+    places: dict[str, Place] = field(default_factory=dict, compare=False, repr=False)
+    """Where `rule`, `area` and `ward` stand, for findings made after reading."""
+
+    @property
+    def shape(self) -> str:
+        """Hash of what the meaning of stored state depends on: equal shapes keep their state.
+
+        Thresholds, durations, predicates, texts and severities may change freely; the event types, the key,
+        what is measured and the window may not.
+        """
+        having = self.having
+        measured = having and (having.function, having.argument, having.window_us)
+        kind = "silence" if self.absence_us is not None else "window" if having else "spell"
+        parts = (self.name, self.stream.value, self.types, tuple(f.name for f in self.by), kind, measured)
+        return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()

@@ -1,0 +1,411 @@
+"""Reads rule files: YAML text in, rules and findings out. Findings are collected, never only the first."""
+
+import hashlib
+import json
+import math
+import re
+from typing import cast
+
+import yaml
+
+from ioc.model.events import DATA_TYPES, Stream
+from ioc.model.incidents import Clocks, Severity
+from ioc.model.texts import Text
+from ioc.model.times import HOUR_US, MINUTE_US, SECOND_US
+from ioc.rules.errors import PredicateError, RuleError, did_you_mean
+from ioc.rules.nodes import Findings, Form, documents, plain
+from ioc.rules.predicate import FieldTable, Predicate, compile_expression, compile_predicate
+from ioc.rules.predicate.ast import Field, Kind, Value
+from ioc.rules.rule import (
+    RANK,
+    AreaChoice,
+    BoundOp,
+    Function,
+    Having,
+    Place,
+    Rule,
+    SeverityStep,
+    reaches,
+)
+
+KEYS = ["rule", "title", "summary", "stream", "type", "where", "area", "ward", "by", "having", "for", "clear_when", "hold", "absence", "severity", "category", "route", "clocks", "enabled"]
+MAX_WINDOW_US = 24 * HOUR_US
+MIN_WINDOW_US = SECOND_US
+MIN_ABSENCE_US = 5 * SECOND_US
+MAX_DURATION_US = 7 * 24 * HOUR_US
+"""Longest `for`, `hold` and `absence`."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)")
+_UNITS_US = {"ms": 1_000, "s": SECOND_US, "m": MINUTE_US, "h": HOUR_US}
+_HAVING = re.compile(
+    r"\s*(?P<function>\w+)\s*(?:\((?P<argument>.*)\))?\s*(?P<op>>=|<=|==|!=|=|>|<)\s*"
+    r"(?P<threshold>\S+)\s+within\s+(?P<window>.*?)\s*"
+)
+_FUNCTIONS = ("count", "distinct", "sum", "avg", "min", "max")
+PLACEHOLDERS = ("value", "threshold", "count", "window", "source", "ward", "key")
+"""What a title or summary may show besides the fields of the event."""
+BRACES = re.compile(r"\{([^{}]*)\}")
+
+
+def parse_rules(file: str, text: str) -> tuple[list[Rule], list[RuleError]]:
+    """Return the rules of one file's `text` and everything wrong with it; a rule with a finding is left out.
+
+    Args:
+        file: the name findings carry.
+        text: YAML: one rule, several separated by `---`, or a list of rules.
+    """
+    findings = Findings(file)
+    rules: list[Rule] = []
+    for node in documents(findings, text):
+        before = len(findings.errors)
+        rule = _Reader(findings, node).read()
+        if rule is not None and len(findings.errors) == before:
+            rules.append(rule)
+    return rules, findings.errors
+
+
+def duration_us(text: str) -> int:
+    """Return microseconds of `90s`, `5m`, `2h`, `500ms`.
+
+    Raises:
+        ValueError: another form; the message says what is expected.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"expected a duration such as 90s, 5m or 2h, found {text!r}")
+    return round(float(match.group(1)) * _UNITS_US[match.group(2)])
+
+
+class _Reader:
+    """Reads one rule."""
+
+    def __init__(self, findings: Findings, node: yaml.MappingNode) -> None:
+        self._findings = findings
+        self._node = node
+        self._form = Form(findings, node, KEYS, "the rule")
+        self._shown: dict[str, Field] = {}
+
+    def read(self) -> Rule | None:
+        form = self._form
+        name = self._name()
+        stream, types = self._types()
+        table = FieldTable(types) if types else None
+        where = self._predicate("where", types, table)
+        clear_when = self._predicate("clear_when", types, table)
+        having = self._having(types)
+        severity, steps = self._severity(having)
+        title, summary = self._texts("title", table), self._texts("summary", table)
+        by = self._by(table)
+        area, wards = self._area(), self._wards()
+        for_us = self._duration("for")
+        hold_us, absence_us = self._duration("hold"), self._duration("absence")
+        category, clocks = self._category(stream), self._clocks()
+        enabled = form.truth("enabled", True)
+        self._check_combination(hold_us, absence_us, having)
+        if name is None or stream is None or severity is None or title is None:
+            return None
+        return Rule(
+            name=name,
+            title=title,
+            summary=summary,
+            stream=stream,
+            types=types,
+            where=where,
+            area=area,
+            wards=wards,
+            by=by,
+            having=having,
+            for_us=for_us or 0,
+            clear_when=clear_when,
+            hold_us=hold_us or 0,
+            absence_us=absence_us,
+            severity=severity,
+            steps=steps,
+            category=category or stream.value,
+            clocks=clocks,
+            enabled=enabled,
+            version=_hash(plain(self._node)),
+            file=self._findings.file,
+            shown=tuple(self._shown.values()),
+            places=self._places(),
+        )
+
+    # one key each -----------------------------------------------------------------------------------------
+
+    def _name(self) -> str | None:
+        node = self._form.scalar("rule", required=True)
+        if node is None:
+            return None
+        if not _NAME.fullmatch(node.value):
+            self._findings.at(
+                node, f"rule: {node.value!r} is not a name", "use a-z, 0-9 and -, as in underpass-jam"
+            )
+            return None
+        return str(node.value)
+
+    def _types(self) -> tuple[Stream | None, tuple[str, ...]]:
+        node = self._form.scalar("stream", required=True)
+        streams = [item.value for item in Stream]
+        stream = self._choice("stream", node, streams)
+        named: list[str] = []
+        for item in self._form.scalars("type"):
+            value = self._choice("type", item, list(DATA_TYPES))
+            if value is not None and stream is not None and not value.startswith(f"{stream}."):
+                self._findings.at(item, f"type: {value} is not of stream {stream}")
+            elif value is not None:
+                named.append(value)
+        if stream is None:
+            return None, tuple(named)
+        if "type" not in self._form:
+            named = [name for name in DATA_TYPES if name.startswith(f"{stream}.")]
+        return Stream(stream), tuple(dict.fromkeys(named))
+
+    def _choice(self, key: str, node: yaml.ScalarNode | None, known: list[str]) -> str | None:
+        if node is None:
+            return None
+        if node.value not in known:
+            hint = did_you_mean(node.value, known) or f"known: {', '.join(known)}"
+            self._findings.at(node, f"{key}: {node.value!r} is unknown", hint)
+            return None
+        return str(node.value)
+
+    def _predicate(self, key: str, types: tuple[str, ...], table: FieldTable | None) -> Predicate | None:
+        node = self._form.scalar(key)
+        if node is None or table is None:
+            return None
+        try:
+            return compile_predicate(node.value, types, table)
+        except PredicateError as error:
+            self._findings.in_text(node, key, error)
+            return None
+
+    def _having(self, types: tuple[str, ...]) -> Having | None:
+        node = self._form.scalar("having")
+        if node is None or not types:
+            return None
+        match = _HAVING.fullmatch(node.value)
+        if match is None:
+            expected = "expected `function op number within duration`"
+            self._findings.at(node, f"having: {expected}", "as in count >= 3 within 60s")
+            return None
+        try:
+            return _read_having(node.value, match, types)
+        except PredicateError as error:
+            self._findings.in_text(node, "having", error)
+            return None
+
+    def _severity(self, having: Having | None) -> tuple[Severity | None, tuple[SeverityStep, ...]]:
+        node = self._form.get("severity")
+        levels = [item.value for item in Severity]
+        if not isinstance(node, yaml.SequenceNode):
+            found = self._choice("severity", self._form.scalar("severity", required=True), levels)
+            return (Severity(found), ()) if found else (None, ())
+        if "having" not in self._form:
+            self._findings.at(node, "severity: thresholds need `having`", "give one severity")
+            return None, ()
+        steps = [step for item in node.value if (step := self._step(item)) is not None]
+        if not steps or len(steps) < len(node.value) or having is None:
+            return None, ()
+        for lower, higher, item in zip(steps, steps[1:], node.value[1:], strict=False):
+            rises = RANK[higher.level] > RANK[lower.level]
+            if not rises or lower.at == higher.at or not reaches(higher.at, having.op, lower.at):
+                self._findings.at(item, f"severity: steps must rise together with having's {having.op}")
+        return steps[0].level, tuple(steps)
+
+    def _step(self, node: yaml.Node) -> SeverityStep | None:
+        if not isinstance(node, yaml.MappingNode):
+            self._findings.at(node, "severity: expected a step", "as in {at: 60, level: medium}")
+            return None
+        form = Form(self._findings, node, ("at", "level"), "a severity step")
+        level = self._choice("level", form.scalar("level", required=True), [item.value for item in Severity])
+        at = form.scalar("at", required=True)
+        number = None if at is None else _number(at.value)
+        if at is not None and number is None:
+            self._findings.at(at, f"at: expected a number, found {at.value!r}")
+        return None if level is None or number is None else SeverityStep(Severity(level), number)
+
+    def _texts(self, key: str, table: FieldTable | None) -> Text | None:
+        if key == "title" and key not in self._form:
+            self._findings.at(self._node, "'title' is missing", "as in title: {vi: …, en: …}")
+        form = self._form.form(key, ("vi", "en"))
+        if form is None:
+            return None
+        nodes = [form.scalar(language, required=True) for language in ("vi", "en")]
+        if nodes[0] is None or nodes[1] is None:
+            return None
+        for node in nodes:
+            self._check_template(cast(yaml.ScalarNode, node), key, table)
+        return Text(nodes[0].value, nodes[1].value)
+
+    def _check_template(self, node: yaml.ScalarNode, key: str, table: FieldTable | None) -> None:
+        for name in dict.fromkeys(BRACES.findall(node.value)):
+            if name in PLACEHOLDERS or table is None:
+                continue
+            try:
+                self._shown[name] = table.resolve(tuple(name.split(".")), 0)
+            except PredicateError:
+                hint = did_you_mean(name, [*PLACEHOLDERS, *table.names])
+                self._findings.at(node, f"{key}: nothing is called {{{name}}}", hint)
+
+    def _by(self, table: FieldTable | None) -> tuple[Field, ...]:
+        if table is None:
+            return ()
+        if "by" not in self._form:
+            return (table.resolve(("source",), 0),)
+        found: list[Field] = []
+        for item in self._form.scalars("by"):
+            try:
+                found.append(table.resolve(tuple(item.value.split(".")), 0))
+            except PredicateError as error:
+                self._findings.at(item, f"by: {error.message}", error.suggestion)
+        if not found and isinstance(self._form.get("by"), yaml.SequenceNode):
+            self._findings.at(
+                self._form.get("by") or self._node, "by: the list is empty", "as in by: [source]"
+            )
+        return tuple(dict.fromkeys(found))
+
+    def _area(self) -> AreaChoice | None:
+        form = self._form.form("area", ("kind", "code"))
+        if form is None:
+            return None
+        kind = form.text("kind")
+        codes = tuple(str(item.value) for item in form.scalars("code"))
+        if kind is None and not codes:
+            self._findings.at(form.node, "area: needs kind or code", "as in area: {kind: underpass}")
+        return AreaChoice(kind, codes or None)
+
+    def _wards(self) -> frozenset[str] | None:
+        if "ward" not in self._form:
+            return None
+        return frozenset(str(item.value) for item in self._form.scalars("ward"))
+
+    def _duration(
+        self, key: str, *, form: Form | None = None, longest_us: int = MAX_DURATION_US
+    ) -> int | None:
+        node = (form or self._form).scalar(key)
+        if node is None:
+            return None
+        try:
+            found = duration_us(node.value)
+        except ValueError as error:
+            hint = f"write {node.value}s" if node.value.isdigit() else None
+            self._findings.at(node, f"{key}: {error}", hint)
+            return None
+        if found > longest_us:
+            self._findings.at(node, f"{key}: longer than {longest_us // HOUR_US} h")
+        return found
+
+    def _category(self, stream: Stream | None) -> str | None:
+        route = self._form.form("route", ("category",))
+        for node in (self._form.scalar("category"), route.scalar("category") if route else None):
+            if node is None:
+                continue
+            if not _SLUG.fullmatch(node.value):
+                self._findings.at(node, f"category: {node.value!r} is not a name", "use a-z, 0-9, - and _")
+            return str(node.value)
+        return stream.value if stream else None
+
+    def _clocks(self) -> Clocks:
+        form = self._form.form("clocks", ("acknowledge", "resolve"))
+        if form is None:
+            return Clocks()
+        times = [self._duration(key, form=form) for key in ("acknowledge", "resolve")]
+        seconds = [None if time is None else time // SECOND_US for time in times]
+        return Clocks(acknowledge_s=seconds[0], resolve_s=seconds[1])
+
+    # the whole --------------------------------------------------------------------------------------------
+
+    def _check_combination(self, hold_us: int | None, absence_us: int | None, having: Having | None) -> None:
+        form, findings = self._form, self._findings
+        absence = form.get("absence")
+        if absence is not None:
+            for key in ("having", "for", "clear_when", "hold"):
+                node = form.get(key)
+                if node is not None:
+                    hint = "silence ends with the next event; give only `absence`"
+                    findings.at(node, f"{key}: cannot be combined with absence", hint)
+            if absence_us is not None and absence_us < MIN_ABSENCE_US:
+                findings.at(absence, "absence: shorter than 5 s", "the log's clock ticks once a second")
+            return
+        if having is None and "having" not in form:
+            if "where" not in form:
+                findings.at(self._node, "nothing is asked of the events", "give where, having or absence")
+            elif "clear_when" not in form and not hold_us:
+                hint = "give hold: 60s (ends so long after the last match) or clear_when"
+                findings.at(self._node, "the incident would never end", hint)
+
+    def _places(self) -> dict[str, Place]:
+        nodes = {"": self._node, **{key: node for key in KEYS if (node := self._form.get(key)) is not None}}
+        return {
+            key: Place(node.start_mark.line + 1, node.start_mark.column + 1) for key, node in nodes.items()
+        }
+
+
+def _read_having(text: str, match: re.Match[str], types: tuple[str, ...]) -> Having:
+    function, argument = match["function"], match["argument"]
+    if function not in _FUNCTIONS:
+        hint = did_you_mean(function, _FUNCTIONS) or f"known: {', '.join(_FUNCTIONS)}"
+        raise PredicateError(f"unknown function {function!r}", match.start("function"), hint)
+    if match["op"] in ("=", "==", "!="):
+        hint = "silence is `absence: 5m`" if function == "count" else "use >= > <= <"
+        raise PredicateError(f"{match['op']} never holds for long", match.start("op"), hint)
+    threshold = _number(match["threshold"])
+    if threshold is None:
+        raise PredicateError(f"expected a number, found {match['threshold']!r}", match.start("threshold"))
+    return Having(
+        " ".join(text.split()),
+        cast(Function, function),
+        _argument(function, argument, match, types),
+        cast(BoundOp, match["op"]),
+        threshold,
+        _window_us(match),
+    )
+
+
+def _argument(function: str, text: str | None, match: re.Match[str], types: tuple[str, ...]) -> Value | None:
+    if function == "count":
+        if text is not None and text.strip():
+            raise PredicateError("count takes no argument", match.start("argument"), "filter with `where`")
+        return None
+    if text is None or not text.strip():
+        raise PredicateError(
+            f"{function} needs a field", match.end("function"), f"as in {function}({_example(function)})"
+        )
+    try:
+        value = compile_expression(text, types, Kind.TEXT if function == "distinct" else Kind.NUMBER)
+    except PredicateError as error:
+        raise PredicateError(
+            error.message, match.start("argument") + error.offset, error.suggestion
+        ) from None
+    if function != "distinct" and value.kind is not Kind.NUMBER:
+        raise PredicateError(f"{function} needs a number, found {value.kind.value}", match.start("argument"))
+    return value
+
+
+def _example(function: str) -> str:
+    return "plate" if function == "distinct" else "speed_kmh"
+
+
+def _window_us(match: re.Match[str]) -> int:
+    try:
+        window = duration_us(match["window"])
+    except ValueError as error:
+        raise PredicateError(str(error), match.start("window")) from None
+    if not MIN_WINDOW_US <= window <= MAX_WINDOW_US:
+        raise PredicateError("a window is between 1 s and 24 h", match.start("window"))
+    return window
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _hash(content: object) -> str:
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.blake2b(canonical.encode(), digest_size=6).hexdigest()

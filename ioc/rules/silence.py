@@ -1,0 +1,161 @@
+"""Silence rules: `absence: 90s` fires for a key that has not been heard for so long.
+
+Silence is counted on a clock of its own: the time between consecutive ticks, except that a gap of more than
+10 s counts nothing, because nobody was listening. It is rounded to a grain of a tenth of `absence`, so that a
+talking key is written to the store at most once per grain; a rule therefore fires between `absence` and eleven
+tenths of it, never early. Arrival counts, not the event's own time: a device with a wrong clock is not silent.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ioc.model.events import Event
+from ioc.model.incidents import Effect
+from ioc.model.times import SECOND_US
+from ioc.rules.compile import CompiledRule
+from ioc.rules.machine import Machine
+from ioc.rules.state import Episode, QuietState, Seen, encode, quiet_decoder
+
+MAX_TICK_GAP_US = 10 * SECOND_US
+"""A longer gap between ticks is a pause of ours, not silence of theirs."""
+
+
+class ExpectedSource(NamedTuple):
+    """A device that should talk, though it may never have: where it is and which stream it feeds."""
+
+    stream: str
+    ward: str | None = None
+    lon: float | None = None
+    lat: float | None = None
+
+
+class SilenceMachine(Machine[QuietState]):
+    """One silence rule."""
+
+    def __init__(self, compiled: CompiledRule, *, max_keys: int, silence_us: int = 0) -> None:
+        super().__init__(compiled, max_keys=max_keys)
+        assert self.rule.absence_us is not None
+        self._absence_us = self.rule.absence_us
+        self._grain_us = max(self._absence_us // 10, 1)
+        self.silence_us = silence_us
+        self._slot_us = self._slot()
+        self.heard: set[str | None] = set()
+        """Keys for which hearing more within this grain changes nothing."""
+        self._armed: set[str] = set()
+        """Keys with a timer: exactly one each."""
+
+    def _arm(self, key: str, due_us: int) -> None:
+        if key not in self._armed:
+            self._armed.add(key)
+            self._wake_at(due_us, key)
+
+    def _slot(self) -> int:
+        return -(-self.silence_us // self._grain_us) * self._grain_us
+
+    @property
+    def by_source(self) -> bool:
+        """Whether the key is the source alone."""
+        return tuple(field.name for field in self.rule.by) == ("source",)
+
+    def expect(self, sources: Mapping[str, ExpectedSource]) -> None:
+        """Begin to listen for sources not known yet; only where the rule's key is the source."""
+        rule, fence = self.rule, self.compiled.fence
+        if not self.by_source:
+            return
+        for source, place in sorted(sources.items()):
+            if source in self.states or place.stream != rule.stream.value:
+                continue
+            if rule.wards is not None and place.ward not in rule.wards:
+                continue
+            if fence is not None and not fence.contains_one(place.lon, place.lat):
+                continue
+            if len(self.states) < self._max_keys:
+                seen = Seen(source, place.ward, place.lon, place.lat, {})
+                self._adopt_state(source, QuietState(self._slot_us, seen))
+                self.changed.add(source)
+
+    def feed(self, key: str, event: Event, at_us: int) -> None:
+        """Note that `key` was heard."""
+        state = self.states.get(key)
+        if state is None:
+            self._make_room(at_us, _age)
+            state = QuietState(self._slot_us, self._explainer.seen(event), last_id=event.id)
+            self._adopt_state(key, state)
+        elif state.heard_us == self._slot_us and state.episode is None:
+            return
+        else:
+            state.heard_us, state.last, state.last_id = self._slot_us, self._explainer.seen(event), event.id
+            if state.episode is not None:
+                self._clear(key, state.episode, "heard again", at_us, at_us)
+                state.episode = None
+                self._arm(key, self._slot_us + self._absence_us)
+        self.changed.add(key)
+        self.heard.add(key)
+
+    def _forget(self, key: str) -> None:
+        super()._forget(key)
+        self.heard.discard(key)
+
+    def on_silence(self, silence_us: int, now_us: int) -> None:
+        """Advance the silence clock; fire for keys not heard long enough."""
+        self.silence_us = silence_us
+        slot_us = self._slot()
+        if slot_us != self._slot_us:
+            self._slot_us = slot_us
+            self.heard.clear()
+        for _, key in self._due(silence_us):
+            self._armed.discard(key)
+            state = self.states.get(key)
+            if state is None or state.episode is not None:
+                continue
+            due_us = state.heard_us + self._absence_us
+            if due_us > silence_us:
+                self._arm(key, due_us)
+            else:
+                self._fire(key, state, now_us)
+        self.out.sort(key=lambda item: item[:2])
+
+    def _fire(self, key: str, state: QuietState, now_us: int) -> None:
+        silent_s = (self.silence_us - state.heard_us) / SECOND_US
+        ids = [] if state.last_id is None else [state.last_id]
+        state.episode = self._raise(
+            key,
+            state.last,
+            ids,
+            opened_us=now_us,
+            at_us=now_us,
+            when_us=now_us,
+            severity=self.rule.severity,
+            measured=silent_s,
+            count=1,
+        )
+        self.changed.add(key)
+
+    def drop(self, keys: frozenset[str], at_us: int) -> list[Effect]:
+        """Stop listening for keys that left service; their open episodes are cleared."""
+        for key in sorted(keys & self.states.keys()):
+            episode = self.states[key].episode
+            if episode is not None:
+                self._clear(key, episode, "no longer expected", at_us, at_us)
+            self._forget(key)
+        effects = [effect for _, _, effect in self.out]
+        self.out.clear()
+        return effects
+
+    def _episode(self, state: QuietState) -> Episode | None:
+        return state.episode
+
+    def _adopt_state(self, key: str, state: QuietState) -> None:
+        self.states[key] = state
+        if state.episode is None:
+            self._arm(key, state.heard_us + self._absence_us)
+
+    def _pack(self, state: QuietState) -> bytes:
+        return encode(state)
+
+    def _unpack(self, data: bytes) -> QuietState:
+        return quiet_decoder.decode(data)
+
+
+def _age(state: QuietState) -> tuple[bool, int]:
+    return state.episode is not None, state.heard_us

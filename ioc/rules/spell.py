@@ -1,0 +1,351 @@
+"""Rules on events: a condition that holds for a spell of time, with or without a window (`having`).
+
+    A  idle       the condition does not hold
+    B  pending    it holds, not yet for `for`
+    C  open       the incident is raised
+    D  ending     still open, but seems over, not yet for `hold`
+
+    A → B  the condition becomes true          B → A  it becomes false before `for` is over
+    B → C  it has held for `for`: Raised       C → D  `clear_when` matches, or the condition is false
+    D → C  contradicted before `hold` is over  D → A  `hold` is over: Cleared
+
+The condition is true: with `having`, while the window's value reaches the threshold; without, from a matching
+event on, until an event of the key contradicts it or, where there is no `clear_when`, none matches for `hold`.
+With `clear_when` an open incident ends only by it: missing data is not recovery. Its window then starts empty.
+"""
+
+from ioc.model.events import Event
+from ioc.model.incidents import Severity
+from ioc.model.times import SECOND_US
+from ioc.rules.compile import CompiledRule
+from ioc.rules.machine import MAX_EVENT_IDS, NEVER_US, Machine
+from ioc.rules.predicate.ast import Kind
+from ioc.rules.predicate.values import value_reader
+from ioc.rules.rule import reaches
+from ioc.rules.state import Episode, PackedSpell, Seen, SpellState, encode, spell_decoder
+from ioc.rules.windows import window_for
+
+GRACE_US = 60 * SECOND_US
+"""An event may be at least this old: networks and cameras' buffers delay, and an alarm must not be lost."""
+
+
+class SpellMachine(Machine[SpellState]):
+    """One rule on events."""
+
+    def __init__(self, compiled: CompiledRule, *, max_keys: int, watermark_us: int = NEVER_US) -> None:
+        super().__init__(compiled, max_keys=max_keys)
+        rule = self.rule
+        self.watermark_us = watermark_us
+        self.horizon_us = rule.having.window_us if rule.having else max(rule.hold_us, rule.for_us, GRACE_US)
+        """Events older than this behind the watermark are late: what they could begin is over."""
+        self.wants_others = rule.clear_when is not None or (rule.having is None and rule.for_us > 0)
+        """Whether events that do not match matter, to keys that have state."""
+        self.minded: set[str | None] = set()
+        """Keys to which events that do not match matter: with a window those with an open episode."""
+        argument = rule.having.argument if rule.having else None
+        self._measure = None if argument is None else value_reader(argument)
+        self._numeric = argument is not None and argument.kind is Kind.NUMBER
+
+    # events -----------------------------------------------------------------------------------------------
+
+    def feed(
+        self, key: str, event: Event, time_us: int, at_us: int, *, matched: bool, clearing: bool
+    ) -> None:
+        """Apply one event of `key`; `at_us` is the log's time."""
+        having = self.rule.having
+        if having is None and clearing:
+            matched = False
+        state = self.states.get(key)
+        if state is None:
+            if not matched:
+                return
+            self._make_room(at_us, _age)
+            state = self.states[key] = SpellState(window_for(having) if having else None, time_us)
+        now_us = max(time_us, state.clock_us, self.watermark_us)
+        if state.due_us is None or state.due_us <= now_us:
+            self._advance(key, state, now_us, at_us)
+        was_open = state.episode is not None
+        older = time_us < state.last_us  # it says nothing against what is newer
+        if matched:
+            matched = self._match(state, event, time_us, now_us)
+        elif having is None and not was_open and not older:
+            state.since_us = None
+        if matched or (was_open and self.rule.clear_when is not None):
+            state.clock_us = max(state.clock_us, time_us)
+            self.changed.add(key)
+        if was_open:
+            self._consider_end(key, state, None if older else clearing, now_us, at_us)
+        self._consider(key, state, matched, now_us, at_us)
+        self._settle(key, state)
+
+    def _match(self, state: SpellState, event: Event, time_us: int, now_us: int) -> bool:
+        """Count a matching event; False where it carries nothing to measure or its window is over."""
+        having, window = self.rule.having, state.window
+        if having is not None and window is not None:
+            value = 0.0 if self._measure is None else self._measure(event)
+            if value is None or (self._numeric and not _finite(value)):
+                return False
+            if time_us <= now_us - having.window_us:
+                self.counters.late += 1
+                return False
+            window.add(time_us, value)
+        state.last = event
+        state.ids.append(event.id)
+        if len(state.ids) > MAX_EVENT_IDS:
+            del state.ids[0]
+        state.last_us = max(state.last_us, time_us)
+        state.count += 1
+        if state.episode is not None:
+            state.episode.count += 1
+        if window is None:
+            self._begin(state, time_us)
+            state.ends_us = None
+        else:
+            self._measured(state, time_us)
+        return True
+
+    def _begin(self, state: SpellState, time_us: int) -> None:
+        if state.since_us is None:
+            floor_us = state.floor_us
+            state.since_us = time_us if floor_us is None else max(time_us, floor_us + 1)
+            if state.episode is None:
+                state.count = state.window.n if state.window is not None else 1
+
+    def _measured(self, state: SpellState, time_us: int) -> None:
+        """Let the window's value decide whether the condition holds from `time_us` on."""
+        having, window = self.rule.having, state.window
+        assert having is not None and window is not None
+        value = window.value()
+        if value is not None and reaches(value, having.op, having.threshold):
+            self._begin(state, time_us)
+            if self.rule.clear_when is None:
+                state.ends_us = None
+        elif state.since_us is not None:
+            state.since_us = None
+            if state.episode is not None and self.rule.clear_when is None:
+                state.ends_us = time_us
+
+    def _consider_end(
+        self, key: str, state: SpellState, clearing: bool | None, now_us: int, at_us: int
+    ) -> None:
+        if self.rule.clear_when is not None and clearing is not None:
+            if not clearing:
+                state.ends_us = None
+            elif state.ends_us is None:
+                state.ends_us = now_us
+        if state.ends_us is not None and state.ends_us + self.rule.hold_us <= now_us:
+            self._end(key, state, now_us, at_us)
+
+    def _consider(self, key: str, state: SpellState, matched: bool, now_us: int, at_us: int) -> None:
+        if state.episode is None:
+            if state.since_us is not None and state.since_us + self.rule.for_us <= now_us:
+                self._fire(key, state, now_us, at_us)
+        elif matched:
+            value = self._value(state)
+            self._update(
+                key,
+                state.episode,
+                self._seen(state),
+                state.ids,
+                severity=self._severity(value),
+                measured=value,
+                at_us=at_us,
+                when_us=now_us,
+            )
+
+    # time -------------------------------------------------------------------------------------------------
+
+    def on_watermark(self, watermark_us: int, at_us: int) -> None:
+        """Let every timer up to the watermark fire."""
+        self.watermark_us = watermark_us
+        for due_us, key in self._due(watermark_us):
+            state = self.states.get(key)
+            if state is None or state.due_us != due_us:
+                continue
+            state.due_us = None
+            self._advance(key, state, watermark_us, at_us)
+            if self._is_over(state, watermark_us):
+                self._forget(key)
+            else:
+                self._settle(key, state)
+        self.out.sort(key=lambda item: item[:2])
+
+    def _advance(self, key: str, state: SpellState, now_us: int, at_us: int) -> None:
+        """Bring the key to `now_us` through each transition at its own moment."""
+        while True:
+            expiry_us = state.window.next_expiry_us() if state.window is not None else None
+            turn_us = self._turn_us(state)
+            if expiry_us is not None and expiry_us <= now_us and (turn_us is None or expiry_us <= turn_us):
+                assert state.window is not None
+                state.window.expire(expiry_us)
+                self._measured(state, expiry_us)
+            elif turn_us is not None and turn_us <= now_us:
+                self._turn(key, state, turn_us, at_us)
+            else:
+                return
+            self.changed.add(key)
+
+    def _turn_us(self, state: SpellState) -> int | None:
+        """Return when the key next changes its letter by time alone."""
+        rule = self.rule
+        single = rule.having is None and rule.clear_when is None
+        if state.episode is not None:
+            if single:
+                return state.last_us + rule.hold_us
+            return None if state.ends_us is None else state.ends_us + rule.hold_us
+        if state.since_us is None:
+            return None
+        fires_us = state.since_us + rule.for_us
+        return min(fires_us, state.last_us + rule.hold_us) if single else fires_us
+
+    def _turn(self, key: str, state: SpellState, turn_us: int, at_us: int) -> None:
+        if state.episode is not None:
+            self._end(key, state, turn_us, at_us)
+        elif self._is_stale(state, turn_us):
+            state.since_us = None
+        else:
+            self._fire(key, state, turn_us, at_us)
+
+    def _is_stale(self, state: SpellState, turn_us: int) -> bool:
+        rule = self.rule
+        single = rule.having is None and rule.clear_when is None
+        return single and rule.for_us > 0 and state.last_us + rule.hold_us <= turn_us
+
+    def _fire(self, key: str, state: SpellState, when_us: int, at_us: int) -> None:
+        value = self._value(state)
+        assert state.since_us is not None
+        state.episode = self._raise(
+            key,
+            self._seen(state),
+            state.ids,
+            opened_us=state.since_us,
+            at_us=at_us,
+            when_us=when_us,
+            severity=self._severity(value),
+            measured=value,
+            count=state.count,
+        )
+        state.floor_us = state.since_us
+        state.ends_us = None
+
+    def _end(self, key: str, state: SpellState, when_us: int, at_us: int) -> None:
+        assert state.episode is not None
+        reason = "clear_when" if self.rule.clear_when is not None else "no longer true"
+        if self.rule.having is None and self.rule.clear_when is None:
+            reason = "no further events"
+        self._clear(key, state.episode, reason, at_us, when_us)
+        state.episode = state.since_us = state.ends_us = None
+        state.count = 0
+        state.ids = []
+        if state.window is not None and self.rule.clear_when is not None:
+            state.window.clear()
+
+    # bookkeeping ------------------------------------------------------------------------------------------
+
+    def _settle(self, key: str, state: SpellState) -> None:
+        """Forget a key with nothing left to remember, else make sure it wakes in time."""
+        due_us = self._next_us(state)
+        if due_us is None:
+            if state.episode is None:
+                self._forget(key)
+                return
+        elif state.due_us is None or due_us < state.due_us:
+            state.due_us = due_us
+            self._wake_at(due_us, key)
+        if self.wants_others:
+            self._mind(key, state)
+
+    def _mind(self, key: str, state: SpellState) -> None:
+        if self.rule.having is None or state.episode is not None:
+            self.minded.add(key)
+        else:
+            self.minded.discard(key)
+
+    def _forget(self, key: str) -> None:
+        super()._forget(key)
+        self.minded.discard(key)
+
+    def _next_us(self, state: SpellState) -> int | None:
+        """Return when time alone next matters to the key, None for never."""
+        due_us = self._turn_us(state)
+        if state.window is not None:
+            expiry_us = state.window.next_expiry_us()
+            if expiry_us is not None and (due_us is None or expiry_us < due_us):
+                due_us = expiry_us
+        if due_us is None and state.floor_us is not None and self._is_idle(state):
+            return state.floor_us + self.horizon_us + 1
+        return due_us
+
+    def _is_idle(self, state: SpellState) -> bool:
+        empty = state.window is None or state.window.n == 0
+        return empty and state.episode is None and state.since_us is None
+
+    def _is_over(self, state: SpellState, watermark_us: int) -> bool:
+        floor_us = state.floor_us
+        return self._is_idle(state) and (floor_us is None or floor_us + self.horizon_us < watermark_us)
+
+    def _value(self, state: SpellState) -> float | None:
+        return None if state.window is None else state.window.value()
+
+    def _severity(self, value: float | None) -> Severity:
+        level, having = self.rule.severity, self.rule.having
+        if having is not None and value is not None:
+            for step in self.rule.steps:
+                if reaches(value, having.op, step.at):
+                    level = step.level
+        return level
+
+    def _seen(self, state: SpellState) -> Seen:
+        last = state.last
+        assert last is not None
+        return last if isinstance(last, Seen) else self._explainer.seen(last)
+
+    def _episode(self, state: SpellState) -> Episode | None:
+        return state.episode
+
+    def _adopt_state(self, key: str, state: SpellState) -> None:
+        state.due_us = None
+        if isinstance(state.last, Event):
+            state.last = self._explainer.seen(state.last)
+        self.states[key] = state
+        due_us = self._next_us(state)
+        if due_us is not None:
+            state.due_us = due_us
+            self._wake_at(due_us, key)
+        if self.wants_others:
+            self._mind(key, state)
+
+    def _pack(self, state: SpellState) -> bytes:
+        return encode(
+            PackedSpell(
+                state.clock_us,
+                state.since_us,
+                state.ends_us,
+                state.last_us,
+                state.floor_us,
+                state.count,
+                state.ids,
+                None if state.last is None else self._seen(state),
+                state.episode,
+                None if state.window is None else state.window.pack(),
+            )
+        )
+
+    def _unpack(self, data: bytes) -> SpellState:
+        packed = spell_decoder.decode(data)
+        having = self.rule.having
+        state = SpellState(window_for(having) if having else None, packed.clock_us)
+        if state.window is not None:
+            state.window.unpack(packed.window or [])
+        state.since_us, state.ends_us, state.last_us = packed.since_us, packed.ends_us, packed.last_us
+        state.floor_us, state.count, state.ids = packed.floor_us, packed.count, packed.ids
+        state.last, state.episode = packed.last, packed.episode
+        return state
+
+
+def _age(state: SpellState) -> tuple[bool, int]:
+    return state.episode is not None, state.clock_us
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, float) and value - value == 0.0

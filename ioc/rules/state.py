@@ -1,0 +1,139 @@
+"""What the engine remembers per key, and its packed form in the store.
+
+Everything a later decision can depend on is here; whatever is left out (timers, caches) is derived from it.
+"""
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ioc.model.events import Event
+from ioc.model.incidents import Severity
+from ioc.rules.windows import Window
+
+ENGINE_KEY = ("", "")
+"""(rule, key) of the row that holds the engine's own state."""
+
+
+class StateChange(NamedTuple):
+    """One row to write: `data` None deletes it."""
+
+    rule: str
+    key: str
+    data: bytes | None
+
+
+class Seen(msgspec.Struct, frozen=True, array_like=True):
+    """What remains of the last event of a key: enough for place and evidence."""
+
+    source: str | None
+    ward: str | None
+    lon: float | None
+    lat: float | None
+    values: dict[str, float | str | bool | None]
+
+
+class Episode(msgspec.Struct, array_like=True):
+    """An open episode."""
+
+    incident_id: str
+    opened_us: int
+    severity: Severity
+    count: int
+    reported: int
+    """`count` when it was last told."""
+    told_us: int
+    """Log time of the last effect."""
+
+
+class SpellState:
+    """One key of a rule on events (with or without a window)."""
+
+    __slots__ = (
+        "clock_us",
+        "count",
+        "due_us",
+        "ends_us",
+        "episode",
+        "floor_us",
+        "ids",
+        "last",
+        "last_us",
+        "since_us",
+        "window",
+    )
+
+    def __init__(self, window: Window | None, clock_us: int) -> None:
+        self.window = window
+        self.clock_us = clock_us
+        """Newest time of an event that mattered to this key."""
+        self.since_us: int | None = None
+        """Since when the condition holds."""
+        self.ends_us: int | None = None
+        """Since when an open episode seems over."""
+        self.last_us = clock_us
+        """Time of the newest matching event."""
+        self.floor_us: int | None = None
+        """Start of the last episode: a new one begins later, so that ids never repeat."""
+        self.count = 0
+        """Matching events since the condition holds."""
+        self.ids: list[str] = []
+        self.last: Event | Seen | None = None
+        self.episode: Episode | None = None
+        self.due_us: int | None = None
+        """Scheduled wake-up; never later than needed. Derived, not stored."""
+
+
+class QuietState(msgspec.Struct, array_like=True, tag="quiet"):
+    """One key of a silence rule."""
+
+    heard_us: int
+    """On the silence clock, rounded up to the rule's grain."""
+    last: Seen
+    episode: Episode | None = None
+    last_id: str | None = None
+
+
+class PackedSpell(msgspec.Struct, array_like=True, tag="spell"):
+    """Wire form of `SpellState`."""
+
+    clock_us: int
+    since_us: int | None
+    ends_us: int | None
+    last_us: int
+    floor_us: int | None
+    count: int
+    ids: list[str]
+    last: Seen | None
+    episode: Episode | None
+    window: list[Any] | None
+
+
+class EngineState(msgspec.Struct, array_like=True):
+    """The engine's own state."""
+
+    now_us: int | None
+    watermark_us: int
+    silence_us: int
+    shapes: dict[str, str]
+    failed: dict[str, tuple[str, int, str]]
+    """Rule → (version, failures, last message)."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+spell_decoder = msgspec.msgpack.Decoder(PackedSpell)
+quiet_decoder = msgspec.msgpack.Decoder(QuietState)
+_any_decoder: msgspec.msgpack.Decoder[PackedSpell | QuietState] = msgspec.msgpack.Decoder(
+    PackedSpell | QuietState
+)
+engine_decoder = msgspec.msgpack.Decoder(EngineState)
+
+
+def encode(state: PackedSpell | QuietState | EngineState) -> bytes:
+    """Return the stored form."""
+    return _encoder.encode(state)
+
+
+def episode_of(data: bytes) -> Episode | None:
+    """Return the open episode in a stored row of any kind of rule."""
+    return _any_decoder.decode(data).episode

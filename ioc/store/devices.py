@@ -1,0 +1,169 @@
+"""The device registry and the devices' keys.
+
+A key is 256 random bits shown once; only its SHA-256 is stored, which cannot be guessed back.
+"""
+
+import secrets
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any, Final, LiteralString
+
+import msgspec
+from psycopg import AsyncConnection
+from psycopg.errors import ForeignKeyViolation
+from psycopg.rows import dict_row
+
+from ioc.model.places import Device
+from ioc.model.times import to_us
+from ioc.store.versions import bump_version, dataset_version
+
+KEY_PREFIX: Final = "iocd_"
+"""Lets a secret scanner recognise a key of ours."""
+
+_UPSERT: Final[LiteralString] = """
+    INSERT INTO device (id, kind, name, ward, lon, lat, expected_interval_s, picture_url, decoder, covers,
+        trusts_position)
+    VALUES (%(id)s, %(kind)s, %(name)s, %(ward)s, %(lon)s, %(lat)s, %(expected_interval_s)s, %(picture_url)s,
+        %(decoder)s, %(covers)s, %(trusts_position)s)
+    ON CONFLICT (id) DO UPDATE SET (kind, name, ward, lon, lat, expected_interval_s, picture_url, decoder,
+        covers, trusts_position) =
+        (excluded.kind, excluded.name, excluded.ward, excluded.lon, excluded.lat,
+        excluded.expected_interval_s, excluded.picture_url, excluded.decoder, excluded.covers,
+        excluded.trusts_position)
+"""
+_ALL: Final[LiteralString] = """
+    SELECT id, kind, name, ward, lon, lat, expected_interval_s, picture_url, decoder, covers, trusts_position
+    FROM device ORDER BY id
+"""
+_FIND: Final[LiteralString] = """
+    SELECT id, kind, name, ward, lon, lat, expected_interval_s, picture_url, decoder, covers, trusts_position
+    FROM device JOIN device_key ON device_id = id WHERE key_hash = %s AND revoked_at IS NULL
+"""
+
+
+class UnknownDeviceError(LookupError):
+    """No such device, or no such key."""
+
+
+class KeyInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be shown of a key. `hash` is its SHA-256 in hex."""
+
+    device_id: str
+    hash: str
+    label: str
+    created_us: int
+    revoked_us: int | None
+
+
+def hash_key(key: str) -> bytes:
+    """Return what is stored of `key`."""
+    return sha256(key.encode(errors="replace")).digest()
+
+
+async def upsert_devices(connection: AsyncConnection[Any], devices: Sequence[Device]) -> int:
+    """Add or replace `devices` and return the registry's new version."""
+    async with connection.transaction():
+        version = await bump_version(connection, "device")
+        async with connection.cursor() as cursor:
+            await cursor.executemany(_UPSERT, [_row(device) for device in devices])
+    return version
+
+
+async def remove_device(connection: AsyncConnection[Any], device_id: str) -> None:
+    """Remove a device together with its keys.
+
+    Raises:
+        UnknownDeviceError: there is no such device.
+    """
+    async with connection.transaction():
+        await bump_version(connection, "device")
+        done = await connection.execute("DELETE FROM device WHERE id = %s", (device_id,))
+        if done.rowcount == 0:
+            raise UnknownDeviceError(f"no such device: {device_id}")
+
+
+async def read_devices(connection: AsyncConnection[Any]) -> list[Device]:
+    """Return the whole registry, by id."""
+    return await _devices(connection, _ALL)
+
+
+async def device_of_key(connection: AsyncConnection[Any], key: str) -> Device | None:
+    """Return the device whose valid key this is, or None."""
+    found = await _devices(connection, _FIND, (hash_key(key),))
+    return found[0] if found else None
+
+
+async def read_keys(connection: AsyncConnection[Any]) -> list[tuple[bytes, str]]:
+    """Return (SHA-256 of the key, device id) of every valid key, for a gateway that checks keys in memory."""
+    rows = await connection.execute("SELECT key_hash, device_id FROM device_key WHERE revoked_at IS NULL")
+    return [(bytes(key_hash), device_id) async for key_hash, device_id in rows]
+
+
+async def read_version(connection: AsyncConnection[Any]) -> int:
+    """Return the registry's version: as long as it stays the same, so do devices and keys."""
+    return await dataset_version(connection, "device")
+
+
+async def issue_key(connection: AsyncConnection[Any], device_id: str, label: str = "") -> str:
+    """Create a key and return it in plain text, which nobody can do again.
+
+    Raises:
+        UnknownDeviceError: there is no such device.
+    """
+    key = KEY_PREFIX + secrets.token_urlsafe(32)
+    try:
+        async with connection.transaction():
+            await bump_version(connection, "device")
+            await connection.execute(
+                "INSERT INTO device_key (key_hash, device_id, label) VALUES (%s, %s, %s)",
+                (hash_key(key), device_id, label),
+            )
+    except ForeignKeyViolation as error:
+        raise UnknownDeviceError(f"no such device: {device_id}") from error
+    return key
+
+
+async def keys_of(connection: AsyncConnection[Any], device_id: str) -> list[KeyInfo]:
+    """Return the keys of a device, valid and revoked, oldest first."""
+    rows = await connection.execute(
+        "SELECT key_hash, label, created_at, revoked_at FROM device_key WHERE device_id = %s"
+        " ORDER BY created_at, key_hash",
+        (device_id,),
+    )
+    return [
+        KeyInfo(
+            device_id=device_id,
+            hash=bytes(key_hash).hex(),
+            label=label,
+            created_us=to_us(created),
+            revoked_us=to_us(revoked) if revoked else None,
+        )
+        async for key_hash, label, created, revoked in rows
+    ]
+
+
+async def revoke_key(connection: AsyncConnection[Any], key_hash: bytes) -> None:
+    """Make a key invalid from now on; doing so twice is harmless.
+
+    Raises:
+        UnknownDeviceError: there is no such key.
+    """
+    async with connection.transaction():
+        await bump_version(connection, "device")
+        done = await connection.execute(
+            "UPDATE device_key SET revoked_at = coalesce(revoked_at, now()) WHERE key_hash = %s", (key_hash,)
+        )
+        if done.rowcount == 0:
+            raise UnknownDeviceError("no such key")
+
+
+async def _devices(
+    connection: AsyncConnection[Any], statement: LiteralString, parameters: tuple[object, ...] = ()
+) -> list[Device]:
+    cursor = connection.cursor(row_factory=dict_row)
+    await cursor.execute(statement, parameters)
+    return [msgspec.convert(row, Device) for row in await cursor.fetchall()]
+
+
+def _row(device: Device) -> dict[str, object]:
+    return {**msgspec.structs.asdict(device), "kind": str(device.kind), "covers": list(device.covers)}

@@ -1,0 +1,112 @@
+"""Connection pools: named, bounded, unprivileged."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg_pool._acompat as pool_waits
+from psycopg import AsyncConnection, OperationalError
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import AsyncConnectionPool
+
+Pool = AsyncConnectionPool[AsyncConnection[Any]]
+
+
+class StoreUnavailable(Exception):
+    """The database cannot be reached; the same call may succeed later."""
+
+
+class PrivilegedRoleError(Exception):
+    """The role of the connection string bypasses row-level security; the message says which to use."""
+
+
+async def _wait_timeout(self: asyncio.Event | asyncio.Condition, timeout: float) -> bool:
+    try:
+        async with asyncio.timeout(timeout):
+            await self.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+def _keep_cancellations() -> None:
+    """Give psycopg_pool the waits of Python 3.12.
+
+    It waits for connections with `asyncio.wait_for`, which before 3.12 swallows a cancellation that arrives
+    together with the result (cpython issue 86296): measured, a fifth and more of the cancellations of tasks
+    waiting for a connection were lost, so a `TaskGroup` or a shutdown could wait for ever.
+    """
+    if sys.version_info < (3, 12):
+        for waiter in (pool_waits.AEvent, pool_waits.ACondition):
+            waiter.wait_timeout = _wait_timeout  # type: ignore[method-assign]
+
+
+_keep_cancellations()
+
+
+@asynccontextmanager
+async def open_pool(
+    dsn: str,
+    *,
+    name: str,
+    min_size: int = 1,
+    max_size: int = 8,
+    timeout_s: float = 5.0,
+    max_waiting: int = 200,
+    statement_timeout_s: float = 15.0,
+) -> AsyncIterator[Pool]:
+    """Open a pool of at most `max_size` connections and close it at the end.
+
+    A caller waits up to `timeout_s` for a connection, `max_waiting` callers at most; beyond either,
+    `pool.connection()` raises `psycopg_pool.PoolTimeout` or `TooManyRequests` (`OperationalError`s).
+    Connections start a transaction with their first statement and commit at the end of
+    `async with pool.connection()`.
+
+    Raises:
+        StoreUnavailable: no connection within `timeout_s`.
+        PrivilegedRoleError: the role is a superuser or bypasses row-level security.
+    """
+    pool: Pool = AsyncConnectionPool(
+        _bounded(dsn, name, statement_timeout_s),
+        name=name,
+        min_size=min_size,
+        max_size=max_size,
+        timeout=timeout_s,
+        max_waiting=max_waiting,
+        max_idle=120.0,
+        open=False,
+    )
+    async with pool:
+        try:
+            await pool.wait(timeout_s)
+            async with pool.connection() as connection:
+                await _refuse_privileged(connection)
+        except OperationalError as error:
+            raise StoreUnavailable(f"pool {name}: {error}") from error
+        yield pool
+
+
+def _bounded(dsn: str, name: str, statement_timeout_s: float) -> str:
+    limits = {
+        "statement_timeout": f"{round(statement_timeout_s * 1000)}ms",
+        # An idle transaction holds back vacuum and everybody who follows commit order.
+        "idle_in_transaction_session_timeout": "10s",
+        "timezone": "UTC",
+        "jit": "off",
+    }
+    given = str(conninfo_to_dict(dsn).get("options") or "")
+    options = " ".join([given, *(f"-c {key}={value}" for key, value in limits.items())]).strip()
+    return make_conninfo(dsn, application_name=f"ioc-{name}", options=options)
+
+
+async def _refuse_privileged(connection: AsyncConnection[Any]) -> None:
+    found = await connection.execute(
+        "SELECT rolname, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
+    )
+    row = await found.fetchone()
+    if row is None or row[1]:
+        raise PrivilegedRoleError(
+            f"role {row[0] if row else '?'} bypasses row-level security: connect as ioc_app instead"
+        )

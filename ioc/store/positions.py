@@ -1,0 +1,99 @@
+"""Positions of consumer groups: committed in the transaction of the effects, fenced by generation."""
+
+from typing import Any, Final, LiteralString, NamedTuple
+
+from psycopg import AsyncConnection
+
+from ioc.store.pool import Pool
+
+_COMMIT: Final[LiteralString] = """
+    UPDATE log_owner SET next_offset = %(next_offset)s
+    WHERE group_name = %(group)s AND topic = %(topic)s AND partition = %(partition)s
+        AND generation = %(generation)s AND next_offset <= %(next_offset)s
+"""
+_CLAIM: Final[LiteralString] = """
+    INSERT INTO log_owner AS o (group_name, topic, partition, owner, generation)
+    VALUES (%(group)s, %(topic)s, %(partition)s, %(owner)s, 1)
+    ON CONFLICT (group_name, topic, partition)
+        DO UPDATE SET owner = excluded.owner, generation = o.generation + 1
+    RETURNING generation, next_offset
+"""
+_STANDINGS: Final[LiteralString] = """
+    SELECT group_name, topic, partition, owner, generation, next_offset FROM log_owner
+    ORDER BY group_name, topic, partition
+"""
+
+
+class Fenced(Exception):
+    """The partition has another owner now: roll back and drop the work, its owner does it again."""
+
+
+class Claimed(NamedTuple):
+    """A partition now owned: commits present `generation`, reading starts at `next_offset`."""
+
+    generation: int
+    next_offset: int
+
+
+class Standing(NamedTuple):
+    """How far a group has come in one partition; its lag is the partition's end less `next_offset`."""
+
+    group: str
+    topic: str
+    partition: int
+    owner: str | None
+    generation: int
+    next_offset: int
+
+
+async def commit_position(
+    connection: AsyncConnection[Any],
+    group: str,
+    topic: str,
+    partition: int,
+    generation: int,
+    next_offset: int,
+) -> None:
+    """Record, in the caller's transaction, that everything before `next_offset` has taken effect.
+
+    Call it first in the transaction: a former owner then fails before it works, and nobody can take the
+    partition over until the transaction ends.
+
+    Raises:
+        Fenced: `generation` is not the owner's, or the position would move back. Let the transaction roll
+            back.
+    """
+    parameters = {
+        "group": group,
+        "topic": topic,
+        "partition": partition,
+        "generation": generation,
+        "next_offset": next_offset,
+    }
+    done = await connection.execute(_COMMIT, parameters)
+    if done.rowcount != 1:
+        raise Fenced(f"{group}, {topic}/{partition}: generation {generation} may not commit {next_offset}")
+
+
+class StorePositions:
+    """Claims for logs that assign partitions by themselves (Kafka); `ioc.eventlog.port.Positions`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def claim(self, group: str, topic: str, partition: int, owner: str) -> Claimed:
+        """Make `owner` the owner with a new generation, after any commit that is under way.
+
+        Raises:
+            psycopg.OperationalError: nothing is claimed; try again.
+        """
+        parameters = {"group": group, "topic": topic, "partition": partition, "owner": owner}
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(_CLAIM, parameters)).fetchone()
+        assert row is not None
+        return Claimed(*row)
+
+
+async def standings(connection: AsyncConnection[Any]) -> list[Standing]:
+    """Return where every group stands."""
+    return [Standing(*row) async for row in await connection.execute(_STANDINGS)]

@@ -1,0 +1,25 @@
+"""One number per data set, raised by every change: caches and ETags compare it."""
+
+from typing import Any, Literal
+
+from psycopg import AsyncConnection
+
+Dataset = Literal["area", "device"]
+
+
+async def dataset_version(connection: AsyncConnection[Any], name: Dataset) -> int:
+    """Return the present version of a data set; equal versions mean equal contents."""
+    found = await connection.execute("SELECT version FROM dataset_version WHERE name = %s", (name,))
+    row = await found.fetchone()
+    assert row is not None, f"migration 0002 creates {name}"
+    return int(row[0])
+
+
+async def bump_version(connection: AsyncConnection[Any], name: Dataset) -> int:
+    """Raise the version in the caller's transaction, one writer of the data set at a time."""
+    found = await connection.execute(
+        "UPDATE dataset_version SET version = version + 1 WHERE name = %s RETURNING version", (name,)
+    )
+    row = await found.fetchone()
+    assert row is not None, f"migration 0002 creates {name}"
+    return int(row[0])

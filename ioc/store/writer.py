@@ -1,0 +1,42 @@
+"""Writing events into their history tables: one binary COPY per stream."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from psycopg import AsyncConnection, sql
+
+from ioc.model.events import Event, Stream
+from ioc.store.binary_rows import HEADER, TRAILER, by_stream, encode_rows
+from ioc.store.history_tables import COMMON_COLUMNS, TABLES
+
+_BLOCK_ROWS: Final = 1000
+_COPY: Final = {
+    stream: sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
+        sql.Identifier(table.name),
+        sql.SQL(", ").join(map(sql.Identifier, (*COMMON_COLUMNS, *table.columns, "data"))),
+    )
+    for stream, table in TABLES.items()
+}
+
+
+class HistoryWriter:
+    """Writes events; knows nothing of positions, which the caller commits in the same transaction."""
+
+    async def write(self, connection: AsyncConnection[Any], events: Sequence[Event]) -> int:
+        """Add `events` to their tables in the caller's transaction and return how many were written.
+
+        Every valid event is storable; see `ioc.store.binary_rows` for what is adapted.
+
+        Raises:
+            psycopg.OperationalError: nothing is written once the transaction has rolled back.
+        """
+        for stream, found in by_stream(events).items():
+            await self._copy(connection, stream, found)
+        return len(events)
+
+    async def _copy(self, connection: AsyncConnection[Any], stream: Stream, events: list[Event]) -> None:
+        async with connection.cursor() as cursor, cursor.copy(_COPY[stream]) as copy:
+            await copy.write(HEADER)
+            for start in range(0, len(events), _BLOCK_ROWS):
+                await copy.write(encode_rows(events[start : start + _BLOCK_ROWS]))
+            await copy.write(TRAILER)

@@ -1,0 +1,214 @@
+"""Encoded changes, snapshots and states, shared by every client that may see the same (pure).
+
+A batch encodes lazily and remembers the frame per scope, so that the first of five hundred clients pays.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from ioc.model.incidents import Incident
+from ioc.stream.scope import Scope
+from ioc.stream.wire import (
+    ChangeEvent,
+    Ev,
+    Frame,
+    Op,
+    Snap,
+    State,
+    encode_frame,
+    encode_part,
+    incident_json,
+)
+
+SNAP_PAGE: Final = 200
+STATE_PAGE: Final = 500
+
+Box = tuple[float, float, float, float]
+"""West, south, east, north in degrees; west > east crosses the antimeridian."""
+
+
+def box_contains(box: Box, lon: float, lat: float) -> bool:
+    """Return whether the point is inside or on the edge of `box`."""
+    west, south, east, north = box
+    if not south <= lat <= north:
+        return False
+    return west <= lon <= east if west <= east else (lon >= west or lon <= east)
+
+
+class EncodedChange(msgspec.Struct, frozen=True):
+    """One change, encoded. `left_ward` is the incident's ward before this change, if it was another."""
+
+    offset: int
+    incident_id: str
+    rev: int
+    ward: str | None
+    left_ward: str | None
+    updated_us: int
+    part: msgspec.Raw
+
+    @property
+    def size(self) -> int:
+        """Bytes of the encoded change."""
+        return len(self.part)
+
+
+def encode_change(offset: int, incident: Incident, left_ward: str | None = None) -> EncodedChange:
+    """Return the change in the form that frames are made of."""
+    op = Op.ADD if incident.rev == 1 else Op.UPDATE
+    part = encode_part(ChangeEvent(offset, op, incident.rev, incident_json(incident)))
+    return EncodedChange(
+        offset, incident.id, incident.rev, incident.ward, left_ward, incident.updated_us, part
+    )
+
+
+class _Departed(msgspec.Struct, frozen=True):
+    """All that a client may know of an incident that went to a ward it does not see."""
+
+    id: str
+    rev: int
+
+
+def _departure(change: EncodedChange) -> msgspec.Raw:
+    rest = msgspec.Raw(msgspec.json.encode(_Departed(change.incident_id, change.rev)))
+    return encode_part(ChangeEvent(change.offset, Op.DELETE, change.rev, rest))
+
+
+class ChangeBatch:
+    """Consecutive changes from offset `first` to `last`, both included."""
+
+    __slots__ = ("_frames", "_tails", "changes", "epoch", "first", "last")
+
+    def __init__(self, epoch: str, changes: Sequence[EncodedChange]) -> None:
+        assert changes, "an empty batch has no offsets"
+        self.epoch = epoch
+        self.changes = changes
+        self.first = changes[0].offset
+        self.last = changes[-1].offset
+        self._frames: dict[Scope, Frame] = {}
+        self._tails: dict[int, ChangeBatch] = {}
+
+    def frame(self, scope: Scope) -> Frame:
+        """Return the frame for clients of `scope`; offsets they may not see are skipped inside it."""
+        frame = self._frames.get(scope)
+        if frame is None:
+            frame = self._frames[scope] = self._encode(scope)
+        return frame
+
+    def _encode(self, scope: Scope) -> Frame:
+        parts: list[msgspec.Raw] = []
+        received_us: int | None = None
+        for change in self.changes:
+            if scope.allows(change.ward):
+                parts.append(change.part)
+                if received_us is None:
+                    received_us = change.updated_us
+            elif change.left_ward is not None and scope.allows(change.left_ward):
+                parts.append(_departure(change))
+        epoch = scope.stamp(self.epoch)
+        return encode_frame(Ev(epoch, self.first, self.last, parts), (epoch, self.last), received_us)
+
+    def after(self, position: int) -> "ChangeBatch | None":
+        """Return the part behind `position`, None when nothing is; shared between callers."""
+        if position < self.first:
+            return self
+        if position >= self.last:
+            return None
+        tail = self._tails.get(position)
+        if tail is None:
+            tail = ChangeBatch(self.epoch, self.changes[position + 1 - self.first :])
+            self._tails[position] = tail
+        return tail
+
+
+class Snapshot:
+    """The incidents as of `offset`, in pages."""
+
+    __slots__ = ("_frames", "_items", "epoch", "offset")
+
+    def __init__(self, epoch: str, offset: int, incidents: Sequence[Incident]) -> None:
+        self.epoch = epoch
+        self.offset = offset
+        self._items = [(incident.ward, incident_json(incident)) for incident in incidents]
+        self._frames: dict[Scope, tuple[Frame, ...]] = {}
+
+    def frames(self, scope: Scope) -> tuple[Frame, ...]:
+        """Return the pages for clients of `scope`; at least one, since an empty snapshot says so."""
+        frames = self._frames.get(scope)
+        if frames is None:
+            frames = self._frames[scope] = self._encode(scope)
+        return frames
+
+    def _encode(self, scope: Scope) -> tuple[Frame, ...]:
+        items = [raw for ward, raw in self._items if scope.allows(ward)]
+        epoch = scope.stamp(self.epoch)
+        pages = [items[start : start + SNAP_PAGE] for start in range(0, len(items), SNAP_PAGE)] or [[]]
+        final = len(pages) - 1
+        return tuple(
+            encode_frame(
+                Snap(epoch, self.offset, number, number == final, page),
+                # Half a snapshot is nothing to resume from.
+                (epoch, self.offset) if number == final else None,
+            )
+            for number, page in enumerate(pages)
+        )
+
+
+class StateEntry(NamedTuple):
+    """The latest of one entity, encoded; `part` None says that it is no longer tracked.
+
+    `merged` counts the older values that this one replaced before anybody could see them.
+    """
+
+    id: str
+    ward: str | None
+    lon: float
+    lat: float
+    part: msgspec.Raw | None
+    merged: int = 0
+    received_us: int | None = None
+
+
+def state_frame(entries: Sequence[StateEntry], conflated: int) -> Frame:
+    """Return the frame of `entries`; `conflated` is added to what they merged themselves."""
+    put = [entry.part for entry in entries if entry.part is not None]
+    gone = [entry.id for entry in entries if entry.part is None]
+    merged = conflated + sum(entry.merged for entry in entries)
+    received = [entry.received_us for entry in entries if entry.received_us is not None]
+    return encode_frame(State(put, gone, merged), None, min(received, default=None))
+
+
+def state_frames(entries: Sequence[StateEntry], conflated: int = 0) -> tuple[Frame, ...]:
+    """Return `entries` in frames of at most `STATE_PAGE` entities."""
+    return tuple(
+        state_frame(entries[start : start + STATE_PAGE], conflated if start == 0 else 0)
+        for start in range(0, len(entries), STATE_PAGE)
+    )
+
+
+class StateBatch:
+    """The entities that changed since the batch before (or all of them, for a client that joins)."""
+
+    __slots__ = ("_frames", "entries")
+
+    def __init__(self, entries: Sequence[StateEntry]) -> None:
+        self.entries = entries
+        self._frames: dict[tuple[Scope, Box | None], tuple[Frame, ...]] = {}
+
+    def select(self, scope: Scope, box: Box | None) -> list[StateEntry]:
+        """Return the entries that `scope` may see and `box` contains; removals ignore the box."""
+        return [
+            entry
+            for entry in self.entries
+            if scope.allows(entry.ward)
+            and (box is None or entry.part is None or box_contains(box, entry.lon, entry.lat))
+        ]
+
+    def frames(self, scope: Scope, box: Box | None) -> tuple[Frame, ...]:
+        """Return the frames for clients of `scope` that look at `box`; none when nothing is left."""
+        key = (scope, box)
+        frames = self._frames.get(key)
+        if frames is None:
+            frames = self._frames[key] = state_frames(self.select(scope, box))
+        return frames

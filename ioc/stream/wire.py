@@ -1,0 +1,351 @@
+"""Every frame of `ioc.feed.v1` and the JSON of an incident: the one place that spells the wire.
+
+Additive changes only within v1; clients ignore fields they do not know. `Frame` text is encoded once and
+shared by every client that may see the same thing.
+"""
+
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+import msgspec
+
+from ioc.model.incidents import Incident
+from ioc.model.texts import Text
+from ioc.model.times import format_us
+
+SUBPROTOCOL: Final = "ioc.feed.v1"
+
+Scalar = float | str | bool | None
+
+
+class FrameError(ValueError):
+    """A client's text is not a frame of this protocol."""
+
+
+class CloseRule(NamedTuple):
+    """What a close code means to the client."""
+
+    code: int
+    reason: str
+    reconnect: bool
+    after_ms: int = 0
+
+
+BAD_FRAME: Final = CloseRule(4400, "bad_frame", reconnect=False)
+NO_SESSION: Final = CloseRule(4401, "no_session", reconnect=False)
+FORBIDDEN: Final = CloseRule(4403, "forbidden", reconnect=False)
+HELLO_TIMEOUT: Final = CloseRule(4408, "hello_timeout", reconnect=True, after_ms=1_000)
+EPOCH_CHANGED: Final = CloseRule(4409, "epoch_changed", reconnect=True, after_ms=500)
+FRAME_TOO_LARGE: Final = CloseRule(4413, "frame_too_large", reconnect=False)
+TOO_MANY: Final = CloseRule(4429, "too_many", reconnect=True, after_ms=30_000)
+SHUTTING_DOWN: Final = CloseRule(4503, "shutting_down", reconnect=True, after_ms=1_000)
+UNAVAILABLE: Final = SHUTTING_DOWN._replace(reason="unavailable", after_ms=2_000)
+SLOW: Final = CloseRule(4508, "slow", reconnect=True, after_ms=500)
+
+CLOSE_RULES: Final[dict[int, CloseRule]] = {
+    rule.code: rule
+    for rule in (
+        BAD_FRAME,
+        NO_SESSION,
+        FORBIDDEN,
+        HELLO_TIMEOUT,
+        EPOCH_CHANGED,
+        FRAME_TOO_LARGE,
+        TOO_MANY,
+        SHUTTING_DOWN,
+        SLOW,
+    )
+}
+"""The whole table; the console holds the same one."""
+
+
+class Resume(msgspec.Struct, frozen=True):
+    """How far a client got: every change up to and including `offset` of `epoch`."""
+
+    epoch: str
+    offset: int
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello"):
+    """The client's first frame."""
+
+    client: str = ""
+    lang: str = "vi"
+    resume: Resume | None = None
+
+
+class View(msgspec.Struct, frozen=True, tag="view"):
+    """The viewport of the state lane: west, south, east, north in degrees; null shows everything."""
+
+    bbox: tuple[float, float, float, float] | None = None
+    zoom: float | None = None
+
+
+class Ping(msgspec.Struct, frozen=True, tag="ping"):
+    """Either side asks whether the other is there; `t` comes back in the pong."""
+
+    t: float = 0
+
+
+class Pong(msgspec.Struct, frozen=True, tag="pong"):
+    """The answer to a ping."""
+
+    t: float = 0
+
+
+ClientFrame = Hello | View | Ping | Pong
+
+
+class FeedLimits(msgspec.Struct, frozen=True):
+    """The bounds a client should know."""
+
+    outbox_bytes: int
+    outbox_age_ms: int
+    frame_bytes: int
+    messages_per_s: int
+
+
+class Mode(StrEnum):
+    """How a client is brought up to date."""
+
+    RESUME = "resume"
+    SNAPSHOT = "snapshot"
+
+
+class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
+    """The server's first frame."""
+
+    session: str
+    server_time: str
+    hb_ms: int
+    epoch: str
+    limits: FeedLimits
+    mode: Mode
+
+
+class Snap(msgspec.Struct, frozen=True, tag="snap"):
+    """One page of the incidents as of `offset`; `last` ends the sequence."""
+
+    epoch: str
+    offset: int
+    page: int
+    last: bool
+    items: list[msgspec.Raw]
+
+
+class Op(StrEnum):
+    """What a change does to a client's list."""
+
+    ADD = "add"
+    UPDATE = "upd"
+    DELETE = "del"
+
+
+class ChangeEvent(msgspec.Struct, frozen=True):
+    """One change. With `del` the incident left this client's scope and carries only `id` and `rev`."""
+
+    o: int
+    op: Op
+    rev: int
+    incident: msgspec.Raw
+
+
+class Ev(msgspec.Struct, frozen=True, tag="ev", rename={"first": "from", "last": "to"}):
+    """Consecutive changes. `from` is the last `to` plus one; what a client may not see is skipped."""
+
+    epoch: str
+    first: int
+    last: int
+    events: list[msgspec.Raw]
+
+
+class EntityState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The latest of one camera or detector; which values are present depends on `kind`."""
+
+    id: str
+    kind: str
+    t: str
+    lon: float
+    lat: float
+    ward: str | None
+    online: bool | msgspec.UnsetType | None = msgspec.UNSET
+    speed_kmh: float | msgspec.UnsetType | None = msgspec.UNSET
+    occupancy: float | msgspec.UnsetType | None = msgspec.UNSET
+    volume_veh: int | msgspec.UnsetType | None = msgspec.UNSET
+    objects: int | msgspec.UnsetType | None = msgspec.UNSET
+    alarm: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class State(msgspec.Struct, frozen=True, tag="state", rename={"put": "set", "gone": "del"}):
+    """Latest values. `conflated` counts the values that newer ones replaced before this frame."""
+
+    put: list[msgspec.Raw]
+    gone: list[str]
+    conflated: int
+
+
+class Reset(msgspec.Struct, frozen=True, tag="reset"):
+    """Forget everything: a snapshot follows, since the changes in between cannot be given."""
+
+    reason: str
+
+
+class Notice(msgspec.Struct, frozen=True, tag="notice"):
+    """Something the person should know, e.g. that incidents are delayed."""
+
+    level: str
+    code: str
+
+
+class Bye(msgspec.Struct, frozen=True, tag="bye"):
+    """The last frame before the socket closes with `code`."""
+
+    code: int
+    reason: str
+    reconnect: bool
+    after_ms: int
+
+
+ServerFrame = Welcome | Snap | Ev | State | Reset | Notice | Ping | Pong | Bye
+
+
+class EvidenceJson(msgspec.Struct, frozen=True):
+    """One compared value; every field is present."""
+
+    name: str
+    value: Scalar
+    op: str | None
+    threshold: Scalar
+    unit: str | None
+
+
+class WhyJson(msgspec.Struct, frozen=True):
+    """Why an incident exists."""
+
+    rule_version: str
+    summary: Text
+    evidence: list[EvidenceJson]
+    event_ids: tuple[str, ...]
+
+
+class IncidentJson(msgspec.Struct, frozen=True, kw_only=True):
+    """An incident as the console and the feed see it: times are RFC 3339, every field is present."""
+
+    id: str
+    rev: int
+    rule: str
+    key: str
+    category: str
+    severity: str
+    condition: str
+    handling: str
+    title: Text
+    ward: str | None
+    source: str | None
+    lon: float | None
+    lat: float | None
+    opened: str
+    detected: str
+    updated: str
+    cleared: str | None
+    acknowledged: str | None
+    resolved: str | None
+    closed: str | None
+    assignee: str | None
+    team: str | None
+    note: str | None
+    count: int
+    ack_due: str | None
+    resolve_due: str | None
+    why: WhyJson
+
+
+def time_text(time_us: int | None) -> str | None:
+    """Return the wire's text of a time that may be absent."""
+    return None if time_us is None else format_us(time_us)
+
+
+def incident_view(incident: Incident) -> IncidentJson:
+    """Return `incident` in the wire's shape."""
+    why = incident.why
+    return IncidentJson(
+        id=incident.id,
+        rev=incident.rev,
+        rule=incident.rule,
+        key=incident.key,
+        category=incident.category,
+        severity=incident.severity.value,
+        condition=incident.condition.value,
+        handling=incident.handling.value,
+        title=incident.title,
+        ward=incident.ward,
+        source=incident.source,
+        lon=incident.lon,
+        lat=incident.lat,
+        opened=format_us(incident.opened_us),
+        detected=format_us(incident.detected_us),
+        updated=format_us(incident.updated_us),
+        cleared=time_text(incident.cleared_us),
+        acknowledged=time_text(incident.acknowledged_us),
+        resolved=time_text(incident.resolved_us),
+        closed=time_text(incident.closed_us),
+        assignee=incident.assignee,
+        team=incident.team,
+        note=incident.note,
+        count=incident.count,
+        ack_due=time_text(incident.ack_due_us),
+        resolve_due=time_text(incident.resolve_due_us),
+        why=WhyJson(
+            rule_version=why.rule_version,
+            summary=why.summary,
+            evidence=[EvidenceJson(e.name, e.value, e.op, e.threshold, e.unit) for e in why.evidence],
+            event_ids=why.event_ids,
+        ),
+    )
+
+
+_encoder = msgspec.json.Encoder()
+_client_decoder: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(ClientFrame)
+
+
+def incident_json(incident: Incident) -> msgspec.Raw:
+    """Return the JSON of `incident`, ready to be put into any response or frame without encoding again."""
+    return msgspec.Raw(_encoder.encode(incident_view(incident)))
+
+
+class Frame(NamedTuple):
+    """An encoded server frame.
+
+    `cursor` is (epoch, offset) where a client that has this frame may resume; `received_us` is when the
+    oldest event behind it reached the gateway (wall clock), where that is known.
+    """
+
+    text: str
+    size: int
+    cursor: tuple[str, int] | None = None
+    received_us: int | None = None
+
+
+def encode_frame(
+    message: ServerFrame, cursor: tuple[str, int] | None = None, received_us: int | None = None
+) -> Frame:
+    """Return `message` as text that any number of clients can share."""
+    data = _encoder.encode(message)
+    return Frame(data.decode(), len(data), cursor, received_us)
+
+
+def encode_part(part: ChangeEvent | EntityState) -> msgspec.Raw:
+    """Return a piece that several frames will contain."""
+    return msgspec.Raw(_encoder.encode(part))
+
+
+def decode_client_frame(text: str) -> ClientFrame:
+    """Return the frame a client sent.
+
+    Raises:
+        FrameError: the text is not JSON, or not a frame of this protocol.
+    """
+    try:
+        return _client_decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+        raise FrameError(str(error)) from error

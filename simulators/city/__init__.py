@@ -1,0 +1,1 @@
+"""The demo city: real names and rough positions, invented geometry (every feature says `illustrative`)."""

@@ -1,0 +1,285 @@
+"""`ioc-sim`: builds the demo city and plays it to the service."""
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from simulators import SimulatorError
+from simulators.city import build
+from simulators.fleet import Fleet, load_fleet
+from simulators.live import LiveCity, Status, Target
+from simulators.load import load
+from simulators.outbox import Counters
+from simulators.recording import load_recording
+from simulators.replay import replay
+from simulators.scenario import Script, named_scenario, shipped_names
+from simulators.senders import json_bytes, key_of, load_keys
+from simulators.snapshots import snapshot_server
+from simulators.times import SECOND_US, parse_us
+from simulators.truth import Expected, truth
+from simulators.world import World
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+city_app = typer.Typer(no_args_is_help=True, help="The demo city's files.")
+app.add_typer(city_app, name="city")
+
+T = TypeVar("T")
+LOG_EVERY_S = 10.0
+
+
+class Part(StrEnum):
+    """What `--only` leaves."""
+
+    CAMERAS = "cameras"
+    DETECTORS = "detectors"
+    CITIZENS = "citizens"
+
+
+Devices = Annotated[Path, typer.Option(help="Devices, as `city build` writes them.")]
+Areas = Annotated[Path, typer.Option(help="Areas, so that scenarios can name them.")]
+Url = Annotated[str, typer.Option(help="The service's HTTP address.")]
+Keys = Annotated[Path, typer.Option(help='Device keys: JSON {"device id": "key"}.')]
+Json = Annotated[bool, typer.Option("--json", help="Print the final summary as JSON.")]
+Scenarios = Annotated[
+    list[str] | None, typer.Option(help="File or shipped name; `none` for a calm city; repeatable.")
+]
+Seed = Annotated[int, typer.Option(help="Chooses the noise; the same seed gives the same events.")]
+
+DEVICES = Path("demo/devices.geojson")
+AREAS = Path("demo/areas.geojson")
+URL = "http://127.0.0.1:8000"
+
+
+@city_app.command("build")
+def city_build(
+    out: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("demo"),
+    seed: Seed = build.DEFAULT_SEED,
+    snapshot_port: Annotated[int, typer.Option(help="Port in the cameras' picture addresses.")] = 8090,
+    snapshot_host: Annotated[str, typer.Option(help="Host in the same.")] = "127.0.0.1",
+) -> None:
+    """Write areas.geojson and devices.geojson."""
+    for path in build.write(out, seed=seed, pictures=f"http://{snapshot_host}:{snapshot_port}"):
+        typer.echo(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
+
+
+@app.command()
+def run(
+    keys: Keys,
+    url: Url = URL,
+    mqtt: Annotated[str, typer.Option(help="MQTT broker, host:port.")] = "127.0.0.1:1883",
+    scenario: Scenarios = None,
+    seed: Seed = 1,
+    speed: Annotated[float, typer.Option(help="How fast the day passes; event times stay real.")] = 1.0,
+    duration: Annotated[float | None, typer.Option(help="Seconds to run; for ever without.")] = None,
+    snapshot_port: Annotated[int, typer.Option(help="Camera pictures; 0 for none.")] = 8090,
+    devices: Devices = DEVICES,
+    areas: Areas = AREAS,
+    only: Annotated[list[Part] | None, typer.Option(help="Leave out the others; repeatable.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Play the city live. Without --scenario, the endless `demo`."""
+    host, _, port = mqtt.rpartition(":")
+    if not host or not port.isdigit():
+        raise SimulatorError(f"--mqtt wants host:port, not {mqtt!r}")
+    start_us = time.time_ns() // 1000
+    world = _world(_fleet(devices, areas), scenario or ["demo"], seed, start_us, speed)
+    parts = [part.value for part in only or ()]
+    live = LiveCity(world, Target(url, host, int(port)), load_keys(keys), parts)
+    pictures = snapshot_server(world, snapshot_port) if snapshot_port else nullcontext()
+    with pictures, _Teller(as_json) as teller:
+        _until_signal(lambda stop: live.run(stop, duration, teller.tell))
+    if as_json:
+        typer.echo(json_bytes(msgspec.to_builtins(live.status())).decode())
+
+
+@app.command()
+def generate(
+    start: Annotated[str, typer.Option(help="RFC 3339, e.g. 2026-11-23T06:45:00+07:00.")],
+    duration: Annotated[float, typer.Option(help="Seconds of events.")],
+    out: Annotated[Path, typer.Option(help="NDJSON file; the truth goes beside it as .truth.json.")],
+    scenario: Scenarios = None,
+    seed: Seed = 1,
+    speed: Annotated[float, typer.Option(help="How fast the day passes.")] = 1.0,
+    devices: Devices = DEVICES,
+    areas: Areas = AREAS,
+) -> None:
+    """Write a scenario's events without waiting for them. The same arguments give the same bytes."""
+    try:
+        start_us = parse_us(start)
+    except ValueError as problem:
+        raise SimulatorError(f"--start: {problem}") from problem
+    world = _world(_fleet(devices, areas), scenario or [], seed, start_us, speed)
+    count, end_us = 0, start_us + round(duration * SECOND_US)
+    with out.open("wb") as file:
+        for t0_us in range(start_us, end_us, 60 * SECOND_US):
+            for event in world.events_between(t0_us, min(end_us, t0_us + 60 * SECOND_US)):
+                file.write(json_bytes(event) + b"\n")
+                count += 1
+    expected = _truth(world, duration)
+    beside = out.with_suffix(".truth.json")
+    beside.write_bytes(json_bytes({"start": start, "expected": msgspec.to_builtins(expected)}) + b"\n")
+    typer.echo(f"{count} events -> {out}, {len(expected)} incidents expected -> {beside}")
+
+
+@app.command("truth")
+def show_truth(
+    scenario: Annotated[str, typer.Argument(help=f"File, or one of: {', '.join(shipped_names())}.")],
+    duration: Annotated[float, typer.Option(help="Seconds of the scenario to look at.")] = 1800.0,
+    devices: Devices = DEVICES,
+    areas: Areas = AREAS,
+    as_json: Json = False,
+) -> None:
+    """Print the incidents that a scenario must raise."""
+    expected = _truth(_world(_fleet(devices, areas), [scenario], 1, 0, 1.0), duration)
+    if as_json:
+        typer.echo(json_bytes(msgspec.to_builtins(expected)).decode())
+        return
+    table = Table("raised after", "cleared after", "rule", "ward", "source", title=scenario)
+    for item in expected:
+        raised = f"{item.from_s:.0f} ± {item.tolerance_s:.0f} s"
+        cleared = f"{item.until_s:.0f} ± {item.clear_tolerance_s:.0f} s"
+        table.add_row(raised, cleared, item.rule, item.ward, item.source or "")
+    Console().print(table)
+
+
+@app.command("replay")
+def replay_recording(
+    file: Annotated[Path, typer.Argument(help="OpenDataCam detections (JSON).")],
+    source: Annotated[str, typer.Option(help="The camera it stands for.")],
+    keys: Keys,
+    url: Url = URL,
+    every: Annotated[int, typer.Option(min=1, help="Send the objects of every N-th frame.")] = 5,
+    speed: Annotated[float, typer.Option(min=0.01, help="2 plays twice as fast.")] = 1.0,
+    loop: Annotated[bool, typer.Option(help="Begin again at the end.")] = False,
+    devices: Devices = DEVICES,
+    as_json: Json = False,
+) -> None:
+    """Play a recorded detection stream as one camera."""
+    frames, known = load_recording(file), load_keys(keys)
+    sender = source if source in known else load_fleet(devices).sender_of(source)
+    key = key_of(known, sender)
+
+    async def play(stop: asyncio.Event) -> Counters:
+        return await replay(
+            frames,
+            source,
+            url=url,
+            sender=sender,
+            key=key,
+            stop=stop,
+            every=every,
+            speed=speed,
+            loop=loop,
+        )
+
+    counters = _until_signal(play)
+    typer.echo(json_bytes(msgspec.to_builtins(counters)).decode() if as_json else _line(counters))
+
+
+@app.command("load")
+def offer_load(
+    keys: Keys,
+    rate: Annotated[float, typer.Option(min=1, help="Events a second to offer.")],
+    duration: Annotated[float, typer.Option(min=1, help="Seconds.")] = 30.0,
+    url: Url = URL,
+    devices: Devices = DEVICES,
+    as_json: Json = False,
+) -> None:
+    """Offer detector events at a fixed rate, whether or not the service keeps up."""
+    fleet = load_fleet(devices)
+    sources = [unit.id for unit in fleet.detectors]
+    key = key_of(load_keys(keys), fleet.sender_of(sources[0]))
+    report = _until_signal(lambda stop: load(url, key, sources, rate, duration, stop))
+    if as_json:
+        typer.echo(json_bytes(msgspec.to_builtins(report)).decode())
+    else:
+        typer.echo(json.dumps(msgspec.to_builtins(report), indent=2))
+
+
+def main() -> None:
+    """Run the command line; what the caller can mend is one line on stderr and exit code 2."""
+    try:
+        app()
+    except (SimulatorError, OSError) as problem:
+        typer.echo(f"ioc-sim: {problem}", err=True)
+        sys.exit(2)
+
+
+class _Teller:
+    """Shows progress: one live line on a terminal, else a line every ten seconds on stderr."""
+
+    def __init__(self, quiet: bool) -> None:
+        console = Console(stderr=True)
+        self._live = (
+            Live(console=console, refresh_per_second=4) if console.is_terminal and not quiet else None
+        )
+        self._next = 0.0
+
+    def __enter__(self) -> "_Teller":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def tell(self, status: Status) -> None:
+        trouble = next(iter(status.troubles.values()), "")
+        lanes = f"lanes {status.healthy}/{status.lanes}"
+        line = f"{status.uptime_s:7.0f} s  {_line(status.counters)}  {lanes}  {trouble}"
+        if self._live:
+            self._live.update(line)
+        elif status.uptime_s >= self._next:
+            self._next = status.uptime_s + LOG_EVERY_S
+            typer.echo(line, err=True)
+
+
+def _line(counters: Counters) -> str:
+    shown = ("made", "acked", "waiting", "retried", "duplicate", "rejected", "dropped")
+    return "  ".join(f"{name} {getattr(counters, name):,}" for name in shown)
+
+
+def _fleet(devices: Path, areas: Path) -> Fleet:
+    return load_fleet(devices, areas if areas.exists() else None)
+
+
+def _world(fleet: Fleet, scenarios: list[str], seed: int, start_us: int, speed: float) -> World:
+    scripts = [Script(named_scenario(name), fleet, start_us) for name in scenarios if name != "none"]
+    return World(fleet, scripts, seed=seed, start_us=start_us, speed=speed)
+
+
+def _truth(world: World, duration_s: float) -> list[Expected]:
+    wards = {unit.id: unit.ward for unit in world.fleet.units.values()}
+    found = [item for script in world.scripts for item in truth(script, wards, world.start_us, duration_s)]
+    return sorted(found, key=lambda item: item.from_s)
+
+
+def _until_signal(work: Callable[[asyncio.Event], Awaitable[T]]) -> T:
+    """Run `work` with an event that SIGINT and SIGTERM set."""
+
+    async def guarded() -> T:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        return await work(stop)
+
+    return asyncio.run(guarded())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""The devices the simulator speaks for, read from the same GeoJSON that the service imports."""
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from shapely.geometry import Point, shape
+
+from simulators import SimulatorError
+
+
+class FleetError(SimulatorError):
+    """A devices or areas file cannot be read."""
+
+
+class Unit(msgspec.Struct, frozen=True):
+    """One device."""
+
+    id: str
+    kind: str
+    name: str
+    ward: str
+    lon: float
+    lat: float
+    covers: tuple[str, ...] = ()
+
+
+class Fleet:
+    """All devices, by id and by what a scenario may call them."""
+
+    def __init__(self, units: Iterable[Unit], inside: Mapping[str, tuple[str, ...]] | None = None) -> None:
+        """Keep `units`; `inside` names the devices of each area code."""
+        self.units = {unit.id: unit for unit in units}
+        self.cameras = [unit for unit in self.units.values() if unit.kind == "camera"]
+        self.detectors = [unit for unit in self.units.values() if unit.kind == "detector"]
+        self.gateways = [unit for unit in self.units.values() if unit.kind == "gateway"]
+        self.wards = tuple(sorted({unit.ward for unit in self.units.values()}))
+        self._inside = dict(inside or {})
+
+    def sender_of(self, source: str) -> str:
+        """Return the id of the gateway that speaks for `source`, else `source` itself."""
+        for gateway in self.gateways:
+            if any(_covers(pattern, source) for pattern in gateway.covers):
+                return gateway.id
+        return source
+
+    def of_ward(self, ward: str, kind: str) -> list[Unit]:
+        """Return a ward's devices of `kind` in the order of their ids."""
+        return [unit for unit in self.units.values() if unit.ward == ward and unit.kind == kind]
+
+    def of_area(self, code: str, kind: str) -> list[Unit]:
+        """Return the devices of `kind` that stand inside area `code`."""
+        found = (self.units[device] for device in self._inside.get(code, ()))
+        return [unit for unit in found if unit.kind == kind]
+
+    def near(self, unit: Unit, kind: str, radius_m: float) -> list[Unit]:
+        """Return the devices of `kind` within `radius_m` of `unit`."""
+        return [
+            other for other in self.units.values() if other.kind == kind and _gap_m(unit, other) <= radius_m
+        ]
+
+
+def load_fleet(devices: Path, areas: Path | None = None) -> Fleet:
+    """Return the fleet of a devices file; with `areas`, places can be named by area code too.
+
+    Raises:
+        FleetError: a file is missing or not the GeoJSON that `ioc-sim city build` writes.
+    """
+    try:
+        units = [_unit(feature) for feature in _features(devices)]
+        inside = _inside(units, _features(areas)) if areas is not None else {}
+    except (OSError, KeyError, TypeError, ValueError, msgspec.MsgspecError) as problem:
+        raise FleetError(f"cannot read devices or areas ({problem}); run `ioc-sim city build`") from problem
+    return Fleet(units, inside)
+
+
+def _features(path: Path) -> list[dict[str, Any]]:
+    found = msgspec.json.decode(path.read_bytes())["features"]
+    if not isinstance(found, list):
+        raise TypeError(f"{path}: features is not a list")
+    return found
+
+
+def _unit(feature: dict[str, Any]) -> Unit:
+    properties, (lon, lat) = feature["properties"], feature["geometry"]["coordinates"]
+    return Unit(
+        id=properties["id"],
+        kind=properties["kind"],
+        name=properties["name"],
+        ward=properties["ward"],
+        lon=lon,
+        lat=lat,
+        covers=tuple(properties.get("covers", ())),
+    )
+
+
+def _inside(units: list[Unit], features: list[dict[str, Any]]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for feature in features:
+        properties = feature["properties"]
+        if properties["kind"] in ("ward", "road", "water"):
+            continue
+        polygon = shape(feature["geometry"])
+        found[properties["code"]] = tuple(u.id for u in units if polygon.contains(Point(u.lon, u.lat)))
+    return found
+
+
+def _covers(pattern: str, source: str) -> bool:
+    return source.startswith(pattern[:-1]) if pattern.endswith("*") else source == pattern
+
+
+def _gap_m(a: Unit, b: Unit) -> float:
+    dx = (a.lon - b.lon) * 111_320 * math.cos(math.radians(a.lat))
+    return math.hypot(dx, (a.lat - b.lat) * 110_600)

@@ -1,0 +1,43 @@
+"""What simulated citizens write. Everything is invented, phone numbers included."""
+
+import random
+
+_ORDINARY = (
+    ("pothole", "Ổ gà lớn giữa đường", "Ổ gà sâu, xe máy đi qua rất nguy hiểm, đề nghị vá sớm."),
+    ("garbage", "Rác tồn đọng", "Rác để ba ngày chưa thu gom, bốc mùi hôi."),
+    ("streetlight", "Đèn đường hỏng", "Cả đoạn đường tối, đèn không sáng từ tối qua."),
+    ("noise", "Ồn ào ban đêm", "Quán karaoke mở nhạc lớn sau 22 giờ."),
+    ("illegal_parking", "Đậu xe lấn chiếm", "Xe tải đậu chắn lối đi trước cổng trường."),
+    ("tree", "Cây nghiêng nguy hiểm", "Cây bị nghiêng sau mưa, có thể đổ vào dây điện."),
+    ("water_supply", "Mất nước", "Khu phố mất nước từ sáng, chưa có thông báo."),
+    ("sidewalk", "Vỉa hè bị lấn chiếm", "Hàng quán bày hết vỉa hè, người đi bộ phải xuống lòng đường."),
+)
+_FLOOD = (
+    ("Ngập nước sâu", "Nước ngập gần nửa bánh xe, nhiều xe chết máy."),
+    ("Đường ngập sau mưa", "Mưa lớn, nước không thoát kịp, ngập khoảng 40 cm."),
+    ("Ngập trước nhà", "Nước tràn vào nhà, đề nghị hỗ trợ."),
+    ("Hố ga trào ngược", "Nước từ hố ga trào lên, cả đoạn đường bị ngập."),
+)
+_CHANNELS = ("app", "1022", "web", "zalo")
+
+
+def ordinary_report(rng: random.Random) -> dict[str, object]:
+    """Return a report about anything but a flood."""
+    category, title, text = rng.choice(_ORDINARY)
+    return _report(rng, category, title, text)
+
+
+def flood_report(rng: random.Random) -> dict[str, object]:
+    """Return a report of a flooded street."""
+    title, text = rng.choice(_FLOOD)
+    return _report(rng, "flood", title, text)
+
+
+def _report(rng: random.Random, category: str, title: str, text: str) -> dict[str, object]:
+    return {
+        "category": category,
+        "title": title,
+        "text": text,
+        "contact": f"0900 000 {rng.randrange(1000):03d}",
+        "channel": rng.choice(_CHANNELS),
+    }

@@ -1,0 +1,52 @@
+"""Maintenance lets old data go in bounded slices and touches nothing else."""
+
+from collections import Counter
+
+from ioc.model.events import FeedbackReport, Stream
+from ioc.model.times import DAY_US
+from ioc.store.history import HistoryQuery, read_history
+from ioc.store.maintenance import Maintenance, MaintenanceSettings
+from ioc.store.pool import Pool
+from ioc.store.quarantine import Quarantine
+from ioc.store.writer import HistoryWriter
+from tests.integration.store.samples import NOON_US, event
+
+
+class FakeLog:
+    def __init__(self) -> None:
+        self.left = Counter({"dedup": 25, "a": 7, "b": 0})
+
+    def _take(self, name: str) -> int:
+        taken = min(10, self.left[name])
+        self.left[name] -= taken
+        return taken
+
+    async def retain(self, topic: str, now_us: int) -> int:
+        return self._take(topic)
+
+    async def prune_dedup(self, now_us: int) -> int:
+        return self._take("dedup")
+
+
+async def test_only_what_is_too_old_goes(pool: Pool) -> None:
+    report = FeedbackReport(category="a", text="b")
+    async with pool.connection() as connection:
+        await HistoryWriter().write(connection, [event(n, time_us=NOON_US - n * DAY_US) for n in range(100)])
+        await HistoryWriter().write(
+            connection, [event(n, report, time_us=NOON_US - n * DAY_US) for n in range(100)]
+        )
+    settings = MaintenanceSettings(traffic_days=60, slice_rows=7)
+    deleted = await Maintenance(pool, Quarantine(), settings).round(NOON_US)
+    assert deleted == {"camera_event": 0, "traffic_measurement": 39, "feedback_report": 0, "quarantine": 0}
+    async with pool.connection() as connection:
+        query = HistoryQuery(stream=Stream.TRAFFIC, from_us=0, to_us=NOON_US + 1)
+        assert [int(item.id[2:]) for item in (await read_history(connection, query)).items] == list(range(61))
+
+
+async def test_a_round_is_bounded_and_the_next_one_goes_on(pool: Pool) -> None:
+    log = FakeLog()
+    maintenance = Maintenance(pool, Quarantine(), MaintenanceSettings(max_slices=2), log, ("a", "b"))
+    assert (await maintenance.round(NOON_US))["log_dedup"] == 20
+    second = await maintenance.round(NOON_US)
+    assert (second["log_dedup"], second["log a"], second["log b"]) == (5, 0, 0)
+    assert log.left.total() == 0

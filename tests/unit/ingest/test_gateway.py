@@ -1,0 +1,159 @@
+"""The gateway's rules: who may send, when it happened, where it is."""
+
+from math import inf, nan
+
+import pytest
+
+from ioc.ingest.decoders.base import Decoded, Rejection
+from ioc.ingest.gateway import POSITION_INVALID, UNLOCATED, Admission, Gateway
+from ioc.ingest.limits import IngestLimits
+from ioc.ingest.registry import DeviceRegistry
+from ioc.model.events import AlarmKind, CameraAlarm, Event, decode_event
+from ioc.model.places import Device
+from ioc.model.records import RecordKind
+from ioc.model.times import DAY_US, MINUTE_US
+from tests.unit.ingest.fakes import (
+    BOUNDS,
+    CAMERA,
+    DETECTOR,
+    GATEWAY,
+    NOW_US,
+    NOWHERE,
+    PORTAL,
+    FakeWards,
+    snapshot,
+)
+
+ALARM = CameraAlarm(kind=AlarmKind.FLOOD)
+RAW = b'{"id": "a"}'
+
+
+def decoded(
+    source: str = "cam-1", time_us: int = NOW_US, lon: float | None = None, lat: float | None = None
+) -> Decoded:
+    return Decoded(line=1, id="a", source=source, time_us=time_us, data=ALARM, raw=RAW, lon=lon, lat=lat)
+
+
+def admit(sender: Device, *events: Decoded, rejections: tuple[Rejection, ...] = ()) -> Admission:
+    gateway = Gateway(DeviceRegistry(snapshot()), FakeWards(), BOUNDS, IngestLimits())
+    return gateway.admit(sender, events, rejections, NOW_US)
+
+
+def event_of(admission: Admission) -> Event:
+    [record] = admission.records
+    return decode_event(record.payload)
+
+
+def rule_of(admission: Admission) -> tuple[str | None, str]:
+    assert admission.records == []
+    [rejected] = admission.rejected
+    [row] = admission.quarantine
+    assert (row.reason, row.field, row.detail, row.raw) == (
+        rejected.rule,
+        rejected.field,
+        rejected.detail,
+        RAW,
+    )
+    return rejected.field, rejected.rule
+
+
+def test_an_admitted_event_becomes_a_record_keyed_by_ward_and_deduplicated_by_source_and_id() -> None:
+    admission = admit(CAMERA, decoded())
+    [record] = admission.records
+    assert (record.kind, record.key, record.dedup) == (RecordKind.EVENT, "25747", ("cam-1", "a"))
+    assert event_of(admission) == Event(
+        id="a", source="cam-1", time_us=NOW_US, received_us=NOW_US, data=ALARM,
+        ward="25747", lon=106.65, lat=10.98,
+    )  # fmt: skip
+    assert admission.streams == ["camera"]
+    assert (admission.rejected, admission.quarantine) == ([], [])
+
+
+def test_a_gateway_sends_for_what_it_covers_and_nobody_else_does() -> None:
+    assert event_of(admit(GATEWAY, decoded("cam-1"))).source == "cam-1"
+    assert rule_of(admit(CAMERA, decoded("det-1"))) == ("source", "may_send_for")
+    assert rule_of(admit(GATEWAY, decoded("portal"))) == ("source", "may_send_for")
+
+
+def test_an_unregistered_source_is_told_only_to_who_may_speak_for_it() -> None:
+    assert rule_of(admit(GATEWAY, decoded("ghost-7"))) == ("source", "registered_source")
+    assert rule_of(admit(CAMERA, decoded("ghost-7"))) == ("source", "may_send_for")
+
+
+@pytest.mark.parametrize(
+    ("offset_us", "rule"),
+    [
+        (5 * MINUTE_US, None),
+        (5 * MINUTE_US + 1, "not_in_future"),
+        (-7 * DAY_US, None),
+        (-7 * DAY_US - 1, "not_too_old"),
+        (-(2**62), "not_too_old"),
+        (2**62, "not_in_future"),
+    ],
+)
+def test_time_is_taken_from_seven_days_ago_to_five_minutes_ahead(offset_us: int, rule: str | None) -> None:
+    admission = admit(CAMERA, decoded(time_us=NOW_US + offset_us))
+    if rule is None:
+        assert event_of(admission).time_us == NOW_US + offset_us
+    else:
+        assert rule_of(admission) == ("time", rule)
+
+
+def test_a_position_of_an_ordinary_device_is_not_trusted() -> None:
+    admission = admit(CAMERA, decoded(lon=106.9, lat=11.2))
+    event = event_of(admission)
+    assert (event.lon, event.lat, event.ward) == (106.65, 10.98, "25747")
+    assert admission.counts == {}
+
+
+@pytest.mark.parametrize(
+    ("lon", "lat"),
+    [(0.0, 0.0), (nan, 11.0), (106.6, inf), (10.98, 106.65), (106.6, None), (None, 11.0), (106.6, 12.0)],
+)
+@pytest.mark.parametrize("source", ["cam-1", "portal"])
+def test_an_impossible_position_falls_back_to_the_registered_one_and_is_counted(
+    source: str, lon: float | None, lat: float | None
+) -> None:
+    sender = CAMERA if source == "cam-1" else PORTAL
+    admission = admit(sender, decoded(source, lon=lon, lat=lat))
+    event = event_of(admission)
+    assert (event.lon, event.lat, event.ward) == (sender.lon, sender.lat, sender.ward)
+    assert admission.counts[POSITION_INVALID] == 1
+
+
+def test_null_island_is_no_place_even_in_a_city_around_it() -> None:
+    gateway = Gateway(DeviceRegistry(snapshot()), FakeWards(), (-1.0, -1.0, 1.0, 1.0), IngestLimits())
+    admission = gateway.admit(PORTAL, [decoded("portal", lon=0.0, lat=0.0)], (), NOW_US)
+    assert admission.counts == {POSITION_INVALID: 1, UNLOCATED: 1}
+
+
+def test_the_portals_position_counts_and_gives_the_ward() -> None:
+    event = event_of(admit(PORTAL, decoded("portal", lon=106.9, lat=11.2)))
+    assert (event.lon, event.lat, event.ward) == (106.9, 11.2, "25750")
+
+
+def test_a_portals_report_outside_every_ward_or_without_a_place_is_taken_and_counted() -> None:
+    for lon, lat in ((106.9, 10.6), (None, None)):
+        admission = admit(PORTAL, decoded("portal", lon=lon, lat=lat))
+        assert event_of(admission).ward is None
+        assert admission.records[0].key == "portal"
+        assert admission.counts[UNLOCATED] == 1
+
+
+def test_the_ward_comes_from_the_registered_position_where_the_registry_names_none() -> None:
+    assert event_of(admit(DETECTOR, decoded("det-1"))).ward == "25750"
+    admission = admit(NOWHERE, decoded("det-2", lon=106.6, lat=11.0))
+    assert event_of(admission).ward is None
+    assert admission.counts == {UNLOCATED: 1}
+
+
+def test_the_answer_is_ordered_by_line_and_quarantine_keeps_at_most_one_event() -> None:
+    rejections = tuple(
+        Rejection(line=line, rule="json", detail="broken", raw=b"x" * size)
+        for line, size in ((3, 70_000), (2, 10), (1, 0))
+    )
+    admission = admit(CAMERA, decoded("det-1"), rejections=rejections)
+    assert [rejected.line for rejected in admission.rejected] == [1, 1, 2, 3]
+    kept = [(len(row.raw), row.truncated) for row in admission.quarantine]
+    assert kept == [(65_536, True), (10, False), (len(RAW), False)]
+    assert {row.device for row in admission.quarantine} == {"cam-1"}

@@ -1,0 +1,227 @@
+"""The engine's promises about batches, restarts and isolation, over drawn histories."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ioc.model.events import Event
+from ioc.model.incidents import Cleared, Effect, Raised, Updated
+from ioc.model.records import Tick
+from ioc.rules import ExpectedSource, PartitionEngine, load
+from tests.unit.rules.scenes import START_US, Item, alarm, count, flow, report, us
+
+RULES = """
+rule: window-with-clear
+title: {vi: a, en: a}
+stream: traffic
+type: traffic.flow
+where: speed_kmh < 15
+having: count >= 3 within 20s
+for: 5s
+clear_when: speed_kmh > 25
+hold: 4s
+severity: high
+---
+rule: window
+title: {vi: a, en: a}
+stream: camera
+type: camera.count
+having: avg(people) >= 6 within 10s
+for: 2s
+hold: 6s
+severity: [{at: 6, level: medium}, {at: 8, level: high}]
+---
+rule: distinct
+title: {vi: a, en: a}
+stream: camera
+by: ward
+having: distinct(source) >= 2 within 8s
+hold: 3s
+severity: low
+---
+rule: alarm
+title: {vi: "{confidence}", en: a}
+stream: camera
+type: camera.alarm
+where: kind == "wrong_way" && active
+hold: 7s
+severity: critical
+---
+rule: alarm-until-over
+title: {vi: a, en: a}
+stream: camera
+type: camera.alarm
+where: kind == "wrong_way"
+clear_when: '!active'
+severity: critical
+---
+rule: slow-for-long
+title: {vi: a, en: a}
+stream: traffic
+type: traffic.flow
+where: speed_kmh < 15
+for: 8s
+hold: 12s
+severity: low
+---
+rule: little
+title: {vi: a, en: a}
+stream: feedback
+by: [ward, category]
+having: sum(lat) <= 20 within 6s
+severity: low
+---
+rule: camera-silent
+title: {vi: a, en: a}
+stream: camera
+absence: 9s
+severity: low
+---
+rule: slow-silent
+title: {vi: a, en: a}
+stream: traffic
+where: speed_kmh < 15
+absence: 11s
+severity: low
+"""
+PROGRAM = load({"rules.yaml": RULES})
+EXPECTED = {"cam-9": ExpectedSource("camera", "w1", 106.0, 11.0)}
+
+SOURCES = st.sampled_from(["a", "b"])
+WARDS = st.sampled_from(["w1", "w2", None])
+DELAYS = st.sampled_from([0.0, 0.0, 0.0, 0.4, 3.0, 15.0, 70.0, -90.0])
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Item]:
+    """Log order with delays, out-of-order times, pauses and clocks that run ahead."""
+    now, items = 0.0, []
+    for number in range(draw(st.integers(1, 60))):
+        now += draw(st.sampled_from([0.0, 0.1, 0.5, 1.0, 1.0, 2.0, 5.0, 30.0]))
+        kind = draw(st.sampled_from("tttfffccaar"))
+        if kind == "t":
+            items.append(Tick(us(now)))
+            continue
+        more = {"source": draw(SOURCES), "ward": draw(WARDS), "arrives": now, "lat": float(number % 30)}
+        at = now - draw(DELAYS)
+        if kind == "f":
+            items.append(flow(at, draw(st.sampled_from([5.0, 10.0, 20.0, 30.0, None])), **more))
+        elif kind == "c":
+            items.append(count(at, draw(st.integers(0, 12)), **more))
+        elif kind == "a":
+            items.append(alarm(at, draw(st.sampled_from(["wrong_way", "flood"])), active=draw(st.booleans()), **more))
+        else:
+            items.append(report(at, **more))
+    return items
+
+
+def cuts(draw: st.DrawFn, length: int) -> list[int]:
+    return sorted({0, length, *draw(st.lists(st.integers(0, length), max_size=12))})
+
+
+def engine() -> PartitionEngine:
+    return PartitionEngine(PROGRAM, partition=0, expected_sources=EXPECTED)
+
+
+def batches(items: list[Item], edges: list[int]) -> list[list[tuple[int, Item]]]:
+    return [list(enumerate(items[a:b], a)) for a, b in zip(edges, edges[1:], strict=False)]
+
+
+@given(st.data(), histories())
+@settings(max_examples=300, deadline=None)
+def test_effects_do_not_depend_on_batch_boundaries(data: st.DataObject, items: list[Item]) -> None:
+    one_by_one, drawn = engine(), engine()
+    expected = [effect for number, item in enumerate(items) for effect in one_by_one.on_batch([(number, item)])]
+    edges = sorted({0, len(items), *data.draw(st.lists(st.integers(0, len(items)), max_size=8))})
+    effects: list[Effect] = []
+    for batch in batches(items, edges):
+        effects += drawn.on_batch(batch)
+    assert effects == expected
+    assert drawn.counters == one_by_one.counters
+    assert sorted(drawn.drain_changes()) == sorted(one_by_one.drain_changes())
+
+
+@given(st.data(), histories())
+@settings(max_examples=300, deadline=None)
+def test_restarting_anywhere_changes_nothing(data: st.DataObject, items: list[Item]) -> None:
+    whole = engine()
+    expected = whole.on_batch(list(enumerate(items)))
+    edges = sorted({0, len(items), *data.draw(st.lists(st.integers(0, len(items)), max_size=8))})
+    stored: dict[tuple[str, str], bytes] = {}
+    running, effects = engine(), []
+    for batch in batches(items, edges):
+        effects += running.on_batch(batch)
+        for rule, key, row in running.drain_changes():
+            if row is None:
+                stored.pop((rule, key), None)
+            else:
+                stored[rule, key] = row
+        rows = [(rule, key, row) for (rule, key), row in stored.items()]
+        running = PartitionEngine.restore(PROGRAM, 0, rows, expected_sources=EXPECTED)
+    assert effects == expected
+    for rule, key, row in whole.drain_changes():
+        assert stored.get((rule, key)) == row
+
+
+@given(histories())
+@settings(max_examples=200, deadline=None)
+def test_episodes_alternate_and_ids_never_repeat(items: list[Item]) -> None:
+    running = engine()
+    open_ids: dict[tuple[str, str], str] = {}
+    keys: dict[str, tuple[str, str]] = {}
+    times: dict[str, int] = {}
+    for effect in running.on_batch(list(enumerate(items))):
+        if isinstance(effect, Raised):
+            key = (effect.rule, effect.key)
+            assert key not in open_ids, "one open episode per rule and key"
+            assert effect.incident_id not in keys, "an id is used once"
+            open_ids[key], keys[effect.incident_id] = effect.incident_id, key
+            assert len(effect.why.event_ids) <= 20
+        elif isinstance(effect, Updated):
+            assert open_ids[keys[effect.incident_id]] == effect.incident_id
+        else:
+            assert isinstance(effect, Cleared)
+            assert open_ids.pop(keys[effect.incident_id]) == effect.incident_id
+        assert effect.at_us >= times.get(effect.incident_id, START_US - 10**9)
+        times[effect.incident_id] = effect.at_us
+
+
+@given(histories())
+@settings(max_examples=100, deadline=None)
+def test_keys_stay_within_their_bound(items: list[Item]) -> None:
+    running = PartitionEngine(PROGRAM, partition=0, max_keys=1)
+    running.on_batch(list(enumerate(items)))
+    assert all(size <= 1 for size in running.key_counts.values())
+
+
+@given(histories())
+@settings(max_examples=100, deadline=None)
+def test_adopting_the_same_program_changes_nothing(items: list[Item]) -> None:
+    plain, swapped = engine(), engine()
+    for number, item in enumerate(items):
+        expected = plain.on_batch([(number, item)])
+        swapped.adopt(PROGRAM)
+        assert swapped.on_batch([(number, item)]) == expected
+
+
+def test_histories_reach_every_rule() -> None:
+    """The drawn histories would prove nothing if rules slept through them."""
+    raised: set[str] = set()
+
+    @given(histories())
+    @settings(max_examples=300, deadline=None, database=None, derandomize=True)
+    def collect(items: list[Item]) -> None:
+        effects = engine().on_batch(list(enumerate(items)))
+        raised.update(effect.rule for effect in effects if isinstance(effect, Raised))
+
+    collect()
+    assert raised == {item.rule.name for item in PROGRAM.rules}
+
+
+def test_events_of_one_run_keep_their_order_across_types() -> None:
+    events: list[Event] = [count(1, source="a", ward="w1"), alarm(1.1, source="b", ward="w1")]
+    effects = engine().on_batch(list(enumerate(events)))
+    assert [effect.rule for effect in effects if isinstance(effect, Raised)] == [
+        "alarm",
+        "alarm-until-over",
+        "distinct",
+    ]
