@@ -86,11 +86,11 @@ def truth(script: Script, wards: dict[str, str], start_us: int, duration_s: floa
         script: the bound scenario.
         wards: ward code of every device.
         start_us: the scenario's start.
-        duration_s: how much of it to look at; incidents raised later are left out.
+        duration_s: how much of it to look at; incidents that may be raised later are left out.
     """
     happenings = script.between(start_us, start_us + round(duration_s * SECOND_US))
     found = [_expected(happening, wards, start_us) for happening in happenings if fires(happening)]
-    return [item for item in merge(found) if item.from_s < duration_s]
+    return [item for item in merge(found) if item.from_s + item.tolerance_s <= duration_s]
 
 
 def merge(items: Iterable[Expected]) -> list[Expected]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 import psycopg
 import typer
 import uvloop
+from prometheus_client import disable_created_metrics
 from rich.console import Console
 
 from ioc.app import cli_data, cli_users
@@ -20,6 +21,7 @@ from ioc.app.pipeline import ROLES
 from ioc.app.rule_files import compile_folder
 from ioc.app.run import RunOptions, run_roles
 from ioc.app.settings import Settings, SettingsError
+from ioc.app.web import PortInUseError
 from ioc.geo.geojson import InvalidAreas
 from ioc.rules.errors import InvalidRules
 from ioc.store.areas import AreaError
@@ -54,6 +56,7 @@ EXPECTED: Final = (
     PrivilegedRoleError,
     psycopg.OperationalError,
     FileNotFoundError,
+    PortInUseError,
 )
 """What a user can cause and mend; shown without a traceback."""
 
@@ -92,8 +95,10 @@ def run(
 
 def _run(settings: Settings, options: RunOptions) -> None:
     configure_logs(settings.log_level)
+    # Creation times as series of their own double `/metrics` and serve nobody here.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     program_files = compile_folder(settings.rules.folder)
-    with open_database(settings) as dsns:
+    with open_database(settings, share=options.roles != ROLES) as dsns:
         uvloop.run(run_roles(settings, dsns, program_files, options))
 
 

@@ -20,13 +20,14 @@ DATABASE = "ioc"
 
 
 @contextmanager
-def open_database(settings: Settings) -> Iterator[Dsns]:
+def open_database(settings: Settings, *, share: bool = True) -> Iterator[Dsns]:
     """Yield connection strings of a migrated database: the configured one, or the embedded one.
 
-    The embedded server is started where it does not run, and stopped by whoever started it.
+    The embedded server is started where it does not run, and stopped by whoever started it. Without `share`
+    this process must be the one.
 
     Raises:
-        DataFolderError: the data folder cannot hold the embedded database.
+        DataFolderError: the data folder cannot hold the embedded database, or somebody else runs it.
         psycopg.Error: the configured database cannot be reached or migrated.
     """
     if settings.database.admin_dsn:
@@ -35,7 +36,7 @@ def open_database(settings: Settings) -> Iterator[Dsns]:
         yield dsns
         return
     settings.data.mkdir(parents=True, exist_ok=True)
-    with embedded_postgres(settings.data / "pg") as server:
+    with embedded_postgres(settings.data / "pg", share=share) as server:
         dsns = create_database(server, DATABASE)
         migrate(dsns.admin)
         yield dsns

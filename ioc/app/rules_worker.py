@@ -38,7 +38,7 @@ _STREAMS = {DeviceKind.CAMERA: Stream.CAMERA, DeviceKind.DETECTOR: Stream.TRAFFI
 
 _log = structlog.get_logger()
 _records = Counter("ioc_rules_records_total", "Log records the engine has taken", ["kind"])
-_effects = Counter("ioc_rules_effects_total", "Effects committed", ["effect", "rule"])
+_changes = Counter("ioc_rules_incident_changes_total", "Changes of incidents committed", ["op", "rule"])
 _poison = Counter("ioc_rules_poison_total", "Log records that could not be decoded and were passed over")
 _commit = Histogram("ioc_rules_commit_seconds", "Time of one commit of effects, state and position")
 _engine = Histogram("ioc_rules_batch_seconds", "Time the engine spends on one batch")
@@ -164,10 +164,9 @@ class RulesWorker:
                     connection, GROUP, EVENTS_TOPIC, partition, work.generation, work.next_offset
                 )
                 await save_state(connection, partition, changed)
-                if work.effects:
-                    await apply_effects(connection, work.effects)
-        for effect in work.effects:
-            _effects.labels(type(effect).__name__.lower(), getattr(effect, "rule", "")).inc()
+                changes = await apply_effects(connection, work.effects) if work.effects else []
+        for change in changes:
+            _changes.labels(change.audit.op, change.incident.rule).inc()
         work.effects = []
         work.dirty = False
         work.committed_at_s = time.monotonic()

@@ -1,5 +1,6 @@
 """uvicorn as one service among others: it leaves signals to the supervisor and is stopped by it."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,12 +11,23 @@ from ioc.app.settings import HttpSettings
 from ioc.stream.websocket import UVICORN_OPTIONS
 
 DRAIN_S = 5
+BACKLOG = 2048
+
+
+class PortInUseError(Exception):
+    """Somebody else listens on the port."""
 
 
 class WebServer(uvicorn.Server):
     """Serves the API until `stop` is called, then lets running requests finish for `DRAIN_S` seconds."""
 
     def __init__(self, app: FastAPI, settings: HttpSettings) -> None:
+        """Take the port at once, so that a start fails before anything else has begun.
+
+        Raises:
+            PortInUseError: somebody else listens there.
+        """
+        self._socket = _listen(settings.host, settings.port)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -27,7 +39,6 @@ class WebServer(uvicorn.Server):
                 log_config=None,
                 server_header=False,
                 timeout_graceful_shutdown=DRAIN_S,
-                backlog=2048,
                 **UVICORN_OPTIONS,
             )
         )
@@ -39,8 +50,18 @@ class WebServer(uvicorn.Server):
 
     async def run_service(self) -> None:
         """Serve until stopped."""
-        await self.serve()
+        await self.serve(sockets=[self._socket])
 
     def stop(self) -> None:
         """Ask the server to finish."""
         self.should_exit = True
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise PortInUseError(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another --port"
+        ) from error

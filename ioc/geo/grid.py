@@ -1,9 +1,10 @@
 """True-hit grid over polygons: interior cells answer at once, boundary cells are refined exactly.
 
-A point belongs to the *first* polygon, in the order given, whose closed area covers it. So a point on a common
-border belongs to exactly one polygon, always the same one; a point on an outer border belongs to its polygon.
+A point belongs to the *first* polygon, in the order given, whose closed area covers it. So a point on a
+common border belongs to exactly one polygon, always the same one; a point on an outer border to its polygon.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -123,7 +124,7 @@ class Grid:
     def _candidate_lists(self) -> list[tuple[tuple[int, bool], ...]]:
         pairs = list(zip(self._candidates.tolist(), self._certain.tolist(), strict=True))
         starts = self._starts.tolist()
-        return [tuple(pairs[a:b]) for a, b in zip(starts, starts[1:], strict=False)]
+        return [tuple(pairs[a:b]) for a, b in itertools.pairwise(starts)]
 
     # answering --------------------------------------------------------------------------------------------
 

@@ -68,7 +68,7 @@ class AreaIndex:
 
     @classmethod
     def at(cls, areas: Iterable[Area], day: str | date) -> "AreaIndex":
-        """Return the index of the areas in force on `day` (local date; `valid_to` is the first day without)."""
+        """Return the index of the areas in force on `day`, a local date (`valid_to` is the first day out)."""
         iso = day if isinstance(day, str) else day.isoformat()
         return cls([a for a in areas if a.valid_from <= iso and (a.valid_to is None or iso < a.valid_to)])
 
@@ -82,7 +82,7 @@ class AreaIndex:
         return tuple(self.areas[i] for i in self._chosen(kind, None if codes is None else tuple(codes)))
 
     def select(self, kind: str | None = None, codes: Iterable[str] | None = None) -> AreaSet:
-        """Return the surfaces among `members(kind, codes)` as a set to test points against; kept for reuse."""
+        """Return the surfaces among `members(kind, codes)` as a set to test points against; kept."""
         key = (kind, None if codes is None else tuple(sorted(set(codes))))
         if key not in self._sets:
             chosen = [i for i in self._chosen(*key) if self._shapes[i] is not None]

@@ -1,7 +1,7 @@
 """`POST /api/v1/ingest/events`: one JSON event, an array, or NDJSON; answers as the API promises."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from http import HTTPStatus
 from math import ceil
 from typing import Any, Final
@@ -78,7 +78,7 @@ def ingest_router(service: IngestService) -> APIRouter:
     )
     async def ingest_events(request: Request) -> Response:
         """Take events of the device whose key authorises the request; 202 once they are durable."""
-        unread = True
+        chunks = _Chunks(request)
         try:
             device = _authenticate(request, service)
             content_type = _content_type(request, service, device)
@@ -86,14 +86,15 @@ def ingest_router(service: IngestService) -> APIRouter:
                 service.metrics.refuse("http", "inflight")
                 raise Unavailable("inflight")
             async with reading:
-                body = await _body(request, service)
-            unread = False
+                body = await _body(request, chunks, service)
             service.metrics.messages.labels("http", "").inc()
             answer = await service.accept(device, body, content_type)
         except IngestError as error:
             answered = _error_answer(error)
             limits = service.limits
-            return LingeringResponse(answered, limits.linger_bytes, limits.linger_s) if unread else answered
+            if chunks.complete:
+                return answered
+            return LingeringResponse(answered, limits.linger_bytes, limits.linger_s)
         except ClientDisconnect:
             return Response(status_code=_CLIENT_CLOSED)
         return _answer(answer)
@@ -124,13 +125,26 @@ def _content_type(request: Request, service: IngestService, device: Device) -> s
     return media or None
 
 
-async def _body(request: Request, service: IngestService) -> bytes:
+class _Chunks:
+    """The chunks of a request's body, and whether all of them were read."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self.complete = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._request.stream():
+            yield chunk
+        self.complete = True
+
+
+async def _body(request: Request, chunks: _Chunks, service: IngestService) -> bytes:
     limits = service.limits
     try:
         declared_length(request.headers.get("content-length"), limits.max_body_bytes)
         encoding = request.headers.get("content-encoding", "").strip().lower()
         async with asyncio.timeout(limits.read_timeout_s):
-            return await read_body(request.stream(), encoding, limits.max_body_bytes)
+            return await read_body(chunks, encoding, limits.max_body_bytes)
     except BodyRefused as error:
         service.metrics.refuse("http", "body_bytes" if error.status == 413 else "body")
         raise

@@ -29,7 +29,7 @@ from ioc.rules.state import ENGINE_KEY, EngineState, StateChange, encode, engine
 DEFAULT_LATENESS_US = 2 * SECOND_US
 DEFAULT_MAX_KEYS = 100_000
 MAX_AHEAD_US = 60 * SECOND_US
-"""An event further ahead of the log's time is read as being so far ahead: a wrong clock must not blind its key."""
+"""An event further ahead of the log's time is read as being only so far: a wrong clock must not blind it."""
 MAX_FAILURES = 3
 
 RuleMachine = SpellMachine | SilenceMachine

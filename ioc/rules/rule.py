@@ -85,7 +85,7 @@ class Rule:
     absence_us: int | None = None
     steps: tuple[SeverityStep, ...] = ()
     """Rising severities by having's value; `severity` is the lowest."""
-    clocks: Clocks = Clocks()
+    clocks: Clocks = field(default_factory=Clocks)
     shown: tuple[Field, ...] = ()
     """Fields that title and summary mention."""
     enabled: bool = True

@@ -28,7 +28,27 @@ from ioc.rules.rule import (
     reaches,
 )
 
-KEYS = ["rule", "title", "summary", "stream", "type", "where", "area", "ward", "by", "having", "for", "clear_when", "hold", "absence", "severity", "category", "route", "clocks", "enabled"]
+KEYS = [
+    "rule",
+    "title",
+    "summary",
+    "stream",
+    "type",
+    "where",
+    "area",
+    "ward",
+    "by",
+    "having",
+    "for",
+    "clear_when",
+    "hold",
+    "absence",
+    "severity",
+    "category",
+    "route",
+    "clocks",
+    "enabled",
+]
 MAX_WINDOW_US = 24 * HOUR_US
 MIN_WINDOW_US = SECOND_US
 MIN_ABSENCE_US = 5 * SECOND_US

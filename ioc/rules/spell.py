@@ -9,9 +9,10 @@
     B → C  it has held for `for`: Raised       C → D  `clear_when` matches, or the condition is false
     D → C  contradicted before `hold` is over  D → A  `hold` is over: Cleared
 
-The condition is true: with `having`, while the window's value reaches the threshold; without, from a matching
-event on, until an event of the key contradicts it or, where there is no `clear_when`, none matches for `hold`.
-With `clear_when` an open incident ends only by it: missing data is not recovery. Its window then starts empty.
+The condition is true: with `having`, while the window's value reaches the threshold; without, from a
+matching event on, until an event of the key contradicts it or, where there is no `clear_when`, none matches
+for `hold`. With `clear_when` an open incident ends only by it: missing data is not recovery. Its window then
+starts empty.
 """
 
 from ioc.model.events import Event

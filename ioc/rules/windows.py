@@ -157,7 +157,7 @@ class DistinctWindow:
 
     def unpack(self, packed: Packed) -> None:
         """Take over what `pack` returned."""
-        self._newest = {value: time_us for value, time_us in packed}
+        self._newest = dict(packed)
 
 
 Window = PaneWindow | DistinctWindow

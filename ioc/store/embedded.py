@@ -5,6 +5,7 @@ The wheel silently moves the socket to a 0777 folder under /tmp when the path is
 address; that would make any local user a superuser, so such a path is refused instead.
 """
 
+import fcntl
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,13 +47,14 @@ class Dsns(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def embedded_postgres(folder: Path) -> Iterator[PostgresServer]:
+def embedded_postgres(folder: Path, *, share: bool = False) -> Iterator[PostgresServer]:
     """Run the embedded server on `folder` and stop it afterwards (fast shutdown, so commits are kept).
 
-    A server left behind by a killed process is adopted. Blocks for about a second.
+    Whoever comes first owns the server and stops it; a server left behind by a killed owner is adopted.
+    With `share`, a server that has an owner is used and left running. Blocks for about a second.
 
     Raises:
-        DataFolderError: the path is too long for a private socket.
+        DataFolderError: the path is too long for a private socket, or (without `share`) in use.
     """
     folder = folder.absolute()
     if len(str(folder / ".s.PGSQL.5432")) > MAX_SOCKET_PATH_BYTES:
@@ -64,13 +66,32 @@ def embedded_postgres(folder: Path) -> Iterator[PostgresServer]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     # We stop it ourselves below; the wheel's own exit hook would do so a second time and complain.
     server = PostgresServer(folder, cleanup_mode=None)
-    server.start()
-    try:
-        if fresh:
-            _tune(server)
-        yield server
-    finally:
-        server.stop()
+    with _ownership(folder) as owned:
+        if not owned and not share:
+            raise DataFolderError(
+                f"another process runs the database in {folder}: is `ioc up` running already? "
+                "Stop it, or choose another folder with --data."
+            )
+        server.start()
+        try:
+            if fresh:
+                _tune(server)
+            yield server
+        finally:
+            if owned:
+                server.stop()
+
+
+@contextmanager
+def _ownership(folder: Path) -> Iterator[bool]:
+    """Try to become the owner; the kernel frees the lock however the owner ends."""
+    with folder.with_suffix(".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def _tune(server: PostgresServer) -> None:

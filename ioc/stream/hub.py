@@ -338,14 +338,17 @@ class Hub:
             await asyncio.sleep(self.settings.read_gap_s)
 
     async def follow_once(self) -> bool:
-        """Read what is new; return True when there may be more at once."""
+        """Read what is new; `run` calls it. Return True when there may be more at once."""
         async with asyncio.timeout(self.settings.read_timeout_s):
             epoch, last = await self._source.position()
         if epoch != self._epoch or last < self._ring.last:
             await self._begin(epoch, last)
             return False
-        if last == self._ring.last or self._ring.last - self._published > self.settings.ring_changes // 2:
+        if last == self._ring.last:
             return False
+        if self._ring.last - self._published > self.settings.ring_changes // 2:
+            # Let the clients have what was read before it is pushed out of the ring.
+            return True
         changes = await self._read(self._ring.last, self.settings.read_changes)
         if changes and changes[0].offset != self._ring.last + 1:
             # Retention overtook us: nobody can be given what is gone.
@@ -419,6 +422,7 @@ class Hub:
             await asyncio.sleep(self.settings.flush_s)
 
     def publish(self) -> None:
+        """Offer what is new to every live client; `run` calls it, never oftener than each `flush_s`."""
         states = self._states.collect()
         batch = self._next_batch()
         now_us = self.clock_us()

@@ -28,7 +28,7 @@ from ioc.stream.wire import (
 )
 
 WS_MAX_BYTES: Final = 64 * 1024
-_ABORT_S: Final = 5.0
+_ABORT_S: Final = 3.0
 
 
 class FeedProtocol(WebSocketsSansIOProtocol):

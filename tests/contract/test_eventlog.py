@@ -85,8 +85,8 @@ async def test_records_of_a_key_keep_their_order_and_offsets_have_no_gap(harness
             expected[partition_of(record.key, PARTITIONS)].append(record.payload.decode())
     found = await read(reader, 300, max_records=17)
     assert {p: [name for _, name in records] for p, records in found.items()} == expected
-    for records in found.values():
-        assert [offset for offset, _ in records] == list(range(len(records)))
+    for items in found.values():
+        assert [offset for offset, _ in items] == list(range(len(items)))
     assert {(o.partition, o.offset) for o in outcomes} == {(p, o) for p, rs in found.items() for o, _ in rs}
 
 
@@ -262,7 +262,7 @@ async def test_ticks_reach_every_partition_once(harness: LogHarness) -> None:
     async with asyncio.timeout(SOON_S):
         while sum(len(batch.records) for batch in batches) < 2 * PARTITIONS:
             batches += await reader.poll(100, 1.0)
-    ticks = defaultdict(list)
+    ticks: dict[int, list[int]] = defaultdict(list)
     for batch in batches:
         assert {record.kind for record in batch.records} == {RecordKind.TICK}
         ticks[batch.partition] += [decode_tick(record.payload).now_us for record in batch.records]

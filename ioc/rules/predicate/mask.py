@@ -1,6 +1,6 @@
 """Back end for batches: a condition over columns becomes one boolean array.
 
-The same two compilations ("is true", "is false") as the closure back end; equality of both is a property test.
+The same two compilations ("is true", "is false") as the closure back end; a property test shows them equal.
 """
 
 from collections.abc import Callable, Sequence

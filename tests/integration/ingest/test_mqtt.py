@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import random
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 from ioc.ingest import mqtt_codec as codec
 from ioc.ingest.limits import IngestLimits
 from ioc.ingest.mqtt import MqttListener
-from tests.unit.ingest.fakes import KEYS, City, cloud_event, snapshot
+from ioc.model.records import NewRecord
+from tests.unit.ingest.fakes import KEYS, City, FakeLog, LogDown, Outcome, cloud_event, snapshot
 
 TOPIC = "ioc/v1/cam-1/events"
 
@@ -341,6 +343,50 @@ async def test_a_fault_of_ours_ends_one_connection_without_acknowledging() -> No
 class Faulty:
     async def append(self, topic: str, records: Any) -> Any:
         raise ZeroDivisionError
+
+
+class FlakyLog(FakeLog):
+    """Fails at random, before or after having stored, as a network would."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._random = random.Random(seed)
+
+    async def append(self, topic: str, records: Sequence[NewRecord]) -> list[Outcome]:
+        fate = self._random.random()
+        if fate < 0.2:
+            raise LogDown
+        outcomes = await super().append(topic, records)
+        if fate < 0.4:
+            raise LogDown
+        return outcomes
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_whatever_fails_acknowledged_events_are_stored_and_each_once(seed: int) -> None:
+    """Ledger: a device that resends what is unacknowledged, over a log that fails at random."""
+    city = City()
+    flaky = FlakyLog(seed)
+    city.service._log = flaky
+    unacknowledged = dict.fromkeys(range(1, 301))
+    async with listening(city) as listener:
+        while unacknowledged:
+            async with raw(listener) as peer:
+                await peer.expect(codec.connack(0))
+                for number in list(unacknowledged)[:40]:
+                    peer.writer.write(publish_packet(payload(number), number))
+                while True:
+                    try:
+                        async with asyncio.timeout(5):
+                            ack = await peer.reader.readexactly(4)
+                    except (asyncio.IncompleteReadError, ConnectionError):
+                        break
+                    number = int.from_bytes(ack[2:], "big")
+                    assert f"e-{number}" in flaky.ids
+                    del unacknowledged[number]
+                    if not unacknowledged or len(unacknowledged) % 40 == 20:
+                        break
+    assert sorted(flaky.ids) == sorted(f"e-{number}" for number in range(1, 301))
 
 
 async def test_a_slow_log_holds_back_the_socket_and_bounds_memory() -> None:

@@ -17,7 +17,7 @@ from tests.integration.store.samples import FULL_DATA, NOON_US, event
 
 Connection = AsyncConnection[Any]
 LATEST_US = to_us(datetime.max.replace(tzinfo=UTC))
-ALWAYS = {"from_us": 0, "to_us": NOON_US * 2}
+ALWAYS: dict[str, Any] = {"from_us": 0, "to_us": NOON_US * 2}
 
 
 async def stored(connection: Connection, stream: Stream) -> list[Event]:
@@ -65,7 +65,7 @@ TEXTS = st.text(st.characters(), max_size=40)
 SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | TEXTS
 
 
-def any_data(structure: type[EventData]) -> st.SearchStrategy[EventData]:
+def any_data(structure: type[Any]) -> st.SearchStrategy[EventData]:
     """Data of one type, as hostile as its field types allow."""
     given_fields: dict[str, st.SearchStrategy[object]] = {
         "extra": st.dictionaries(TEXTS, SCALARS, max_size=3)

@@ -39,15 +39,17 @@ async def test_the_application_may_not_change_the_schema_or_rewrite_the_log(pool
 
 
 async def test_statements_and_waiting_are_bounded(database: Dsns) -> None:
-    async with open_pool(
-        database.app, name="test", max_size=1, timeout_s=0.1, max_waiting=1, statement_timeout_s=0.05
-    ) as pool:
-        async with pool.connection() as connection:
-            with pytest.raises(QueryCanceled):
-                await connection.execute("SELECT pg_sleep(5)")
-            with pytest.raises(OperationalError):
-                async with pool.connection():
-                    pass
+    async with (
+        open_pool(
+            database.app, name="test", max_size=1, timeout_s=0.1, max_waiting=1, statement_timeout_s=0.05
+        ) as pool,
+        pool.connection() as connection,
+    ):
+        with pytest.raises(QueryCanceled):
+            await connection.execute("SELECT pg_sleep(5)")
+        with pytest.raises(OperationalError):
+            async with pool.connection():
+                pass
 
 
 @pytest.mark.slow

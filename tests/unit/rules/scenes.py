@@ -2,7 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 
-from ioc.model.events import AlarmKind, CameraAlarm, CameraCount, Event, EventData, FeedbackReport, TrafficFlow
+from ioc.model.events import (
+    AlarmKind,
+    CameraAlarm,
+    CameraCount,
+    Event,
+    EventData,
+    FeedbackReport,
+    TrafficFlow,
+)
 from ioc.model.incidents import Cleared, Effect, Raised, Updated
 from ioc.model.records import Tick
 from ioc.rules import PartitionEngine, Program, load
@@ -26,7 +34,9 @@ def us(seconds: float) -> int:
     return START_US + round(seconds * 1e6)
 
 
-def event(at: float, data: EventData, *, source: str = "s", arrives: float | None = None, **more: object) -> Event:
+def event(
+    at: float, data: EventData, *, source: str = "s", arrives: float | None = None, **more: object
+) -> Event:
     received = us(at if arrives is None else arrives)
     number = f"{source}@{at:g}"
     return Event(id=number, source=source, time_us=us(at), received_us=received, data=data, **more)  # type: ignore[arg-type]
@@ -36,7 +46,9 @@ def flow(at: float, speed: float | None, occupancy: float = 0.5, **more: object)
     return event(at, TrafficFlow(speed_kmh=speed, occupancy=occupancy), **more)  # type: ignore[arg-type]
 
 
-def alarm(at: float, kind: str = "wrong_way", confidence: float = 0.9, active: bool = True, **more: object) -> Event:
+def alarm(
+    at: float, kind: str = "wrong_way", confidence: float = 0.9, active: bool = True, **more: object
+) -> Event:
     return event(at, CameraAlarm(kind=AlarmKind(kind), confidence=confidence, active=active), **more)  # type: ignore[arg-type]
 
 

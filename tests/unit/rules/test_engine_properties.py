@@ -1,5 +1,7 @@
 """The engine's promises about batches, restarts and isolation, over drawn histories."""
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -66,6 +68,7 @@ severity: low
 rule: little
 title: {vi: a, en: a}
 stream: feedback
+type: feedback.report
 by: [ward, category]
 having: sum(lat) <= 20 within 6s
 severity: low
@@ -79,6 +82,7 @@ severity: low
 rule: slow-silent
 title: {vi: a, en: a}
 stream: traffic
+type: traffic.flow
 where: speed_kmh < 15
 absence: 11s
 severity: low
@@ -108,14 +112,12 @@ def histories(draw: st.DrawFn) -> list[Item]:
         elif kind == "c":
             items.append(count(at, draw(st.integers(0, 12)), **more))
         elif kind == "a":
-            items.append(alarm(at, draw(st.sampled_from(["wrong_way", "flood"])), active=draw(st.booleans()), **more))
+            items.append(
+                alarm(at, draw(st.sampled_from(["wrong_way", "flood"])), active=draw(st.booleans()), **more)
+            )
         else:
             items.append(report(at, **more))
     return items
-
-
-def cuts(draw: st.DrawFn, length: int) -> list[int]:
-    return sorted({0, length, *draw(st.lists(st.integers(0, length), max_size=12))})
 
 
 def engine() -> PartitionEngine:
@@ -123,14 +125,16 @@ def engine() -> PartitionEngine:
 
 
 def batches(items: list[Item], edges: list[int]) -> list[list[tuple[int, Item]]]:
-    return [list(enumerate(items[a:b], a)) for a, b in zip(edges, edges[1:], strict=False)]
+    return [list(enumerate(items[a:b], a)) for a, b in pairwise(edges)]
 
 
 @given(st.data(), histories())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_effects_do_not_depend_on_batch_boundaries(data: st.DataObject, items: list[Item]) -> None:
     one_by_one, drawn = engine(), engine()
-    expected = [effect for number, item in enumerate(items) for effect in one_by_one.on_batch([(number, item)])]
+    expected = [
+        effect for number, item in enumerate(items) for effect in one_by_one.on_batch([(number, item)])
+    ]
     edges = sorted({0, len(items), *data.draw(st.lists(st.integers(0, len(items)), max_size=8))})
     effects: list[Effect] = []
     for batch in batches(items, edges):
@@ -141,7 +145,7 @@ def test_effects_do_not_depend_on_batch_boundaries(data: st.DataObject, items: l
 
 
 @given(st.data(), histories())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_restarting_anywhere_changes_nothing(data: st.DataObject, items: list[Item]) -> None:
     whole = engine()
     expected = whole.on_batch(list(enumerate(items)))

@@ -12,7 +12,9 @@ from ioc.stream.ports import SourceUnavailableError
 T0_US = 1_795_000_000_000_000
 
 
-def incident(incident_id: str = "inc-1", rev: int = 1, ward: str | None = "25747", **changes: object) -> Incident:
+def incident(
+    incident_id: str = "inc-1", rev: int = 1, ward: str | None = "25747", **changes: object
+) -> Incident:
     base = Incident(
         id=incident_id,
         rev=rev,

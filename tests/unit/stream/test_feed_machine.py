@@ -4,7 +4,8 @@ import asyncio
 from collections import Counter
 from typing import Any
 
-from hypothesis import settings, strategies as st
+from hypothesis import settings
+from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 from prometheus_client import CollectorRegistry
 
@@ -46,7 +47,12 @@ class Feed(RuleBasedStateMachine):
     async def _new_hub(self) -> Hub:
         limits = SessionLimits(outbox_bytes=12_000, replay_changes=40)
         sizes = HubSettings(
-            session=limits, read_changes=4, ring_changes=10, ring_bytes=9_000, snapshot_age_s=1, batch_bytes=3_000
+            session=limits,
+            read_changes=4,
+            ring_changes=10,
+            ring_bytes=9_000,
+            snapshot_age_s=1,
+            batch_bytes=3_000,
         )
         return Hub(self.log, sizes, FeedMetrics(CollectorRegistry()), clock_us=lambda: self.now_us)
 

@@ -49,6 +49,8 @@ const SILENCE_SLACK_MS = 5_000
 const PROBE_AFTER_MS = 2_500
 const WATCH_EVERY_MS = 1_000
 const WELCOME_TIMEOUT_MS = 10_000
+/** From opening to a whole snapshot; beyond it the session is stuck, however many other frames it sends. */
+const LIVE_TIMEOUT_MS = 30_000
 /** Spread of reconnects that every console starts in the same instant (`online`, tab shown). */
 const WAKE_JITTER_MS = 400
 
@@ -56,6 +58,7 @@ export class FeedConnection {
   #socket: Socket | null = null
   #link: Link = { state: 'connecting', retryAtMs: null, reason: null, login: false }
   #attempt = 0
+  #openedMs = 0
   #lastFrameMs = 0
   #lastProbeMs = 0
   #heartbeatMs = 15_000
@@ -115,7 +118,7 @@ export class FeedConnection {
   #connect(): void {
     this.#cancelRetry?.()
     this.#setLink({ state: 'connecting', retryAtMs: null, reason: this.#link.reason, login: false })
-    this.#lastFrameMs = this.around.now()
+    this.#openedMs = this.#lastFrameMs = this.around.now()
     const socket = this.around.open()
     this.#socket = socket
     socket.onopen = () => {
@@ -201,6 +204,7 @@ export class FeedConnection {
       const now = this.around.now()
       const silence = now - this.#lastFrameMs
       const limit = this.#live ? this.#heartbeatMs + SILENCE_SLACK_MS : WELCOME_TIMEOUT_MS
+      if (!this.#live && now - this.#openedMs > LIVE_TIMEOUT_MS) return this.#lost('never became live', null)
       if (silence > limit) return this.#lost(`silent for ${Math.round(silence / 1000)} s`, null)
       if (this.#live && silence > PROBE_AFTER_MS && now - this.#lastProbeMs > PROBE_AFTER_MS) this.#probe()
     }, WATCH_EVERY_MS)

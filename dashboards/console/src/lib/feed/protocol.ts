@@ -98,6 +98,8 @@ export class FeedProtocol {
       this.#phase = 'live'
       return [...effects, { kind: 'live' }]
     }
+    // A resume of something we do not hold would leave us without the state before it.
+    if (frame.mode === 'resume') return this.#restart('resumed another epoch')
     this.#phase = 'snapshot'
     this.#position = null
     this.#dropSnapshot()

@@ -41,7 +41,7 @@ export const en: Catalogue = {
     stopped: 'Disconnected',
     quiet: 'Silent',
     frame: 'Last message',
-    event: 'Newest event',
+    event: 'Event',
     conflated: 'Merged',
     conflatedHelp: 'State updates merged to keep up; incidents are never merged',
     staleTitle: 'DATA NOT LIVE',

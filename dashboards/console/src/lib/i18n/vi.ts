@@ -39,7 +39,7 @@ export const vi = {
     stopped: 'Đã ngắt',
     quiet: 'Im lặng',
     frame: 'Tin cuối',
-    event: 'Sự kiện mới nhất',
+    event: 'Sự kiện',
     conflated: 'Gộp',
     conflatedHelp: 'Số lần cập nhật trạng thái được gộp để theo kịp; sự cố không bao giờ bị gộp',
     staleTitle: 'DỮ LIỆU KHÔNG TRỰC TIẾP',

@@ -57,7 +57,7 @@ function detectorIcon(look: DeviceLook, palette: Palette): ImageData {
     chip(context, palette, colour, look === 'det-stale')
     context.fillStyle = colour
     const bars = BARS[look] ?? 0
-    for (let i = 0; i < bars; i++) context.fillRect(5.2 + i * 3.7, 12 - (2.4 + i * 1.6), 2.5, 2.4 + i * 1.6)
+    for (let i = 0; i < bars; i++) context.fillRect(5.2 + i * 3.7, 12.6 - (3.4 + i * 1.5), 2.6, 3.4 + i * 1.5)
     if (!bars) mark(context, colour, '?')
   })
 }

@@ -84,11 +84,11 @@ function labels(p: Palette): LayerSpecification[] {
   const ward = label(widths(9, 10.5, 13, 15), p.label, p)
   const sea = label(13, p.label, p)
   return [
-    { id: 'road-labels', type: 'symbol', source: 'areas', minzoom: 12, filter: ['all', kindIs('road'), classIn('motorway', 'trunk', 'primary')], layout: { ...named.layout, 'symbol-placement': 'line', 'symbol-spacing': 420 }, paint: named.paint },
+    { id: 'road-labels', type: 'symbol', source: 'areas', minzoom: 12, filter: ['all', kindIs('road'), classIn('motorway', 'trunk', 'primary')], layout: { ...named.layout, 'symbol-placement': 'line', 'symbol-spacing': 420, 'text-letter-spacing': 0.06 }, paint: named.paint },
     { id: 'water-labels', type: 'symbol', source: 'areas', minzoom: 11, filter: kindIs('water'), ...named },
     { id: 'special-labels', type: 'symbol', source: 'labels', minzoom: 14, filter: ['!', kindIs('ward')], layout: { ...named.layout, 'text-max-width': 9 }, paint: named.paint },
     { id: 'ward-labels', type: 'symbol', source: 'labels', minzoom: 8.5, maxzoom: 15.5, filter: kindIs('ward'), layout: { ...ward.layout, 'text-max-width': 8, 'text-padding': 2, 'text-variable-anchor': ['center', 'top', 'bottom', 'left', 'right'], 'text-radial-offset': 1.1, 'text-justify': 'auto' }, paint: ward.paint },
-    { id: 'archipelagos', type: 'symbol', source: 'archipelagos', layout: { ...sea.layout, 'text-allow-overlap': true, 'text-max-width': 12 }, paint: sea.paint },
+    { id: 'archipelagos', type: 'symbol', source: 'archipelagos', layout: { ...sea.layout, 'text-allow-overlap': true, 'text-max-width': 30 }, paint: sea.paint },
   ]
 }
 

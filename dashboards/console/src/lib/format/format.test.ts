@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest'
+import { legalOps, mayCommand } from '../api/lifecycle'
+import { vi } from '../i18n/vi'
+import { evidenceLine } from './evidence'
+import { ago, clockTime, countdown, stamp } from './time'
+
+describe('time', () => {
+  it('is Vietnam’s, whatever the machine’s zone', () => {
+    expect(clockTime(Date.parse('2026-11-22T17:30:05Z'))).toBe('00:30:05')
+  })
+
+  it('names the day only when it is not today', () => {
+    const now = Date.parse('2026-11-22T18:00:00Z')
+    expect(stamp(Date.parse('2026-11-22T17:30:00Z'), now)).toBe('00:30:00')
+    expect(stamp(Date.parse('2026-11-22T16:30:00Z'), now)).toBe('22/11 23:30:00')
+  })
+
+  it('counts down in minutes, hours and days', () => {
+    const { unit } = vi
+    expect([59_000, 3_599_000, 3_600_000, 200_000_000].map((ms) => countdown(ms, unit))).toEqual(['0:59', '59:59', '1:00:00', '2 ngày 7 giờ'])
+    expect([5_000, 120_000, 3_660_000].map((ms) => ago(ms, unit))).toEqual(['5 giây', '2 phút', '1 giờ 1 phút'])
+  })
+})
+
+describe('evidence', () => {
+  it('says value and threshold in plain language', () => {
+    const line = evidenceLine({ name: 'speed_kmh', value: 12.34, op: '<', threshold: 20, unit: 'km/h' }, 'vi', vi.why)
+    expect(line).toMatchObject({ name: 'Tốc độ', value: '12,3 km/h', threshold: '< 20 km/h' })
+    expect(line.bar?.threshold).toBeGreaterThan(line.bar?.value ?? 1)
+  })
+
+  it('shows fractions as percent, flags as words and unknown names as they are', () => {
+    expect(evidenceLine({ name: 'occupancy', value: 0.42, op: '>', threshold: 0.35 }, 'en', vi.why).value).toBe('42 %')
+    expect(evidenceLine({ name: 'online', value: false }, 'vi', vi.why).value).toBe('không')
+    expect(evidenceLine({ name: 'odd_thing', value: 'x' }, 'vi', vi.why).name).toBe('Odd thing')
+  })
+})
+
+describe('commands', () => {
+  it('offers only what the state machine allows', () => {
+    expect(legalOps('new', 'operator')).toEqual(['acknowledge', 'assign', 'start', 'resolve', 'reject', 'comment'])
+    expect(legalOps('resolved', 'operator')).toEqual(['close', 'reopen', 'comment'])
+  })
+
+  it('offers a leader nothing', () => {
+    expect(legalOps('new', 'leader')).toEqual([])
+    expect(mayCommand('leader')).toBe(false)
+  })
+})

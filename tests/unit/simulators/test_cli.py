@@ -1,0 +1,58 @@
+"""The command line: the same arguments give the same files; mistakes are one line."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from simulators.cli import app, main
+from tests.unit.simulators.conftest import DEMO
+
+FILES = ["--devices", str(DEMO / "devices.geojson"), "--areas", str(DEMO / "areas.geojson")]
+
+
+def generate(out: Path, *more: str) -> tuple[bytes, bytes]:
+    arguments = ["generate", "--scenario", "morning-rush", "--start", "2026-11-23T06:45:00+07:00"]
+    result = CliRunner().invoke(app, [*arguments, "--duration", "200", "--out", str(out), *FILES, *more])
+    assert result.exit_code == 0, result.output
+    return out.read_bytes(), out.with_suffix(".truth.json").read_bytes()
+
+
+def test_generate_gives_identical_bytes_for_identical_arguments(tmp_path: Path) -> None:
+    first = generate(tmp_path / "a.ndjson")
+    assert generate(tmp_path / "b.ndjson") == first
+    assert generate(tmp_path / "c.ndjson", "--seed", "2")[0] != first[0]
+    truth = json.loads(first[1])["expected"]
+    assert [(item["rule"], item["source"]) for item in truth] == [("congestion", "det-25966-02")]
+    assert all(json.loads(line)["time"] < "2026-11-22T23:48:20.000Z" for line in first[0].splitlines())
+
+
+def test_truth_is_a_table_or_json() -> None:
+    table = CliRunner().invoke(app, ["truth", "demo", "--duration", "100", *FILES])
+    assert "wrong-way" in table.output
+    result = CliRunner().invoke(app, ["truth", "demo", "--duration", "100", "--json", *FILES])
+    assert json.loads(result.output)[0]["rule"] == "wrong-way"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["truth", "nowhere.yaml"], "nowhere.yaml"),
+        (["run", "--keys", "none.json"], "cannot read keys"),
+        (["run", "--keys", "none.json", "--mqtt", "nonsense"], "host:port"),
+        (["generate", "--start", "yesterday", "--duration", "1", "--out", "x"], "--start"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    arguments: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["ioc-sim", *arguments, *FILES])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("ioc-sim: ")
+    assert words in error
+    assert error.count("\n") == 1

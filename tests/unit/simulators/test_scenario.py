@@ -1,0 +1,76 @@
+"""Scenario files: refused with file and line, resolved against the fleet, looped without end."""
+
+import pytest
+
+from simulators.fleet import Fleet
+from simulators.scenario import Kind, ScenarioError, Script, named_scenario, parse_scenario, shipped_names
+from simulators.times import SECOND_US
+from tests.unit.simulators.conftest import START_US
+
+HEAD = "scenario: test\ntitle: {vi: Thử, en: Test}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("", 1, "empty"),
+        ("scenario: [", 1, "expected"),
+        (HEAD, 1, "missing required field `steps`"),
+        (HEAD + "steps: []\n", 3, "at least one step"),
+        (HEAD + "steps:\n  - {at: soon, duration_s: 5, kind: crowd, area: a}\n", 4, "Expected `float`"),
+        (HEAD + "steps:\n  - at: 1\n    duration_s: 5\n    kind: rain\n    area: a\n", 6, "Invalid enum"),
+        (HEAD + "steps:\n  - {at: 1, duration_s: 5, kind: crowd}\n", 4, "exactly one of"),
+        (HEAD + "steps:\n  - at: 1\n    lasts: 5\n    duration_s: 5\n    kind: crowd\n", 5, "unknown field"),
+        (HEAD + "steps:\n  - {at: 1, duration_s: 5, kind: flood_report, area: a}\n", 4, "use ward"),
+        (HEAD + "steps:\n  - {at: -1, duration_s: 5, kind: crowd, area: a}\n", 4, "0 or more"),
+        (HEAD + "steps:\n  - {at: 1, duration_s: 0, kind: crowd, area: a}\n", 4, "above 0"),
+        (HEAD + "loop_s: 9\nsteps:\n  - {at: 1, duration_s: 10, kind: crowd, area: a}\n", 5, "outlast"),
+        (HEAD + "steps:\n  - at: 1\n    duration_s: 5\n    kind: crowd\n    area: a\n    confidence: 2\n", 8, "fraction"),  # noqa: E501
+        (HEAD + "steps:\n  - {at: 5, duration_s: 99, kind: camera_silent, source: a}\n", 4, "must speak"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_is_refused_with_its_line(text: str, line: int, words: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        parse_scenario(text, "x.yaml")
+    assert str(caught.value).startswith(f"x.yaml:{line}:")
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["demo", "morning-rush"])
+def test_shipped_scenarios_fit_the_demo_city(name: str, fleet: Fleet) -> None:
+    assert name in shipped_names()
+    Script(named_scenario(name), fleet, START_US)
+
+
+def test_a_place_that_does_not_exist_is_named(fleet: Fleet) -> None:
+    text = HEAD + "steps:\n  - {at: 1, duration_s: 5, kind: crowd, source: cam-00000-01}\n"
+    with pytest.raises(ScenarioError, match=r"step 1 .crowd.*no camera for 'cam-00000-01'"):
+        Script(parse_scenario(text, "x"), fleet, START_US)
+
+
+def test_rounds_take_the_listed_places_in_turn_and_reach_into_the_next(fleet: Fleet) -> None:
+    text = HEAD + (
+        "loop_s: 60\nsteps:\n"
+        "  - {at: 50, duration_s: 30, kind: wrong_way, source: [cam-25747-01, cam-25747-02]}\n"
+    )
+    script = Script(parse_scenario(text, "x"), fleet, START_US)
+
+    def at(second: float) -> list[tuple[str, int]]:
+        moment_us = START_US + round(second * SECOND_US)
+        return [(item.target, item.round) for item in script.between(moment_us, moment_us + 1)]
+
+    assert at(40) == []
+    assert at(55) == [("cam-25747-01", 0)]
+    assert at(70) == [("cam-25747-01", 0)]
+    assert at(115) == [("cam-25747-02", 1)]
+    assert at(60 * 1000 + 55) == [("cam-25747-01", 1000)]
+
+
+def test_an_area_means_its_own_detector_or_camera(fleet: Fleet) -> None:
+    text = HEAD + (
+        "steps:\n  - {at: 0, duration_s: 9, kind: congestion, area: underpass-01}\n"
+        "  - {at: 0, duration_s: 9, kind: crowd, area: underpass-01}\n"
+    )
+    targets = [item.target for item in Script(parse_scenario(text, "x"), fleet, 0).between(0, SECOND_US)]
+    assert [fleet.units[target].kind for target in targets] == ["detector", "camera"]
+    assert {kind.value for kind in Kind} >= {"congestion", "crowd"}

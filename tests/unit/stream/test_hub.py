@@ -1,0 +1,209 @@
+"""The hub as its sockets and its process see it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ioc.model.events import TrafficFlow
+from ioc.stream.hub import Client, Hub, HubSettings, TooManyClientsError
+from ioc.stream.metrics import FeedMetrics
+from ioc.stream.ports import Viewer
+from ioc.stream.scope import EVERYTHING, Scope
+from ioc.stream.session import SessionLimits
+from ioc.stream.wire import NO_SESSION
+from tests.unit.stream.peer import Peer
+from tests.unit.stream.samples import FakeLog, event
+
+
+def make_hub(log: FakeLog, **settings: object) -> Hub:
+    return Hub(log, HubSettings(**settings), FeedMetrics(CollectorRegistry()))  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def connected(
+    hub: Hub, peer: Peer, scope: Scope = EVERYTHING, user: str = "an"
+) -> AsyncIterator[Client]:
+    """A client that is joined and whose frames the peer has taken."""
+    client = hub.admit(Viewer(user, f"login-{user}", scope))
+    peer.reconnect()
+    client.session.on_frame(peer.hello, hub.clock_us())
+    try:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(hub.join(client))
+            while not task.done():
+                take(hub, client, peer)
+                await asyncio.sleep(0)
+        take(hub, client, peer)
+        yield client
+    finally:
+        hub.release(client)
+
+
+def take(hub: Hub, client: Client, peer: Peer) -> None:
+    for frame in client.session.flush(hub.clock_us()):
+        peer.take([frame])
+        hub.sent(client, frame.received_us)
+    client.after_flush()
+
+
+async def test_clients_that_join_together_share_one_read_of_the_snapshot() -> None:
+    log = FakeLog()
+    log.touch("inc-1", "a")
+    hub = make_hub(log)
+    await hub.follow_once()
+    for n in range(5):
+        async with connected(hub, Peer(), user=f"u{n}"):
+            pass
+    assert log.snapshots == 1
+
+
+async def test_a_short_absence_is_answered_from_memory_and_a_longer_one_from_the_log() -> None:
+    log, peer = FakeLog(), Peer()
+    hub = make_hub(log, ring_changes=10, read_changes=3)
+    await hub.follow_once()
+    async with connected(hub, peer):
+        pass
+    for _ in range(8):
+        log.touch("inc-1", "a")
+    while await hub.follow_once():
+        hub.publish()
+    reads = log.reads
+    async with connected(hub, peer):
+        assert peer.welcome is not None and peer.welcome["mode"] == "resume"
+        assert peer.incidents["inc-1"]["rev"] == 8 and log.reads == reads
+    for _ in range(40):
+        log.touch("inc-2", "a")
+    for _ in range(20):
+        await hub.follow_once()
+        hub.publish()
+    reads = log.reads
+    async with connected(hub, peer):
+        assert peer.welcome is not None and peer.welcome["mode"] == "resume"
+        assert peer.incidents["inc-2"]["rev"] == 40 and log.reads > reads
+
+
+async def test_a_burst_does_not_make_a_client_slow_that_keeps_up() -> None:
+    log, peer = FakeLog(), Peer()
+    hub = make_hub(log, batch_bytes=5_000, session=SessionLimits(outbox_bytes=8_000))
+    await hub.follow_once()
+    async with connected(hub, peer) as client:
+        for n in range(100):
+            log.touch(f"inc-{n}", "a")
+        for _ in range(100):
+            await hub.follow_once()
+            hub.publish()
+            take(hub, client, peer)
+        assert client.session.closing is None
+        assert len(peer.incidents) == 100
+
+
+async def test_one_that_never_reads_is_closed_and_the_others_do_not_notice() -> None:
+    log, reading, stalled = FakeLog(), Peer(), Peer()
+    hub = make_hub(log, session=SessionLimits(outbox_bytes=20_000))
+    await hub.follow_once()
+    async with connected(hub, reading, user="an") as good, connected(hub, stalled, user="binh") as bad:
+        for n in range(100):
+            log.touch(f"inc-{n}", "a")
+            await hub.follow_once()
+            hub.publish()
+            take(hub, good, reading)
+        assert bad.session.closing is not None and bad.session.closing.reason == "slow"
+        assert len(reading.incidents) == 100
+        take(hub, bad, stalled)
+    async with connected(hub, stalled, user="binh"):
+        assert stalled.welcome is not None and stalled.welcome["mode"] == "resume"
+        assert stalled.incidents == reading.incidents
+
+
+async def test_states_reach_everybody_who_joined_before_or_after() -> None:
+    log, early, late = FakeLog(), Peer(), Peer()
+    hub = make_hub(log)
+    await hub.follow_once()
+    async with connected(hub, early) as client:
+        hub.apply_event(event("det-1", TrafficFlow(speed_kmh=30.0)))
+        hub.publish()
+        take(hub, client, early)
+        async with connected(hub, late, user="binh"):
+            assert early.states == late.states
+            assert late.states["det-1"]["speed_kmh"] == 30.0
+
+
+async def test_an_unreachable_log_is_told_to_the_people_and_so_is_its_return() -> None:
+    log, peer = FakeLog(), Peer()
+    hub = make_hub(log, poll_s=0.01, read_gap_s=0.0, flush_s=0.01)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        running = group.create_task(hub.run())
+        async with connected(hub, peer) as client:
+            for broken, code in ((True, "incidents_delayed"), (False, "incidents_current")):
+                log.broken = broken
+                while not any(f.get("code") == code for f in peer.frames):
+                    take(hub, client, peer)
+                    await asyncio.sleep(0.001)
+                assert hub.ready is not broken
+        running.cancel()
+
+
+async def test_a_commit_reaches_a_client_without_waiting_for_the_poll() -> None:
+    log, peer = FakeLog(), Peer()
+    hub = make_hub(log, poll_s=60.0, read_gap_s=0.0, flush_s=0.01)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        running = group.create_task(hub.run())
+        async with connected(hub, peer) as client:
+            log.touch("inc-1", "a")
+            hub.wake()
+            await client.woken.wait()
+            while "inc-1" not in peer.incidents:
+                take(hub, client, peer)
+                await asyncio.sleep(0.001)
+        running.cancel()
+
+
+async def test_a_client_that_joins_while_the_log_is_away_is_told_to_come_back() -> None:
+    log, peer = FakeLog(), Peer()
+    hub = make_hub(log, join_timeout_s=0.01)
+    async with connected(hub, peer):
+        assert peer.bye is not None and (peer.bye["code"], peer.bye["reconnect"]) == (4503, True)
+
+
+async def test_places_are_bounded_per_user_and_in_all_and_are_given_back() -> None:
+    hub = make_hub(FakeLog(), max_clients_per_user=2, max_clients=3)
+    viewer, other = Viewer("an", "l", EVERYTHING), Viewer("binh", "l", EVERYTHING)
+    clients = [hub.admit(viewer), hub.admit(viewer)]
+    with pytest.raises(TooManyClientsError):
+        hub.admit(viewer)
+    clients.append(hub.admit(other))
+    with pytest.raises(TooManyClientsError):
+        hub.admit(other)
+    for client in clients:
+        hub.release(client)
+        hub.release(client)
+    assert hub.clients == 0
+    hub.admit(viewer)
+
+
+async def test_a_disabled_person_and_an_ended_login_lose_their_sockets_at_once() -> None:
+    hub = make_hub(FakeLog())
+    first, second = (hub.admit(Viewer("an", login, EVERYTHING)) for login in ("l1", "l2"))
+    assert hub.close_login("l1") == 1
+    assert first.session.closing == NO_SESSION and second.session.closing is None
+    assert hub.close_user("an") == 2
+    assert second.session.closing == NO_SESSION
+
+
+async def test_a_shutdown_says_goodbye_lets_nobody_in_and_waits_for_the_sockets() -> None:
+    hub = make_hub(FakeLog())
+    clients = [hub.admit(Viewer(f"u{n}", "l", EVERYTHING)) for n in range(3)]
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        done = group.create_task(hub.shutdown())
+        await asyncio.sleep(0)
+        rules = [client.session.closing for client in clients]
+        assert [rule.code for rule in rules if rule] == [4503] * 3
+        assert len({rule.after_ms for rule in rules if rule}) == 3
+        with pytest.raises(TooManyClientsError):
+            hub.admit(Viewer("late", "l", EVERYTHING))
+        assert hub.refusal.code == 4503 and not done.done()
+        for client in clients:
+            hub.release(client)

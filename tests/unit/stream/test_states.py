@@ -1,0 +1,107 @@
+"""The state lane shows the latest, and nothing older."""
+
+import json
+from typing import Any
+
+from ioc.model.events import (
+    AlarmKind,
+    CameraAlarm,
+    CameraCount,
+    CameraObject,
+    CameraStatus,
+    TrafficFlow,
+    TrafficStatus,
+)
+from ioc.stream.batches import StateBatch
+from ioc.stream.scope import EVERYTHING
+from ioc.stream.states import EntityStates
+from tests.unit.stream.samples import T0_US, event
+
+SECOND_US = 1_000_000
+
+
+def shown(batch: StateBatch | None) -> list[dict[str, Any]]:
+    assert batch is not None
+    return [state for frame in batch.frames(EVERYTHING, None) for state in json.loads(frame.text)["set"]]
+
+
+def test_a_detector_shows_its_newest_measurement() -> None:
+    states = EntityStates()
+    states.apply(event("det-1", TrafficFlow(speed_kmh=40.0, occupancy=0.1, volume_veh=9)))
+    states.apply(event("det-1", TrafficFlow(speed_kmh=20.0), time_us=T0_US + SECOND_US))
+    assert not states.apply(event("det-1", TrafficFlow(speed_kmh=90.0)))
+    assert shown(states.collect()) == [
+        {
+            "id": "det-1", "kind": "detector", "t": "2026-11-18T11:06:41.000Z", "lon": 106.7, "lat": 10.98,
+            "ward": "25747", "online": True, "speed_kmh": 20.0, "occupancy": None, "volume_veh": None,
+        }
+    ]  # fmt: skip
+    assert states.collect() is None
+
+
+def test_lanes_of_one_detector_are_shown_together_and_silent_lanes_drop_out() -> None:
+    states = EntityStates()
+    old_us = T0_US - 3600 * SECOND_US
+    states.apply(event("det-1", TrafficFlow(lane="3", speed_kmh=5.0, volume_veh=50), time_us=old_us))
+    states.apply(event("det-1", TrafficFlow(lane="1", speed_kmh=30.0, volume_veh=30, occupancy=0.4)))
+    states.apply(event("det-1", TrafficFlow(lane="2", speed_kmh=60.0, volume_veh=10, occupancy=0.2)))
+    (state,) = shown(states.collect())
+    assert (state["speed_kmh"], state["occupancy"], state["volume_veh"]) == (37.5, 0.3, 40)
+
+
+def test_a_camera_gathers_count_alarm_and_status() -> None:
+    states = EntityStates()
+    states.apply(event("cam-1", CameraCount(people=2, vehicles=3)))
+    states.apply(event("cam-1", CameraAlarm(kind=AlarmKind.FLOOD)))
+    (state,) = shown(states.collect())
+    assert (state["objects"], state["alarm"], state["online"]) == (5, "flood", True)
+    states.apply(event("cam-1", CameraAlarm(kind=AlarmKind.CROWD, active=False), time_us=T0_US + 1))
+    states.apply(event("cam-1", CameraStatus(online=False), time_us=T0_US + 1))
+    (state,) = shown(states.collect())
+    assert (state["alarm"], state["online"]) == ("flood", False), "another alarm's end changes nothing"
+    states.apply(event("cam-1", CameraAlarm(kind=AlarmKind.FLOOD, active=False), time_us=T0_US + 2))
+    (state,) = shown(states.collect())
+    assert (state["alarm"], state["online"]) == (None, True), "who sends data is online"
+
+
+def test_a_detector_can_be_offline() -> None:
+    states = EntityStates()
+    states.apply(event("det-1", TrafficStatus(online=False)))
+    assert shown(states.collect())[0]["online"] is False
+
+
+def test_what_has_no_place_or_no_state_is_not_shown() -> None:
+    states = EntityStates()
+    assert not states.apply(event("det-1", TrafficFlow(speed_kmh=4.0), lon=None, lat=None))
+    assert not states.apply(event("cam-1", CameraObject(label="car")))
+    assert states.collect() is None
+
+
+def test_merged_values_are_counted() -> None:
+    states = EntityStates()
+    for n in range(5):
+        states.apply(event("det-1", TrafficFlow(speed_kmh=float(n)), time_us=T0_US + n))
+    batch = states.collect()
+    assert batch is not None
+    (frame,) = batch.frames(EVERYTHING, None)
+    assert json.loads(frame.text)["conflated"] == 4
+    assert frame.received_us == T0_US + 5_000
+    (again,) = states.everything().frames(EVERYTHING, None)
+    assert json.loads(again.text)["conflated"] == 0
+
+
+def test_the_map_is_bounded_and_says_what_it_let_go() -> None:
+    states = EntityStates(max_entities=2)
+    for n in (1, 2):
+        states.apply(event(f"det-{n}", TrafficFlow(speed_kmh=1.0)))
+    states.collect()
+    states.apply(event("det-1", TrafficFlow(speed_kmh=2.0), time_us=T0_US + 1))
+    states.apply(event("det-3", TrafficFlow(speed_kmh=3.0)))
+    batch = states.collect()
+    assert batch is not None
+    (frame,) = batch.frames(EVERYTHING, None)
+    message = json.loads(frame.text)
+    assert message["del"] == ["det-2"]
+    assert {state["id"] for state in message["set"]} == {"det-1", "det-3"}
+    assert {state["id"] for state in shown(states.everything())} == {"det-1", "det-3"}
+    assert len(states) == 2
