@@ -29,17 +29,20 @@ class Console(StaticFiles):
         if not self._index.is_file():
             text = "The console is not built. Run: make console\n"
             return PlainTextResponse(text, 404 if path not in ("", ".") else 503)
-        try:
-            response = await super().get_response(path, scope)
-        except HTTPException as error:
-            if error.status_code != 404 or not self._is_page(path, scope):
-                raise
-            response = FileResponse(self._index)
-        if path in ("", "."):
-            response = FileResponse(self._index)
+        response = await self._find(path, scope)
         immutable = path.startswith("assets/") and response.status_code in (200, 206, 304)
         response.headers["Cache-Control"] = _IMMUTABLE if immutable else _ASK_AGAIN
         return response
+
+    async def _find(self, path: str, scope: Scope) -> Response:
+        if path in ("", "."):
+            return FileResponse(self._index)
+        try:
+            return await super().get_response(path, scope)
+        except HTTPException as error:
+            if error.status_code != 404 or not self._is_page(path, scope):
+                raise
+            return FileResponse(self._index)
 
     @staticmethod
     def _is_page(path: str, scope: Scope) -> bool:

@@ -58,10 +58,15 @@ class WebServer(uvicorn.Server):
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named because loops switch Nagle's delay off only where they see that it is TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener.bind((host, port))
     except OSError as error:
-        raise PortInUseError(
-            f"cannot listen on {host}:{port}: {error.strerror}; choose another --port"
-        ) from error
+        listener.close()
+        detail = f"cannot listen on {host}:{port}: {error.strerror}; choose another --port"
+        raise PortInUseError(detail) from error
+    listener.listen(BACKLOG)
+    return listener

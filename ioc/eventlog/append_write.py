@@ -1,14 +1,15 @@
 """The append transaction of the embedded log: claim the keys, lock the partitions, store one row each."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, NamedTuple
 
 from psycopg import AsyncConnection
 
 from ioc.eventlog.append_queue import Pending
 from ioc.eventlog.batch_reader import encode_batch
 from ioc.eventlog.port import AppendOutcome
-from ioc.model.records import RecordKind
+from ioc.eventlog.recent import Stored
+from ioc.model.records import Record, RecordKind
 
 Connection = AsyncConnection[Any]
 Place = tuple[str, int]
@@ -42,8 +43,16 @@ _STORE: Final[LiteralString] = """
 """
 
 
-async def write_appends(connection: Connection, taken: Sequence[Pending]) -> list[list[AppendOutcome]]:
-    """Write all calls of `taken` in the caller's transaction and return each call's outcomes.
+class Written(NamedTuple):
+    """What a transaction wrote; true once it has committed."""
+
+    outcomes: list[list[AppendOutcome]]
+    """By call, in the order given."""
+    rows: list[Stored]
+
+
+async def write_appends(connection: Connection, taken: Sequence[Pending]) -> Written:
+    """Write all calls of `taken` in the caller's transaction.
 
     Locks are taken in one order everywhere: keys ascending, then partitions ascending.
     """
@@ -52,13 +61,18 @@ async def write_appends(connection: Connection, taken: Sequence[Pending]) -> lis
     # Within the transaction a record's number in its partition stands for its offset.
     numbers = [list(_place(pending, known, fresh)) for pending in taken]
     bases = await _store(connection, fresh) if fresh else {}
-    return [
+    outcomes = [
         [
             AppendOutcome(partition, None if number is None else bases[pending.topic, partition] + number)
             for partition, number in zip(pending.partitions, placed, strict=True)
         ]
         for pending, placed in zip(taken, numbers, strict=True)
     ]
+    return Written(outcomes, [_stored(place, bases[place], records) for place, records in fresh.items()])
+
+
+def _stored(place: Place, base: int, records: list[tuple[RecordKind, bytes]]) -> Stored:
+    return Stored(*place, [Record(base + number, *record) for number, record in enumerate(records)])
 
 
 def _place(

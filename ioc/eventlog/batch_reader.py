@@ -1,14 +1,14 @@
 """Reading stored batches from PostgreSQL: positions, a remainder of the last rows, one query per poll."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from itertools import count
 from typing import Any, Final, LiteralString, Protocol
 
 import msgspec
 from psycopg import AsyncConnection
 
+from ioc.eventlog.recent import RecentBatches
 from ioc.eventlog.sharing import share_out
 from ioc.eventlog.wakeup import Wakeup, happened
 from ioc.model.records import Batch, Record, RecordKind
@@ -42,10 +42,21 @@ def encode_batch(records: list[tuple[RecordKind, bytes]]) -> bytes:
     return _encode(records)
 
 
+def _records(end_offset: int, count: int, payload: bytes) -> list[Record]:
+    return [
+        Record(end_offset - count + number, kind, data)
+        for number, (kind, data) in enumerate(_decode(payload))
+    ]
+
+
 class Source(Protocol):
     """Where a reader reads: gives connections, translating what goes wrong into `LogUnavailable`."""
 
     wakeup: Wakeup
+    recent: RecentBatches
+    """Asked before the database is."""
+    notices: int
+    """Counts the wake-ups that came from other processes."""
     poll_fallback_s: float
     read_bytes: int
 
@@ -57,7 +68,7 @@ class Source(Protocol):
 class PartitionState:
     """Where one partition stands; replaced as a whole when it is assigned anew or rewound."""
 
-    __slots__ = ("buffer", "generation", "lost", "position", "used")
+    __slots__ = ("buffer", "generation", "lost", "may_have_more", "position", "used")
 
     def __init__(self, generation: int, position: int, lost: int = 0) -> None:
         self.generation = generation
@@ -65,24 +76,23 @@ class PartitionState:
         self.lost = lost
         self.buffer: list[Record] = []
         self.used = 0
+        self.may_have_more = True
+        """False once the database had nothing more to give."""
 
     @property
     def ready(self) -> int:
         """Records already fetched and not yet delivered."""
         return len(self.buffer) - self.used
 
-    def fill(self, base_offset: int, payload: bytes) -> None:
-        """Take over one stored row; it follows what the buffer holds."""
+    def fill(self, records: Sequence[Record]) -> None:
+        """Take over stored records; they follow what the buffer holds."""
+        base_offset = records[0].offset
         expected = self.position + self.ready
         if base_offset > expected:
             # Retention was faster than this reader. Say so, then go on with what there is.
             self.lost += base_offset - expected
             if not self.ready:
                 self.position = base_offset
-        records = [
-            Record(offset, kind, data)
-            for offset, (kind, data) in zip(count(base_offset), _decode(payload), strict=False)
-        ]
         del self.buffer[: self.used]
         self.used = 0
         self.buffer += records[max(0, expected - base_offset) :]
@@ -106,6 +116,8 @@ class BatchReader:
         self._topic = topic
         self._states = {partition: PartitionState(0, offset) for partition, offset in start.items()}
         self._paused: set[int] = set()
+        self._notices = -1
+        self._look_again_at = 0.0
 
     def positions(self) -> dict[int, int]:
         """Return the offset of the next record to be polled, by partition."""
@@ -139,24 +151,49 @@ class BatchReader:
         active = self._active()
         if sum(state.ready for state in active.values()) >= max_records:
             return
+        for partition, state in active.items():
+            if not state.ready and (
+                found := self._source.recent.read(self._topic, partition, state.position, max_records)
+            ):
+                state.fill(found)
         hungry = {partition: state for partition, state in active.items() if not state.ready}
-        if not hungry:
-            return
+        if hungry and self._should_look(hungry):
+            await self._look(hungry, max_records)
+
+    def _should_look(self, hungry: Mapping[int, PartitionState]) -> bool:
+        """Whether the database may have what this process does not know of."""
+        return (
+            self._notices != self._source.notices
+            or asyncio.get_running_loop().time() >= self._look_again_at
+            or any(
+                state.may_have_more or state.position < self._source.recent.end(self._topic, partition)
+                for partition, state in hungry.items()
+            )
+        )
+
+    async def _look(self, hungry: Mapping[int, PartitionState], max_records: int) -> None:
+        parameters = {
+            "topic": self._topic,
+            "partitions": list(hungry),
+            "positions": [state.position for state in hungry.values()],
+            "rows": max_records,
+            "records": max_records,
+            "bytes": self._source.read_bytes,
+        }
+        # Taken before the query: what is announced while it runs is looked for again.
+        notices = self._source.notices
         async with self._source.connection() as connection:
-            parameters = {
-                "topic": self._topic,
-                "partitions": list(hungry),
-                "positions": [state.position for state in hungry.values()],
-                "rows": max_records,
-                "records": max_records,
-                "bytes": self._source.read_bytes,
-            }
             rows = await (await connection.execute(_READ, parameters, prepare=True, binary=True)).fetchall()
-        for partition, end_offset, records, payload in rows:
+        self._notices = notices
+        self._look_again_at = asyncio.get_running_loop().time() + self._source.poll_fallback_s
+        for state in hungry.values():
+            state.may_have_more = False
+        for partition, end_offset, count, payload in rows:
             state = hungry[partition]
+            state.may_have_more = True
             # The partition may have been taken away or rewound while the query ran.
             if self._states.get(partition) is state:
-                state.fill(end_offset - records, payload)
+                state.fill(_records(end_offset, count, payload))
 
     def _deliver(self, max_records: int) -> list[Batch]:
         active = self._active()

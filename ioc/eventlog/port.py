@@ -22,8 +22,6 @@ from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 from zlib import crc32
 
-import msgspec
-
 from ioc.model.records import Batch, NewRecord
 
 
@@ -68,7 +66,7 @@ class AppendOutcome(NamedTuple):
         return self.offset is None
 
 
-class Claim(msgspec.Struct, frozen=True):
+class Claim(NamedTuple):
     """A partition now owned: commits present `generation`, reading starts at `next_offset`."""
 
     generation: int
@@ -78,8 +76,11 @@ class Claim(msgspec.Struct, frozen=True):
 class Positions(Protocol):
     """Where groups stand, for logs that assign partitions by themselves (Kafka)."""
 
-    async def claim(self, group: str, topic: str, partition: int, owner: str) -> Claim:
-        """Make `owner` the owner with a new generation; every earlier generation's commit fails from now."""
+    async def claim(self, group: str, topic: str, partition: int, owner: str) -> tuple[int, int]:
+        """Make `owner` the owner and return (generation, next offset), the fields of a `Claim`.
+
+        The generation is new: every earlier one's commit fails from now on.
+        """
         ...
 
 

@@ -21,6 +21,7 @@ from ioc.eventlog.batch_reader import BatchReader
 from ioc.eventlog.group_consumer import GroupConsumer
 from ioc.eventlog.membership import Member
 from ioc.eventlog.port import AppendOutcome, Consumer, LogReader, LogRejected, LogUnavailable
+from ioc.eventlog.recent import RecentBatches
 from ioc.eventlog.settings import LogSettings
 from ioc.eventlog.wakeup import Wakeup
 from ioc.model.records import NewRecord
@@ -65,8 +66,8 @@ _PRUNE: Final[LiteralString] = """
 class PostgresLog:
     """`EventLog` over the tables of migration 0001; connects as the unprivileged role.
 
-    `pool` needs two connections for the log itself and one per concurrent reader; `dsn` opens the one
-    connection that listens for wake-ups.
+    `pool` is this log's own: two connections for appending and one per concurrent reader. `dsn` opens the
+    one connection that listens for wake-ups.
     """
 
     read_bytes = 8 << 20
@@ -82,7 +83,10 @@ class PostgresLog:
         self.consumers: set[GroupConsumer] = set()
         """Whose leases `run` keeps."""
         self._appended = asyncio.Event()
+        self._own_backends: set[int] = set()  # notices of ours tell us nothing new
         self.wakeup = Wakeup()
+        self.recent = RecentBatches(self._settings.recent_bytes)
+        self.notices = 0
         self.poll_fallback_s = self._settings.poll_fallback_s
 
     @property
@@ -178,10 +182,12 @@ class PostgresLog:
 
     async def _write(self, taken: Sequence[Pending]) -> None:
         async with self.connection() as connection, connection.transaction():
-            answers = await write_appends(connection, taken)
+            written = await write_appends(connection, taken)
         # Durable from here on.
-        for pending, outcomes in zip(taken, answers, strict=True):
+        for pending, outcomes in zip(taken, written.outcomes, strict=True):
             pending.succeed(outcomes)
+        for row in written.rows:
+            self.recent.add(row)
         self.wakeup.wake()
         self._appended.set()
 
@@ -192,6 +198,7 @@ class PostgresLog:
             # Without it, readers elsewhere look again after poll_fallback_s.
             with suppress(LogUnavailable):
                 async with self.connection() as connection:
+                    self._own_backends.add(connection.info.backend_pid)
                     await connection.execute("SELECT pg_notify(%s, '')", (CHANNEL,))
             await asyncio.sleep(self._settings.notify_interval_s)
 
@@ -200,9 +207,12 @@ class PostgresLog:
             try:
                 async with await AsyncConnection.connect(self._dsn, autocommit=True) as connection:
                     await connection.execute(f"LISTEN {CHANNEL}")
-                    async for _ in connection.notifies():
-                        self.wakeup.wake()
-            except psycopg.OperationalError:
+                    self.notices += 1  # whatever was said before we listened
+                    async for notice in connection.notifies():
+                        if notice.pid not in self._own_backends:
+                            self.notices += 1
+                            self.wakeup.wake()
+            except (psycopg.OperationalError, psycopg.InterfaceError):
                 await asyncio.sleep(_RECONNECT_S)
 
     async def _keep_leases(self) -> None:

@@ -25,6 +25,8 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How often a waiting reader looks by itself, in case a wake-up was lost."""
     notify_interval_s: float = 0.05
     """At most one wake-up of other processes in this time."""
+    recent_bytes: int = 16 << 20
+    """Memory for what this process has just appended, so that its own readers need not fetch it."""
     heartbeat_s: float = 2.0
     lease_s: float = 8.0
     """An owner silent for this long loses its partitions."""

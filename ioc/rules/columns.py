@@ -27,6 +27,8 @@ class EventColumns:
         self.positions = positions
         self.times_us = times_us
         self.oldest_us = int(times_us.min())
+        self.broken: dict[str, dict[int, Exception]] = {}
+        """By predicate text: position in the run → what evaluating it there raised."""
         self._numbers: dict[str, NDArray[np.float64]] = {}
         self._objects: dict[tuple[str, Kind], list[Any]] = {}
         self._masks: dict[str, Mask] = {}
@@ -65,11 +67,25 @@ class EventColumns:
         """Return the mask of events that make `predicate` true; one evaluation per batch and text."""
         mask = self._masks.get(predicate.text)
         if mask is None:
-            if self.size <= FEW:
-                mask = np.array([predicate.test(event) for event in self.events], dtype=np.bool_)
-            else:
-                mask = predicate.mask(self)
+            try:
+                if self.size <= FEW:
+                    mask = np.array([predicate.test(event) for event in self.events], dtype=np.bool_)
+                else:
+                    mask = predicate.mask(self)
+            except Exception:
+                mask = self._one_by_one(predicate)
             self._masks[predicate.text] = mask
+        return mask
+
+    def _one_by_one(self, predicate: Predicate) -> Mask:
+        """Find the events that make the predicate raise: they count as true, so that they reach `broken`."""
+        mask = np.ones(self.size, dtype=np.bool_)
+        broken = self.broken.setdefault(predicate.text, {})
+        for index, event in enumerate(self.events):
+            try:
+                mask[index] = predicate.test(event)
+            except Exception as error:
+                broken[self.positions[index]] = error
         return mask
 
     def within(self, fence: AreaSet | None, wards: frozenset[str] | None) -> Mask | None:

@@ -22,6 +22,7 @@ from ioc.model.times import SECOND_US
 from ioc.rules.columns import EventColumns
 from ioc.rules.compile import CompiledRule, Program
 from ioc.rules.machine import NEVER_US, RuleCounters
+from ioc.rules.rule import Rule
 from ioc.rules.silence import MAX_TICK_GAP_US, ExpectedSource, SilenceMachine
 from ioc.rules.spell import SpellMachine
 from ioc.rules.state import ENGINE_KEY, EngineState, StateChange, encode, engine_decoder, episode_of
@@ -237,6 +238,7 @@ class PartitionEngine:
             survivors.sort()
         counters, order, minded = machine.counters, machine.compiled.order, machine.minded
         now_us = self._now_us if self._now_us is not None else NEVER_US
+        broken = _broken(present, machine.rule)
         for position, matched, clearing in survivors:
             event = run.events[position]
             try:
@@ -244,10 +246,11 @@ class PartitionEngine:
                 if key is None:
                     counters.unkeyed += matched
                     continue
-                if matched:
-                    counters.matched += 1
-                elif key not in minded:
+                if not matched and key not in minded:
                     continue
+                if position in broken:
+                    raise broken[position]
+                counters.matched += matched
                 at_us, time_us = max(now_us, event.received_us), run.times_us[position]
                 machine.feed(key, event, time_us, at_us, matched=matched, clearing=clearing)
             except Exception as error:
@@ -308,7 +311,8 @@ class PartitionEngine:
                 positions += columns.positions
             else:
                 positions += [columns.positions[i] for i in mask.nonzero()[0].tolist()]
-        counters.matched += len(positions)
+        broken = _broken(present, rule)
+        counters.matched += len(positions) - len(broken)
         keys = run.keys(machine)
         if keys:
             heard = machine.heard
@@ -322,6 +326,8 @@ class PartitionEngine:
                 if key is None:
                     counters.unkeyed += 1
                     continue
+                if position in broken:
+                    raise broken[position]
                 machine.feed(key, event, max(now_us, event.received_us))
             except Exception as error:
                 if self._fail(name, machine, error):
@@ -450,3 +456,15 @@ class PartitionEngine:
                     count=episode.count,
                 )
             )
+
+
+def _broken(present: Sequence[EventColumns], rule: Rule) -> dict[int, Exception]:
+    """Return the events a predicate of `rule` cannot be evaluated on."""
+    texts = [predicate.text for predicate in (rule.where, rule.clear_when) if predicate is not None]
+    return {
+        position: error
+        for columns in present
+        if columns.broken
+        for text in texts
+        for position, error in columns.broken.get(text, {}).items()
+    }

@@ -352,7 +352,7 @@ class _Reader:
         if having is None and "having" not in form:
             if "where" not in form:
                 findings.at(self._node, "nothing is asked of the events", "give where, having or absence")
-            elif "clear_when" not in form and not hold_us:
+            elif "clear_when" not in form and (hold_us == 0 or "hold" not in form):
                 hint = "give hold: 60s (ends so long after the last match) or clear_when"
                 findings.at(self._node, "the incident would never end", hint)
 

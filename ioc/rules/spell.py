@@ -139,7 +139,9 @@ class SpellMachine(Machine[SpellState]):
 
     def _consider(self, key: str, state: SpellState, matched: bool, now_us: int, at_us: int) -> None:
         if state.episode is None:
-            if state.since_us is not None and state.since_us + self.rule.for_us <= now_us:
+            since_us = state.since_us
+            # the floor may have put the beginning a microsecond after this event
+            if since_us is not None and since_us + self.rule.for_us <= max(now_us, since_us):
                 self._fire(key, state, now_us, at_us)
         elif matched:
             value = self._value(state)

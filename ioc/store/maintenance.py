@@ -65,21 +65,22 @@ class Maintenance:
         settings: MaintenanceSettings | None = None,
         log: ExpiringLog | None = None,
         topics: tuple[str, ...] = (),
+        retryable: tuple[type[Exception], ...] = (OperationalError,),
     ) -> None:
+        """Take what is to be maintained; `retryable` are the errors that only mean "not now"."""
         self._pool = pool
         self._quarantine = quarantine
         self._settings = settings or MaintenanceSettings()
         self._log = log
         self._topics = topics
+        self._retryable = retryable
 
     async def run(self, now_us: Callable[[], int]) -> None:
         """Make a round every `interval_s` until cancelled; a round that fails is tried again next time."""
         while True:
             try:
                 await self.round(now_us())
-            except Exception as error:
-                if not isinstance(error, OperationalError) and not getattr(error, "__cause__", None):
-                    raise
+            except self._retryable as error:
                 _logger.warning("maintenance waits for the database: %s", error)
             await asyncio.sleep(self._settings.interval_s)
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import msgspec
+import numpy as np
 from shapely import contains_xy, prepare, unary_union
 from shapely.geometry import LineString, MultiLineString, Polygon
 from shapely.geometry import Point as ShapelyPoint
@@ -149,10 +150,10 @@ def _kept_runs(
 ) -> list[LineString]:
     runs: list[LineString] = []
     run: list[Point] = []
-    for a, b in pairwise(line):
-        # Both ends first: most segments of the grid lie outside the ward.
-        ends = contains_xy(allowed, *a) and contains_xy(allowed, *b)
-        within = ends and allowed.contains(LineString([a, b]))
+    # Both ends first: most segments of the grid lie outside the ward.
+    inside = contains_xy(allowed, np.array(line))
+    for (a, a_inside), (b, b_inside) in pairwise(zip(line, inside, strict=True)):
+        within = a_inside and b_inside and allowed.contains(LineString([a, b]))
         if within and rng.random() < keep * likely(a):
             run = [*run, b] if run else [a, b]
         elif run:

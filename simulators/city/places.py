@@ -5,6 +5,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 import msgspec
+import numpy as np
 from shapely import contains_xy, prepare, unary_union
 from shapely.geometry import LineString, MultiLineString, Polygon
 from shapely.geometry.base import BaseGeometry
@@ -90,10 +91,11 @@ def _fit(
     place: NamedPlace, ward: Ward, free: BaseGeometry, spots: Sequence[_Spot], rng: random.Random
 ) -> tuple[Polygon, Point] | None:
     centre = to_plane(ward.center)
+    inside = contains_xy(free, np.array([spot.point for spot in spots]))
     usable = [
         spot
-        for spot in spots
-        if (spot.main or place.kind != "underpass") and contains_xy(free, spot.point[0], spot.point[1])
+        for spot, lies_inside in zip(spots, inside, strict=True)
+        if lies_inside and (spot.main or place.kind != "underpass")
     ]
     spread_m = 600.0 if place.kind in ("school", "market", "square") else 1400.0
     ordered = sorted(usable, key=lambda spot: distance_m(spot.point, centre) + rng.random() * spread_m)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import pytest
 import uvicorn
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
@@ -248,6 +249,7 @@ async def test_a_server_that_stops_does_not_wait_for_open_sockets() -> None:
         await socket.close()
 
 
+@pytest.mark.slow
 async def test_a_stalled_reader_is_dropped_while_others_are_served() -> None:
     sizes = HubSettings(flush_s=0.01, read_gap_s=0.001, max_clients_per_user=9)
     async with feed(sizes, SocketSettings(send_timeout_s=0.3)) as running:

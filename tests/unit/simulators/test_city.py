@@ -10,7 +10,7 @@ import pytest
 from shapely import transform, unary_union
 from shapely.geometry import Point, Polygon, shape
 
-from simulators.city.build import areas_geojson, city, devices_geojson
+from simulators.city.build import City, areas_geojson, city, devices_geojson
 from simulators.city.plane import to_plane
 from tests.unit.simulators.conftest import DEMO
 
@@ -38,8 +38,12 @@ def wards(areas: list[Feature]) -> dict[str, Polygon]:
     return {f["properties"]["code"]: metres(f) for f in areas if f["properties"]["kind"] == "ward"}
 
 
-def test_a_build_gives_exactly_the_committed_files() -> None:
-    built = city()
+@pytest.fixture(scope="module")
+def built() -> City:
+    return city()
+
+
+def test_a_build_gives_exactly_the_committed_files(built: City) -> None:
     assert areas_geojson(built) == (DEMO / "areas.geojson").read_bytes()
     assert devices_geojson(built) == (DEMO / "devices.geojson").read_bytes()
 
@@ -90,8 +94,10 @@ def test_wards_neither_overlap_nor_leave_gaps(wards: dict[str, Polygon]) -> None
     assert sum(Polygon(ring).area for ring in whole.interiors) < 1.0
 
 
-def test_each_centre_lies_in_its_own_ward_and_areas_are_about_right(wards: dict[str, Polygon]) -> None:
-    for ward in city().wards:
+def test_each_centre_lies_in_its_own_ward_and_areas_are_about_right(
+    built: City, wards: dict[str, Polygon]
+) -> None:
+    for ward in built.wards:
         assert wards[ward.code].contains(Point(to_plane(ward.center)))
         assert wards[ward.code].area / 1e6 == pytest.approx(ward.area_km2, rel=0.6)
 

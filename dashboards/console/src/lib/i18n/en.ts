@@ -220,6 +220,7 @@ export const en: Catalogue = {
   },
   map: {
     label: 'Map',
+    canvas: 'Incident map, pan and zoom with the arrow keys, + and -',
     loading: 'Loading map…',
     failed: 'The map cannot be shown. The incident list still works.',
     illustrative: 'Illustrative boundaries',

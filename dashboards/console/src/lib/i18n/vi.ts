@@ -218,6 +218,7 @@ export const vi = {
   },
   map: {
     label: 'Bản đồ',
+    canvas: 'Bản đồ sự cố, kéo và phóng bằng phím mũi tên, + và -',
     loading: 'Đang tải bản đồ…',
     failed: 'Không mở được bản đồ. Danh sách sự cố vẫn hoạt động.',
     illustrative: 'Ranh giới minh hoạ',

@@ -6,7 +6,7 @@ import type { DeviceState, Incident } from '../feed/types'
 import { SEVERITIES } from '../queue/order'
 import { ABNORMAL, deviceLook } from './congestion'
 
-export type PointFeature = Feature<Point, Record<string, string | number | boolean | [number, number]>> & {
+export type PointFeature = Feature<Point, Record<string, string | number | boolean>> & {
   properties: { id: string }
 }
 
@@ -17,6 +17,8 @@ export interface Diff {
 
 const RING_STEP_PX = 30
 const RING_FIRST = 6
+/** Places around one point: the middle and three rings. More incidents than that at one point lie together. */
+export const SLOTS = 37
 
 /** Pixel offset of the n-th symbol at one place: the first in the middle, the others in rings around it. */
 export function fanOut(n: number): [number, number] {
@@ -50,7 +52,7 @@ export function incidentFeatures(
         id: incident.id,
         icon: `inc-${incident.severity}-${unacked ? 'new' : 'held'}`,
         order: -SEVERITIES.indexOf(incident.severity) + (unacked ? 0.5 : 0),
-        offset: fanOut(n),
+        slot: Math.min(n, SLOTS - 1),
         pulse: unacked && incident.severity === 'critical' && incident.condition === 'active',
         cleared: incident.condition === 'cleared',
       },

@@ -3,7 +3,7 @@ import type { Device } from '../api/types'
 import { incident } from '../feed/testing'
 import type { DeviceState } from '../feed/types'
 import { congestion, deviceLook } from './congestion'
-import { deviceFeatures, diffFeatures, fanOut, incidentFeatures } from './features'
+import { deviceFeatures, diffFeatures, fanOut, incidentFeatures, SLOTS } from './features'
 import { centreOf, distanceM } from './geometry'
 import { ARCHIPELAGOS, buildStyle, shortName } from './style'
 
@@ -52,7 +52,7 @@ describe('features', () => {
   })
 
   it('keeps symbols at one place apart', () => {
-    const spots = Array.from({ length: 40 }, (_, n) => fanOut(n))
+    const spots = Array.from({ length: SLOTS }, (_, n) => fanOut(n))
     for (const [i, a] of spots.entries()) {
       for (const b of spots.slice(i + 1)) expect(Math.hypot(a[0] - b[0], a[1] - b[1])).toBeGreaterThan(27)
     }

@@ -2,6 +2,7 @@
 import type { FeatureCollection } from 'geojson'
 import type { ExpressionSpecification, LayerSpecification, StyleSpecification } from 'maplibre-gl'
 import type { Areas } from '../api/types'
+import { fanOut, SLOTS } from './features'
 import { centreOf } from './geometry'
 import type { Palette } from './palette'
 
@@ -110,10 +111,16 @@ function devices(p: Palette): LayerSpecification[] {
   ]
 }
 
+/** Tiles carry no arrays, so a symbol names its slot and the style knows where that is. */
+function slotOffset(): ExpressionSpecification {
+  const cases = Array.from({ length: SLOTS }, (_, slot) => [slot, ['literal', fanOut(slot)]]).flat()
+  return ['match', ['get', 'slot'], ...cases, ['literal', [0, 0]]] as unknown as ExpressionSpecification
+}
+
 function incidents(): LayerSpecification[] {
   const stand = {
     'icon-allow-overlap': true,
-    'icon-offset': ['get', 'offset'] as ExpressionSpecification,
+    'icon-offset': slotOffset(),
     'icon-size': ['interpolate', ['linear'], ['zoom'], 9, 0.78, 13, 1] as ExpressionSpecification,
   }
   return [

@@ -1,0 +1,197 @@
+"""What the API stands on, in memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import httpx
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from ioc.api.application import ApiDeps
+from ioc.api.pictures import PictureProxy
+from ioc.api.places import City
+from ioc.api.ports import HistoryQuery, NotFoundError, Quarantined, RuleInfo
+from ioc.incidents.lifecycle import Command, on_command
+from ioc.model.events import Event
+from ioc.model.incidents import Audit, Incident
+from ioc.model.places import Area, Device
+from ioc.model.texts import Text
+from ioc.store.incidents import CursorError, IncidentFilter
+from ioc.store.users import Person, Role, ThrottledError, login_id
+from ioc.stream.hub import Hub
+from ioc.stream.metrics import FeedMetrics
+from ioc.stream.ports import Viewer
+from ioc.stream.scope import EVERYTHING
+from tests.unit.stream.samples import T0_US, FakeLog, incident
+
+WARD = "25747"
+FOREIGN = "25750"
+
+
+@dataclass
+class FakeUsers:
+    """Everybody's password is `secret`."""
+
+    people: dict[str, Person] = field(default_factory=dict)
+    sessions: dict[str, str] = field(default_factory=dict)
+    throttled: bool = False
+    addresses: list[str] = field(default_factory=list)
+
+    def add(self, role: Role, wards: tuple[str, ...] | None = None) -> str:
+        """Return the token of a new person of `role`."""
+        name = f"{role.value}-{len(self.people)}"
+        self.people[name] = Person(username=name, name=name.title(), role=role, wards=wards)
+        self.sessions[f"token-{name}"] = name
+        return f"token-{name}"
+
+    async def authenticate(self, username: str, password: str, address: str) -> Person | None:
+        self.addresses.append(address)
+        if self.throttled:
+            raise ThrottledError(77)
+        return self.people.get(username) if password == "secret" else None
+
+    async def open_session(self, username: str, user_agent: str = "") -> str:
+        token = f"opened-{len(self.sessions)}-{username}"
+        self.sessions[token] = username
+        return token
+
+    async def read_session(self, token: str) -> Person | None:
+        return self.people.get(self.sessions.get(token, ""))
+
+    async def close_session(self, token: str) -> None:
+        self.sessions.pop(token, None)
+
+
+@dataclass
+class FakeIncidents:
+    """Two incidents: one in `WARD`, one in `FOREIGN`."""
+
+    known: dict[str, Incident] = field(
+        default_factory=lambda: {
+            "inc-1": incident("inc-1", ward=WARD),
+            "inc-2": incident("inc-2", ward=FOREIGN),
+        }
+    )
+    queries: list[IncidentFilter] = field(default_factory=list)
+    commands: list[tuple[str, Command, str]] = field(default_factory=list)
+    fault: Exception | None = None
+
+    async def page(self, query: IncidentFilter) -> tuple[Sequence[Incident], str | None]:
+        self.queries.append(query)
+        if self.fault:
+            raise self.fault
+        if query.cursor == "bad":
+            raise CursorError("cursor: use the `next` value of the page before, unchanged")
+        found = [i for i in self.known.values() if query.wards is None or i.ward in query.wards]
+        return found, "more"
+
+    async def get(self, incident_id: str) -> Incident:
+        if incident_id not in self.known:
+            raise NotFoundError(incident_id)
+        return self.known[incident_id]
+
+    async def history(self, incident_id: str) -> Sequence[Audit]:
+        return [Audit(incident_id=incident_id, rev=1, at_us=T0_US, actor="rule:x", op="raised", after="new")]
+
+    async def command(self, incident_id: str, command: Command, actor: str) -> Incident:
+        self.commands.append((incident_id, command, actor))
+        change = on_command(self.known[incident_id], command, actor=actor, now_us=T0_US)
+        self.known[incident_id] = change.incident
+        return change.incident
+
+
+@dataclass
+class FakePlaces:
+    devices_known: list[Device]
+    areas_known: list[Area]
+    version: str = "1"
+    reads: int = 0
+
+    async def areas(self, kind: str | None) -> Sequence[Area]:
+        self.reads += 1
+        return [area for area in self.areas_known if kind in (None, area.kind)]
+
+    async def areas_version(self) -> str:
+        return self.version
+
+    async def devices(self) -> Sequence[Device]:
+        return self.devices_known
+
+    async def device(self, device_id: str) -> Device | None:
+        return next((device for device in self.devices_known if device.id == device_id), None)
+
+
+@dataclass
+class FakeHistory:
+    events: list[Event] = field(default_factory=list)
+    queries: list[HistoryQuery] = field(default_factory=list)
+
+    async def page(self, query: HistoryQuery) -> tuple[Sequence[Event], str | None]:
+        self.queries.append(query)
+        if query.cursor == "bad":
+            raise ValueError("cursor: not one of ours")
+        return self.events, None
+
+
+class FakeQuarantine:
+    async def page(self, limit: int, cursor: str | None) -> tuple[Sequence[Quarantined], str | None]:
+        row = Quarantined(
+            id=1,
+            received_us=T0_US,
+            source="cam-1",
+            reason="time",
+            field="time",
+            detail="too old",
+            raw=b'{"a":1}',
+        )
+        return [row, msgspec.structs.replace(row, id=2, raw=b"\xff\xfe")], None
+
+
+class FakeRules:
+    async def rules(self) -> Sequence[RuleInfo]:
+        return [
+            RuleInfo(
+                rule="underpass-jam",
+                title=Text(vi="Ùn tắc hầm chui", en="Underpass congestion"),
+                version="3",
+                severity="high",
+                enabled=True,
+            )
+        ]
+
+
+CITY = City(
+    name=Text(vi="Bình Dương", en="Binh Duong"),
+    center=(106.65, 11.0),
+    bounds=(106.3, 10.8, 107.0, 11.5),
+    illustrative=True,
+    version="0.1.0",
+    state_ttl_s=90,
+    demo=True,
+)
+
+
+def make_hub() -> Hub:
+    return Hub(FakeLog(), metrics=FeedMetrics(CollectorRegistry()))
+
+
+def socket_of(hub: Hub, token: str) -> object:
+    """Admit a socket of the login that `token` belongs to."""
+    return hub.admit(Viewer("somebody", login_id(token), EVERYTHING))
+
+
+def make_deps(users: FakeUsers, **changes: object) -> ApiDeps:
+    deps = ApiDeps(
+        users=users,
+        incidents=FakeIncidents(),
+        places=FakePlaces([], []),
+        history=FakeHistory(),
+        quarantine=FakeQuarantine(),
+        rules=FakeRules(),
+        hub=make_hub(),
+        pictures=PictureProxy(transport=httpx.MockTransport(lambda _request: httpx.Response(404))),
+        city=CITY,
+        registry=CollectorRegistry(),
+        clock_us=lambda: T0_US,
+    )
+    return msgspec.structs.replace(deps, **changes)
