@@ -167,7 +167,7 @@ def replay_recording(
     devices: Devices = DEVICES,
     as_json: Json = False,
 ) -> None:
-    """Play a recorded detection stream as one camera."""
+    """Play a recorded detection stream as one camera; exit code 1 if the service did not take all of it."""
     frames, known = load_recording(file), load_keys(keys)
     sender = source if source in known else load_fleet(devices).sender_of(source)
     key = key_of(known, sender)
@@ -187,6 +187,8 @@ def replay_recording(
 
     counters = _until_signal(play)
     typer.echo(json_bytes(msgspec.to_builtins(counters)).decode() if as_json else _line(counters))
+    if counters.waiting:
+        raise typer.Exit(1)
 
 
 @app.command("load")

@@ -17,7 +17,9 @@ class RecordingError(SimulatorError):
     """The recording is unreadable or of another form."""
 
 
-class _Place(msgspec.Struct, frozen=True):
+class Place(msgspec.Struct, frozen=True):
+    """A box by its middle, as darknet writes it."""
+
     center_x: float
     center_y: float
     width: float
@@ -28,7 +30,7 @@ class Detection(msgspec.Struct, frozen=True):
     """One box of one frame, as fractions of the picture."""
 
     name: str
-    relative_coordinates: _Place
+    relative_coordinates: Place
     confidence: float
 
     @property

@@ -1,10 +1,23 @@
+import { readFileSync } from 'node:fs'
 import { svelte } from '@sveltejs/vite-plugin-svelte'
+import type { Plugin } from 'vite'
 import { defineConfig } from 'vitest/config'
+
+/** What is bundled travels with its licence. */
+const BUNDLED = ['maplibre-gl/LICENSE.txt', '@fontsource/be-vietnam-pro/LICENSE', 'svelte/LICENSE.md']
+
+const licences: Plugin = {
+  name: 'licences',
+  generateBundle() {
+    const source = BUNDLED.map((path) => `${path}\n\n${readFileSync(`node_modules/${path}`, 'utf8')}`).join('\n\n')
+    this.emitFile({ type: 'asset', fileName: 'LICENCES.txt', source })
+  },
+}
 
 const backend = process.env.IOC_BACKEND ?? 'http://127.0.0.1:8787'
 
 export default defineConfig({
-  plugins: [svelte()],
+  plugins: [svelte(), licences],
   build: {
     target: 'es2023',
     // Fonts and images stay files, so that the page's policy needs no `data:` for them.

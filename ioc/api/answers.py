@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from ioc.api.problems import MEDIA_TYPE, ProblemDocument
 
 _REF: Final = "#/components/schemas/{name}"
+_COMPONENTS: Final = "x-components"
 _encoder = msgspec.json.Encoder()
 
 
@@ -21,11 +22,11 @@ def json_answer(value: object, status: int = 200, headers: dict[str, str] | None
 
 def documented(answer: type[msgspec.Struct], status: int = 200, text: str = "Done.") -> dict[str, Any]:
     """Return the keyword arguments of a route that answers with `answer`."""
-    schema = {"$ref": _REF.format(name=answer.__name__)}
+    (schema,), components = msgspec.json.schema_components([answer], ref_template=_REF)
     content = {"application/json": {"schema": schema}}
     return {
         "responses": {status: {"description": text, "content": content}},
-        "openapi_extra": {"x-answer": answer},
+        "openapi_extra": {_COMPONENTS: components},
         "response_class": Response,
     }
 
@@ -49,19 +50,16 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         routes=app.routes,
         tags=app.openapi_tags,
     )
-    answers: set[type[msgspec.Struct]] = {ProblemDocument}
-    problem = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(name=ProblemDocument.__name__)}}}
+    (problem,), known = msgspec.json.schema_components([ProblemDocument], ref_template=_REF)
+    error = {"description": "A problem (RFC 9457).", "content": {MEDIA_TYPE: {"schema": problem}}}
     for operations in schema["paths"].values():
         for operation in operations.values():
-            if (answer := operation.pop("x-answer", None)) is not None:
-                answers.add(answer)
+            known |= operation.pop(_COMPONENTS, {})
+            # FastAPI describes its own form of validation errors, which we do not send.
             operation["responses"].pop("422", None)
-            operation["responses"]["default"] = {"description": "A problem (RFC 9457).", "content": problem}
-    _, components = msgspec.json.schema_components(
-        sorted(answers, key=lambda t: t.__name__), ref_template=_REF
-    )
-    known = schema.setdefault("components", {}).setdefault("schemas", {})
+            operation["responses"]["default"] = error
+    schemas = schema.setdefault("components", {}).setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
-        known.pop(unused, None)
-    known.update(components)
+        schemas.pop(unused, None)
+    schemas.update(known)
     return schema

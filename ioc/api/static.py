@@ -24,6 +24,9 @@ class Console(StaticFiles):
         super().__init__(directory=folder, check_dir=False)
         self._index = folder / "index.html"
 
+    async def check_config(self) -> None:
+        """Accept an absent folder: `get_response` says what to do about it."""
+
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Return the file, the start page, or 404."""
         if not self._index.is_file():

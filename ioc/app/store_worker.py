@@ -65,24 +65,32 @@ class StoreWorker:
             while True:
                 started_s = time.monotonic()
                 batches = await consumer.poll(self._settings.batch_records, 1.0)
-                for batch in batches:
-                    await self._store(consumer, batch)
-                taken = sum(len(batch.records) for batch in batches)
-                if taken < self._settings.batch_records:
+                if batches:
+                    await self._store(consumer, batches)
+                if sum(len(batch.records) for batch in batches) < self._settings.batch_records:
                     await asyncio.sleep(max(0.0, started_s + self._settings.linger_s - time.monotonic()))
 
-    async def _store(self, consumer: Consumer, batch: Batch) -> None:
-        events = _decode(batch)
+    async def _store(self, consumer: Consumer, batches: Sequence[Batch]) -> None:
+        events = [event for batch in batches for event in _decode(batch)]
         try:
             with _write.time():
                 async with self._pool.connection() as connection, connection.transaction():
-                    await commit_position(
-                        connection, GROUP, batch.topic, batch.partition, batch.generation, batch.next_offset
-                    )
+                    # Positions are in the same transaction: what a power cut loses is read again.
+                    await connection.execute("SET LOCAL synchronous_commit = off")
+                    for batch in batches:
+                        await commit_position(
+                            connection,
+                            GROUP,
+                            batch.topic,
+                            batch.partition,
+                            batch.generation,
+                            batch.next_offset,
+                        )
                     await self._writer.write(connection, events)
         except Fenced:
-            _log.warning("partition was taken over", role=GROUP, partition=batch.partition)
-            await consumer.rewind(batch.partition)
+            _log.warning("a partition was taken over", role=GROUP)
+            for batch in batches:
+                await consumer.rewind(batch.partition)
             return
         for stream, count in Counts(event.stream for event in events).items():
             _rows.labels(stream).inc(count)

@@ -38,7 +38,8 @@ class RecentBatches:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._size_bytes = 0
+        self.size_bytes = 0
+        """What is remembered now, overhead included."""
         self._order: deque[tuple[Stored, int]] = deque()
         self._rows: dict[tuple[str, int], deque[Stored]] = {}
         self._ends: dict[tuple[str, int], int] = {}
@@ -50,11 +51,11 @@ class RecentBatches:
         self._rows.setdefault(place, deque()).append(row)
         self._ends[place] = row.end
         self._order.append((row, size_bytes))
-        self._size_bytes += size_bytes
-        while self._size_bytes > self._max_bytes:
+        self.size_bytes += size_bytes
+        while self.size_bytes > self._max_bytes:
             oldest, freed_bytes = self._order.popleft()
             self._rows[oldest.topic, oldest.partition].popleft()
-            self._size_bytes -= freed_bytes
+            self.size_bytes -= freed_bytes
 
     def end(self, topic: str, partition: int) -> int:
         """Return the offset after the last record this process appended, 0 before the first."""

@@ -135,7 +135,7 @@ class Grid:
             lon: degrees east, shape (n,).
             lat: degrees north, shape (n,).
         """
-        with np.errstate(invalid="ignore"):
+        with np.errstate(all="ignore"):
             x, y = (lon - self._west) * self._per_lon, (lat - self._south) * self._per_lat
             known = (x >= 0) & (x < self._side) & (y >= 0) & (y < self._side)
         found = np.full(len(lon), _NOWHERE, dtype=np.int32)

@@ -312,11 +312,13 @@ class PartitionEngine:
             else:
                 positions += [columns.positions[i] for i in mask.nonzero()[0].tolist()]
         broken = _broken(present, rule)
-        counters.matched += len(positions) - len(broken)
+        counters.matched += (
+            sum(position not in broken for position in positions) if broken else len(positions)
+        )
         keys = run.keys(machine)
         if keys:
             heard = machine.heard
-            positions = [position for position in positions if keys[position] not in heard]
+            positions = [p for p in positions if keys[p] not in heard or p in broken]
         if len(present) > 1:
             positions.sort()
         for position in positions:

@@ -3,8 +3,8 @@
 Silence is counted on a clock of its own: the time between consecutive ticks, except that a gap of more
 than 10 s counts nothing, because nobody was listening. It is rounded to a grain of a tenth of `absence`, so
 that a talking key is written to the store at most once per grain; a rule therefore fires between `absence`
-and eleven tenths of it, never early. Arrival counts, not the event's own time: a device with a wrong clock is not
-silent.
+and eleven tenths of it, never early. Arrival counts, not the event's own time: a device with a wrong clock is
+not silent.
 """
 
 from collections.abc import Mapping

@@ -4,17 +4,15 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any
 
 from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
 
 from ioc.eventlog.memory import MemoryLog
 from ioc.eventlog.port import Consumer, EventLog, Fenced
 from ioc.eventlog.postgres import PostgresLog
 from ioc.eventlog.settings import LogSettings
 from ioc.store.embedded import Dsns
-from ioc.store.pool import open_pool
+from ioc.store.pool import Pool, open_pool
 from ioc.store.positions import Fenced as StoreFenced
 from ioc.store.positions import commit_position
 
@@ -73,11 +71,11 @@ class MemoryHarness(LogHarness):
 class PostgresHarness(LogHarness):
     fenced = StoreFenced
 
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], dsn: str) -> None:
+    def __init__(self, pool: Pool, other_pool: Pool, dsn: str) -> None:
         self._pool = pool
         self._dsn = dsn
         self.log = PostgresLog(pool, dsn, SETTINGS)
-        self.other = PostgresLog(pool, dsn, SETTINGS)
+        self.other = PostgresLog(other_pool, dsn, SETTINGS)
         self._other_running: asyncio.Task[None] | None = None
 
     async def serve(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
@@ -109,8 +107,9 @@ async def memory_harness() -> AsyncIterator[LogHarness]:
 @asynccontextmanager
 async def postgres_harness(database: Dsns) -> AsyncIterator[LogHarness]:
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(open_pool(database.app, name="log", max_size=8))
-        harness = PostgresHarness(pool, database.app)
+        pool = await stack.enter_async_context(open_pool(database.app, name="log"))
+        other_pool = await stack.enter_async_context(open_pool(database.app, name="other"))
+        harness = PostgresHarness(pool, other_pool, database.app)
         await harness.log.create_topic(TOPIC, PARTITIONS)
         async with asyncio.TaskGroup() as group:
             running = await harness.serve(group)

@@ -335,7 +335,7 @@ async def test_retention_spares_what_a_group_has_yet_to_read(harness: LogHarness
         assert not consumer.lost()
         # A group that never reads holds nothing beyond the hard limit, and is told what it lost.
         assert await harness.log.retain(TOPIC, now_us + 30 * day_us) == 1
-    async with harness.log.consume(TOPIC, "store", "two") as consumer:
+    async with harness.other.consume(TOPIC, "store", "two") as consumer:
         await harness.log.append_ticks(TOPIC, 1)
         await read(consumer, PARTITIONS)
         assert sum(consumer.lost().values()) == 1

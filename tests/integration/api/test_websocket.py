@@ -257,7 +257,10 @@ async def test_a_stalled_reader_is_dropped_while_others_are_served() -> None:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             raw.setblocking(False)
             await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", running.port))
-            await asyncio.get_running_loop().sock_sendall(raw, _handshake(running.port))
+            loop = asyncio.get_running_loop()
+            await loop.sock_sendall(raw, _handshake(running.port))
+            assert b" 101 " in await loop.sock_recv(raw, 1024)
+            await loop.sock_sendall(raw, _masked(HELLO))
             async with running.connect() as reader:
                 await reader.send(HELLO)
                 await take(reader, "snap")
@@ -274,10 +277,6 @@ async def test_a_stalled_reader_is_dropped_while_others_are_served() -> None:
 
 
 def _handshake(port: int) -> bytes:
-    """The upgrade and a masked hello, of a client that then reads nothing."""
-    payload = HELLO.encode()
-    mask = bytes(4)
-    frame = bytes([0x81, 0x80 | len(payload)]) + mask + payload
     lines = (
         "GET /feed HTTP/1.1",
         f"Host: 127.0.0.1:{port}",
@@ -289,7 +288,12 @@ def _handshake(port: int) -> bytes:
         "Sec-WebSocket-Protocol: ioc.feed.v1",
         "Cookie: ioc_session=token",
     )
-    return ("\r\n".join(lines) + "\r\n\r\n").encode() + frame
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def _masked(text: str) -> bytes:
+    payload = text.encode()
+    return bytes([0x81, 0x80 | len(payload)]) + bytes(4) + payload
 
 
 async def test_the_event_stream_gives_the_same_frames_and_resumes() -> None:

@@ -19,7 +19,7 @@ def users() -> FakeUsers:
 
 @pytest.fixture
 def browse(users: FakeUsers) -> Browser:
-    """Return a function that opens a browser as somebody of a role (None: nobody) over changed dependencies."""
+    """Return a function that opens a browser as somebody of a role; None is nobody."""
 
     def open_browser(
         role: Role | None = Role.OPERATOR, deps: ApiDeps | None = None, *, header: bool = True

@@ -28,8 +28,8 @@ FOREIGN_CAMERA = Device(
 )
 DETECTOR = Device(id="det-1", kind=DeviceKind.DETECTOR, name="Vòng từ", ward=WARD)
 AREA = Area(
-    code=WARD, kind="ward", name=Text(vi="Phường X", en="Ward X"), geometry={"type": "Point", "coordinates": [1, 2]},
-    illustrative=True, properties={"population": 9},
+    code=WARD, kind="ward", name=Text(vi="Phường X", en="Ward X"), illustrative=True,
+    geometry={"type": "Point", "coordinates": [1, 2]}, properties={"population": 9},
 )  # fmt: skip
 JPEG = b"\xff\xd8\xff" + b"x" * 100
 
@@ -221,7 +221,8 @@ async def test_history_masks_the_contact_and_passes_the_question_on(
     report = FeedbackReport(category="pothole", text="Ổ gà", contact="0901234567", extra={"n": 1})
     history = FakeHistory([event("portal", report), event("cam-1", CameraStatus(online=True))])
     async with browse(deps=make_deps(users, history=history)) as client:
-        query = "from=2026-11-18T10:00:00%2B07:00&to=2026-11-18T11:00:00Z&bbox=106,10,107,11&source=portal&limit=5"
+        times = "from=2026-11-18T10:00:00%2B07:00&to=2026-11-18T11:00:00Z"
+        query = f"{times}&bbox=106,10,107,11&source=portal&limit=5"
         response = await client.get(f"/api/v1/history/feedback?{query}")
         await client.get("/api/v1/history/camera")
     first, second = response.json()["items"]

@@ -1,5 +1,7 @@
 """Isolation, bounds, program changes, places and stored state of the engine."""
 
+# ruff: noqa: E501 - tables read better with one case a line
+
 from pathlib import Path
 
 import pytest

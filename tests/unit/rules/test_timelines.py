@@ -1,6 +1,8 @@
 """What rules do over time. Timelines are drawn: x a matching event, o one that does not match, c one that
 `clear_when` matches; one column is the number of seconds written beside it."""
 
+# ruff: noqa: E501 - tables read better with one case a line
+
 import pytest
 
 from ioc.model.incidents import Cleared, Raised, Severity, incident_id
@@ -222,7 +224,7 @@ def test_a_higher_severity_is_told_at_once_a_lower_one_never() -> None:
 
 
 def test_a_doubled_count_is_told_at_most_every_thirty_seconds() -> None:
-    events = [alarm(float(t)) for t in range(0, 100)]
+    events = [alarm(float(t)) for t in range(100)]
     assert timeline(ALARM, events, 100) == ["0 raised", "30 updated medium x31", "61 updated medium x62"]
 
 

@@ -1,5 +1,7 @@
 """Windows against a brute-force count, whatever the order of arrival."""
 
+# ruff: noqa: E501 - tables read better with one case a line
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

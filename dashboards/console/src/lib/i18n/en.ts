@@ -2,7 +2,7 @@
 import type { Catalogue } from './vi'
 
 export const en: Catalogue = {
-  app: { name: 'Operations centre', product: 'IOC', skip: 'Skip to the incident queue' },
+  app: { name: 'Operations centre', skip: 'Skip to the incident queue' },
   login: {
     title: 'Sign in',
     lead: 'Operator console of the intelligent operations centre',
@@ -48,7 +48,6 @@ export const en: Catalogue = {
     staleSince: (age) => `The screen stands as it was ${age} ago`,
     never: 'No data received yet',
     retryNow: 'Reconnect now',
-    restored: 'Reconnected, data complete.',
   },
   severity: { critical: 'Critical', high: 'High', medium: 'Medium', low: 'Low' },
   letter: { critical: 'C', high: 'H', medium: 'M', low: 'L' },
@@ -65,7 +64,6 @@ export const en: Catalogue = {
   queue: {
     title: 'Incident queue',
     unacked: (n) => `${n} unacknowledged`,
-    allAcked: 'all acknowledged',
     shown: (n, all) => (n === all ? `${n} incidents` : `${n} of ${all} incidents`),
     search: 'Find incident, ward, device…',
     searchLabel: 'Search the queue',
@@ -77,6 +75,7 @@ export const en: Catalogue = {
     clear: 'Clear filters',
     fresh: (n) => `${n} new`,
     freshLabel: (n) => `Show ${n} new incidents`,
+    devices: 'Matching devices',
     frozen: 'The order is held while you choose',
     empty: 'No open incidents',
     emptyLead: 'New incidents appear here the moment they are detected.',
@@ -87,7 +86,6 @@ export const en: Catalogue = {
     filterSeverity: (name) => `Filter severity ${name}`,
     flood: (n) => `Alarm flood: ${n} in 10 minutes`,
     floodMost: 'most',
-    rate: '10-minute rate',
     rateHelp: 'New incidents in the last 10 minutes; 10 or more is a flood (EEMUA 191)',
   },
   clock: {
@@ -105,9 +103,7 @@ export const en: Catalogue = {
     incident: 'Incident details',
     device: 'Device details',
     close: 'Close details',
-    opened: 'Began',
     detected: 'Detected',
-    cleared: 'Cleared',
     count: (n) => (n === 1 ? '1 event' : `${n} events`),
     place: 'Place',
     category: 'Category',
@@ -177,7 +173,6 @@ export const en: Catalogue = {
       comment: 'Comment',
     },
     assignee: 'Assign to person or team',
-    note: 'Note',
     noteFor: {
       acknowledge: 'Note (optional)',
       assign: 'Instruction (optional)',
@@ -233,7 +228,6 @@ export const en: Catalogue = {
     camOff: 'Offline',
     stale: 'Stale',
     cluster: 'Devices; coloured ring: many abnormal',
-    isNew: 'Unacknowledged',
     isAcked: 'Acknowledged',
     home: 'Whole city',
     zoomIn: 'Zoom in',

@@ -1,6 +1,6 @@
 /** Vietnamese texts: the default language, and the type every other catalogue must match. */
 export const vi = {
-  app: { name: 'Trung tâm điều hành', product: 'IOC', skip: 'Tới hàng đợi sự cố' },
+  app: { name: 'Trung tâm điều hành', skip: 'Tới hàng đợi sự cố' },
   login: {
     title: 'Đăng nhập',
     lead: 'Bàn điều hành của trung tâm giám sát, điều hành thông minh',
@@ -46,7 +46,6 @@ export const vi = {
     staleSince: (age: string) => `Màn hình dừng ở thời điểm ${age} trước`,
     never: 'Chưa nhận được dữ liệu',
     retryNow: 'Nối lại ngay',
-    restored: 'Đã nối lại, dữ liệu đầy đủ.',
   },
   severity: { critical: 'Khẩn cấp', high: 'Cao', medium: 'Vừa', low: 'Thấp' },
   letter: { critical: 'K', high: 'C', medium: 'V', low: 'T' },
@@ -63,7 +62,6 @@ export const vi = {
   queue: {
     title: 'Hàng đợi sự cố',
     unacked: (n: number) => `${n} chưa tiếp nhận`,
-    allAcked: 'đã tiếp nhận hết',
     shown: (n: number, all: number) => (n === all ? `${n} sự cố` : `${n} trong ${all} sự cố`),
     search: 'Tìm sự cố, phường, thiết bị…',
     searchLabel: 'Tìm trong hàng đợi',
@@ -75,6 +73,7 @@ export const vi = {
     clear: 'Bỏ lọc',
     fresh: (n: number) => `${n} mới`,
     freshLabel: (n: number) => `Hiện ${n} sự cố mới`,
+    devices: 'Thiết bị khớp',
     frozen: 'Thứ tự được giữ khi bạn đang chọn',
     empty: 'Không có sự cố nào đang mở',
     emptyLead: 'Sự cố mới sẽ hiện ở đây ngay khi được phát hiện.',
@@ -85,7 +84,6 @@ export const vi = {
     filterSeverity: (name: string) => `Lọc mức ${name}`,
     flood: (n: number) => `Dồn cảnh báo: ${n} trong 10 phút`,
     floodMost: 'nhiều nhất',
-    rate: 'Nhịp 10 phút',
     rateHelp: 'Sự cố mới trong 10 phút qua; từ 10 trở lên là dồn cảnh báo (EEMUA 191)',
   },
   clock: {
@@ -103,9 +101,7 @@ export const vi = {
     incident: 'Chi tiết sự cố',
     device: 'Chi tiết thiết bị',
     close: 'Đóng bảng chi tiết',
-    opened: 'Bắt đầu',
     detected: 'Phát hiện',
-    cleared: 'Hết lúc',
     count: (n: number) => `${n} sự kiện`,
     place: 'Nơi xảy ra',
     category: 'Lĩnh vực',
@@ -175,7 +171,6 @@ export const vi = {
       comment: 'Ghi chú',
     },
     assignee: 'Giao cho người hoặc đội',
-    note: 'Nội dung',
     noteFor: {
       acknowledge: 'Ghi chú (không bắt buộc)',
       assign: 'Dặn dò (không bắt buộc)',
@@ -231,7 +226,6 @@ export const vi = {
     camOff: 'Mất tín hiệu',
     stale: 'Số liệu cũ',
     cluster: 'Nhóm thiết bị; viền màu: nhiều bất thường',
-    isNew: 'Chưa tiếp nhận',
     isAcked: 'Đã tiếp nhận',
     home: 'Toàn thành phố',
     zoomIn: 'Phóng to',

@@ -48,6 +48,8 @@ class Live {
       link: (link) => {
         this.link = link
         if (link.login) session.leave(true)
+        // A refused upgrade looks like a broken network: ask whether we are still signed in.
+        if (link.state === 'waiting') void session.verify()
       },
       frame: (receivedMs) => {
         this.lastFrameMs = receivedMs

@@ -31,6 +31,15 @@ class Session {
     }
   }
 
+  /** Leave when the server says that the session is over; any other trouble changes nothing. */
+  async verify(): Promise<void> {
+    try {
+      await api.me()
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401 && this.phase === 'in') this.leave(true)
+    }
+  }
+
   async logout(): Promise<void> {
     try {
       await api.logout()
