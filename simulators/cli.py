@@ -19,6 +19,8 @@ from rich.table import Table
 
 from simulators import SimulatorError
 from simulators.city import build
+from simulators.crew import Crew
+from simulators.crew_client import CrewClient, password_of
 from simulators.fleet import Fleet, load_fleet
 from simulators.live import LiveCity, Status, Target
 from simulators.load import load
@@ -88,6 +90,9 @@ def run(
     devices: Devices = DEVICES,
     areas: Areas = AREAS,
     only: Annotated[list[Part] | None, typer.Option(help="Leave out the others; repeatable.")] = None,
+    logins: Annotated[
+        Path | None, typer.Option(help='Let a duty crew handle incidents: JSON {"user": "password"}.')
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Play the city live. Without --scenario, the endless `demo`."""
@@ -97,7 +102,8 @@ def run(
     start_us = time.time_ns() // 1000
     world = _world(_fleet(devices, areas), scenario or ["demo"], seed, start_us, speed)
     parts = [part.value for part in only or ()]
-    live = LiveCity(world, Target(url, host, int(port)), load_keys(keys), parts)
+    crew = _crew(logins, url, seed) if logins else None
+    live = LiveCity(world, Target(url, host, int(port)), load_keys(keys), parts, crew)
     pictures = snapshot_server(world, snapshot_port) if snapshot_port else nullcontext()
     with pictures, _Teller(as_json) as teller:
         _until_signal(lambda stop: live.run(stop, duration, teller.tell))
@@ -242,7 +248,8 @@ class _Teller:
     def tell(self, status: Status) -> None:
         trouble = next(iter(status.troubles.values()), "")
         lanes = f"lanes {status.healthy}/{status.lanes}"
-        line = f"{status.uptime_s:7.0f} s  {_line(status.counters)}  {lanes}  {trouble}"
+        crew = f"crew handled {status.crew.handled:,}  " if status.crew else ""
+        line = f"{status.uptime_s:7.0f} s  {_line(status.counters)}  {lanes}  {crew}{trouble}"
         if self._live:
             self._live.update(line)
         elif status.uptime_s >= self._next:
@@ -253,6 +260,11 @@ class _Teller:
 def _line(counters: Counters) -> str:
     shown = ("made", "acked", "waiting", "retried", "duplicate", "rejected", "dropped")
     return "  ".join(f"{name} {getattr(counters, name):,}" for name in shown)
+
+
+def _crew(logins: Path, url: str, seed: int) -> CrewClient:
+    wards = {ward.code: ward.name for ward in build.load_wards()}
+    return CrewClient(Crew(seed, wards), url, password_of(load_keys(logins)))
 
 
 def _fleet(devices: Path, areas: Path) -> Fleet:

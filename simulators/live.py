@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 import httpx
 import msgspec
 
+from simulators.crew import Counts
+from simulators.crew_client import CrewClient
 from simulators.outbox import Counters
 from simulators.senders import ANSWER_S, HTTP_PARCEL, MQTT_PARCEL, Lane, key_of, run_http, run_mqtt
 from simulators.times import SECOND_US
@@ -37,6 +39,8 @@ class Status(msgspec.Struct, frozen=True):
     lanes: int
     healthy: int
     troubles: dict[str, str]
+    crew: Counts | None = None
+    """None without a crew."""
 
 
 class LiveCity:
@@ -47,16 +51,23 @@ class LiveCity:
         target: the service.
         keys: device id → key.
         parts: any of `cameras`, `detectors`, `citizens`.
+        crew: works on what the city causes.
 
     Raises:
         KeysError: a sender has no key.
     """
 
     def __init__(
-        self, world: World, target: Target, keys: Mapping[str, str], parts: Sequence[str] = ()
+        self,
+        world: World,
+        target: Target,
+        keys: Mapping[str, str],
+        parts: Sequence[str] = (),
+        crew: CrewClient | None = None,
     ) -> None:
         self.world = world
         self._target = target
+        self._crew = crew
         self._parts = tuple(parts) or ("cameras", "detectors", "citizens")
         self._route = {unit.id: world.fleet.sender_of(unit.id) for unit in world.fleet.units.values()}
         self.lanes = {name: Lane(name, parcel) for name, parcel in self._senders().items()}
@@ -84,6 +95,8 @@ class LiveCity:
         ):
             tasks = [group.create_task(self._lane(lane, client)) for lane in self.lanes.values()]
             tasks.append(group.create_task(self._tell(tell)))
+            if self._crew:
+                tasks.append(group.create_task(self._crew.run()))
             await self._pump(stop, duration_s)
             await self._farewell()
             for task in tasks:
@@ -91,13 +104,17 @@ class LiveCity:
 
     def status(self) -> Status:
         """Return the totals now."""
-        lanes = self.lanes.values()
+        lanes, crew = self.lanes.values(), self._crew
+        troubles = {lane.name: lane.trouble for lane in lanes if lane.trouble}
+        if crew and crew.trouble:
+            troubles["crew"] = crew.trouble
         return Status(
             uptime_s=round(time.monotonic() - self._began, 1),
             counters=sum((lane.outbox.counters for lane in lanes), Counters()),
             lanes=len(self.lanes),
             healthy=sum(lane.healthy for lane in lanes),
-            troubles={lane.name: lane.trouble for lane in lanes if lane.trouble},
+            troubles=troubles,
+            crew=crew.crew.counts if crew else None,
         )
 
     async def _lane(self, lane: Lane, client: httpx.AsyncClient) -> None:

@@ -146,6 +146,18 @@ async def run_mqtt(lane: Lane, host: str, port: int, key: str) -> None:
                 await lane.empty(send)
         except aiomqtt.MqttError as problem:
             await lane.pause(f"MQTT: {problem}")
+        finally:
+            _hear_out(client)
+
+
+def _hear_out(client: aiomqtt.Client) -> None:
+    """Look at why the connection broke: aiomqtt does not, and asyncio then complains on stderr.
+
+    A publish that waits for its acknowledgement is told of the timeout only; the reason stays in this future.
+    """
+    lost = client._disconnected
+    if lost.done() and not lost.cancelled():
+        lost.exception()
 
 
 def receipt_of(answer: httpx.Response, count: int) -> Receipt:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from ioc.store.embedded import Dsns, PostgresServer, create_database, embedded_postgres
@@ -21,6 +22,10 @@ def postgres() -> Iterator[PostgresServer]:
     with tempfile.TemporaryDirectory(prefix="ioc-pg-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
         with embedded_postgres(Path(folder) / "pg") as server:
+            # The folder is thrown away: nobody needs it on disk. Tests of durability start their own server.
+            with psycopg.connect(server.get_uri("postgres"), autocommit=True) as connection:
+                connection.execute("ALTER SYSTEM SET fsync = off")
+                connection.execute("SELECT pg_reload_conf()")
             yield server
 
 

@@ -16,9 +16,7 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
         "img-src 'self' data: blob:",
         "font-src 'self'",
         "connect-src 'self'",
-        # Attributes only (positions of pop-ups); no style sheet and no script can be injected.
         "style-src 'self'",
-        "style-src-attr 'unsafe-inline'",
         "object-src 'none'",
         "base-uri 'none'",
         "form-action 'self'",

@@ -77,11 +77,13 @@ class GroupConsumer(BatchReader):
             expired = started >= self._leased_until
             async with self._source.connection() as connection:
                 if joining:
-                    owned = await self._member.join(connection)
-                else:
-                    owned = await self._member.beat(connection, expired=expired)
-            self._leased_until = started + self._lease_s
+                    await self._member.enter(connection)
+                await self._member.renew(connection)
+                if not expired:
+                    self._leased_until = started + self._lease_s
+                owned = await self._member.rebalance(connection, expired=expired)
             self._assign(owned)
+            self._leased_until = started + self._lease_s
 
     def _assign(self, owned: dict[int, Claim]) -> None:
         states = {}

@@ -40,7 +40,7 @@ _OWNED: Final[LiteralString] = """
     SELECT partition, owner, generation, next_offset FROM log_owner
     WHERE group_name = %(group)s AND topic = %(topic)s ORDER BY partition
 """
-# A row that a commit holds at this moment is skipped and claimed by a later beat.
+# A row that a commit holds at this moment is skipped and left to a later rebalance.
 _CLAIM: Final[LiteralString] = """
     UPDATE log_owner SET owner = %(owner)s, generation = generation + 1
     WHERE group_name = %(group)s AND topic = %(topic)s AND partition IN (
@@ -51,7 +51,12 @@ _CLAIM: Final[LiteralString] = """
 """
 _RELEASE: Final[LiteralString] = """
     UPDATE log_owner SET owner = NULL
-    WHERE group_name = %(group)s AND topic = %(topic)s AND owner = %(owner)s AND partition = ANY(%(surplus)s)
+    WHERE group_name = %(group)s AND topic = %(topic)s AND partition IN (
+        SELECT partition FROM log_owner
+        WHERE group_name = %(group)s AND topic = %(topic)s AND partition = ANY(%(surplus)s)
+            AND owner = %(owner)s
+        ORDER BY partition FOR UPDATE SKIP LOCKED)
+    RETURNING partition
 """
 _LEAVE: Final[LiteralString] = """
     WITH gone AS (DELETE FROM log_member
@@ -73,39 +78,41 @@ class Member:
         self._former = f"{owner}#"
         self._lease_s = lease_s
 
-    async def join(self, connection: Connection) -> dict[int, Claim]:
-        """Enter the group in place of any former incarnation of the same owner; return what is owned."""
+    async def enter(self, connection: Connection) -> None:
+        """Prepare the group's positions and put an end to any former incarnation of the same owner."""
         async with connection.transaction():
             await connection.execute(_LOCK, self._names)
             await connection.execute(_CREATE, self._names)
             await connection.execute(_FORGET_FORMER, {**self._names, "former": self._former})
-        return await self.beat(connection)
 
-    async def beat(self, connection: Connection, *, expired: bool = False) -> dict[int, Claim]:
-        """Extend the lease, give back or take partitions up to the fair share, and return what is owned.
+    async def renew(self, connection: Connection) -> None:
+        """Extend the lease. Waits for nobody, so that a slow commit elsewhere costs no one a partition."""
+        async with connection.transaction():
+            await connection.execute(_BEAT, {**self._names, "lease_s": self._lease_s})
+
+    async def rebalance(self, connection: Connection, *, expired: bool) -> dict[int, Claim]:
+        """Give back or take partitions up to the fair share, and return what is owned.
 
         After an `expired` lease everything is claimed anew: the consumer has already told its user that the
         partitions are gone, so they must come back as new generations, from the committed positions.
         """
         async with connection.transaction():
             await connection.execute(_LOCK, self._names)
-            await connection.execute(_BEAT, {**self._names, "lease_s": self._lease_s})
             living = {str(owner) async for (owner,) in await connection.execute(_LIVING, self._names)}
             rows = await (await connection.execute(_OWNED, self._names)).fetchall()
             me = self._names["owner"]
-            kept = {} if expired else {row[0]: Claim(row[2], row[3]) for row in rows if row[1] == me}
-            owned = dict(kept)
             others = living - {me}
-            free = [row[0] for row in rows if row[0] not in kept and row[1] not in others]
+            owned = {} if expired else {row[0]: Claim(row[2], row[3]) for row in rows if row[1] == me}
+            free = [row[0] for row in rows if row[0] not in owned and row[1] not in others]
             quota = fair_quota(me, [*others, me], len(rows))
-            surplus = sorted(owned)[quota:]
-            if surplus:
-                await connection.execute(_RELEASE, {**self._names, "surplus": surplus})
-            wanted = free[: max(0, quota - len(owned))]
-            if wanted:
+            if surplus := sorted(owned)[quota:]:
+                released = await connection.execute(_RELEASE, {**self._names, "surplus": surplus})
+                async for (partition,) in released:
+                    del owned[partition]
+            if wanted := free[: max(0, quota - len(owned))]:
                 claimed = await connection.execute(_CLAIM, {**self._names, "wanted": wanted})
                 owned |= {row[0]: Claim(row[1], row[2]) async for row in claimed}
-        return {partition: claim for partition, claim in owned.items() if partition not in surplus}
+        return owned
 
     async def leave(self, connection: Connection) -> None:
         """Give everything back, so that others need not wait for the lease to end."""

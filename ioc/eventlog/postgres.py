@@ -207,13 +207,16 @@ class PostgresLog:
             try:
                 async with await AsyncConnection.connect(self._dsn, autocommit=True) as connection:
                     await connection.execute(f"LISTEN {CHANNEL}")
-                    self.notices += 1  # whatever was said before we listened
+                    self._noticed()  # whatever was said before we listened
                     async for notice in connection.notifies():
                         if notice.pid not in self._own_backends:
-                            self.notices += 1
-                            self.wakeup.wake()
+                            self._noticed()
             except (psycopg.OperationalError, psycopg.InterfaceError):
                 await asyncio.sleep(_RECONNECT_S)
+
+    def _noticed(self) -> None:
+        self.notices += 1
+        self.wakeup.wake()
 
     async def _keep_leases(self) -> None:
         while True:

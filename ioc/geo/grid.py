@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 Coordinates = NDArray[np.float64]
 Indexes = NDArray[np.int32]
 
-DEFAULT_LEVELS = 9
+MAX_LEVELS = 9
 """2⁹ = 512 cells per side: 1 MB, built in tenths of a second; a city ward is then 90 % interior cells."""
+_LEVELS_OF_ONE = 6
+"""One polygon needs 64 cells per side (16 kB): a rule's own fence must stay cheap, there may be hundreds."""
 _NOWHERE = -1
 _FIRST_BOUNDARY = -2
 """Cell values: ≥ 0 the polygon's number, −1 none, −2−k boundary cell number k."""
@@ -24,13 +26,16 @@ _FIRST_BOUNDARY = -2
 class Grid:
     """Immutable index of polygons. Numbers in answers are positions in the sequence given."""
 
-    def __init__(self, polygons: Sequence[shapely.Geometry], *, levels: int = DEFAULT_LEVELS) -> None:
+    def __init__(self, polygons: Sequence[shapely.Geometry], *, levels: int | None = None) -> None:
         """Build the grid.
 
         Args:
             polygons: valid polygons or multipolygons, WGS 84 degrees.
-            levels: the grid has 2^levels cells per side.
+            levels: the grid has 2^levels cells per side; None chooses by the number of polygons.
         """
+        if levels is None:
+            bits = max(len(polygons) - 1, 0).bit_length()
+            levels = min(_LEVELS_OF_ONE + (bits + 1) // 2, MAX_LEVELS)
         self._polygons = np.array(polygons, dtype=object)
         shapely.prepare(self._polygons)
         self._side = 1 << levels

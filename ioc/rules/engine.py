@@ -180,7 +180,7 @@ class PartitionEngine:
         self._watermark_us = max(self._watermark_us, now_us - self._lateness_us)
         self._scalar_changed = True
         effects: list[Effect] = []
-        for name, machine in self._running():
+        for name, machine in self._running(self._machines):
             try:
                 if isinstance(machine, SilenceMachine):
                     machine.on_silence(self._silence_us, now_us)
@@ -196,10 +196,10 @@ class PartitionEngine:
     def _on_events(self, events: list[Event]) -> list[Effect]:
         run = self._run_of(events)
         found: list[tuple[int, int, Effect]] = []
-        for name, machine in self._running():
+        by_type = self.program.by_type
+        concerned = dict.fromkeys(item.rule.name for kind in run.columns for item in by_type.get(kind, ()))
+        for name, machine in self._running(concerned):
             present = [run.columns[kind] for kind in machine.rule.types if kind in run.columns]
-            if not present:
-                continue
             if isinstance(machine, SilenceMachine):
                 self._listen(name, machine, present, run, found)
             else:
@@ -265,10 +265,12 @@ class PartitionEngine:
     ) -> list[Survivor]:
         """Return the events of one type that matter to the rule."""
         rule, positions = machine.rule, columns.positions
-        scope = columns.within(machine.compiled.fence, rule.wards)
         late_before = self._watermark_us - machine.horizon_us
         late = columns.times_us < late_before if columns.oldest_us < late_before else None
         matched = np.ones(columns.size, dtype=np.bool_) if rule.where is None else columns.holds(rule.where)
+        if not machine.minded and not matched.any():
+            return []
+        scope = columns.within(machine.compiled.fence, rule.wards)
         if scope is not None:
             matched = matched & scope
         if late is not None:
@@ -340,11 +342,11 @@ class PartitionEngine:
 
     # failures ---------------------------------------------------------------------------------------------
 
-    def _running(self) -> Iterator[tuple[str, RuleMachine]]:
-        for name, machine in self._machines.items():
+    def _running(self, names: Iterable[str]) -> Iterator[tuple[str, RuleMachine]]:
+        for name in names:
             failure = self.failures.get(name)
             if failure is None or not failure.disabled:
-                yield name, machine
+                yield name, self._machines[name]
 
     def _fail(self, name: str, machine: RuleMachine, error: Exception) -> bool:
         """Count a failure; True when it is the one that disables the rule."""

@@ -102,24 +102,24 @@ class Machine(Generic[S]):
         )
         self.out.append((when_us, key, cleared))
 
+    def _is_news(self, episode: Episode, severity: Severity, at_us: int) -> bool:
+        """Tell a higher severity at once, a doubled count at most every 30 s."""
+        if RANK[severity] > RANK[episode.severity]:
+            return True
+        return episode.count >= 2 * episode.reported and at_us - episode.told_us >= UPDATE_PAUSE_US
+
     def _update(
         self, key: str, episode: Episode, seen: Seen, ids: list[str], *, severity: Severity,
         measured: float | None, at_us: int, when_us: int,
     ) -> None:  # fmt: skip
-        """Tell a higher severity at once, a doubled count at most every 30 s."""
-        worse = RANK[severity] > RANK[episode.severity]
-        doubled = episode.count >= 2 * episode.reported and at_us - episode.told_us >= UPDATE_PAUSE_US
-        if not worse and not doubled:
-            return
-        if worse:
+        if RANK[severity] > RANK[episode.severity]:
             episode.severity = severity
         episode.reported, episode.told_us = episode.count, max(at_us, episode.told_us)
-        why = self._explainer.why(seen, key, measured, episode.count, ids)
         updated = Updated(
             incident_id=episode.incident_id,
             at_us=episode.told_us,
             severity=episode.severity,
-            why=why,
+            why=self._explainer.why(seen, key, measured, episode.count, ids),
             count=episode.count,
         )
         self.out.append((when_us, key, updated))

@@ -54,8 +54,12 @@ class SpellMachine(Machine[SpellState]):
     ) -> None:
         """Apply one event of `key`; `at_us` is the log's time."""
         having = self.rule.having
+        value: float | str | bool | None = None
         if having is None and clearing:
             matched = False
+        elif matched and self._measure is not None:
+            value = self._measure(event)
+            matched = value is not None and (not self._numeric or _finite(value))
         state = self.states.get(key)
         if state is None:
             if not matched:
@@ -68,9 +72,10 @@ class SpellMachine(Machine[SpellState]):
         was_open = state.episode is not None
         older = time_us < state.last_us  # it says nothing against what is newer
         if matched:
-            matched = self._match(state, event, time_us, now_us)
+            matched = self._match(state, event, value, time_us, now_us)
         elif having is None and not was_open and not older:
             state.since_us = None
+            self.changed.add(key)
         if matched or (was_open and self.rule.clear_when is not None):
             state.clock_us = max(state.clock_us, time_us)
             self.changed.add(key)
@@ -79,13 +84,12 @@ class SpellMachine(Machine[SpellState]):
         self._consider(key, state, matched, now_us, at_us)
         self._settle(key, state)
 
-    def _match(self, state: SpellState, event: Event, time_us: int, now_us: int) -> bool:
-        """Count a matching event; False where it carries nothing to measure or its window is over."""
+    def _match(
+        self, state: SpellState, event: Event, value: float | str | bool | None, time_us: int, now_us: int
+    ) -> bool:
+        """Count a matching event; False where its window is over."""
         having, window = self.rule.having, state.window
         if having is not None and window is not None:
-            value = 0.0 if self._measure is None else self._measure(event)
-            if value is None or (self._numeric and not _finite(value)):
-                return False
             if time_us <= now_us - having.window_us:
                 self.counters.late += 1
                 return False
@@ -144,17 +148,19 @@ class SpellMachine(Machine[SpellState]):
             if since_us is not None and since_us + self.rule.for_us <= max(now_us, since_us):
                 self._fire(key, state, now_us, at_us)
         elif matched:
-            value = self._value(state)
-            self._update(
-                key,
-                state.episode,
-                self._seen(state),
-                state.ids,
-                severity=self._severity(value),
-                measured=value,
-                at_us=at_us,
-                when_us=now_us,
-            )
+            value = self._value(state) if self.rule.steps else None
+            severity = self._severity(value)
+            if self._is_news(state.episode, severity, at_us):
+                self._update(
+                    key,
+                    state.episode,
+                    self._seen(state),
+                    state.ids,
+                    severity=severity,
+                    measured=self._value(state),
+                    at_us=at_us,
+                    when_us=now_us,
+                )
 
     # time -------------------------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ class PaneWindow:
         self._panes: list[list[Any]] = []  # [pane number, newest time, n, sum, least, greatest] by number
         self.n = 0
 
-    def add(self, time_us: int, value: float | str | None) -> None:
+    def add(self, time_us: int, value: float | str | bool | None) -> None:
         """Add an event; `value` is a number (ignored by count)."""
         number = value if isinstance(value, float) else 0.0
         self.n += 1
@@ -118,14 +118,14 @@ class DistinctWindow:
 
     def __init__(self, having: Having) -> None:
         self._window_us = having.window_us
-        self._newest: dict[float | str | bool, int] = {}
+        self._newest: dict[float | str | bool | None, int] = {}
 
     @property
     def n(self) -> int:
         """Different values."""
         return len(self._newest)
 
-    def add(self, time_us: int, value: float | str | bool) -> None:
+    def add(self, time_us: int, value: float | str | bool | None) -> None:
         """Add an event that carries `value`."""
         known = self._newest.get(value)
         if known is None and len(self._newest) >= MAX_DISTINCT:

@@ -29,7 +29,7 @@ class MaintenanceSettings(msgspec.Struct, frozen=True, kw_only=True):
     traffic_days: float = 90.0
     feedback_days: float = 1825.0
     slice_rows: int = 10_000
-    max_slices: int = 50
+    max_slices: int = 100
     """Slices of one task in one round; what is left waits for the next round."""
     interval_s: float = 60.0
 
@@ -65,22 +65,21 @@ class Maintenance:
         settings: MaintenanceSettings | None = None,
         log: ExpiringLog | None = None,
         topics: tuple[str, ...] = (),
-        retryable: tuple[type[Exception], ...] = (OperationalError,),
     ) -> None:
-        """Take what is to be maintained; `retryable` are the errors that only mean "not now"."""
         self._pool = pool
         self._quarantine = quarantine
         self._settings = settings or MaintenanceSettings()
         self._log = log
         self._topics = topics
-        self._retryable = retryable
 
     async def run(self, now_us: Callable[[], int]) -> None:
         """Make a round every `interval_s` until cancelled; a round that fails is tried again next time."""
         while True:
             try:
                 await self.round(now_us())
-            except self._retryable as error:
+            except Exception as error:
+                if not _is_passing(error):
+                    raise
                 _logger.warning("maintenance waits for the database: %s", error)
             await asyncio.sleep(self._settings.interval_s)
 
@@ -115,3 +114,8 @@ class Maintenance:
         }
         async with self._pool.connection() as connection:
             return (await connection.execute(statement, parameters)).rowcount
+
+
+def _is_passing(error: Exception) -> bool:
+    # The log wraps what the driver says in an error of its own.
+    return isinstance(error, OperationalError) or isinstance(error.__cause__, OperationalError)

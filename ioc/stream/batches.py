@@ -24,6 +24,7 @@ from ioc.stream.wire import (
 
 SNAP_PAGE: Final = 200
 STATE_PAGE: Final = 500
+MAX_SHARED_FRAMES: Final = 64
 
 Box = tuple[float, float, float, float]
 """West, south, east, north in degrees; west > east crosses the antimeridian."""
@@ -170,6 +171,21 @@ class StateEntry(NamedTuple):
     received_us: int | None = None
 
 
+def within(entries: Sequence[StateEntry], box: Box | None) -> Sequence[StateEntry]:
+    """Return the entries inside `box`, and every removal, wherever it was."""
+    if box is None:
+        return entries
+    west, south, east, north = box
+    if west > east:
+        return [entry for entry in entries if entry.part is None or box_contains(box, entry.lon, entry.lat)]
+    # Written out: this runs for every client with a viewport of its own, several times a second.
+    return [
+        entry
+        for entry in entries
+        if (west <= entry.lon <= east and south <= entry.lat <= north) or entry.part is None
+    ]
+
+
 def state_frame(entries: Sequence[StateEntry], conflated: int) -> Frame:
     """Return the frame of `entries`; `conflated` is added to what they merged themselves."""
     put = [entry.part for entry in entries if entry.part is not None]
@@ -190,25 +206,30 @@ def state_frames(entries: Sequence[StateEntry], conflated: int = 0) -> tuple[Fra
 class StateBatch:
     """The entities that changed since the batch before (or all of them, for a client that joins)."""
 
-    __slots__ = ("_frames", "entries")
+    __slots__ = ("_frames", "_visible", "entries")
 
     def __init__(self, entries: Sequence[StateEntry]) -> None:
         self.entries = entries
         self._frames: dict[tuple[Scope, Box | None], tuple[Frame, ...]] = {}
+        self._visible: dict[Scope, Sequence[StateEntry]] = {}
 
-    def select(self, scope: Scope, box: Box | None) -> list[StateEntry]:
-        """Return the entries that `scope` may see and `box` contains; removals ignore the box."""
-        return [
-            entry
-            for entry in self.entries
-            if scope.allows(entry.ward)
-            and (box is None or entry.part is None or box_contains(box, entry.lon, entry.lat))
-        ]
+    def visible(self, scope: Scope) -> Sequence[StateEntry]:
+        """Return the entries that `scope` may see."""
+        visible = self._visible.get(scope)
+        if visible is None:
+            visible = self.entries
+            if scope.wards is not None:
+                visible = [entry for entry in self.entries if scope.allows(entry.ward)]
+            self._visible[scope] = visible
+        return visible
 
     def frames(self, scope: Scope, box: Box | None) -> tuple[Frame, ...]:
         """Return the frames for clients of `scope` that look at `box`; none when nothing is left."""
         key = (scope, box)
         frames = self._frames.get(key)
         if frames is None:
-            frames = self._frames[key] = state_frames(self.select(scope, box))
+            frames = state_frames(within(self.visible(scope), box))
+            # Who looks at everything shares it; viewports are as many as clients, and seldom the same.
+            if box is None or len(self._frames) < MAX_SHARED_FRAMES:
+                self._frames[key] = frames
         return frames

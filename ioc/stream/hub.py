@@ -8,7 +8,7 @@ import asyncio
 import secrets
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 import structlog
@@ -33,6 +33,8 @@ from ioc.stream.wire import (
 
 _log = structlog.get_logger(__name__)
 _SPREAD_MS = 3_000
+_CURRENT = ("info", "incidents_current")
+_DELAYED = ("warning", "incidents_delayed")
 
 
 class HubSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -275,6 +277,8 @@ class Hub:
     async def _join(self, client: Client) -> None:
         session = client.session
         plan = session.start(Horizon(self._epoch, self._ring.last), format_us(self.wall_clock_us()))
+        if not self._current:
+            session.notify(*_DELAYED)
         client.wake()
         if isinstance(plan, TakeSnapshot):
             self.metrics.resumes.labels(plan.reason).inc()
@@ -286,6 +290,9 @@ class Hub:
             session.reset("retention")
             session.offer_snapshot(await self._take_snapshot(), self.clock_us())
         if session.closing is None:
+            if not any(self._live()):
+                # Nobody was there to collect for; what waited is part of everything.
+                self._states.collect()
             session.go_live()
             session.offer_states(self._states.everything())
         client.wake()
@@ -423,14 +430,14 @@ class Hub:
 
     def publish(self) -> None:
         """Offer what is new to every live client; `run` calls it, never oftener than each `flush_s`."""
-        states = self._states.collect()
+        live = list(self._live())
+        # Without clients the states are left to wait: encoding them would be for nobody.
+        states = self._states.collect() if live else None
         batch = self._next_batch()
         now_us = self.clock_us()
         fullest = 0
-        for client in list(self._clients):
+        for client in live:
             session = client.session
-            if session.phase is not Phase.LIVE:
-                continue
             if batch is not None and not session.offer_changes(batch, now_us):
                 # Cannot happen while live; if it did, resuming is always right.
                 client.close(EPOCH_CHANGED)
@@ -439,6 +446,9 @@ class Hub:
             fullest = max(fullest, session.outbox_bytes)
             client.wake()
         self.metrics.outbox_bytes.set(fullest)
+
+    def _live(self) -> Iterator[Client]:
+        return (client for client in self._clients if client.session.phase is Phase.LIVE)
 
     def _next_batch(self) -> ChangeBatch | None:
         """Return what comes next for live clients, None when they have been offered everything."""
@@ -461,7 +471,7 @@ class Hub:
             return
         self._current = current
         _log.log(20 if current else 30, "feed_source", current=current, reason=reason)
-        level, code = ("info", "incidents_current") if current else ("warning", "incidents_delayed")
+        level, code = _CURRENT if current else _DELAYED
         for client in list(self._clients):
             client.session.notify(level, code)
             client.wake()

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from ioc.stream.batches import Box, ChangeBatch, Snapshot, StateBatch, StateEntry, box_contains, state_frames
+from ioc.stream.batches import Box, ChangeBatch, Snapshot, StateBatch, StateEntry, state_frames, within
 from ioc.stream.scope import Scope
 from ioc.stream.wire import (
     BAD_FRAME,
@@ -315,9 +315,7 @@ class Session:
         self._merge(batch)
 
     def _merge(self, batch: StateBatch) -> None:
-        for entry in batch.entries:
-            if not self.scope.allows(entry.ward):
-                continue
+        for entry in batch.visible(self.scope):
             old = self._pending.pop(entry.id, None)
             if old is not None:
                 self._pending_conflated += 1 + old.merged
@@ -325,8 +323,8 @@ class Session:
             self._pending[entry.id] = entry
 
     def notify(self, level: str, code: str) -> None:
-        """Tell the person something."""
-        if self.phase is not Phase.HELLO:
+        """Tell the person something, once the client has been greeted."""
+        if self.epoch and self.closing is None:
             self._say(Notice(level, code))
 
     def close(self, rule: CloseRule) -> None:
@@ -398,12 +396,7 @@ class Session:
             return True
         if not self._pending:
             return False
-        box = self._box
-        seen = [
-            entry
-            for entry in self._pending.values()
-            if box is None or entry.part is None or box_contains(box, entry.lon, entry.lat)
-        ]
+        seen = within(list(self._pending.values()), self._box)
         self._state_frames.extend(state_frames(seen, self._pending_conflated))
         self._pending.clear()
         self._pending_conflated = 0

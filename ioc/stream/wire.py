@@ -84,13 +84,13 @@ class View(msgspec.Struct, frozen=True, tag="view"):
 class Ping(msgspec.Struct, frozen=True, tag="ping"):
     """Either side asks whether the other is there; `t` comes back in the pong."""
 
-    t: float = 0
+    t: float | str = 0
 
 
 class Pong(msgspec.Struct, frozen=True, tag="pong"):
     """The answer to a ping."""
 
-    t: float = 0
+    t: float | str = 0
 
 
 ClientFrame = Hello | View | Ping | Pong

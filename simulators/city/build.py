@@ -36,13 +36,18 @@ class City(msgspec.Struct, frozen=True):
     devices: tuple[Station, ...]
 
 
+def load_wards() -> tuple[Ward, ...]:
+    """Return the city's wards."""
+    return tuple(msgspec.json.decode(_resource("wards.json"), type=list[Ward]))
+
+
 def city(seed: int = DEFAULT_SEED) -> City:
     """Return the demo city; the same seed gives the same city on every machine.
 
     Raises:
         ValueError: this seed's edges cross or leave a place no room; another seed will do.
     """
-    wards = tuple(msgspec.json.decode(_resource("wards.json"), type=list[Ward]))
+    wards = load_wards()
     drawn = json.loads(_resource("lines.json"))
     shapes = ward_polygons(wards, _outline(drawn["outline"], seed), seed)
     whole = unary_union(list(shapes.values()), grid_size=0.1)

@@ -28,11 +28,6 @@ class Name:
     parts: tuple[str, ...]
     offset: int
 
-    @property
-    def text(self) -> str:
-        """The name as written."""
-        return ".".join(self.parts)
-
 
 @dataclass(frozen=True, slots=True)
 class Unary:

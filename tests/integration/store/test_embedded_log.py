@@ -248,6 +248,44 @@ async def _terminate_all(database: Dsns) -> None:
         )
 
 
+async def test_another_process_wakes_a_reader_without_polling(database: Dsns) -> None:
+    """NOTIFY alone: the fallback would come a minute later."""
+    patient = LogSettings(poll_fallback_s=60.0)
+    async with (
+        open_pool(database.app, name="log") as pool,
+        open_pool(database.app, name="other") as other_pool,
+        running(pool, database.app, patient) as log,
+        running(other_pool, database.app, patient) as other,
+    ):
+        reader = await other.tail(TOPIC)
+        for number in range(5):
+            async with asyncio.TaskGroup() as group:
+                polled = group.create_task(reader.poll(10, 30.0))
+                await log.append(TOPIC, records([str(number)]))
+            assert [r.payload for batch in polled.result() for r in batch.records] == [b"%d" % number]
+
+
+async def test_rows_of_two_processes_are_read_in_their_order_by_both(database: Dsns) -> None:
+    """What a process appended itself comes from memory, what another did from the database."""
+    async with (
+        open_pool(database.app, name="log") as pool,
+        open_pool(database.app, name="other") as other_pool,
+        running(pool, database.app) as log,
+        running(other_pool, database.app) as other,
+    ):
+        readers = [await log.tail(TOPIC), await other.tail(TOPIC)]
+        for turn in range(30):
+            await (log, other, other, log, log)[turn % 5].append_ticks(TOPIC, turn)
+        for reader in readers:
+            found: list[int] = []
+            while len(found) < 4 * 30:
+                for batch in await reader.poll(13, 5.0):
+                    found += [record.offset for record in batch.records]
+            assert sorted(found) == sorted(list(range(30)) * 4)
+            assert reader.positions() == dict.fromkeys(range(4), 30)
+            assert not reader.lost()
+
+
 async def test_dedup_keys_are_forgotten_after_their_window_in_slices(database: Dsns) -> None:
     settings = LogSettings(slice_keys=30)
     async with open_pool(database.app, name="log") as pool, running(pool, database.app, settings) as log:

@@ -2,6 +2,9 @@
 
 from collections import Counter
 
+import pytest
+from psycopg import OperationalError
+
 from ioc.model.events import FeedbackReport, Stream
 from ioc.model.times import DAY_US
 from ioc.store.history import HistoryQuery, read_history
@@ -41,6 +44,26 @@ async def test_only_what_is_too_old_goes(pool: Pool) -> None:
     async with pool.connection() as connection:
         query = HistoryQuery(stream=Stream.TRAFFIC, from_us=0, to_us=NOON_US + 1)
         assert [int(item.id[2:]) for item in (await read_history(connection, query)).items] == list(range(61))
+
+
+async def test_a_lost_database_is_waited_for_and_a_fault_of_ours_is_not(pool: Pool) -> None:
+    rounds = 0
+
+    class LogError(Exception):
+        pass
+
+    class LosingLog(FakeLog):
+        async def prune_dedup(self, now_us: int) -> int:
+            nonlocal rounds
+            rounds += 1
+            if rounds < 3:
+                raise LogError("lost") from OperationalError("lost")
+            raise ZeroDivisionError
+
+    maintenance = Maintenance(pool, Quarantine(), MaintenanceSettings(interval_s=0.0), LosingLog())
+    with pytest.raises(ZeroDivisionError):
+        await maintenance.run(lambda: NOON_US)
+    assert rounds == 3
 
 
 async def test_a_round_is_bounded_and_the_next_one_goes_on(pool: Pool) -> None:

@@ -166,3 +166,4 @@ def test_overlapping_fences_answer_for_any_of_them(levels: int) -> None:
     )
     lon, lat = np.array([1.5, 3.0, 5.0, 5.0]), np.array([1.2, 3.0, 5.0, 1.0])
     assert grid.locate(lon, lat).tolist() == [0, 0, 1, -1]
+    assert [grid.locate_one(x, y) for x, y in zip(lon, lat, strict=True)] == [0, 0, 1, -1]

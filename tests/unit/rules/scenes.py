@@ -92,4 +92,7 @@ def told(effects: Iterable[Effect]) -> list[str]:
 
 def timeline(program: Program, events: Iterable[Event], until: float) -> list[str]:
     """Return what `program` says about `events` with ticks up to `until`."""
-    return told(play(PartitionEngine(program, partition=0), with_ticks(events, until)))
+    engine = PartitionEngine(program, partition=0)
+    lines = told(play(engine, with_ticks(events, until)))
+    assert not engine.failures
+    return lines

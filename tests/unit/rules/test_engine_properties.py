@@ -129,7 +129,7 @@ def batches(items: list[Item], edges: list[int]) -> list[list[tuple[int, Item]]]
 
 
 @given(st.data(), histories())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_effects_do_not_depend_on_batch_boundaries(data: st.DataObject, items: list[Item]) -> None:
     one_by_one, drawn = engine(), engine()
     expected = [
@@ -140,12 +140,13 @@ def test_effects_do_not_depend_on_batch_boundaries(data: st.DataObject, items: l
     for batch in batches(items, edges):
         effects += drawn.on_batch(batch)
     assert effects == expected
+    assert not drawn.failures
     assert drawn.counters == one_by_one.counters
     assert sorted(drawn.drain_changes()) == sorted(one_by_one.drain_changes())
 
 
 @given(st.data(), histories())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_restarting_anywhere_changes_nothing(data: st.DataObject, items: list[Item]) -> None:
     whole = engine()
     expected = whole.on_batch(list(enumerate(items)))

@@ -220,6 +220,8 @@ def test_fields_must_be_in_every_type_of_the_rule() -> None:
     assert compile_predicate("online == false", ["camera.status", "traffic.status"]).types
     with pytest.raises(PredicateError, match=r"'speed_kmh' is not a field of traffic\.status"):
         compile_predicate("speed_kmh < 3", ["traffic.flow", "traffic.status"])
+    with pytest.raises(PredicateError, match="'speed_kmh' is not a field of camera"):
+        compile_predicate("speed_kmh < 3", ["camera.object", "camera.count"])
     with pytest.raises(PredicateError, match=r"'kind' is not a field of camera\.count"):
         compile_predicate("kind == 'flood'", ["camera.count", "camera.alarm"])
 

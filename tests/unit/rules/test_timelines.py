@@ -5,13 +5,16 @@
 
 import pytest
 
+from ioc.model.events import TrafficFlow
 from ioc.model.incidents import Cleared, Raised, Severity, incident_id
+from ioc.model.texts import Text
 from ioc.rules import ExpectedSource, PartitionEngine, load
 from tests.unit.rules.scenes import (
     HEAD,
     Item,
     alarm,
     count,
+    event,
     flow,
     play,
     report,
@@ -401,6 +404,7 @@ severity: low
         ("active && kind == 'flood'", ("active", True, "==", True), "Thử"),
         ("!(!active) && !active || confidence > 0.5", None, "Thử"),
         ("confidence > 0.5 && !(confidence < 0.1)", ("confidence", 0.9, ">", 0.5), "Độ tin cậy 0,9 (ngưỡng > 0,5)"),
+        ("!active && confidence > 0.5", ("active", False, "==", False), "Độ tin cậy 0,9 (ngưỡng > 0,5)"),
         ("has(zone) || confidence * 2 > 1", None, "Thử"),
         ("duration_s > 1.5 || true", None, "Thử"),
         ("confidence > 0.1 && lon == 1000000000000000000", None, None),
@@ -412,7 +416,10 @@ def test_evidence_is_what_had_to_hold(
     program = rule(
         f'stream: camera\ntype: camera.alarm\nwhere: "{where.replace(chr(34), chr(39))}"\nhold: 1s\n'
     )
-    effects = play(PartitionEngine(program, partition=0), with_ticks([alarm(0, "flood")], 0))
+    effects = play(
+        PartitionEngine(program, partition=0),
+        with_ticks([alarm(0, "flood", active="!active" not in where or "!(" in where)], 0),
+    )
     if summary is None:
         assert effects == []
         return
@@ -440,3 +447,60 @@ def test_counts_travel_to_the_end() -> None:
     effects = play(PartitionEngine(ALARM, partition=0), with_ticks([alarm(1), alarm(2), alarm(3)], 90))
     assert isinstance(effects[-1], Cleared)
     assert (effects[-1].count, effects[-1].reason) == (3, "no further events")
+
+
+def test_measured_expressions_and_odd_durations_are_explained() -> None:
+    program = rule(
+        "stream: traffic\ntype: traffic.flow\nwhere: volume_veh > 2\n"
+        "having: max(speed_kmh * 2) >= 20 within 1500ms\nhold: 1s\nfor: 0s\n"
+    )
+    one = event(0, TrafficFlow(speed_kmh=11, volume_veh=3))
+    raised = play(PartitionEngine(program, partition=0), [one])[0]
+    assert isinstance(raised, Raised)
+    assert raised.why.summary == Text(
+        "Lưu lượng 3 xe (ngưỡng > 2); cao nhất speed_kmh * 2 22 trong 1,5 giây (ngưỡng ≥ 20)",
+        "Volume 3 vehicles (threshold > 2); highest speed_kmh * 2 22 within 1.5 s (threshold ≥ 20)",
+    )
+
+
+def test_truths_are_shown_in_words() -> None:
+    program = load(
+        {
+            "it.yaml": """
+rule: it
+title: {vi: "{active}", en: "{active}"}
+stream: camera
+type: camera.alarm
+where: kind == "flood"
+hold: 1s
+severity: low
+"""
+        }
+    )
+    texts = []
+    for active in (True, False):
+        raised = play(PartitionEngine(program, partition=0), [alarm(0, "flood", active=active)])[0]
+        assert isinstance(raised, Raised)
+        texts.append((raised.title.vi, raised.title.en))
+    assert texts == [("có", "yes"), ("không", "no")]
+
+
+def test_events_out_of_order_within_the_window_count() -> None:
+    #  arrival 10 20 5: the third belongs between nothing and 10, and is inside
+    assert timeline(JAM, [flow(10, 10), flow(20, 10), flow(5, 10, arrives=21)], 70) == ["27 raised"]
+
+
+def test_late_events_neither_clear_nor_contradict() -> None:
+    events = [alarm(0, "flood"), alarm(1, "flood", active=False, arrives=100)]
+    assert timeline(UNTIL_OVER, events, 120) == ["0 raised"]
+
+
+def test_rules_over_several_types_follow_log_order() -> None:
+    program = rule("stream: camera\nby: [source]\nhaving: count >= 3 within 60s\nhold: 1s\n")
+    engine = PartitionEngine(program, partition=0)
+    effects = engine.on_batch(list(enumerate([alarm(1), count(2), alarm(3)])))
+    assert isinstance(effects[0], Raised)
+    assert effects[0].why.event_ids == ("s@1", "s@2", "s@3")
+    quiet = PartitionEngine(rule("stream: camera\nabsence: 9s\nby: [subject]\n"), partition=0)
+    quiet.on_batch(list(enumerate([alarm(1, subject="x"), count(2), alarm(3)])))
+    assert (quiet.key_counts, quiet.counters["it"].unkeyed) == ({"it": 1}, 2)

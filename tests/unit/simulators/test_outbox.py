@@ -3,14 +3,16 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from typing import ClassVar
 
+import aiomqtt
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.outbox import Outbox, Receipt
-from simulators.senders import KeysError, Lane, NotDelivered, key_of, receipt_of, run_http
+from simulators.senders import KeysError, Lane, NotDelivered, key_of, receipt_of, run_http, run_mqtt
 from simulators.world import Event
 
 
@@ -152,3 +154,45 @@ def test_an_answer_that_asks_to_come_again_is_no_receipt() -> None:
 def test_a_missing_key_is_named() -> None:
     with pytest.raises(KeysError, match="gw-1"):
         key_of({}, "gw-1")
+
+
+class Broker:
+    """Stands for aiomqtt.Client: refuses a connection, loses one acknowledgement, then works."""
+
+    connections = 0
+    received: ClassVar[list[list[str]]] = []
+
+    def __init__(self, host: str, port: int, **options: object) -> None:
+        assert (host, port, options["username"], options["password"]) == ("broker", 1883, "gw-1", "secret")
+
+    async def __aenter__(self) -> "Broker":
+        Broker.connections += 1
+        if Broker.connections == 1:
+            raise aiomqtt.MqttError("refused")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def publish(self, topic: str, payload: bytes, qos: int) -> None:
+        assert (topic, qos) == ("ioc/v1/gw-1/events", 1)
+        Broker.received.append([event["id"] for event in json.loads(payload)])
+        if len(Broker.received) == 2:
+            raise aiomqtt.MqttError("connection lost before PUBACK")
+
+
+async def test_a_message_without_puback_is_published_again_after_reconnecting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("simulators.senders._BACKOFF_S", (0.0, 0.0))
+    monkeypatch.setattr("simulators.senders.aiomqtt.Client", Broker)
+    lane = Lane("gw-1", 2)
+    lane.put(events(5))
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(run_mqtt(lane, "broker", 1883, "secret"))
+        async with asyncio.timeout(5):
+            await lane.idle.wait()
+        task.cancel()
+    assert Broker.received == [["0", "1"], ["2", "3"], ["2", "3"], ["4"]]
+    assert Broker.connections == 3
+    assert (lane.outbox.counters.acked, lane.outbox.counters.retried) == (5, 2)

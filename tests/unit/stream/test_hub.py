@@ -131,6 +131,32 @@ async def test_states_reach_everybody_who_joined_before_or_after() -> None:
             assert late.states["det-1"]["speed_kmh"] == 30.0
 
 
+async def test_states_that_nobody_watched_are_there_for_whoever_comes() -> None:
+    log, peer = FakeLog(), Peer()
+    hub = make_hub(log)
+    await hub.follow_once()
+    for n in range(3):
+        hub.apply_event(event(f"det-{n}", TrafficFlow(speed_kmh=30.0)))
+        hub.publish()
+    async with connected(hub, peer):
+        assert set(peer.states) == {"det-0", "det-1", "det-2"}
+
+
+async def test_whoever_comes_while_incidents_are_delayed_is_told() -> None:
+    log, peer = FakeLog(), Peer()
+    hub = make_hub(log, poll_s=0.01, read_gap_s=0.0)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        running = group.create_task(hub.run())
+        async with connected(hub, Peer(), user="binh") as watching:
+            log.broken = True
+            while hub.ready:
+                await watching.woken.wait()
+                watching.woken.clear()
+        async with connected(hub, peer):
+            assert [frame["type"] for frame in peer.frames[:2]] == ["welcome", "notice"]
+        running.cancel()
+
+
 async def test_an_unreachable_log_is_told_to_the_people_and_so_is_its_return() -> None:
     log, peer = FakeLog(), Peer()
     hub = make_hub(log, poll_s=0.01, read_gap_s=0.0, flush_s=0.01)

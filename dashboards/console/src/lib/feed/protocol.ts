@@ -71,7 +71,7 @@ export class FeedProtocol {
       case 'ev':
         return this.#events(frame)
       case 'state':
-        return [{ kind: 'states', set: frame.set, del: frame.del, conflated: frame.conflated }]
+        return [{ kind: 'states', set: frame.set, del: frame.del, conflated: frame.conflated ?? 0 }]
       case 'reset':
         this.#phase = 'snapshot'
         this.#position = null
@@ -83,7 +83,7 @@ export class FeedProtocol {
         return [{ kind: 'send', frame: { type: 'pong', t: frame.t } }]
       case 'bye':
         return frame.reconnect
-          ? [{ kind: 'reconnect', reason: frame.reason, afterMs: frame.after_ms }]
+          ? [{ kind: 'reconnect', reason: frame.reason, afterMs: frame.after_ms ?? null }]
           : [{ kind: 'stop', reason: frame.reason }]
       default:
         return []

@@ -85,7 +85,6 @@ export const en: Catalogue = {
     list: 'Incident list',
     filterSeverity: (name) => `Filter severity ${name}`,
     flood: (n) => `Alarm flood: ${n} in 10 minutes`,
-    floodMost: 'most',
     rateHelp: 'New incidents in the last 10 minutes; 10 or more is a flood (EEMUA 191)',
   },
   clock: {

@@ -83,7 +83,6 @@ export const vi = {
     list: 'Danh sách sự cố',
     filterSeverity: (name: string) => `Lọc mức ${name}`,
     flood: (n: number) => `Dồn cảnh báo: ${n} trong 10 phút`,
-    floodMost: 'nhiều nhất',
     rateHelp: 'Sự cố mới trong 10 phút qua; từ 10 trở lên là dồn cảnh báo (EEMUA 191)',
   },
   clock: {

@@ -7,7 +7,7 @@ import type { BBox, Severity } from '../feed/types'
 import { diffFeatures, type PointFeature } from './features'
 import { mapImages, PIXEL_RATIO } from './icons'
 import { readPalette } from './palette'
-import { buildStyle } from './style'
+import { buildStyle, INCIDENT_LAYERS, incidentSize } from './style'
 
 setWorkerUrl(workerUrl)
 
@@ -16,6 +16,11 @@ const UPDATE_EVERY_MS = 250
 const PULSE_MS = 1000
 const VIEW_DEBOUNCE_MS = 300
 const CLICK_SLACK_PX = 4
+/** A revealed place is at least this far from the edge. */
+const EDGE_PX = 48
+const SETTLE_MS = 60
+/** More symbols than this are drawn smaller. */
+const FLOOD_AT = 200
 
 export interface Camera {
   center: [number, number]
@@ -34,6 +39,8 @@ export interface MapContent {
   letters: Record<Severity, string>
   title: string
   camera: Camera | null
+  /** What "home" shows: the city, or the wards of a ward user. */
+  home: BBox
 }
 
 /** Ready the bundled fonts: the map draws each letter once, and would keep a substitute for ever. */
@@ -49,7 +56,11 @@ export class ConsoleMap {
   #timers: ReturnType<typeof setInterval>[] = []
   #viewTimer: ReturnType<typeof setTimeout> | undefined
   #ready = false
+  /** Style, images and first data are in. */
+  readonly whenReady: Promise<void>
+  #gone = false
   #pulseOn = false
+  #flood = false
   #selected: { incident: string; device: string } = { incident: '', device: '' }
 
   static async create(container: HTMLElement, content: MapContent, events: MapEvents): Promise<ConsoleMap> {
@@ -63,11 +74,11 @@ export class ConsoleMap {
     private readonly events: MapEvents,
   ) {
     const palette = readPalette()
-    const { city, camera } = content
+    const { camera } = content
     this.map = new MapLibreMap({
       container,
       style: buildStyle(content.areas, palette),
-      ...(camera ?? { bounds: city.bounds, fitBoundsOptions: { padding: 28 } }),
+      ...(camera ?? { bounds: content.home, fitBoundsOptions: { padding: 28 } }),
       minZoom: 4,
       maxZoom: 18,
       attributionControl: false,
@@ -80,6 +91,8 @@ export class ConsoleMap {
     this.map.touchZoomRotate.disableRotation()
     this.map.keyboard.disableRotation()
     this.map.addControl(new ScaleControl({ maxWidth: 110 }), 'bottom-right')
+    const ready = Promise.withResolvers<void>()
+    this.whenReady = ready.promise
     this.map.once('load', () => {
       for (const [name, image] of mapImages(content.letters, palette)) {
         this.map.addImage(name, image, { pixelRatio: PIXEL_RATIO })
@@ -88,13 +101,10 @@ export class ConsoleMap {
       this.#showSelection()
       this.#flush()
       this.#reportView()
+      ready.resolve()
     })
     this.#listen()
     this.#timers = [setInterval(() => this.#flush(), UPDATE_EVERY_MS), setInterval(() => this.#pulse(), PULSE_MS)]
-  }
-
-  get ready(): boolean {
-    return this.#ready
   }
 
   setIncidents(features: PointFeature[]): void {
@@ -115,13 +125,23 @@ export class ConsoleMap {
     this.map.easeTo({ center: place, zoom: Math.max(this.map.getZoom(), 14), duration: 600 })
   }
 
-  /** Move only when `place` is outside the view, keeping the zoom: a selection must not throw the person about. */
+  /**
+   * Move only when `place` is not well inside the view, keeping the zoom: a selection must not throw the
+   * person about. Looks after the next frames, because the panel that opens with it takes room first.
+   */
   reveal(place: [number, number]): void {
-    if (!this.map.getBounds().contains(place)) this.map.easeTo({ center: place, duration: 500 })
+    setTimeout(() => {
+      if (this.#gone) return
+      this.map.resize()
+      const { x, y } = this.map.project(place)
+      const { clientWidth, clientHeight } = this.map.getContainer()
+      const inside = (at: number, size: number): boolean => at > EDGE_PX && at < size - EDGE_PX
+      if (!inside(x, clientWidth) || !inside(y, clientHeight)) this.map.easeTo({ center: place, duration: 500 })
+    }, SETTLE_MS)
   }
 
   home(): void {
-    this.map.fitBounds(this.content.city.bounds, { padding: 28, duration: 600 })
+    this.map.fitBounds(this.content.home, { padding: 28, duration: 600 })
   }
 
   zoomBy(step: number): void {
@@ -129,6 +149,7 @@ export class ConsoleMap {
   }
 
   destroy(): void {
+    this.#gone = true
     this.#timers.forEach(clearInterval)
     clearTimeout(this.#viewTimer)
     this.map.remove()
@@ -140,12 +161,19 @@ export class ConsoleMap {
       const features = this.#pending[name]
       if (!features) continue
       delete this.#pending[name]
+      if (name === 'incidents') this.#resize(features.length > FLOOD_AT)
       const diff = diffFeatures(this.#known[name], features)
       if (!diff) continue
       const source = this.map.getSource<GeoJSONSource>(name)
       // A refused difference would leave the map wrong for good: rebuild it from the whole.
       source?.updateData(diff).catch(() => source.setData({ type: 'FeatureCollection', features }))
     }
+  }
+
+  #resize(flood: boolean): void {
+    if (flood === this.#flood) return
+    this.#flood = flood
+    for (const layer of INCIDENT_LAYERS) this.map.setLayoutProperty(layer, 'icon-size', incidentSize(flood))
   }
 
   #pulse(): void {

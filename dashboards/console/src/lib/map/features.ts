@@ -69,7 +69,7 @@ export function deviceFeatures(
 ): PointFeature[] {
   const features: PointFeature[] = []
   for (const { id, kind, lon, lat } of devices) {
-    if ((kind !== 'camera' && kind !== 'detector') || lon === null || lat === null) continue
+    if ((kind !== 'camera' && kind !== 'detector') || lon == null || lat == null) continue
     const look = deviceLook(kind, stateOf(id), nowMs, ttlMs)
     features.push({
       type: 'Feature',

@@ -41,8 +41,8 @@ export function centreOf(geometry: Geometry): Point | null {
   const ring = parts.sort((a, b) => Math.abs(signedArea(b)) - Math.abs(signedArea(a)))[0]
   if (!ring?.length) return null
   const ys = ring.map((p) => p[1] as number)
-  const low = Math.min(...ys)
-  const high = Math.max(...ys)
+  const low = ys.reduce((a, b) => Math.min(a, b))
+  const high = ys.reduce((a, b) => Math.max(a, b))
   let best: Point | null = null
   let bestRoom = -1
   for (let step = 1; step < 16; step++) {
@@ -57,6 +57,18 @@ export function centreOf(geometry: Geometry): Point | null {
     }
   }
   return best
+}
+
+/** The box around the outer rings of polygons; null when there are none. */
+export function boundsOf(geometries: Geometry[]): [number, number, number, number] | null {
+  const points = geometries.flatMap(rings).flat()
+  if (!points.length) return null
+  const xs = points.map((p) => p[0] as number)
+  const ys = points.map((p) => p[1] as number)
+  // Rings may have more points than a call takes arguments.
+  const least = (values: number[]): number => values.reduce((a, b) => Math.min(a, b))
+  const most = (values: number[]): number => values.reduce((a, b) => Math.max(a, b))
+  return [least(xs), least(ys), most(xs), most(ys)]
 }
 
 /** Metres between two lon/lat points; plane approximation, good to 0.1 % within a city. */

@@ -4,7 +4,7 @@ import { incident } from '../feed/testing'
 import type { DeviceState } from '../feed/types'
 import { congestion, deviceLook } from './congestion'
 import { deviceFeatures, diffFeatures, fanOut, incidentFeatures, SLOTS } from './features'
-import { centreOf, distanceM } from './geometry'
+import { boundsOf, centreOf, distanceM } from './geometry'
 import { ARCHIPELAGOS, buildStyle, shortName } from './style'
 
 const NOW = Date.parse('2026-11-22T10:00:00Z')
@@ -85,6 +85,12 @@ describe('geometry', () => {
     const square = (at: number, size: number) => [[[at, 0], [at + size, 0], [at + size, size], [at, size], [at, 0]]]
     const centre = centreOf({ type: 'MultiPolygon', coordinates: [square(0, 1), square(50, 9)] })
     expect(centre?.[0]).toBeGreaterThan(50)
+  })
+
+  it('bounds large rings', () => {
+    const ring = Array.from({ length: 200_000 }, (_, i) => [106 + (i % 100) / 100, 11 + (i % 7)])
+    expect(boundsOf([{ type: 'Polygon', coordinates: [ring] }])).toEqual([106, 11, 106.99, 17])
+    expect(boundsOf([])).toBeNull()
   })
 
   it('measures a kilometre', () => {

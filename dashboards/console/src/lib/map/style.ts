@@ -111,6 +111,13 @@ function devices(p: Palette): LayerSpecification[] {
   ]
 }
 
+export const INCIDENT_LAYERS = ['incident-pulse', 'incidents', 'incident-selected']
+
+/** Symbols are smaller while the whole city is in view, and smaller still in a flood of them. */
+export function incidentSize(flood: boolean): ExpressionSpecification {
+  return ['interpolate', ['linear'], ['zoom'], 9, flood ? 0.5 : 0.78, 13, 1]
+}
+
 /** Tiles carry no arrays, so a symbol names its slot and the style knows where that is. */
 function slotOffset(): ExpressionSpecification {
   const cases = Array.from({ length: SLOTS }, (_, slot) => [slot, ['literal', fanOut(slot)]]).flat()
@@ -121,7 +128,7 @@ function incidents(): LayerSpecification[] {
   const stand = {
     'icon-allow-overlap': true,
     'icon-offset': slotOffset(),
-    'icon-size': ['interpolate', ['linear'], ['zoom'], 9, 0.78, 13, 1] as ExpressionSpecification,
+    'icon-size': incidentSize(false),
   }
   return [
     { id: 'incident-pulse', type: 'symbol', source: 'incidents', filter: ['get', 'pulse'], layout: { ...stand, 'icon-image': 'pulse' }, paint: { 'icon-opacity': 0.9, 'icon-opacity-transition': { duration: 900 } } },

@@ -65,7 +65,7 @@ class CityData {
 
   /** Where to draw an incident: its own place, else the middle of its ward. */
   placeOf(incident: { lon: number | null; lat: number | null; ward: string | null }): [number, number] | null {
-    if (incident.lon !== null && incident.lat !== null) return [incident.lon, incident.lat]
+    if (incident.lon != null && incident.lat != null) return [incident.lon, incident.lat]
     return (incident.ward && this.wards.get(incident.ward)?.centre) || null
   }
 }

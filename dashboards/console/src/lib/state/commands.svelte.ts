@@ -32,8 +32,10 @@ class Commands {
   /** A button or a key was pressed: open the form if the operation asks for words, else send. */
   begin(incident: Incident, op: Op): void {
     if (!this.allowed(incident).includes(op) || this.#isSending(incident.id)) return
-    if (op === 'assign' || NOTE_REQUIRED.has(op)) this.form = { incident: incident.id, op }
-    else void this.send(incident, op, {})
+    if (op === 'assign' || NOTE_REQUIRED.has(op)) {
+      this.last = null
+      this.form = { incident: incident.id, op }
+    } else void this.send(incident, op, {})
   }
 
   async send(incident: Incident, op: Op, args: Command['args']): Promise<void> {

@@ -3,6 +3,7 @@ import type { Map as MapLibreMap } from 'maplibre-gl'
 import { live } from './live.svelte'
 
 interface Hook {
+  /** Null until the map has its style, images and first data. */
   map: MapLibreMap | null
   feed: {
     readonly state: string

@@ -1,0 +1,134 @@
+"""The demo city in virtual time: real decoders, gateway, log, workers and database, a clock of our own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from ioc.app.device_file import parse_devices
+from ioc.app.directory import Directory
+from ioc.app.rule_files import compile_folder
+from ioc.app.rules_worker import RulesWorker
+from ioc.app.settings import RulesSettings, StoreSettings
+from ioc.app.store_worker import StoreWorker
+from ioc.app.views import StoredQuarantine
+from ioc.eventlog.postgres import PostgresLog
+from ioc.geo.geojson import parse_areas
+from ioc.ingest.gateway import Gateway
+from ioc.ingest.limits import IngestLimits
+from ioc.ingest.metrics import IngestMetrics
+from ioc.ingest.service import IngestService
+from ioc.model.incidents import Incident
+from ioc.model.places import Device, DeviceKind
+from ioc.model.records import EVENTS_TOPIC
+from ioc.model.times import SECOND_US
+from ioc.store.areas import replace_areas
+from ioc.store.devices import upsert_devices
+from ioc.store.embedded import Dsns
+from ioc.store.incidents import IncidentFilter, read_page
+from ioc.store.pool import Pool, open_pool
+from ioc.store.positions import standings
+from ioc.store.quarantine import QuarantineLimits
+from ioc.store.writer import HistoryWriter
+
+ROOT = Path(__file__).parents[2]
+BOUNDS = (106.2, 10.7, 107.1, 11.65)
+PARTITIONS = 4
+SENDER = Device(id="gw-all", kind=DeviceKind.GATEWAY, name="all", covers=("*",))
+
+
+class VirtualClock:
+    """The time that ingest reads."""
+
+    def __init__(self, now_us: int) -> None:
+        self.now_us = now_us
+
+    def __call__(self) -> int:
+        return self.now_us
+
+
+@dataclass(frozen=True)
+class VirtualCity:
+    """A running pipeline whose seconds pass when `pass_second` is called."""
+
+    clock: VirtualClock
+    log: PostgresLog
+    pool: Pool
+    ingest: IngestService
+
+    async def pass_second(self, events: Sequence[Mapping[str, object]]) -> int:
+        """Let `events` arrive, then the clock tick once; return how many were refused."""
+        self.clock.now_us += SECOND_US
+        refused = 0
+        if events:
+            body = b"\n".join(map(msgspec.json.encode, events))
+            answer = await self.ingest.accept(SENDER, body, "application/x-ndjson")
+            refused = len(answer.rejected)
+        await self.log.append_ticks(EVENTS_TOPIC, self.clock.now_us)
+        return refused
+
+    async def settle(self) -> None:
+        """Wait until both groups have committed everything."""
+        ends = await self.log.ends(EVENTS_TOPIC)
+        async with asyncio.timeout(120):
+            while True:
+                async with self.pool.connection() as connection:
+                    found = await standings(connection)
+                if len(found) == 2 * PARTITIONS and all(s.next_offset >= ends[s.partition] for s in found):
+                    return
+                await asyncio.sleep(0.05)
+
+    async def incidents(self) -> list[Incident]:
+        """Return every incident, oldest first."""
+        async with self.pool.connection() as connection:
+            page, cursor = await read_page(connection, IncidentFilter(open_only=False, limit=500))
+        assert cursor is None
+        return sorted(page, key=lambda incident: (incident.opened_us, incident.id))
+
+
+@asynccontextmanager
+async def virtual_city(
+    database: Dsns, start_us: int, batch_records: int = 1000
+) -> AsyncIterator[VirtualCity]:
+    """Run the pipeline on a fresh database, its clock standing at `start_us`."""
+    async with open_pool(database.app, name="test", max_size=12) as pool:
+        await _import_city(pool)
+        directory = Directory(pool)
+        await directory.refresh()
+        log = PostgresLog(pool, database.app)
+        clock = VirtualClock(start_us)
+        limits = IngestLimits()
+        ingest = IngestService(
+            log=log,
+            quarantine=StoredQuarantine(pool, QuarantineLimits()),
+            registry=directory.registry,
+            gateway=Gateway(directory.registry, directory, BOUNDS, limits),
+            metrics=IngestMetrics(CollectorRegistry()),
+            clock=clock,
+            limits=limits,
+        )
+        program = compile_folder(ROOT / "rules")(directory.index)
+        rules = RulesWorker(
+            log, pool, program, RulesSettings(batch_records=batch_records, commit_s=0.05), "test", directory
+        )
+        store = StoreWorker(log, pool, HistoryWriter(), StoreSettings(linger_s=0.01), "test")
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(log.run())]
+            await log.create_topic(EVENTS_TOPIC, PARTITIONS)
+            running += [group.create_task(worker.run()) for worker in (rules, store)]
+            yield VirtualCity(clock, log, pool, ingest)
+            for task in running:
+                task.cancel()
+
+
+async def _import_city(pool: Pool) -> None:
+    areas = parse_areas((ROOT / "demo" / "areas.geojson").read_bytes())
+    devices = parse_devices((ROOT / "demo" / "devices.geojson").read_bytes())
+    async with pool.connection() as connection:
+        for kind in sorted({area.kind for area in areas}):
+            await replace_areas(connection, kind, [area for area in areas if area.kind == kind])
+        await upsert_devices(connection, devices)
