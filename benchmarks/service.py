@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -78,7 +78,8 @@ class Service:
     def kill(self) -> None:
         """End the whole service as a power cut would, the database included."""
         for process in reversed(self.processes()):
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         assert self._process
         self._process.wait()
         self._process = None
@@ -100,9 +101,12 @@ class Service:
         """Return the process tree, the embedded database's included."""
         assert self._process
         found = family(self._process.pid)
-        postmaster = int((self.data / "pg" / "postmaster.pid").read_text().splitlines()[0])
         known = {process.pid for process in found}
-        return found + [process for process in family(postmaster) if process.pid not in known]
+        return found + [process for process in family(self.postmaster()) if process.pid not in known]
+
+    def postmaster(self) -> int:
+        """Return the process id of the embedded database's server."""
+        return int((self.data / "pg" / "postmaster.pid").read_text().splitlines()[0])
 
     def login(self, user: str = "operator") -> dict[str, str]:
         """Log in as a demo user and return the headers of an authenticated request."""

@@ -16,7 +16,7 @@ from simulators.crew_texts import TAKEN_UP, note_of, team_of
 from simulators.times import SECOND_US, parse_us
 
 EAGER_SHARE: Final = 0.7
-MAX_COMMANDS: Final = 6
+MAX_COMMANDS: Final = 8
 """Commands a round; a long queue is worked off over many rounds."""
 MAX_KEPT: Final = 5_000
 """Incidents remembered; those not seen for longest are forgotten first."""
@@ -27,6 +27,7 @@ _TARGET: Final = {
     "resolve": "resolved",
     "close": "closed",
 }
+_URGENCY: Final = {op: rank for rank, op in enumerate(("resolve", "start", "assign", "close", "acknowledge"))}
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,7 +170,11 @@ class Crew:
         self._first = True
 
     def orders(self, cases: Sequence[Case], now_us: int) -> list[Order]:
-        """Return what to do now about `cases` (the open incidents), the longest due first."""
+        """Return what to do now about `cases` (the open incidents), at most `MAX_COMMANDS`.
+
+        First what finishes work begun, then what fell due last: a queue left from yesterday must not keep
+        the crew from today's incidents.
+        """
         due: list[tuple[int, str, Case]] = []
         ours = [case for case in cases if case.id not in self._unanswered and self._is_ours(case)]
         self._first = False
@@ -179,7 +184,7 @@ class Crew:
             step = next_step(case, kept.since_us, pace_of(case.id, self._seed))
             if step and step[0] <= now_us:
                 due.append((*step, case))
-        due.sort(key=lambda item: (item[0], item[2].id))
+        due.sort(key=lambda item: (_URGENCY[item[1]], -item[0], item[2].id))
         again = list(self._unanswered.values())
         fresh = [self._order(case, op) for _, op, case in due[: max(0, MAX_COMMANDS - len(again))]]
         self._unanswered |= {order.incident: order for order in fresh}

@@ -69,7 +69,8 @@ class CrewClient:
         async with httpx.AsyncClient(timeout=ANSWER_S, trust_env=False, headers=_OWN_PAGE) as client:
             try:
                 while True:
-                    await asyncio.sleep(await self._round(client))
+                    wait_s = await self._round(client)
+                    await asyncio.sleep(wait_s)
             finally:
                 await self._log_out(client)
 
@@ -91,7 +92,7 @@ class CrewClient:
             return self._round_s
         first_s, most_s = _BACKOFF_S
         self._failures += 1
-        wait_s = min(most_s, first_s * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)
+        wait_s = first_s * 2.0 ** min(self._failures, 10) * random.uniform(0.5, 1.0)
         return min(most_s, max(least_s, wait_s))
 
     async def _log_in(self, client: httpx.AsyncClient) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import psycopg
 import typer
@@ -13,12 +13,12 @@ from rich.console import Console
 
 from ioc.app import cli_data, cli_users
 from ioc.app.cli_options import ConfigOption, DataOption, JsonOption, settings_from
-from ioc.app.core import open_core, open_database
+from ioc.app.core import Database, open_core, open_database
 from ioc.app.device_file import DeviceFileError
 from ioc.app.doctor import diagnose
 from ioc.app.logs import configure_logs
 from ioc.app.pipeline import ROLES
-from ioc.app.rule_files import compile_folder
+from ioc.app.rule_files import RuleFolder
 from ioc.app.run import RunOptions, run_roles
 from ioc.app.settings import Settings, SettingsError
 from ioc.app.web import PortInUseError
@@ -97,9 +97,9 @@ def _run(settings: Settings, options: RunOptions) -> None:
     configure_logs(settings.log_level)
     # Creation times as series of their own double `/metrics` and serve nobody here.
     disable_created_metrics()  # type: ignore[no-untyped-call]
-    program_files = compile_folder(settings.rules.folder)
-    with open_database(settings, share=options.roles != ROLES) as dsns:
-        uvloop.run(run_roles(settings, dsns, program_files, options))
+    rules = RuleFolder(settings.rules.folder)
+    with open_database(settings, share=options.roles != ROLES) as database:
+        uvloop.run(run_roles(settings, database, rules, options))
 
 
 @app.command()
@@ -121,14 +121,14 @@ def doctor(data: DataOption = None, config: ConfigOption = None, as_json: JsonOp
 def rules_check(data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Compile the rule files against the imported areas; exit code 1 and every error if they do not."""
     settings = settings_from(config, data)
-    load_program = compile_folder(settings.rules.folder)
+    rules = RuleFolder(settings.rules.folder)
 
-    async def check(dsns: Any) -> int:
-        async with open_core(settings, dsns) as core:
-            return len(load_program(core.directory.index).rules)
+    async def check(database: Database) -> int:
+        async with open_core(settings, database) as core:
+            return len(rules.compiled_for(core.directory.index).declared)
 
-    with open_database(settings) as dsns:
-        count = asyncio.run(check(dsns))
+    with open_database(settings) as database:
+        count = asyncio.run(check(database))
     print(json.dumps({"rules": count}) if as_json else f"{count} rules compile")
 
 

@@ -42,8 +42,8 @@ def with_connection(settings: Settings, work: Callable[[Connection], Awaitable[R
         async with open_pool(dsn, name="cli", max_size=1) as pool, pool.connection() as connection:
             return await work(connection)
 
-    with open_database(settings) as dsns:
-        return asyncio.run(run(dsns.app))
+    with open_database(settings) as database:
+        return asyncio.run(run(database.app))
 
 
 @areas.command("import")

@@ -24,8 +24,8 @@ def _with_users(settings: Settings, work: Callable[[Users], Awaitable[Result]]) 
         async with open_pool(dsn, name="cli", max_size=2) as pool:
             return await work(Users(pool))
 
-    with open_database(settings) as dsns:
-        return asyncio.run(run(dsns.app))
+    with open_database(settings) as database:
+        return asyncio.run(run(database.app))
 
 
 @app.command("add")

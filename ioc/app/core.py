@@ -1,8 +1,5 @@
 """What every role needs, opened in order and closed in reverse: database, log, directory."""
 
-import os
-import secrets
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -12,16 +9,26 @@ from ioc.app.settings import Settings
 from ioc.eventlog.postgres import PostgresLog
 from ioc.eventlog.settings import LogSettings
 from ioc.model.records import EVENTS_TOPIC
-from ioc.store.embedded import Dsns, create_database, embedded_postgres
+from ioc.store.embedded import PostgresServer, create_database, embedded_postgres
 from ioc.store.migrate import migrate
 from ioc.store.pool import Pool, open_pool
 
 DATABASE = "ioc"
 
 
+@dataclass(frozen=True)
+class Database:
+    """A migrated database."""
+
+    app: str
+    """How the unprivileged role connects; everything but migrations does."""
+    server: PostgresServer | None = None
+    """The embedded server, where that is what it is."""
+
+
 @contextmanager
-def open_database(settings: Settings, *, share: bool = True) -> Iterator[Dsns]:
-    """Yield connection strings of a migrated database: the configured one, or the embedded one.
+def open_database(settings: Settings, *, share: bool = True) -> Iterator[Database]:
+    """Yield a migrated database: the configured one, or the embedded one.
 
     The embedded server is started where it does not run, and stopped by whoever started it. Without `share`
     this process must be the one.
@@ -31,15 +38,14 @@ def open_database(settings: Settings, *, share: bool = True) -> Iterator[Dsns]:
         psycopg.Error: the configured database cannot be reached or migrated.
     """
     if settings.database.admin_dsn:
-        dsns = Dsns(admin=settings.database.admin_dsn, app=settings.database.app_dsn)
-        migrate(dsns.admin)
-        yield dsns
+        migrate(settings.database.admin_dsn)
+        yield Database(settings.database.app_dsn)
         return
     settings.data.mkdir(parents=True, exist_ok=True)
     with embedded_postgres(settings.data / "pg", share=share) as server:
         dsns = create_database(server, DATABASE)
         migrate(dsns.admin)
-        yield dsns
+        yield Database(dsns.app, server)
 
 
 @dataclass(frozen=True)
@@ -60,16 +66,16 @@ class Core:
 
 
 @asynccontextmanager
-async def open_core(settings: Settings, dsns: Dsns) -> AsyncIterator[Core]:
+async def open_core(settings: Settings, database: Database, owner: str = "") -> AsyncIterator[Core]:
     """Open pools and log, create the topic, read the directory once."""
     size = settings.database.pool_size
     async with AsyncExitStack() as stack:
-        log_pool = await stack.enter_async_context(open_pool(dsns.app, name="log", max_size=size))
-        pool = await stack.enter_async_context(open_pool(dsns.app, name="work", max_size=size))
-        api_pool = await stack.enter_async_context(open_pool(dsns.app, name="api", max_size=size))
+        log_pool = await stack.enter_async_context(open_pool(database.app, name="log", max_size=size))
+        pool = await stack.enter_async_context(open_pool(database.app, name="work", max_size=size))
+        api_pool = await stack.enter_async_context(open_pool(database.app, name="api", max_size=size))
         log = PostgresLog(
             log_pool,
-            dsns.app,
+            database.app,
             LogSettings(
                 dedup_window_s=settings.log.dedup_window_s,
                 retention_s=settings.log.retention_s,
@@ -78,5 +84,4 @@ async def open_core(settings: Settings, dsns: Dsns) -> AsyncIterator[Core]:
         await log.create_topic(EVENTS_TOPIC, settings.log.partitions)
         directory = Directory(pool)
         await directory.refresh()
-        owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        yield Core(settings, dsns.app, owner, log, pool, api_pool, directory)
+        yield Core(settings, database.app, owner, log, pool, api_pool, directory)

@@ -38,6 +38,7 @@ class Directory:
         self.areas: Sequence[Area] = ()
         self.index = AreaIndex(())
         self.area_version = -1
+        self._device_version = -1
 
     def ward_of(self, lon: float, lat: float) -> str | None:
         """Return the code of the ward at a position, by the present boundaries."""
@@ -53,14 +54,15 @@ class Directory:
                 _log.warning("devices and areas could not be refreshed", error=str(error))
 
     async def refresh(self) -> None:
-        """Read devices and keys, and the areas where they have changed."""
+        """Read devices, keys and areas where they have changed."""
         async with self._pool.connection() as connection:
-            devices = await device_rows.read_devices(connection)
-            keys = await device_rows.read_keys(connection)
             version = await area_rows.read_version(connection)
             areas = await area_rows.read_areas(connection) if version != self.area_version else None
-        self.registry.replace(RegistrySnapshot(devices, keys))
-        self.devices = devices
+            device_version = await device_rows.read_version(connection)
+            if device_version != self._device_version:
+                devices = await device_rows.read_devices(connection)
+                self.registry.replace(RegistrySnapshot(devices, await device_rows.read_keys(connection)))
+                self.devices, self._device_version = devices, device_version
         if areas is not None:
             today = datetime.now(CITY_ZONE).date()
             self.index = await anyio.to_thread.run_sync(AreaIndex.at, areas, today)

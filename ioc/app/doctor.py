@@ -9,9 +9,8 @@ import msgspec
 import psycopg
 
 from ioc.app.core import open_database
-from ioc.app.rule_files import compile_folder
+from ioc.app.rule_files import RuleFolder
 from ioc.app.settings import Settings
-from ioc.geo.index import AreaIndex
 from ioc.rules.errors import InvalidRules
 from ioc.store.embedded import MAX_SOCKET_PATH_BYTES, DataFolderError
 
@@ -87,7 +86,7 @@ def _rules(folder: Path) -> Finding:
     remedy = "mend the file, then run `ioc rules check`"
     try:
         # Without areas: names of areas are checked by `ioc rules check`, which opens the database.
-        count = len(compile_folder(folder)(AreaIndex(())).declared)
+        count = len(RuleFolder(folder).rules)
     except (InvalidRules, FileNotFoundError) as error:
         return Finding("rules", False, str(error), remedy)
     return Finding("rules", count > 0, f"{count} rules in {folder}", "put rule files there")
@@ -95,7 +94,7 @@ def _rules(folder: Path) -> Finding:
 
 def _database(settings: Settings) -> list[Finding]:
     try:
-        with open_database(settings) as dsns, psycopg.connect(dsns.app) as connection:
+        with open_database(settings) as database, psycopg.connect(database.app) as connection:
             found = connection.execute(
                 "SELECT current_setting('server_version'),"
                 " (SELECT count(*) FROM area WHERE kind = 'ward'), (SELECT count(*) FROM device)"

@@ -28,6 +28,7 @@ from ioc.app.feed_source import FeedSource
 from ioc.app.incident_service import IncidentKeeper, IncidentService
 from ioc.app.listener import ChangeListener
 from ioc.app.readiness import Readiness
+from ioc.app.rule_files import RuleFolder
 from ioc.app.rules_worker import RulesWorker
 from ioc.app.settings import Settings
 from ioc.app.state_lane import StateLane
@@ -44,7 +45,6 @@ from ioc.ingest.mqtt import MqttListener
 from ioc.ingest.service import IngestService
 from ioc.model.records import EVENTS_TOPIC
 from ioc.model.texts import Text
-from ioc.rules.compile import Program
 from ioc.store.maintenance import Maintenance, MaintenanceSettings
 from ioc.store.quarantine import Quarantine, QuarantineLimits
 from ioc.store.users import Users
@@ -59,9 +59,9 @@ STATE_TTL_S: Final = 90
 class Pipeline:
     """Builds the services of the roles of one process."""
 
-    def __init__(self, core: Core, program: Program, demo: bool = False) -> None:
+    def __init__(self, core: Core, rules: RuleFolder, demo: bool = False) -> None:
         self._core = core
-        self._program = program
+        self._rule_folder = rules
         self._demo = demo
         self.users = Users(core.api_pool)
 
@@ -110,7 +110,7 @@ class Pipeline:
 
     def _rules(self, plan: Plan) -> None:
         core, settings = self._core, self._core.settings.rules
-        worker = RulesWorker(core.log, core.pool, self._program, settings, core.owner, core.directory)
+        worker = RulesWorker(core.log, core.pool, self._rule_folder, settings, core.owner, core.directory)
         keeper = IncidentKeeper(core.pool, settings.close_returned_s)
         plan.work.append(Service("rules", worker.run))
         plan.work.append(Service("keeper", keeper.run))
@@ -129,7 +129,7 @@ class Pipeline:
                 places=DirectoryPlaces(core.directory),
                 history=StoredHistory(core.api_pool),
                 quarantine=StoredQuarantine(core.api_pool, QuarantineLimits()),
-                rules=RunningRules(self._program, core.api_pool),
+                rules=RunningRules(self._rule_folder.rules, core.api_pool),
                 hub=hub,
                 pictures=pictures,
                 city=_city(settings, core, self._demo),

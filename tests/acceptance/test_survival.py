@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from benchmarks.service import Service
@@ -66,7 +67,7 @@ def test_a_power_cut_loses_nothing_acknowledged_and_doubles_nothing(service: Ser
                 time.sleep(0.05)
 
     for _ in range(3):
-        sender = threading.Thread(target=send)
+        sender = threading.Thread(target=send, daemon=True)
         sender.start()
         goal = len(acknowledged) + 400
         wait_until(lambda goal=goal: len(acknowledged) >= goal)
@@ -102,7 +103,7 @@ def test_an_incident_survives_a_power_cut_once_with_its_handling(service: Servic
 
     wait_until(open_incidents)
     (incident,) = open_incidents()
-    command = {"op": "acknowledge", "expect_rev": incident["rev"], "idem": "one", "args": {}}
+    command = {"op": "acknowledge", "expect_rev": incident["rev"], "idem": "command-1", "args": {}}
     path = f"{service.url}/api/v1/incidents/{incident['id']}/commands"
     assert httpx.post(path, json=command, headers=headers).status_code == 200
     service.kill()
@@ -152,3 +153,22 @@ def test_a_bad_rule_file_stops_the_start_and_names_its_place(tmp_path: Path) -> 
 def test_a_second_start_on_the_same_data_is_refused(service: Service) -> None:
     with pytest.raises(RuntimeError, match="is `ioc up` running already"):
         Service(service.data).start()
+
+
+@pytest.mark.slow
+def test_a_database_that_dies_is_started_again_and_nothing_acknowledged_is_lost(service: Service) -> None:
+    key = service.device_key("gw-25747")
+    assert service.ingest(b"\n".join(count(n) for n in range(100)), key).json()["accepted"] == 100
+    postmaster = psutil.Process(service.postmaster())
+    for process in [*postmaster.children(), postmaster]:
+        process.kill()
+
+    def accepted() -> bool:
+        try:
+            return service.ingest(count(100), key).status_code == 202
+        except httpx.HTTPError:
+            return False
+
+    wait_until(accepted, 30)
+    wait_until(lambda: len(stored_ids(service)) == 101)
+    wait_until(lambda: httpx.get(f"{service.url}/readyz").status_code == 200)

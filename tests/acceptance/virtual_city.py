@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from ioc.app.device_file import parse_devices
 from ioc.app.directory import Directory
-from ioc.app.rule_files import compile_folder
+from ioc.app.rule_files import RuleFolder
 from ioc.app.rules_worker import RulesWorker
 from ioc.app.settings import RulesSettings, StoreSettings
 from ioc.app.store_worker import StoreWorker
@@ -111,9 +111,13 @@ async def virtual_city(
             clock=clock,
             limits=limits,
         )
-        program = compile_folder(ROOT / "rules")(directory.index)
         rules = RulesWorker(
-            log, pool, program, RulesSettings(batch_records=batch_records, commit_s=0.05), "test", directory
+            log,
+            pool,
+            RuleFolder(ROOT / "rules"),
+            RulesSettings(batch_records=batch_records, commit_s=0.05),
+            "test",
+            directory,
         )
         store = StoreWorker(log, pool, HistoryWriter(), StoreSettings(linger_s=0.01), "test")
         async with asyncio.TaskGroup() as group:
