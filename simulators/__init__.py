@@ -1,7 +1,8 @@
 """A simulated city that speaks the service's public protocols only.
 
-The core (`city`, `fleet`, `scenario`, `truth`, `world`, `picture`, `tracker`) is pure: the same arguments
-give the same bytes. `live`, `senders`, `snapshots` and `cli` add the clock and the wires.
+The core (`city`, `fleet`, `scenario`, `truth`, `world`, `crew`, `picture`, `tracker`) is pure: the same
+arguments give the same bytes. `live`, `senders`, `crew_client`, `snapshots` and `cli` add the clock and the
+wires.
 
 Errors: `SimulatorError` and below it `FleetError` (a device or area file), `ScenarioError` (a scenario file,
 with its line) and `KeysError` (the keys file). All are the caller's to mend.

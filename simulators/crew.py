@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from simulators.crew_texts import TAKEN_UP, note_of, team_of
+from simulators.crew_texts import AT_WORK, TAKEN_UP, note_of, team_of
 from simulators.times import SECOND_US, parse_us
 
 EAGER_SHARE: Final = 0.7
@@ -230,6 +230,8 @@ class Crew:
             note = TAKEN_UP
         elif op == "assign":
             assignee = team_of(case.category, case.ward, self._wards)
+        elif op == "start":
+            note = AT_WORK
         elif op == "resolve":
             sent = case.handling != "acknowledged"
             note = note_of(case.category, sent=sent, cleared=case.condition == "cleared", rng=texts)

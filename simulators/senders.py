@@ -155,8 +155,8 @@ def _hear_out(client: aiomqtt.Client) -> None:
 
     A publish that waits for its acknowledgement is told of the timeout only; the reason stays in this future.
     """
-    lost = client._disconnected
-    if lost.done() and not lost.cancelled():
+    lost: asyncio.Future[None] | None = getattr(client, "_disconnected", None)
+    if lost and lost.done() and not lost.cancelled():
         lost.exception()
 
 

@@ -19,7 +19,7 @@ from ioc.app.doctor import diagnose
 from ioc.app.logs import configure_logs
 from ioc.app.pipeline import ROLES
 from ioc.app.rule_files import RuleFolder
-from ioc.app.run import RunOptions, run_roles
+from ioc.app.run import DATABASE_ROLE, RunOptions, run_database, run_roles
 from ioc.app.settings import Settings, SettingsError
 from ioc.app.web import PortInUseError
 from ioc.geo.geojson import InvalidAreas
@@ -81,16 +81,28 @@ def up(
 
 @app.command()
 def run(
-    role: Annotated[str, typer.Argument(help=f"one of {', '.join(ROLES)}")],
+    role: Annotated[str, typer.Argument(help=f"one of {', '.join(ROLES)}, {DATABASE_ROLE}")],
     data: DataOption = None,
     port: Annotated[int | None, typer.Option(help="HTTP port")] = None,
+    mqtt_port: Annotated[int | None, typer.Option(help="MQTT port")] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Run one role; others may run beside it against the same data."""
-    if role not in ROLES:
-        raise typer.BadParameter(f"{role!r} is no role; choose one of {', '.join(ROLES)}", param_hint="role")
+    """Run one role; others may run beside it against the same data.
+
+    Start `database` first where the embedded one is used: whoever starts it also stops it.
+    """
+    if role not in (*ROLES, DATABASE_ROLE):
+        known = ", ".join((*ROLES, DATABASE_ROLE))
+        raise typer.BadParameter(f"{role!r} is no role; choose one of {known}", param_hint="role")
     http = {"port": port} if port is not None else {}
-    _run(settings_from(config, data, http=http), RunOptions((role,)))
+    mqtt = {"port": mqtt_port} if mqtt_port is not None else {}
+    settings = settings_from(config, data, http=http, mqtt=mqtt)
+    if role == DATABASE_ROLE:
+        configure_logs(settings.log_level)
+        with open_database(settings, share=False) as database:
+            uvloop.run(run_database(database))
+    else:
+        _run(settings, RunOptions((role,)))
 
 
 def _run(settings: Settings, options: RunOptions) -> None:

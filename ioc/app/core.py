@@ -1,8 +1,10 @@
 """What every role needs, opened in order and closed in reverse: database, log, directory."""
 
+import fcntl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from ioc.app.directory import Directory
 from ioc.app.settings import Settings
@@ -42,10 +44,20 @@ def open_database(settings: Settings, *, share: bool = True) -> Iterator[Databas
         yield Database(settings.database.app_dsn)
         return
     settings.data.mkdir(parents=True, exist_ok=True)
-    with embedded_postgres(settings.data / "pg", share=share) as server:
-        dsns = create_database(server, DATABASE)
-        migrate(dsns.admin)
+    with ExitStack() as stack:
+        with _alone(settings.data / "setup.lock"):
+            server = stack.enter_context(embedded_postgres(settings.data / "pg", share=share))
+            dsns = create_database(server, DATABASE)
+            migrate(dsns.admin)
         yield Database(dsns.app, server)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Let one process at a time set the database up; the others wait."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from ioc.app.settings import Settings
 from ioc.app.supervisor import Service, stop_on_signals, supervise
 from ioc.store.users import Role, Users
 
+DATABASE_ROLE = "database"
 SIMULATOR_STOP_S = 5.0
 SIMULATOR_PAUSE_S = 2.0
 
@@ -57,6 +58,20 @@ async def run_roles(settings: Settings, database: Database, rules: RuleFolder, o
         if options.simulators:
             plan.intake.insert(0, Service("simulators", _simulators(settings, options)))
         await supervise(plan, core, stop, lambda: _greet(settings, options, logins))
+
+
+async def run_database(database: Database) -> None:
+    """Keep the embedded database running until SIGINT or SIGTERM."""
+    stop = asyncio.Event()
+    stop_on_signals(asyncio.get_running_loop(), stop)
+    if database.server is None:
+        _log.warning("the database is not the embedded one, there is nothing to run")
+        return
+    _log.info("running", roles=DATABASE_ROLE)
+    async with asyncio.TaskGroup() as group:
+        watch = group.create_task(DatabaseWatch(database.server).run())
+        await stop.wait()
+        watch.cancel()
 
 
 def _owner(options: RunOptions) -> str:

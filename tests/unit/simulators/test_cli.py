@@ -56,3 +56,14 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert error.startswith("ioc-sim: ")
     assert words in error
     assert error.count("\n") == 1
+
+
+def test_logins_without_the_crews_user_are_a_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "logins.json").write_text('{"operator": "x"}')
+    arguments = ["run", "--keys", "none.json", "--logins", str(tmp_path / "logins.json"), *FILES]
+    monkeypatch.setattr(sys, "argv", ["ioc-sim", *arguments])
+    with pytest.raises(SystemExit):
+        main()
+    assert "no password for supervisor" in capsys.readouterr().err

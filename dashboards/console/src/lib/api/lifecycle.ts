@@ -1,6 +1,7 @@
 /**
- * Which commands the console offers: the server's state machine and the roles' rights, as one table each.
- * The server decides; this only keeps buttons away that it would refuse.
+ * Which commands the console offers: the server's state machine (`ioc/incidents/lifecycle.py`) and the roles'
+ * rights (`ioc/api/security.py`), as one table each. The server decides; this only keeps buttons away that it
+ * would refuse.
  */
 import type { Handling } from '../feed/types'
 import type { Op, Role } from './types'
@@ -24,9 +25,9 @@ const RIGHTS: Record<Role, Op[]> = {
   admin: ALL,
   supervisor: ALL,
   operator: ALL,
-  ward: ALL,
-  engineer: [],
-  leader: [],
+  ward: ['acknowledge', 'assign', 'start', 'resolve', 'comment'],
+  engineer: ['comment'],
+  leader: ['comment'],
 }
 
 /** The step a person usually takes next; it gets the filled button. */
@@ -44,13 +45,9 @@ export function isOpen(handling: Handling): boolean {
   return OPEN.includes(handling)
 }
 
-export function mayCommand(role: Role): boolean {
-  return RIGHTS[role].length > 0
-}
-
 /** Operations `role` may use on an incident in `handling`, in the order of their buttons. */
 export function legalOps(handling: Handling, role: Role): Op[] {
-  return ALL.filter((op) => LEGAL[op].includes(handling) && RIGHTS[role].includes(op))
+  return ALL.filter((op) => LEGAL[op].includes(handling) && RIGHTS[role]?.includes(op))
 }
 
 export function nextOp(handling: Handling): Op | null {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { legalOps, mayCommand } from '../api/lifecycle'
+import { legalOps } from '../api/lifecycle'
 import { vi } from '../i18n/vi'
 import { evidenceLine } from './evidence'
+import { withNames, withoutSource } from './names'
 import { ago, clockTime, countdown, stamp } from './time'
 
 describe('time', () => {
@@ -42,8 +43,32 @@ describe('commands', () => {
     expect(legalOps('resolved', 'operator')).toEqual(['close', 'reopen', 'comment'])
   })
 
-  it('offers a leader nothing', () => {
-    expect(legalOps('new', 'leader')).toEqual([])
-    expect(mayCommand('leader')).toBe(false)
+  it('offers each role what the server lets it do', () => {
+    expect(legalOps('new', 'ward')).toEqual(['acknowledge', 'assign', 'start', 'resolve', 'comment'])
+    expect(legalOps('resolved', 'ward')).toEqual(['comment'])
+    expect([legalOps('new', 'leader'), legalOps('new', 'engineer')]).toEqual([['comment'], ['comment']])
+    expect(legalOps('new', 'auditor' as never)).toEqual([])
+  })
+})
+
+describe('names', () => {
+  const names = new Map([['cam-25747-01', 'Cổng trường'], ['det-1', 'Cầu Phú Cường']])
+  const told = (text: string) => withNames(text, (id) => names.get(id), (code) => (code === '25747' ? 'Phường Thủ Dầu Một' : undefined))
+
+  it('stand in the place of device ids, and only of known ones', () => {
+    expect(told('Camera cam-25747-01 thấy khói, 2 lần')).toBe('Camera Cổng trường thấy khói, 2 lần')
+    expect(told('Ùn tắc giao thông tại det-1.')).toBe('Ùn tắc giao thông tại Cầu Phú Cường.')
+    expect(told('Camera cam-25747-012 mất tín hiệu')).toBe('Camera cam-25747-012 mất tín hiệu')
+  })
+
+  it('stand in the place of ward codes, with the rank said once', () => {
+    expect(told('2 phản ánh ngập tại phường, xã 25747 trong 15 phút')).toBe('2 phản ánh ngập tại Phường Thủ Dầu Một trong 15 phút')
+    expect(told('2 flood reports in ward 99999')).toBe('2 flood reports in ward 99999')
+  })
+
+  it('are left out where the device is named anyway', () => {
+    expect(withoutSource('Ùn tắc giao thông tại det-1', 'det-1')).toBe('Ùn tắc giao thông')
+    expect(withoutSource('Camera cam-25747-01 mất tín hiệu', 'cam-25747-01')).toBe('Camera mất tín hiệu')
+    expect(withoutSource('Tụ tập đông người', 'cam-25747-01')).toBe('Tụ tập đông người')
   })
 })

@@ -73,6 +73,7 @@ export const en: Catalogue = {
     ward: 'Ward',
     anyWard: 'All wards',
     clear: 'Clear filters',
+    clearRule: 'Clear the rule filter',
     fresh: (n) => `${n} new`,
     freshLabel: (n) => `Show ${n} new incidents`,
     devices: 'Matching devices',

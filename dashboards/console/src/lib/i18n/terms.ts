@@ -15,6 +15,8 @@ const TERMS: Record<string, Pair> = {
   duration_s: ['Thời gian', 'Duration'],
   silence_s: ['Im lặng', 'Silence'],
   absence_s: ['Im lặng', 'Silence'],
+  silence: ['Im lặng', 'Silence'],
+  active: ['Đang diễn ra', 'Active'],
   kind: ['Loại', 'Kind'],
   online: ['Trực tuyến', 'Online'],
   category: ['Lĩnh vực', 'Category'],
@@ -58,7 +60,18 @@ const UNITS: Record<string, Pair> = {
 
 const pick = (pair: Pair, lang: Lang): string => pair[lang === 'vi' ? 0 : 1]
 
+/** Aggregates of a rule's window: `avg(people)`. */
+const AGGREGATES: Record<string, Pair> = {
+  avg: ['trung bình', 'average'],
+  min: ['thấp nhất', 'lowest'],
+  max: ['cao nhất', 'highest'],
+  sum: ['tổng', 'total'],
+}
+
 export function term(code: string, lang: Lang): string {
+  const [, aggregate = '', inner] = /^(avg|min|max|sum)\((\w+)\)$/.exec(code) ?? []
+  const of = AGGREGATES[aggregate]
+  if (inner && of) return `${term(inner, lang)}, ${pick(of, lang)}`
   const pair = Object.hasOwn(TERMS, code) ? TERMS[code] : undefined
   if (pair) return pick(pair, lang)
   const spaced = code.replaceAll('_', ' ')

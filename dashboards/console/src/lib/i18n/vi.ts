@@ -71,6 +71,7 @@ export const vi = {
     ward: 'Phường, xã',
     anyWard: 'Mọi phường, xã',
     clear: 'Bỏ lọc',
+    clearRule: 'Bỏ lọc theo quy tắc',
     fresh: (n: number) => `${n} mới`,
     freshLabel: (n: number) => `Hiện ${n} sự cố mới`,
     devices: 'Thiết bị khớp',

@@ -10,10 +10,11 @@ export interface QueueFilter {
   severities: Severity[]
   state: StateFilter
   ward: string | null
+  rule: string | null
   query: string
 }
 
-export const NO_FILTER: QueueFilter = { severities: [], state: 'open', ward: null, query: '' }
+export const NO_FILTER: QueueFilter = { severities: [], state: 'open', ward: null, rule: null, query: '' }
 export const STATE_CHOICES: StateFilter[] = ['open', 'new', 'acknowledged', 'assigned', 'in_progress', 'finished']
 
 export function readFilter(params: URLSearchParams): QueueFilter {
@@ -23,6 +24,7 @@ export function readFilter(params: URLSearchParams): QueueFilter {
     severities: SEVERITIES.filter((severity) => wanted.includes(severity)),
     state: STATE_CHOICES.find((choice) => choice === state) ?? 'open',
     ward: params.get('ward'),
+    rule: params.get('rule'),
     query: params.get('q') ?? '',
   }
 }
@@ -36,11 +38,12 @@ export function writeFilter(filter: QueueFilter, params: URLSearchParams): void 
   set('sev', filter.severities.join(','))
   set('state', filter.state === 'open' ? '' : filter.state)
   set('ward', filter.ward ?? '')
+  set('rule', filter.rule ?? '')
   set('q', filter.query)
 }
 
 export function isFiltered(filter: QueueFilter): boolean {
-  return filter.severities.length > 0 || filter.state !== 'open' || filter.ward !== null || filter.query !== ''
+  return filter.severities.length > 0 || filter.state !== 'open' || filter.ward !== null || filter.rule !== null || filter.query !== ''
 }
 
 /** A predicate for `filter`; `haystack` gives an incident's searchable words, folded. */
@@ -53,6 +56,7 @@ export function matcher(
     matchesState(incident.handling, filter.state) &&
     (filter.severities.length === 0 || filter.severities.includes(incident.severity)) &&
     (filter.ward === null || incident.ward === filter.ward) &&
+    (filter.rule === null || incident.rule === filter.rule) &&
     (query === '' || containsAll(haystack(incident), query))
 }
 

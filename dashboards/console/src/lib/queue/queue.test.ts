@@ -59,7 +59,7 @@ describe('filter', () => {
   })
 
   it('survives the address bar', () => {
-    const filter = { severities: ['critical' as const], state: 'new' as const, ward: '25747', query: 'hầm' }
+    const filter = { severities: ['critical' as const], state: 'new' as const, ward: '25747', rule: 'congestion', query: 'hầm' }
     const params = new URLSearchParams('incident=x')
     writeFilter(filter, params)
     expect(params.get('incident')).toBe('x')
@@ -71,6 +71,11 @@ describe('filter', () => {
     const finished = matcher({ ...NO_FILTER, state: 'finished' }, () => '')
     const done = incident('a', 1, { handling: 'resolved' })
     expect([open(done), finished(done), open(incident('b'))]).toEqual([false, true, true])
+  })
+
+  it('keeps to one rule when asked', () => {
+    const jams = matcher({ ...NO_FILTER, rule: 'road-jam' }, () => '')
+    expect([jams(incident('a')), jams(incident('b', 1, { rule: 'crowd' }))]).toEqual([true, false])
   })
 
   it('ignores an address it does not understand', () => {

@@ -27,7 +27,7 @@ class Announcer {
     const { announce, severity } = i18n.t
     this.words = more.length
       ? announce.many(more.length + 1)
-      : announce.one(severity[first.severity], i18n.text(first.title), cityData.wardName(first.ward))
+      : announce.one(severity[first.severity], cityData.shortTitle(first), cityData.wardName(first.ward))
   }
 }
 

@@ -2,6 +2,8 @@
 import { api } from '../api/client'
 import type { Areas, City, Device } from '../api/types'
 import { centreOf } from '../map/geometry'
+import type { Incident, Text } from '../feed/types'
+import { withNames, withoutSource } from '../format/names'
 import { i18n } from '../i18n/index.svelte'
 
 const RETRY_MS = 5_000
@@ -61,6 +63,16 @@ class CityData {
 
   deviceName(id: string | null): string {
     return id ? (this.devices.get(id)?.name ?? id) : ''
+  }
+
+  /** A rule's words in the chosen language, with names for device ids and ward codes. */
+  told(text: Text): string {
+    return withNames(i18n.text(text), (id) => this.devices.get(id)?.name, (code) => this.wards.get(code)?.[i18n.lang])
+  }
+
+  /** What happened, without where: for lists that name the place beside it. */
+  shortTitle(incident: Incident): string {
+    return withoutSource(i18n.text(incident.title), incident.source)
   }
 
   /** Where to draw an incident: its own place, else the middle of its ward. */
