@@ -11,6 +11,8 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import httpx
@@ -18,7 +20,7 @@ import psutil
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-from benchmarks.machine import cpu_seconds, percentile, resident_mb
+from benchmarks.machine import cpu_seconds, family, percentile, resident_mb
 from benchmarks.service import Service, running_service
 from benchmarks.workload import Workload, schedule
 
@@ -98,7 +100,7 @@ async def _sustained(
     _say(f"offering {arguments.rate:.0f} events/s for {arguments.seconds:.0f} s")
     processes = service.processes()
     before, cpu_before, started_s = service.metrics(), cpu_seconds(processes), time.monotonic()
-    memory: list[float] = []
+    memory: list[tuple[float, float]] = []
     async with asyncio.TaskGroup() as group:
         sampler = group.create_task(_sample(service, memory))
         load = await _offer(client, workload, arguments.rate, arguments.seconds)
@@ -109,7 +111,6 @@ async def _sustained(
     after = service.metrics()
     spent = {name: after.get(name, 0.0) - before.get(name, 0.0) for name in after}
     stored = spent.get("ioc_store_rows_total", 0.0)
-    third = max(1, len(memory) // 3)
     return {
         "events_per_s": round(load.accepted / elapsed_s, 1),
         "accepted": load.accepted,
@@ -120,9 +121,7 @@ async def _sustained(
         "late_s": round(load.late_s, 2),
         "post_p50_ms": round(percentile(load.post_ms, 0.5), 1),
         "post_p99_ms": round(percentile(load.post_ms, 0.99), 1),
-        "rss_mb": max(memory, default=0.0),
-        "rss_first_third_mb": round(sum(memory[:third]) / third, 1) if memory else 0.0,
-        "rss_last_third_mb": round(sum(memory[-third:]) / third, 1) if memory else 0.0,
+        **_memory(memory),
         "cpu_share": round(cpu, 2),
         "seconds_spent": {
             name.removesuffix("_seconds_sum"): round(value, 2)
@@ -197,13 +196,33 @@ async def _post(client: httpx.AsyncClient, body: bytes, load: _Load, size: int) 
     load.rejected += len(outcome["rejected"])
 
 
-async def _sample(service: Service, memory: list[float]) -> None:
+async def _sample(service: Service, memory: list[tuple[float, float]]) -> None:
+    """Append (our process, database) in MB every two seconds."""
     while True:
-        try:
-            memory.append(resident_mb(service.processes()))
-        except psutil.Error:
-            continue
+        with suppress(psutil.Error):
+            database = family(service.postmaster())
+            own = [process for process in service.processes() if process not in database]
+            memory.append((resident_mb(own), resident_mb(database)))
         await asyncio.sleep(2.0)
+
+
+def _memory(samples: list[tuple[float, float]]) -> dict[str, object]:
+    """Return the peak, and means of the first and last third: flat memory has equal thirds.
+
+    The database's own share grows until its buffers (128 MB) have been touched once, and then stays.
+    """
+    third = max(1, len(samples) // 3)
+    first, last = samples[:third], samples[-third:]
+    return {
+        "rss_mb": max((own + database for own, database in samples), default=0.0),
+        "rss_service_mb": [_mean(own for own, _ in part) for part in (first, last)],
+        "rss_database_mb": [_mean(database for _, database in part) for part in (first, last)],
+    }
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return round(sum(found) / len(found), 1) if found else 0.0
 
 
 async def _follow(service: Service, console: _Console) -> None:

@@ -104,6 +104,7 @@ def simulator_command(settings: Settings, scenario: str | None) -> list[str]:
         "--url", f"http://{settings.http.host}:{settings.http.port}",
         "--mqtt", f"{settings.mqtt.host}:{settings.mqtt.port}",
         "--keys", str(settings.data / "demo" / "keys.json"),
+        "--logins", str(settings.data / "demo" / "logins.json"),
         "--devices", str(SOURCES / "devices.geojson"),
         "--areas", str(SOURCES / "areas.geojson"),
         "--snapshot-port", str(SNAPSHOT_PORT),

@@ -229,6 +229,7 @@ export const en: Catalogue = {
     stale: 'Stale',
     cluster: 'Devices; coloured ring: many abnormal',
     isAcked: 'Acknowledged',
+    group: 'Incidents close together; symbol of the worst',
     home: 'Whole city',
     zoomIn: 'Zoom in',
     zoomOut: 'Zoom out',

@@ -227,6 +227,7 @@ export const vi = {
     stale: 'Số liệu cũ',
     cluster: 'Nhóm thiết bị; viền màu: nhiều bất thường',
     isAcked: 'Đã tiếp nhận',
+    group: 'Số sự cố sát nhau; hình của mức nặng nhất',
     home: 'Toàn thành phố',
     zoomIn: 'Phóng to',
     zoomOut: 'Thu nhỏ',

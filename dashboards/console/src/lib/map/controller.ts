@@ -1,13 +1,12 @@
 /** The live map: owns the MapLibre object, feeds its sources at a bounded rate, reports what is clicked. */
-import 'maplibre-gl/dist/maplibre-gl.css'
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url'
 import { Map as MapLibreMap, ScaleControl, setWorkerUrl, type GeoJSONSource, type MapGeoJSONFeature } from 'maplibre-gl'
-import type { Areas, City } from '../api/types'
+import type { Areas } from '../api/types'
 import type { BBox, Severity } from '../feed/types'
 import { diffFeatures, type PointFeature } from './features'
 import { mapImages, PIXEL_RATIO } from './icons'
 import { readPalette } from './palette'
-import { buildStyle, INCIDENT_LAYERS, incidentSize } from './style'
+import { buildStyle, EMPTY } from './style'
 
 setWorkerUrl(workerUrl)
 
@@ -19,8 +18,8 @@ const CLICK_SLACK_PX = 4
 /** A revealed place is at least this far from the edge. */
 const EDGE_PX = 48
 const SETTLE_MS = 60
-/** More symbols than this are drawn smaller. */
-const FLOOD_AT = 200
+/** Room around what "home" shows: symbols at the edge must not be cut. */
+const HOME_PADDING_PX = 24
 
 export interface Camera {
   center: [number, number]
@@ -34,12 +33,13 @@ export interface MapEvents {
 }
 
 export interface MapContent {
-  city: City
   areas: Areas
   letters: Record<Severity, string>
   title: string
   camera: Camera | null
-  /** What "home" shows: the city, or the wards of a ward user. */
+  /** All wards together. */
+  extent: BBox
+  /** What "home" shows: the extent, or the wards of a ward user. */
   home: BBox
 }
 
@@ -60,7 +60,8 @@ export class ConsoleMap {
   readonly whenReady: Promise<void>
   #gone = false
   #pulseOn = false
-  #flood = false
+  #incidents: PointFeature[] = []
+  #framed = ''
   #selected: { incident: string; device: string } = { incident: '', device: '' }
 
   static async create(container: HTMLElement, content: MapContent, events: MapEvents): Promise<ConsoleMap> {
@@ -78,7 +79,7 @@ export class ConsoleMap {
     this.map = new MapLibreMap({
       container,
       style: buildStyle(content.areas, palette),
-      ...(camera ?? { bounds: content.home, fitBoundsOptions: { padding: 28 } }),
+      ...(camera ?? { bounds: content.home, fitBoundsOptions: { padding: HOME_PADDING_PX } }),
       minZoom: 4,
       maxZoom: 18,
       attributionControl: false,
@@ -108,7 +109,7 @@ export class ConsoleMap {
   }
 
   setIncidents(features: PointFeature[]): void {
-    this.#pending.incidents = features
+    this.#pending.incidents = this.#incidents = features
   }
 
   setDevices(features: PointFeature[]): void {
@@ -141,7 +142,7 @@ export class ConsoleMap {
   }
 
   home(): void {
-    this.map.fitBounds(this.content.home, { padding: 28, duration: 600 })
+    this.map.fitBounds(this.content.home, { padding: HOME_PADDING_PX, duration: 600 })
   }
 
   zoomBy(step: number): void {
@@ -161,7 +162,7 @@ export class ConsoleMap {
       const features = this.#pending[name]
       if (!features) continue
       delete this.#pending[name]
-      if (name === 'incidents') this.#resize(features.length > FLOOD_AT)
+      if (name === 'incidents') this.#showGroupSelection()
       const diff = diffFeatures(this.#known[name], features)
       if (!diff) continue
       const source = this.map.getSource<GeoJSONSource>(name)
@@ -170,16 +171,10 @@ export class ConsoleMap {
     }
   }
 
-  #resize(flood: boolean): void {
-    if (flood === this.#flood) return
-    this.#flood = flood
-    for (const layer of INCIDENT_LAYERS) this.map.setLayoutProperty(layer, 'icon-size', incidentSize(flood))
-  }
-
   #pulse(): void {
     if (!this.#ready || document.hidden || matchMedia('(prefers-reduced-motion: reduce)').matches) return
     // Nothing to draw, nothing to repaint: a calm map costs no frames.
-    if (![...this.#known.incidents.values()].some((signature) => signature.includes('"pulse":true'))) return
+    if (![...this.#known.incidents.values()].some((signature) => signature.includes('"pulse":1'))) return
     this.#pulseOn = !this.#pulseOn
     this.map.setPaintProperty('incident-pulse', 'icon-opacity', this.#pulseOn ? 0.15 : 0.9)
   }
@@ -188,6 +183,16 @@ export class ConsoleMap {
     if (!this.#ready) return
     this.map.setFilter('incident-selected', ['==', ['get', 'id'], this.#selected.incident])
     this.map.setFilter('device-selected', ['==', ['get', 'id'], this.#selected.device])
+    this.#showGroupSelection()
+  }
+
+  /** Far out, the selected incident may be inside a group: its frame stands where it happened. */
+  #showGroupSelection(): void {
+    const feature = this.#incidents.find(({ properties }) => properties.id === this.#selected.incident)
+    const signature = feature ? feature.geometry.coordinates.join() : ''
+    if (signature === this.#framed) return
+    this.#framed = signature
+    void this.map.getSource<GeoJSONSource>('selection')?.setData(feature ? { ...feature, properties: {} } : EMPTY)
   }
 
   #hit(x: number, y: number): MapGeoJSONFeature | undefined {
@@ -206,7 +211,7 @@ export class ConsoleMap {
     this.map.on('click', ({ point }) => {
       const feature = this.#ready ? this.#hit(point.x, point.y) : undefined
       if (!feature) return
-      if (feature.layer.id === 'clusters') void this.#openCluster(feature)
+      if (feature.properties.cluster) void this.#openCluster(feature)
       else this.events.select(feature.layer.id === 'incidents' ? 'incident' : 'device', String(feature.properties.id))
     })
     this.map.on('mousemove', ({ point }) => {
@@ -223,7 +228,7 @@ export class ConsoleMap {
 
   async #openCluster(feature: MapGeoJSONFeature): Promise<void> {
     if (feature.geometry.type !== 'Point') return
-    const source = this.map.getSource<GeoJSONSource>('devices')
+    const source = this.map.getSource<GeoJSONSource>(feature.source)
     const zoom = await source?.getClusterExpansionZoom(Number(feature.properties.cluster_id))
     this.map.easeTo({ center: feature.geometry.coordinates as [number, number], zoom: (zoom ?? 12) + 0.3 })
   }
@@ -231,7 +236,7 @@ export class ConsoleMap {
   /** Tell the server what we look at, half a screen wider, or everything when the whole city is in view. */
   #reportView(): void {
     const view = this.map.getBounds()
-    const [w, s, e, n] = this.content.city.bounds
+    const [w, s, e, n] = this.content.extent
     const zoom = Math.round(this.map.getZoom() * 100) / 100
     if (view.contains([w, s]) && view.contains([e, n])) return this.events.view(null, zoom)
     const dx = (view.getEast() - view.getWest()) / 2

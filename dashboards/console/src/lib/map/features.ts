@@ -2,7 +2,7 @@
 import type { Feature, Point } from 'geojson'
 import { isOpen } from '../api/lifecycle'
 import type { Device } from '../api/types'
-import type { DeviceState, Incident } from '../feed/types'
+import type { DeviceState, Incident, Severity } from '../feed/types'
 import { SEVERITIES } from '../queue/order'
 import { ABNORMAL, deviceLook } from './congestion'
 
@@ -30,6 +30,15 @@ export function fanOut(n: number): [number, number] {
   return [Math.round(Math.cos(angle) * RING_STEP_PX * ring), Math.round(Math.sin(angle) * RING_STEP_PX * ring)]
 }
 
+/** Worst first and unacknowledged before acknowledged, as the queue has it: the highest stands for a group. */
+export function symbolOrder(severity: Severity, unacked: boolean): number {
+  return 2 * (SEVERITIES.length - SEVERITIES.indexOf(severity)) + (unacked ? 1 : 0)
+}
+
+export function symbolIcon(severity: Severity, unacked: boolean, cleared: boolean): string {
+  return `inc-${severity}-${unacked ? 'new' : 'held'}${cleared ? '-past' : ''}`
+}
+
 /** Open incidents as symbols; several at one place stand around it instead of upon each other. */
 export function incidentFeatures(
   incidents: Incident[],
@@ -50,11 +59,12 @@ export function incidentFeatures(
       geometry: { type: 'Point', coordinates: place },
       properties: {
         id: incident.id,
-        icon: `inc-${incident.severity}-${unacked ? 'new' : 'held'}`,
-        order: -SEVERITIES.indexOf(incident.severity) + (unacked ? 0.5 : 0),
+        icon: symbolIcon(incident.severity, unacked, incident.condition === 'cleared'),
+        order: symbolOrder(incident.severity, unacked),
         slot: Math.min(n, SLOTS - 1),
-        pulse: unacked && incident.severity === 'critical' && incident.condition === 'active',
-        cleared: incident.condition === 'cleared',
+        // Numbers, because a group adds them up.
+        pulse: unacked && incident.severity === 'critical' && incident.condition === 'active' ? 1 : 0,
+        cleared: incident.condition === 'cleared' ? 1 : 0,
       },
     })
   }

@@ -3,6 +3,7 @@ import type { Severity } from '../feed/types'
 import { LETTER_Y, SHAPES } from '../format/shapes'
 import { SEVERITIES } from '../queue/order'
 import type { DeviceLook } from './congestion'
+import { symbolIcon } from './features'
 import type { Palette } from './palette'
 
 export const PIXEL_RATIO = 2
@@ -23,10 +24,14 @@ function render(width: number, height: number, draw: Draw): ImageData {
   return context.getImageData(0, 0, canvas.width, canvas.height)
 }
 
+/** What has passed keeps its hue and loses its loudness; it stays opaque, so that nothing shines through. */
+function muted(colour: string, palette: Palette): string {
+  return `color-mix(in srgb, ${colour} 52%, ${palette.ward})`
+}
+
 /** Filled while nobody has acknowledged it, outlined afterwards: the eye goes to what is still open. */
-function severityIcon(severity: Severity, letter: string, unacked: boolean, palette: Palette): ImageData {
+function severityIcon(severity: Severity, letter: string, unacked: boolean, colour: string, palette: Palette): ImageData {
   const path = new Path2D(SHAPES[severity])
-  const colour = palette[severity]
   const size = 32
   return render(size, size, (context) => {
     context.translate(4, 4)
@@ -127,12 +132,17 @@ export function deviceIcon(look: DeviceLook, palette: Palette): ImageData {
 export function mapImages(letters: Record<Severity, string>, palette: Palette): Map<string, ImageData> {
   const images = new Map<string, ImageData>()
   for (const severity of SEVERITIES) {
-    images.set(`inc-${severity}-new`, severityIcon(severity, letters[severity], true, palette))
-    images.set(`inc-${severity}-held`, severityIcon(severity, letters[severity], false, palette))
+    for (const unacked of [true, false]) {
+      for (const cleared of [true, false]) {
+        const colour = cleared ? muted(palette[severity], palette) : palette[severity]
+        images.set(symbolIcon(severity, unacked, cleared), severityIcon(severity, letters[severity], unacked, colour, palette))
+      }
+    }
   }
   for (const look of DEVICE_LOOKS) images.set(look, deviceIcon(look, palette))
   images.set('selected', selectionRing(palette))
   images.set('pulse', pulseRing(palette))
+  images.set('badge', badge(palette))
   return images
 }
 
@@ -152,6 +162,19 @@ function selectionRing(palette: Palette): ImageData {
         context.rotate(Math.PI / 2)
       }
     }
+  })
+}
+
+/** The disc under the number of a group. */
+function badge(palette: Palette): ImageData {
+  return render(20, 20, (context) => {
+    context.beginPath()
+    context.arc(10, 10, 8.6, 0, 2 * Math.PI)
+    context.fillStyle = palette.ink
+    context.fill()
+    context.strokeStyle = palette.surface
+    context.lineWidth = 1.6
+    context.stroke()
   })
 }
 

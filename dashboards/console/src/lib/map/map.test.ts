@@ -3,7 +3,7 @@ import type { Device } from '../api/types'
 import { incident } from '../feed/testing'
 import type { DeviceState } from '../feed/types'
 import { congestion, deviceLook } from './congestion'
-import { deviceFeatures, diffFeatures, fanOut, incidentFeatures, SLOTS } from './features'
+import { deviceFeatures, diffFeatures, fanOut, incidentFeatures, SLOTS, symbolOrder } from './features'
 import { boundsOf, centreOf, distanceM } from './geometry'
 import { ARCHIPELAGOS, buildStyle, shortName } from './style'
 
@@ -47,8 +47,8 @@ describe('features', () => {
       [incident('a', 1, { severity: 'critical' }), incident('b', 1, { severity: 'critical', handling: 'acknowledged' }), incident('c', 1, { handling: 'closed' })],
       place,
     )
-    expect(first?.properties).toMatchObject({ icon: 'inc-critical-new', pulse: true })
-    expect(second?.properties).toMatchObject({ icon: 'inc-critical-held', pulse: false })
+    expect(first?.properties).toMatchObject({ icon: 'inc-critical-new', pulse: 1 })
+    expect(second?.properties).toMatchObject({ icon: 'inc-critical-held', pulse: 0 })
   })
 
   it('keeps symbols at one place apart', () => {
@@ -65,6 +65,19 @@ describe('features', () => {
     expect(draw(detector(60, 0.1))?.add).toHaveLength(1)
     expect(draw(detector(55, 0.11))).toBeNull()
     expect(draw(detector(5, 0.6))).toMatchObject({ remove: ['d'], add: [{ properties: { look: 'det-jam' } }] })
+  })
+
+  it('lets a device that is no longer reported go stale, at the limit and not before', () => {
+    const devices: Device[] = [{ id: 'd', kind: 'detector', name: 'd', ward: null, lon: 1, lat: 1, has_picture: false }]
+    const last = detector(60, 0.1)
+    const look = (now: number) => deviceFeatures(devices, () => last, now, TTL)[0]?.properties.look
+    expect([look(NOW + TTL), look(NOW + TTL + 1)]).toEqual(['det-free', 'det-stale'])
+  })
+
+  it('lets the worst and unattended stand for a group', () => {
+    const orders = (['critical', 'high', 'medium', 'low'] as const).flatMap((s) => [symbolOrder(s, true), symbolOrder(s, false)])
+    expect(orders).toEqual([...orders].sort((a, b) => b - a))
+    expect(new Set(orders).size).toBe(8)
   })
 
   it('removes what is gone', () => {

@@ -2,15 +2,19 @@
 import type { FeatureCollection } from 'geojson'
 import type { ExpressionSpecification, LayerSpecification, StyleSpecification } from 'maplibre-gl'
 import type { Areas } from '../api/types'
-import { fanOut, SLOTS } from './features'
+import { SEVERITIES } from '../queue/order'
+import { fanOut, SLOTS, symbolIcon, symbolOrder } from './features'
 import { centreOf } from './geometry'
 import type { Palette } from './palette'
 
 export const FONT_STACK = ['Be Vietnam Pro Medium', 'Be Vietnam Pro']
 const FONT_BOLD = ['Be Vietnam Pro Semibold', 'Be Vietnam Pro']
 export const CLUSTER_MAX_ZOOM = 12
+/** Up to here incidents that would lie upon each other are one symbol with a number; closer, each has its own. */
+export const GROUP_MAX_ZOOM = 13
+const GROUP_RADIUS_PX = 26
 
-const EMPTY: FeatureCollection = { type: 'FeatureCollection', features: [] }
+export const EMPTY: FeatureCollection = { type: 'FeatureCollection', features: [] }
 
 /** Names that a map of Vietnam carries wherever the East Sea is in view. Labels only, never polygons. */
 export const ARCHIPELAGOS: FeatureCollection = {
@@ -47,6 +51,11 @@ const classIn = (...names: string[]): ExpressionSpecification => ['in', ['get', 
 const widths = (...stops: number[]): ExpressionSpecification =>
   ['interpolate', ['exponential', 1.4], ['zoom'], ...stops] as ExpressionSpecification
 
+/** The darker edge that lifts main roads off the ground. */
+function casing(id: string, classes: string[], colour: string, minzoom: number, ...stops: number[]): LayerSpecification {
+  return road(id, classes, colour, minzoom, ...stops.map((stop, i) => (i % 2 ? stop + 1.6 : stop)))
+}
+
 function road(id: string, classes: string[], colour: string, minzoom: number, ...stops: number[]): LayerSpecification {
   return {
     id, type: 'line', source: 'areas', minzoom,
@@ -61,14 +70,17 @@ function ground(p: Palette): LayerSpecification[] {
     { id: 'background', type: 'background', paint: { 'background-color': p.bg } },
     { id: 'city-edge', type: 'line', source: 'areas', filter: kindIs('ward'), paint: { 'line-color': p.cityLine, 'line-width': widths(8, 2.5, 14, 5) } },
     { id: 'wards', type: 'fill', source: 'areas', filter: kindIs('ward'), paint: { 'fill-color': p.ward } },
-    { id: 'water', type: 'fill', source: 'areas', filter: kindIs('water'), paint: { 'fill-color': p.water } },
     { id: 'special', type: 'fill', source: 'areas', minzoom: 10, filter: isSpecial, paint: { 'fill-color': p.special, 'fill-opacity': 0.35 } },
+    { id: 'ward-lines', type: 'line', source: 'areas', filter: kindIs('ward'), paint: { 'line-color': p.wardLine, 'line-width': widths(8, 0.9, 14, 2), 'line-dasharray': [3, 1.6] } },
+    { id: 'water', type: 'fill', source: 'areas', filter: kindIs('water'), paint: { 'fill-color': p.water } },
+    { id: 'water-edge', type: 'line', source: 'areas', filter: kindIs('water'), paint: { 'line-color': p.waterLine, 'line-width': widths(8, 0.8, 14, 1.6) } },
     road('road-local', ['local', 'residential'], p.road, 12.5, 12, 0.5, 16, 3),
-    road('road-tertiary', ['tertiary'], p.road, 11.5, 11, 0.5, 16, 4),
-    road('road-secondary', ['secondary'], p.road, 9.5, 9, 0.6, 16, 6),
-    road('road-primary', ['primary'], p.road, 8, 8, 0.8, 16, 8),
-    road('road-trunk', ['trunk', 'motorway'], p.roadMain, 7, 8, 1.2, 16, 11),
-    { id: 'ward-lines', type: 'line', source: 'areas', filter: kindIs('ward'), paint: { 'line-color': p.wardLine, 'line-width': widths(8, 0.6, 14, 1.4), 'line-dasharray': [3, 2] } },
+    road('road-tertiary', ['tertiary'], p.road, 11, 11, 0.7, 16, 4),
+    road('road-secondary', ['secondary'], p.roadMid, 9, 9, 0.7, 13, 1.8, 16, 6),
+    casing('road-primary-edge', ['primary'], p.roadEdge, 10, 8, 1.2, 13, 2.8, 16, 8),
+    road('road-primary', ['primary'], p.roadMid, 7, 8, 1.2, 13, 2.8, 16, 8),
+    casing('road-trunk-edge', ['trunk', 'motorway'], p.roadEdge, 8, 8, 1.8, 13, 4, 16, 11),
+    road('road-trunk', ['trunk', 'motorway'], p.roadMain, 7, 8, 1.8, 13, 4, 16, 11),
     { id: 'special-lines', type: 'line', source: 'areas', minzoom: 12, filter: isSpecial, paint: { 'line-color': p.special, 'line-width': 1.2 } },
   ]
 }
@@ -76,13 +88,13 @@ function ground(p: Palette): LayerSpecification[] {
 function label(size: ExpressionSpecification | number, colour: string, p: Palette) {
   return {
     layout: { 'text-field': ['get', 'name'] as ExpressionSpecification, 'text-font': FONT_STACK, 'text-size': size },
-    paint: { 'text-color': colour, 'text-halo-color': p.halo, 'text-halo-width': 1.4 },
+    paint: { 'text-color': colour, 'text-halo-color': p.halo, 'text-halo-width': 1.6 },
   }
 }
 
 function labels(p: Palette): LayerSpecification[] {
-  const named = label(10.5, p.labelRoad, p)
-  const ward = label(widths(9, 10.5, 13, 15), p.label, p)
+  const named = label(11.5, p.labelRoad, p)
+  const ward = label(widths(9, 12, 13, 16), p.label, p)
   const sea = label(13, p.label, p)
   return [
     { id: 'road-labels', type: 'symbol', source: 'areas', minzoom: 12, filter: ['all', kindIs('road'), classIn('motorway', 'trunk', 'primary')], layout: { ...named.layout, 'symbol-placement': 'line', 'symbol-spacing': 420, 'text-letter-spacing': 0.06 }, paint: named.paint },
@@ -102,20 +114,32 @@ function devices(p: Palette): LayerSpecification[] {
         'circle-color': p.deviceFill,
         'circle-radius': ['interpolate', ['linear'], ['get', 'point_count'], 2, 9, 60, 17],
         'circle-stroke-width': ['case', ['>', ['/', ['get', 'bad'], ['get', 'point_count']], 0.2], 2, 1.2],
-        'circle-stroke-color': ['case', ['>', ['/', ['get', 'bad'], ['get', 'point_count']], 0.5], p.jam, ['>', ['/', ['get', 'bad'], ['get', 'point_count']], 0.2], p.heavy, p.device],
+        'circle-stroke-color': ['case', ['>', ['/', ['get', 'bad'], ['get', 'point_count']], 0.5], p.jam, ['>', ['/', ['get', 'bad'], ['get', 'point_count']], 0.2], p.heavy, p.cluster],
       },
     },
-    { id: 'cluster-counts', type: 'symbol', source: 'devices', filter: cluster, layout: { 'text-field': ['get', 'point_count_abbreviated'], 'text-font': FONT_BOLD, 'text-size': 11, 'text-allow-overlap': true }, paint: { 'text-color': p.label } },
-    { id: 'devices', type: 'symbol', source: 'devices', filter: ['!', cluster], layout: { 'icon-image': ['get', 'look'], 'icon-allow-overlap': true, 'icon-size': ['interpolate', ['linear'], ['zoom'], 9, 0.75, 14, 1], 'symbol-sort-key': ['get', 'bad'] } },
+    { id: 'cluster-counts', type: 'symbol', source: 'devices', filter: cluster, layout: { 'text-field': ['get', 'point_count_abbreviated'], 'text-font': FONT_BOLD, 'text-size': 11, 'text-allow-overlap': true }, paint: { 'text-color': p.labelRoad } },
+    { id: 'devices', type: 'symbol', source: 'devices', filter: ['!', cluster], layout: { 'icon-image': ['get', 'look'], 'icon-allow-overlap': true, 'icon-size': ['interpolate', ['linear'], ['zoom'], 9, 0.9, 14, 1.1], 'symbol-sort-key': ['get', 'bad'] } },
     { id: 'device-selected', type: 'circle', source: 'devices', filter: ['==', ['get', 'id'], ''], paint: { 'circle-radius': 17, 'circle-opacity': 0, 'circle-stroke-width': 2.5, 'circle-stroke-color': p.select } },
   ]
 }
 
-export const INCIDENT_LAYERS = ['incident-pulse', 'incidents', 'incident-selected']
+/** Symbols are smaller while the whole city is in view, and what has passed is smaller than what goes on. */
+function incidentSize(): ExpressionSpecification {
+  const size = (full: number): ExpressionSpecification => ['case', isCalm, full * 0.78, full]
+  return ['interpolate', ['linear'], ['zoom'], 9, size(0.84), 13, size(1)]
+}
 
-/** Symbols are smaller while the whole city is in view, and smaller still in a flood of them. */
-export function incidentSize(flood: boolean): ExpressionSpecification {
-  return ['interpolate', ['linear'], ['zoom'], 9, flood ? 0.5 : 0.78, 13, 1]
+const isCalm: ExpressionSpecification = ['==', ['get', 'cleared'], 1]
+const isGroup: ExpressionSpecification = ['has', 'point_count']
+
+/** A group looks like the worst in it. */
+function incidentIcon(): ExpressionSpecification {
+  const cases = (cleared: boolean): (number | string)[] =>
+    SEVERITIES.flatMap((severity) =>
+      [true, false].flatMap((unacked) => [symbolOrder(severity, unacked), symbolIcon(severity, unacked, cleared)]),
+    )
+  const ofGroup = (cleared: boolean): unknown[] => ['match', ['get', 'order'], ...cases(cleared), '']
+  return ['case', ['!', isGroup], ['get', 'icon'], isCalm, ofGroup(true), ofGroup(false)] as unknown as ExpressionSpecification
 }
 
 /** Tiles carry no arrays, so a symbol names its slot and the style knows where that is. */
@@ -124,16 +148,24 @@ function slotOffset(): ExpressionSpecification {
   return ['match', ['get', 'slot'], ...cases, ['literal', [0, 0]]] as unknown as ExpressionSpecification
 }
 
-function incidents(): LayerSpecification[] {
+function incidents(p: Palette): LayerSpecification[] {
   const stand = {
     'icon-allow-overlap': true,
     'icon-offset': slotOffset(),
-    'icon-size': incidentSize(false),
+    'icon-size': incidentSize(),
   }
+  const selected = { ...stand, 'icon-image': 'selected' }
   return [
-    { id: 'incident-pulse', type: 'symbol', source: 'incidents', filter: ['get', 'pulse'], layout: { ...stand, 'icon-image': 'pulse' }, paint: { 'icon-opacity': 0.9, 'icon-opacity-transition': { duration: 900 } } },
-    { id: 'incidents', type: 'symbol', source: 'incidents', layout: { ...stand, 'icon-image': ['get', 'icon'], 'symbol-sort-key': ['get', 'order'] }, paint: { 'icon-opacity': ['case', ['get', 'cleared'], 0.62, 1] } },
-    { id: 'incident-selected', type: 'symbol', source: 'incidents', filter: ['==', ['get', 'id'], ''], layout: { ...stand, 'icon-image': 'selected' } },
+    // Short steps between long rests: a map that fades all the time is drawn all the time.
+    { id: 'incident-pulse', type: 'symbol', source: 'incidents', filter: ['==', ['get', 'pulse'], 1], layout: { ...stand, 'icon-image': 'pulse' }, paint: { 'icon-opacity': 0.9, 'icon-opacity-transition': { duration: 240 } } },
+    { id: 'incidents', type: 'symbol', source: 'incidents', layout: { ...stand, 'icon-image': incidentIcon(), 'symbol-sort-key': ['get', 'order'] } },
+    {
+      id: 'incident-counts', type: 'symbol', source: 'incidents', filter: isGroup,
+      layout: { 'icon-image': 'badge', 'icon-offset': [13, -12], 'icon-allow-overlap': true, 'text-field': ['get', 'point_count_abbreviated'], 'text-font': FONT_BOLD, 'text-size': 11, 'text-offset': [13 / 11, -12 / 11], 'text-allow-overlap': true },
+      paint: { 'text-color': p.surface },
+    },
+    { id: 'incident-selected', type: 'symbol', source: 'incidents', minzoom: GROUP_MAX_ZOOM + 1, filter: ['==', ['get', 'id'], ''], layout: selected },
+    { id: 'selection', type: 'symbol', source: 'selection', maxzoom: GROUP_MAX_ZOOM + 1, layout: { ...selected, 'icon-offset': [0, 0] } },
   ]
 }
 
@@ -145,8 +177,12 @@ export function buildStyle(areas: Areas, palette: Palette): StyleSpecification {
       labels: { type: 'geojson', data: labelPoints(areas) },
       archipelagos: { type: 'geojson', data: ARCHIPELAGOS },
       devices: { type: 'geojson', data: EMPTY, promoteId: 'id', cluster: true, clusterMaxZoom: CLUSTER_MAX_ZOOM, clusterRadius: 46, clusterProperties: { bad: ['+', ['get', 'bad']] } },
-      incidents: { type: 'geojson', data: EMPTY, promoteId: 'id' },
+      incidents: {
+        type: 'geojson', data: EMPTY, promoteId: 'id', cluster: true, clusterMaxZoom: GROUP_MAX_ZOOM, clusterRadius: GROUP_RADIUS_PX,
+        clusterProperties: { order: ['max', ['get', 'order']], pulse: ['max', ['get', 'pulse']], cleared: ['min', ['get', 'cleared']] },
+      },
+      selection: { type: 'geojson', data: EMPTY },
     },
-    layers: [...ground(palette), ...labels(palette), ...devices(palette), ...incidents()],
+    layers: [...ground(palette), ...labels(palette), ...devices(palette), ...incidents(palette)],
   }
 }

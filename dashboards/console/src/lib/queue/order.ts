@@ -7,13 +7,14 @@ export const SEVERITIES: readonly Severity[] = ['critical', 'high', 'medium', 'l
 const RANK: Record<Severity, number> = { critical: 0, high: 1, medium: 2, low: 3 }
 
 /**
- * Worst first; within a severity what nobody has acknowledged, then the longest waiting, so that neither a
- * new incident nor an old one is forgotten at the end.
+ * Worst first; within a severity what nobody has acknowledged, of that what still goes on, then the longest
+ * waiting, so that neither a new incident nor an old one is forgotten at the end.
  */
 export function bySeverityThenAge(a: Incident, b: Incident): number {
   return (
     RANK[a.severity] - RANK[b.severity] ||
     Number(b.handling === 'new') - Number(a.handling === 'new') ||
+    Number(a.condition === 'cleared') - Number(b.condition === 'cleared') ||
     Date.parse(a.detected) - Date.parse(b.detected) ||
     (a.id < b.id ? -1 : 1)
   )

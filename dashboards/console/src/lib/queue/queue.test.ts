@@ -9,15 +9,16 @@ import { containsAll, fold } from './text'
 const at = (minute: number): string => `2026-11-22T10:${String(minute).padStart(2, '0')}:00.000Z`
 
 describe('order', () => {
-  it('puts the worst first, then the unacknowledged, then the one that waits longest', () => {
+  it('puts the worst first, then the unacknowledged, then what goes on, then the one that waits longest', () => {
     const list = [
+      incident('past', 1, { severity: 'high', detected: at(1), condition: 'cleared' }),
       incident('late', 1, { severity: 'high', detected: at(9) }),
       incident('low', 1, { severity: 'low', detected: at(1) }),
       incident('held', 2, { severity: 'high', detected: at(1), handling: 'assigned' }),
       incident('early', 1, { severity: 'high', detected: at(2) }),
       incident('worst', 1, { severity: 'critical', detected: at(30) }),
     ]
-    expect(list.sort(bySeverityThenAge).map(({ id }) => id)).toEqual(['worst', 'early', 'late', 'held', 'low'])
+    expect(list.sort(bySeverityThenAge).map(({ id }) => id)).toEqual(['worst', 'early', 'late', 'past', 'held', 'low'])
   })
 
   it('counts open incidents only', () => {

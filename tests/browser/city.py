@@ -1,0 +1,76 @@
+"""The running service with hands: raises incidents and acts as another person through the public API."""
+
+import itertools
+import json
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from benchmarks.service import Service
+
+RAISE_TIMEOUT_S = 20.0
+
+
+class City:
+    """A service without simulators: nothing happens in it but what a test makes happen."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.url = service.url
+        self._cameras = itertools.count(1)
+        self._cookies: dict[str, dict[str, str]] = {}
+
+    def headers(self, user: str) -> dict[str, str]:
+        """Return the headers of a logged-in user; one session per user is enough."""
+        if user not in self._cookies:
+            self._cookies[user] = self.service.login(user)
+        return self._cookies[user]
+
+    def password(self, user: str) -> str:
+        """Return a demo user's password."""
+        logins: dict[str, str] = json.loads((self.service.data / "demo" / "logins.json").read_text())
+        return logins[user]
+
+    def send_wrong_way(self, source: str) -> None:
+        """Let a camera report a vehicle that drives the wrong way, through its ward's gateway."""
+        event = {
+            "specversion": "1.0",
+            "id": str(uuid.uuid4()),
+            "source": source,
+            "type": "camera.alarm",
+            "time": datetime.now(UTC).isoformat(),
+            "data": {"kind": "wrong_way", "confidence": 0.93, "active": True},
+        }
+        answer = self.service.ingest(json.dumps(event).encode(), self.service.device_key(f"gw-{source[4:9]}"))
+        assert answer.json()["accepted"] == 1, answer.text
+
+    def raise_incident(self, ward: str = "25747") -> str:
+        """Raise a critical incident at a camera that had none before, and return the incident's id."""
+        source = f"cam-{ward}-{next(self._cameras):02d}"
+        self.send_wrong_way(source)
+        return self.incident_of(source)
+
+    def incident_of(self, source: str) -> str:
+        """Wait until the service knows an open incident of `source`, and return its id."""
+        deadline_s = time.monotonic() + RAISE_TIMEOUT_S
+        while time.monotonic() < deadline_s:
+            for incident in self.get("/incidents?state=open&limit=200")["items"]:
+                if incident["source"] == source:
+                    found: str = incident["id"]
+                    return found
+            time.sleep(0.05)
+        raise AssertionError(f"no incident of {source} within {RAISE_TIMEOUT_S:.0f} s")
+
+    def get(self, path: str, user: str = "supervisor") -> Any:
+        """Read from the API."""
+        return httpx.get(f"{self.url}/api/v1{path}", headers=self.headers(user)).raise_for_status().json()
+
+    def command(self, incident_id: str, op: str, user: str = "supervisor", **args: str) -> None:
+        """Do to an incident what another person would do at their console."""
+        incident = self.get(f"/incidents/{incident_id}", user)
+        body = {"op": op, "expect_rev": incident["rev"], "idem": str(uuid.uuid4()), "args": args}
+        path = f"{self.url}/api/v1/incidents/{incident_id}/commands"
+        httpx.post(path, json=body, headers=self.headers(user)).raise_for_status()

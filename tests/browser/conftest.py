@@ -1,0 +1,69 @@
+"""One service and one browser for all browser tests; one context per console."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from benchmarks.service import Service
+from tests.browser.chromium import launch
+from tests.browser.city import City
+from tests.browser.console import Console
+
+ROOT = Path(__file__).parents[2]
+DIST = ROOT / "dashboards" / "console" / "dist" / "index.html"
+
+OpenConsole = Callable[..., Console]
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """A running Chromium. Of the package, because its loop would disturb asynchronous tests elsewhere."""
+    if not DIST.exists():
+        pytest.fail("the console is not built: run `make setup`")
+    with sync_playwright() as playwright:
+        chromium = launch(playwright.chromium)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="package")
+def city(browser: Browser) -> Iterator[City]:
+    """The demo city without simulators; asks for the browser first, so that nothing starts without one."""
+    with tempfile.TemporaryDirectory(prefix="ioc-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        service = Service(Path(folder) / "var")
+        service.start()
+        try:
+            yield City(service)
+        finally:
+            service.stop()
+
+
+@pytest.fixture
+def new_console(browser: Browser, city: City) -> Iterator[OpenConsole]:
+    """Make consoles, logged in as `user` (None: at the login). Afterwards none may have logged an error."""
+    made: list[Console] = []
+    with ExitStack() as contexts:
+
+        def make(user: str | None = "operator", theme: str = "dark", width: int = 1280, height: int = 720) -> Console:
+            context = browser.new_context(
+                viewport={"width": width, "height": height},
+                reduced_motion="reduce",
+                # The service's own policy stays in force on the wire; this only lets the test's tools in.
+                bypass_csp=True,
+            )
+            contexts.callback(context.close)
+            if user is not None:
+                name, _, value = city.headers(user)["cookie"].partition("=")
+                context.add_cookies([{"name": name, "value": value, "url": city.url}])
+            context.add_init_script(f"localStorage.setItem('ioc.theme', '{theme}')")
+            console = Console(context, context.new_page(), city.url)
+            made.append(console)
+            return console
+
+        yield make
+        assert [complaint for console in made for complaint in console.complaints] == []
