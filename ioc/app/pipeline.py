@@ -30,7 +30,7 @@ from ioc.app.listener import ChangeListener
 from ioc.app.readiness import Readiness
 from ioc.app.rule_files import RuleFolder
 from ioc.app.rules_worker import RulesWorker
-from ioc.app.settings import Settings
+from ioc.app.settings import MqttSettings, Settings
 from ioc.app.state_lane import StateLane
 from ioc.app.store_worker import StoreWorker
 from ioc.app.supervisor import Plan, Service
@@ -42,6 +42,7 @@ from ioc.ingest.http import ingest_router
 from ioc.ingest.limits import IngestLimits
 from ioc.ingest.metrics import IngestMetrics
 from ioc.ingest.mqtt import MqttListener
+from ioc.ingest.mqtt_subscriber import MqttSubscriber, SubscriberSettings
 from ioc.ingest.service import IngestService
 from ioc.model.records import EVENTS_TOPIC
 from ioc.model.texts import Text
@@ -96,6 +97,8 @@ class Pipeline:
         if settings.mqtt.enabled:
             listener = MqttListener(service, settings.mqtt.host, settings.mqtt.port)
             plan.intake.append(Service("mqtt", listener.run))
+        if settings.mqtt.broker_host:
+            plan.intake.append(Service("mqtt broker", MqttSubscriber(service, _broker(settings.mqtt)).run))
         return service
 
     def _store(self, plan: Plan) -> None:
@@ -152,6 +155,16 @@ class Pipeline:
             plan.work.append(Service("hub", hub.run))
             plan.work.append(Service("state lane", StateLane(core.log, hub).run))
             plan.work.append(Service("change listener", ChangeListener(core.dsn, hub.wake).run))
+
+
+def _broker(settings: MqttSettings) -> SubscriberSettings:
+    return SubscriberSettings(
+        hostname=settings.broker_host,
+        port=settings.broker_port,
+        username=settings.broker_username or None,
+        password=settings.broker_password.get_secret_value() or None,
+        topic=settings.broker_topic,
+    )
 
 
 def _city(settings: Settings, core: Core, demo: bool) -> City:

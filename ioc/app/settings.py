@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -47,11 +47,16 @@ class HttpSettings(_Section):
 
 
 class MqttSettings(_Section):
-    """The embedded MQTT listener for field hardware."""
+    """The MQTT listener for field hardware, and an external broker to read from."""
 
     enabled: bool = Field(True, description="listen for MQTT at all")
     host: str = Field("127.0.0.1", description="address to listen on")
     port: Port = Field(1883, description="port to listen on")
+    broker_host: str = Field("", description="external broker to read from as well, e.g. Mosquitto")
+    broker_port: Port = Field(1883, description="its port")
+    broker_username: str = Field("", description="our name there")
+    broker_password: SecretStr = Field(SecretStr(""), description="our password there")
+    broker_topic: str = Field("ioc/v1/+/events", description="what to read; may be a shared subscription")
 
 
 class DatabaseSettings(_Section):
