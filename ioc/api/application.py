@@ -1,6 +1,6 @@
 """The whole HTTP interface, assembled from what `ioc/app` hands over."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +8,7 @@ import msgspec
 from fastapi import APIRouter, FastAPI
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from ioc import __version__
 from ioc.api.answers import document
 from ioc.api.headers import BodyLimit, SecurityHeaders
 from ioc.api.health import health_router
@@ -49,7 +50,8 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     rules: Rules
     hub: Hub
     pictures: PictureProxy
-    city: City
+    city: Callable[[], City]
+    """Asked each time: real boundaries may replace illustrative ones while we run."""
     readiness: Mapping[str, ReadinessCheck] = {}
     console: Path | None = None
     """The console's built files; None serves none."""
@@ -68,7 +70,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
     """Return the application. It starts and stops nothing: run `deps.hub`, close `deps.pictures`."""
     app = FastAPI(
         title="IOC",
-        version=deps.city.version,
+        version=__version__,
         description=_DESCRIPTION,
         openapi_url="/api/v1/openapi.json",
         docs_url=None,

@@ -140,23 +140,25 @@ def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
         """Carry out a command; 409 with `current` when the incident has changed since `expect_rev`."""
         await visible(incident_id, person)
         require_op(person, body.op)
-        command = Command(
-            op=body.op,
-            expect_rev=body.expect_rev,
-            idem=body.idem,
-            assignee=body.args.assignee,
-            note=body.args.note,
-        )
-        try:
-            incident = await incidents.command(incident_id, command, person.username)
-        except Conflict as error:
-            raise _conflict(error, person) from error
-        except Refused as error:
-            errors = [FieldError(error.field, error.rule, error.detail)]
-            raise Problem(422, error.detail, errors) from error
-        return json_answer(incident_view(incident))
+        return json_answer(incident_view(await _carry_out(incidents, incident_id, body, person)))
 
     return router
+
+
+async def _carry_out(incidents: Incidents, incident_id: str, body: CommandBody, person: Person) -> Incident:
+    command = Command(
+        op=body.op,
+        expect_rev=body.expect_rev,
+        idem=body.idem,
+        assignee=body.args.assignee,
+        note=body.args.note,
+    )
+    try:
+        return await incidents.command(incident_id, command, person.username)
+    except Conflict as error:
+        raise _conflict(error, person) from error
+    except Refused as error:
+        raise Problem(422, error.detail, [FieldError(error.field, error.rule, error.detail)]) from error
 
 
 def _conflict(error: Conflict, person: Person) -> Problem:

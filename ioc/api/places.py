@@ -1,6 +1,7 @@
 """The city, its areas, its devices, and the cameras' pictures."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -11,12 +12,17 @@ from ioc.api.pictures import PictureError, PictureProxy
 from ioc.api.ports import NotFoundError, Places
 from ioc.api.problems import Problem
 from ioc.api.security import Access, scope_of
-from ioc.model.places import Area, DeviceKind
+from ioc.model.places import Area, Device, DeviceKind
 from ioc.model.texts import Text
 from ioc.store.users import Person
 
 _MAX_KINDS_CACHED: Final = 32
 _PRIVATE: Final = "private, no-cache"
+_PICTURE_HEADERS: Final = {
+    "Cache-Control": "private, max-age=1",
+    # Whatever the camera sent is shown as a picture or not at all.
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+}
 
 
 class City(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +104,9 @@ class _AreaBodies:
         return self._bodies[kind]
 
 
-def places_router(places: Places, pictures: PictureProxy, city: City, access: Access) -> APIRouter:
+def places_router(
+    places: Places, pictures: PictureProxy, city: Callable[[], City], access: Access
+) -> APIRouter:
     """Return the routes of places. Ward staff see the devices of their wards; areas are no secret."""
     router = APIRouter(prefix="/api/v1", tags=["places"])
     bodies = _AreaBodies(places)
@@ -107,7 +115,7 @@ def places_router(places: Places, pictures: PictureProxy, city: City, access: Ac
     @router.get("/city", **documented(City, text="The city."))
     async def read_city(_person: Me) -> Response:
         """Return what a console needs before anything else."""
-        return json_answer(city)
+        return json_answer(city())
 
     @router.get("/areas", **documented(AreaCollection, text="Areas; send If-None-Match to ask again."))
     async def list_areas(
@@ -144,26 +152,20 @@ def places_router(places: Places, pictures: PictureProxy, city: City, access: Ac
     )
     async def read_picture(camera_id: str, person: Me) -> Response:
         """Return what a camera sees now; 502 when it does not answer."""
-        device = await places.device(camera_id)
-        if (
-            device is None
-            or device.kind is not DeviceKind.CAMERA
-            or device.picture_url is None
-            or not scope_of(person).allows(device.ward)
-        ):
+        url = _picture_url(await places.device(camera_id), person)
+        if url is None:
             raise NotFoundError(camera_id)
         try:
-            picture = await pictures.fetch(device.picture_url)
+            picture = await pictures.fetch(url)
         except PictureError as error:
             raise Problem(502, f"No picture of {camera_id}: {error}") from error
-        return Response(
-            picture.data,
-            media_type=picture.media_type,
-            headers={
-                "Cache-Control": "private, max-age=1",
-                # Whatever the camera sent is shown as a picture or not at all.
-                "Content-Security-Policy": "default-src 'none'; sandbox",
-            },
-        )
+        return Response(picture.data, media_type=picture.media_type, headers=_PICTURE_HEADERS)
 
     return router
+
+
+def _picture_url(device: Device | None, person: Person) -> str | None:
+    """Return where the picture is, None where there is none or the person may not see it."""
+    if device is None or device.kind is not DeviceKind.CAMERA or not scope_of(person).allows(device.ward):
+        return None
+    return device.picture_url

@@ -135,7 +135,7 @@ class Pipeline:
                 rules=RunningRules(self._rule_folder.rules, core.api_pool),
                 hub=hub,
                 pictures=pictures,
-                city=_city(settings, core, self._demo),
+                city=lambda: _city(settings, core, self._demo),
                 readiness=Readiness(core).checks(hub if with_console else None),
                 console=console,
                 routers=(ingest_router(ingest),) if ingest else (),

@@ -49,7 +49,9 @@ def new_console(browser: Browser, city: City) -> Iterator[OpenConsole]:
     made: list[Console] = []
     with ExitStack() as contexts:
 
-        def make(user: str | None = "operator", theme: str = "dark", width: int = 1280, height: int = 720) -> Console:
+        def make(
+            user: str | None = "operator", theme: str = "dark", width: int = 1280, height: int = 720
+        ) -> Console:
             context = browser.new_context(
                 viewport={"width": width, "height": height},
                 reduced_motion="reduce",

@@ -190,7 +190,7 @@ def make_deps(users: FakeUsers, **changes: object) -> ApiDeps:
         rules=FakeRules(),
         hub=make_hub(),
         pictures=PictureProxy(transport=httpx.MockTransport(lambda _request: httpx.Response(404))),
-        city=CITY,
+        city=lambda: CITY,
         registry=CollectorRegistry(),
         clock_us=lambda: T0_US,
     )

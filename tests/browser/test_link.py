@@ -1,0 +1,73 @@
+"""The link to the service: it breaks and comes back without a gap, and the screen never pretends."""
+
+import re
+
+from playwright.sync_api import WebSocketRoute, expect
+
+from tests.browser.city import City
+from tests.browser.conftest import OpenConsole
+from tests.browser.console import WAIT_MS
+
+
+def test_the_network_drops_and_returns_without_a_gap(new_console: OpenConsole, city: City) -> None:
+    console = new_console().open()
+    link = console.at("link-state")
+    before = city.raise_incident()
+    expect(console.row(before)).to_be_visible()
+    epoch = console.feed("epoch")
+    # What is already on its way (the map's library) may arrive first: this is about the feed.
+    console.page.wait_for_load_state("networkidle")
+
+    console.context.set_offline(True)
+    expect(link).to_have_attribute("data-state", "offline")
+    expect(link).to_contain_text("DỮ LIỆU KHÔNG TRỰC TIẾP")
+    missed = [city.raise_incident(), city.raise_incident()]
+    city.command(before, "acknowledge")
+    assert all(console.feed(f"incident('{incident}')") is None for incident in missed)
+    console.context.set_offline(False)
+
+    console.wait_live()
+    expect(link).to_have_attribute("data-stale", "false")
+    for incident in missed:
+        expect(console.row(incident)).to_be_visible()
+    expect(console.row(before)).to_contain_text("Đã tiếp nhận")
+    assert console.feed("epoch") == epoch
+    frames = [frame for frame in console.frames if frame["type"] in {"welcome", "snap", "ev"}]
+    kinds = [frame.get("mode") or frame["type"] for frame in frames]
+    assert kinds[0] == "snapshot"
+    assert kinds.count("resume") == 1
+    assert "snap" not in kinds[kinds.index("resume") :]
+    position = next(frame["offset"] for frame in frames if frame["type"] == "snap" and frame["last"])
+    for frame in frames:
+        if frame["type"] == "ev":
+            assert frame["from"] == position + 1
+            position = frame["to"]
+    assert console.feed("offset") == position
+    # The browser itself reports every failed attempt.
+    assert all("ERR_INTERNET_DISCONNECTED" in complaint for complaint in console.complaints)
+    console.complaints.clear()
+
+
+def test_link_state_and_data_age_are_shown(new_console: OpenConsole, city: City) -> None:
+    console = new_console()
+    silent = False
+
+    def relay(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+        server.on_message(lambda frame: None if silent else socket.send(frame))
+
+    console.page.route_web_socket("**/api/v1/feed", relay)
+    console.open()
+    link = console.at("link-state")
+    expect(link).to_have_attribute("data-state", "live")
+    expect(link).to_contain_text("Trực tiếp")
+    city.raise_incident()
+    expect(link).to_contain_text(re.compile(r"Tin cuối\s*[0-5] giây\s*Sự kiện\s*[0-9] giây"))
+
+    # Nothing closes, nothing fails; there is only silence, and that must show as well.
+    silent = True
+
+    expect(link).to_have_attribute("data-stale", "true", timeout=WAIT_MS)
+    expect(link).to_contain_text("Im lặng")
+    expect(link).to_contain_text("DỮ LIỆU KHÔNG TRỰC TIẾP")
+    expect(link).to_contain_text(re.compile(r"dừng ở thời điểm \d+ giây trước"))

@@ -1,0 +1,114 @@
+"""What the screen shows: the map, both languages, both themes, two sizes, and nothing a person cannot use."""
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.city import City
+from tests.browser.conftest import ROOT, OpenConsole
+
+AXE = ROOT / "dashboards" / "console" / "node_modules" / "axe-core" / "axe.min.js"
+WARDS = 36
+
+
+def test_the_map_shows_the_wards_and_the_incident(new_console: OpenConsole, city: City) -> None:
+    incident = city.raise_incident()
+    console = new_console().open().wait_map()
+    assert len(console.rendered_ids("wards", "code")) == WARDS
+    assert console.rendered_ids("devices") or console.rendered_ids("clusters", "cluster_id")
+
+    console.show(incident)
+    console.page.get_by_role("button", name="Tới vị trí trên bản đồ").click()
+    console.page.wait_for_function("() => window.__ioc.map.getZoom() >= 14")
+    console.wait_map()
+
+    assert incident in console.rendered_ids("incidents")
+    assert city.get(f"/incidents/{incident}")["source"] in console.rendered_ids("devices")
+
+
+def test_incidents_close_together_are_one_symbol_with_their_number(
+    new_console: OpenConsole, city: City
+) -> None:
+    incidents = {city.raise_incident(), city.raise_incident()}
+    console = new_console().open().wait_map()
+    groups = console.rendered_ids("incident-counts", "point_count")
+    alone = console.rendered_ids("incidents")
+
+    # At city zoom one ward's incidents cannot stand apart; none may be hidden without being counted.
+    assert not incidents & alone
+    assert sum(groups) + len(alone) >= len(incidents)
+    assert max(groups) >= len(incidents)
+
+
+def test_both_languages_are_whole_and_remembered(new_console: OpenConsole, city: City) -> None:
+    incident = city.raise_incident()
+    console = new_console().open()
+    heading = console.page.get_by_role("heading", level=2).first
+    expect(heading).to_have_text("Hàng đợi sự cố")
+    expect(console.row(incident)).to_contain_text("Xe chạy ngược chiều")
+
+    console.at("lang-switch").click()
+
+    expect(heading).to_have_text("Incident queue")
+    expect(console.row(incident)).to_contain_text("Vehicle driving the wrong way")
+    expect(console.at("link-state")).to_contain_text("Live")
+    assert console.page.evaluate("() => document.documentElement.lang") == "en"
+    console.page.reload()
+    console.wait_live()
+    expect(heading).to_have_text("Incident queue")
+    console.page.keyboard.press("l")
+    expect(heading).to_have_text("Hàng đợi sự cố")
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1920, 1080)])
+def test_everything_has_room(new_console: OpenConsole, city: City, width: int, height: int) -> None:
+    incident = city.raise_incident()
+    console = new_console(width=width, height=height).open()
+    console.show(incident)
+
+    cut = console.page.evaluate(
+        """() => [...document.querySelectorAll('header *, .panel h2, .panel .button, .tiles *')]
+          .filter((e) => e instanceof HTMLElement && e.offsetParent && e.scrollWidth > e.clientWidth + 1
+            && getComputedStyle(e).display !== 'inline')
+          .filter((e) => !e.closest('.near')).map((e) => e.outerHTML.slice(0, 120))"""
+    )
+    assert cut == []
+    size = console.page.evaluate("() => [document.body.scrollWidth, document.body.scrollHeight]")
+    assert size == [width, height]
+    boxes = [
+        box
+        for part in ("header .brand", "header .link", "header .tools")
+        if (box := console.page.locator(part).bounding_box())
+    ]
+    for left, right in zip(boxes, boxes[1:], strict=False):
+        assert left["x"] + left["width"] <= right["x"]
+
+
+def _violations(page: Page) -> list[str]:
+    if not page.evaluate("() => 'axe' in window"):
+        page.add_script_tag(path=AXE)
+    # The map's canvas is one picture to it; its list view is the queue.
+    result: dict[str, Any] = page.evaluate("() => axe.run(document, { resultTypes: ['violations'] })")
+    return [
+        f"{found['id']}: {node['html'][:120]}: {node['failureSummary']}"
+        for found in result["violations"]
+        if found["impact"] in {"serious", "critical"}
+        for node in found["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_axe_finds_nothing_serious(new_console: OpenConsole, city: City, theme: str) -> None:
+    incident = city.raise_incident()
+    login = new_console(user=None, theme=theme)
+    login.page.goto(city.url)
+    expect(login.at("login-submit")).to_be_visible()
+    assert _violations(login.page) == []
+
+    console = new_console(theme=theme).open()
+    expect(console.row(incident)).to_be_visible()
+    assert _violations(console.page) == []
+    console.show(incident)
+    expect(console.at("cmd-acknowledge")).to_be_visible()
+    assert _violations(console.page) == []
