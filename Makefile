@@ -26,7 +26,7 @@ up: setup ## set everything up, then run the service
 setup: $(STAMPS)/runtime $(STAMPS)/console
 
 test: setup $(STAMPS)/dev ## set everything up, then run every test
-	@$(BIN)/python -m pytest $(TEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(TEST_ARGS)
 	@cd $(CONSOLE) && npm test --silent
 
 check: $(STAMPS)/dev $(STAMPS)/node_modules ## lint, types, direction of imports, sizes

@@ -8,7 +8,7 @@ address; that would make any local user a superuser, so such a path is refused i
 import fcntl
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -79,14 +79,18 @@ def embedded_postgres(folder: Path, *, share: bool = False) -> Iterator[Postgres
                 _tune(server)
             yield server
         finally:
-            if owned and is_running(server):
-                server.stop()
+            if owned:
+                with suppress(psutil.NoSuchProcess):  # it died by itself meanwhile
+                    server.stop()
 
 
 def is_running(server: PostgresServer) -> bool:
     """Return whether the server's process lives."""
     process = server.get_postmaster_info().process
-    return process is not None and process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    try:
+        return process is not None and process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager

@@ -4,7 +4,10 @@ import itertools
 import json
 import time
 import uuid
+from collections import defaultdict
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -20,7 +23,7 @@ class City:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.url = service.url
-        self._cameras = itertools.count(1)
+        self._cameras: defaultdict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
         self._cookies: dict[str, dict[str, str]] = {}
 
     def headers(self, user: str) -> dict[str, str]:
@@ -49,9 +52,14 @@ class City:
 
     def raise_incident(self, ward: str = "25747") -> str:
         """Raise a critical incident at a camera that had none before, and return the incident's id."""
-        source = f"cam-{ward}-{next(self._cameras):02d}"
+        source = f"cam-{ward}-{next(self._cameras[ward]):02d}"
         self.send_wrong_way(source)
         return self.incident_of(source)
+
+    @cached_property
+    def incident(self) -> str:
+        """An incident to look at: nobody does anything to it."""
+        return self.raise_incident()
 
     def incident_of(self, source: str) -> str:
         """Wait until the service knows an open incident of `source`, and return its id."""

@@ -45,12 +45,20 @@ def city(browser: Browser) -> Iterator[City]:
 
 @pytest.fixture
 def new_console(browser: Browser, city: City) -> Iterator[OpenConsole]:
-    """Make consoles, logged in as `user` (None: at the login). Afterwards none may have logged an error."""
+    """Make consoles, logged in as `user` (None: at the login), with or without the map `drawn`.
+
+    Afterwards none may have logged an error.
+    """
     made: list[Console] = []
     with ExitStack() as contexts:
 
         def make(
-            user: str | None = "operator", theme: str = "dark", width: int = 1280, height: int = 720
+            user: str | None = "operator",
+            *,
+            drawn: bool = False,
+            theme: str = "dark",
+            width: int = 1280,
+            height: int = 720,
         ) -> Console:
             context = browser.new_context(
                 viewport={"width": width, "height": height},
@@ -63,6 +71,9 @@ def new_console(browser: Browser, city: City) -> Iterator[OpenConsole]:
                 name, _, value = city.headers(user)["cookie"].partition("=")
                 context.add_cookies([{"name": name, "value": value, "url": city.url}])
             context.add_init_script(f"localStorage.setItem('ioc.theme', '{theme}')")
+            if not drawn:
+                # Drawing maps in software is most of the work, and the queue must do without one anyway.
+                context.route("**/assets/controller-*.js", lambda route: route.abort())
             console = Console(context, context.new_page(), city.url)
             made.append(console)
             return console

@@ -12,6 +12,8 @@ EXPECTED_COMPLAINTS = re.compile(
     r"status of 401 .*api/v1/session"
     # Software WebGL reports its own slowness.
     r"|GL Driver Message"
+    # A console that was opened without a map.
+    r"|ERR_FAILED .*assets/controller-|Failed to fetch dynamically imported module: .*assets/controller-"
 )
 
 

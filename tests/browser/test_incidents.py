@@ -7,7 +7,7 @@ from tests.browser.conftest import OpenConsole
 
 
 def test_an_incident_appears_without_reload(new_console: OpenConsole, city: City) -> None:
-    console = new_console().open()
+    console = new_console(drawn=True).open()
     console.page.evaluate("() => { window.sameDocument = true }")
 
     incident = city.raise_incident()
@@ -18,7 +18,7 @@ def test_an_incident_appears_without_reload(new_console: OpenConsole, city: City
 
 
 def test_a_device_is_called_by_its_name(new_console: OpenConsole, city: City) -> None:
-    incident = city.raise_incident()
+    incident = city.incident
     known = city.get(f"/incidents/{incident}")
     name = next(d["name"] for d in city.get("/devices")["items"] if d["id"] == known["source"])
     assert known["source"] in known["why"]["summary"]["vi"]

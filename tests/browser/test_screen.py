@@ -1,5 +1,6 @@
 """What the screen shows: the map, both languages, both themes, two sizes, and nothing a person cannot use."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -13,8 +14,8 @@ WARDS = 36
 
 
 def test_the_map_shows_the_wards_and_the_incident(new_console: OpenConsole, city: City) -> None:
-    incident = city.raise_incident()
-    console = new_console().open().wait_map()
+    incident = city.incident
+    console = new_console(drawn=True).open().wait_map()
     assert len(console.rendered_ids("wards", "code")) == WARDS
     assert console.rendered_ids("devices") or console.rendered_ids("clusters", "cluster_id")
 
@@ -30,8 +31,8 @@ def test_the_map_shows_the_wards_and_the_incident(new_console: OpenConsole, city
 def test_incidents_close_together_are_one_symbol_with_their_number(
     new_console: OpenConsole, city: City
 ) -> None:
-    incidents = {city.raise_incident(), city.raise_incident()}
-    console = new_console().open().wait_map()
+    incidents = {city.incident, city.raise_incident()}
+    console = new_console(drawn=True).open().wait_map()
     groups = console.rendered_ids("incident-counts", "point_count")
     alone = console.rendered_ids("incidents")
 
@@ -42,7 +43,7 @@ def test_incidents_close_together_are_one_symbol_with_their_number(
 
 
 def test_both_languages_are_whole_and_remembered(new_console: OpenConsole, city: City) -> None:
-    incident = city.raise_incident()
+    incident = city.incident
     console = new_console().open()
     heading = console.page.get_by_role("heading", level=2).first
     expect(heading).to_have_text("Hàng đợi sự cố")
@@ -63,8 +64,8 @@ def test_both_languages_are_whole_and_remembered(new_console: OpenConsole, city:
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 720), (1920, 1080)])
 def test_everything_has_room(new_console: OpenConsole, city: City, width: int, height: int) -> None:
-    incident = city.raise_incident()
-    console = new_console(width=width, height=height).open()
+    incident = city.incident
+    console = new_console(drawn=True, width=width, height=height).open()
     console.show(incident)
 
     cut = console.page.evaluate(
@@ -81,7 +82,7 @@ def test_everything_has_room(new_console: OpenConsole, city: City, width: int, h
         for part in ("header .brand", "header .link", "header .tools")
         if (box := console.page.locator(part).bounding_box())
     ]
-    for left, right in zip(boxes, boxes[1:], strict=False):
+    for left, right in itertools.pairwise(boxes):
         assert left["x"] + left["width"] <= right["x"]
 
 
@@ -100,13 +101,13 @@ def _violations(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_axe_finds_nothing_serious(new_console: OpenConsole, city: City, theme: str) -> None:
-    incident = city.raise_incident()
+    incident = city.incident
     login = new_console(user=None, theme=theme)
     login.page.goto(city.url)
     expect(login.at("login-submit")).to_be_visible()
     assert _violations(login.page) == []
 
-    console = new_console(theme=theme).open()
+    console = new_console(drawn=True, theme=theme).open()
     expect(console.row(incident)).to_be_visible()
     assert _violations(console.page) == []
     console.show(incident)

@@ -61,7 +61,7 @@ def test_a_ward_user_never_sees_another_ward(new_console: OpenConsole, city: Cit
 
 
 def test_a_role_is_offered_what_the_server_lets_it_do(new_console: OpenConsole, city: City) -> None:
-    incident = city.raise_incident()
+    incident = city.incident
     offered = {}
     for user in ("leader", "ward", "operator"):
         console = new_console(user).open()

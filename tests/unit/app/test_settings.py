@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ioc.app.settings import SettingsError, load_settings
+from ioc.app.settings_page import PAGE, render
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +46,11 @@ def test_a_file_that_is_no_toml_says_so(tmp_path: Path) -> None:
 def test_an_absent_file_that_was_asked_for_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read"):
         load_settings(tmp_path / "absent.toml")
+
+
+def test_every_setting_says_what_it_means_and_the_page_is_true() -> None:
+    page = render()
+    assert PAGE.read_text("utf-8") == page, "run: python -m ioc.app.settings_page"
+    meanings = [line.rsplit("|", 2)[1].strip() for line in page.splitlines() if line.startswith("| `")]
+    assert len(meanings) > 20
+    assert all(meanings)
