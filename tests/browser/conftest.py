@@ -16,6 +16,8 @@ from tests.browser.console import Console
 ROOT = Path(__file__).parents[2]
 DIST = ROOT / "dashboards" / "console" / "dist" / "index.html"
 
+MAP_LIBRARY = "**/assets/controller-*.js"
+
 OpenConsole = Callable[..., Console]
 
 
@@ -73,7 +75,7 @@ def new_console(browser: Browser, city: City) -> Iterator[OpenConsole]:
             context.add_init_script(f"localStorage.setItem('ioc.theme', '{theme}')")
             if not drawn:
                 # Drawing maps in software is most of the work, and the queue must do without one anyway.
-                context.route("**/assets/controller-*.js", lambda route: route.abort())
+                context.route(MAP_LIBRARY, lambda route: route.abort())
             console = Console(context, context.new_page(), city.url)
             made.append(console)
             return console

@@ -12,6 +12,8 @@ EXPECTED_COMPLAINTS = re.compile(
     r"status of 401 .*api/v1/session"
     # Software WebGL reports its own slowness.
     r"|GL Driver Message"
+    # Without simulators no camera has a picture; the panel says so.
+    r"|status of 502 .*/picture"
     # A console that was opened without a map.
     r"|ERR_FAILED .*assets/controller-|Failed to fetch dynamically imported module: .*assets/controller-"
 )
@@ -79,3 +81,11 @@ class Console:
             [layer, name],
         )
         return {value for value in found if value is not None}
+
+    def group_sizes(self) -> list[int]:
+        """Return how many incidents each group on the map stands for."""
+        sizes: list[int] = self.page.evaluate(
+            "() => window.__ioc.map.queryRenderedFeatures({ layers: ['incident-counts'] })"
+            ".map((feature) => feature.properties.point_count)"
+        )
+        return sizes

@@ -4,6 +4,8 @@ import { Map as MapLibreMap, ScaleControl, setWorkerUrl, type GeoJSONSource, typ
 import type { Areas } from '../api/types'
 import type { BBox, Severity } from '../feed/types'
 import { diffFeatures, type PointFeature } from './features'
+import { loadFonts } from './fonts'
+import { widened } from './geometry'
 import { mapImages, PIXEL_RATIO } from './icons'
 import { readPalette } from './palette'
 import { buildStyle, EMPTY } from './style'
@@ -29,7 +31,8 @@ export interface Camera {
 export interface MapEvents {
   select(kind: 'incident' | 'device', id: string): void
   view(bbox: BBox | null, zoom: number): void
-  moved(camera: Camera): void
+  /** Null: at home, wherever the size of the view puts that. */
+  moved(camera: Camera | null): void
 }
 
 export interface MapContent {
@@ -43,15 +46,6 @@ export interface MapContent {
   home: BBox
 }
 
-/**
- * Ready the bundled fonts: the map draws each letter once, and would keep a substitute for ever. Without them
- * (the network went away) a map in the substitute is better than none.
- */
-async function loadFonts(): Promise<void> {
-  const sample = 'Phường Thủ Dầu Một ăâđêôơư 0123'
-  await Promise.allSettled(['400', '500', '600', '700'].map((weight) => document.fonts.load(`${weight} 24px "Be Vietnam Pro"`, sample)))
-}
-
 export class ConsoleMap {
   readonly map: MapLibreMap
   #known: Record<'incidents' | 'devices', Map<string, string>> = { incidents: new Map(), devices: new Map() }
@@ -63,6 +57,8 @@ export class ConsoleMap {
   readonly whenReady: Promise<void>
   #gone = false
   #pulseOn = false
+  /** Nobody has moved the map yet, or somebody asked for home: it stays whole when its pane changes size. */
+  #atHome: boolean
   #incidents: PointFeature[] = []
   #framed = ''
   #selected: { incident: string; device: string } = { incident: '', device: '' }
@@ -79,6 +75,7 @@ export class ConsoleMap {
   ) {
     const palette = readPalette()
     const { camera } = content
+    this.#atHome = camera === null
     this.map = new MapLibreMap({
       container,
       style: buildStyle(content.areas, palette),
@@ -126,6 +123,7 @@ export class ConsoleMap {
   }
 
   goTo(place: [number, number]): void {
+    this.#atHome = false
     this.map.easeTo({ center: place, zoom: Math.max(this.map.getZoom(), 14), duration: 600 })
   }
 
@@ -140,15 +138,19 @@ export class ConsoleMap {
       const { x, y } = this.map.project(place)
       const { clientWidth, clientHeight } = this.map.getContainer()
       const inside = (at: number, size: number): boolean => at > EDGE_PX && at < size - EDGE_PX
-      if (!inside(x, clientWidth) || !inside(y, clientHeight)) this.map.easeTo({ center: place, duration: 500 })
+      if (inside(x, clientWidth) && inside(y, clientHeight)) return
+      this.#atHome = false
+      this.map.easeTo({ center: place, duration: 500 })
     }, SETTLE_MS)
   }
 
-  home(): void {
-    this.map.fitBounds(this.content.home, { padding: HOME_PADDING_PX, duration: 600 })
+  home(duration = 600): void {
+    this.#atHome = true
+    this.map.fitBounds(this.content.home, { padding: HOME_PADDING_PX, duration })
   }
 
   zoomBy(step: number): void {
+    this.#atHome = false
     this.map.easeTo({ zoom: this.map.getZoom() + step, duration: 250 })
   }
 
@@ -189,13 +191,13 @@ export class ConsoleMap {
     this.#showGroupSelection()
   }
 
-  /** Far out, the selected incident may be inside a group: its frame stands where it happened. */
+  /** Far out, the selected incident may be inside a group: it is drawn once more, where it happened. */
   #showGroupSelection(): void {
     const feature = this.#incidents.find(({ properties }) => properties.id === this.#selected.incident)
-    const signature = feature ? feature.geometry.coordinates.join() : ''
+    const signature = feature ? JSON.stringify(feature) : ''
     if (signature === this.#framed) return
     this.#framed = signature
-    void this.map.getSource<GeoJSONSource>('selection')?.setData(feature ? { ...feature, properties: {} } : EMPTY)
+    void this.map.getSource<GeoJSONSource>('selection')?.setData(feature ?? EMPTY)
   }
 
   #hit(x: number, y: number): MapGeoJSONFeature | undefined {
@@ -221,9 +223,13 @@ export class ConsoleMap {
       if (!this.#ready) return
       this.map.getCanvas().style.cursor = this.#hit(point.x, point.y) ? 'pointer' : ''
     })
+    this.map.on('movestart', ({ originalEvent }) => {
+      if (originalEvent) this.#atHome = false
+    })
+    this.map.on('resize', () => this.#atHome && this.home(0))
     this.map.on('moveend', () => {
       const { lng, lat } = this.map.getCenter()
-      this.events.moved({ center: [lng, lat], zoom: this.map.getZoom() })
+      this.events.moved(this.#atHome ? null : { center: [lng, lat], zoom: this.map.getZoom() })
       clearTimeout(this.#viewTimer)
       this.#viewTimer = setTimeout(() => this.#reportView(), VIEW_DEBOUNCE_MS)
     })
@@ -231,19 +237,15 @@ export class ConsoleMap {
 
   async #openCluster(feature: MapGeoJSONFeature): Promise<void> {
     if (feature.geometry.type !== 'Point') return
+    this.#atHome = false
     const source = this.map.getSource<GeoJSONSource>(feature.source)
     const zoom = await source?.getClusterExpansionZoom(Number(feature.properties.cluster_id))
     this.map.easeTo({ center: feature.geometry.coordinates as [number, number], zoom: (zoom ?? 12) + 0.3 })
   }
 
-  /** Tell the server what we look at, half a screen wider, or everything when the whole city is in view. */
   #reportView(): void {
     const view = this.map.getBounds()
-    const [w, s, e, n] = this.content.extent
-    const zoom = Math.round(this.map.getZoom() * 100) / 100
-    if (view.contains([w, s]) && view.contains([e, n])) return this.events.view(null, zoom)
-    const dx = (view.getEast() - view.getWest()) / 2
-    const dy = (view.getNorth() - view.getSouth()) / 2
-    this.events.view([view.getWest() - dx, view.getSouth() - dy, view.getEast() + dx, view.getNorth() + dy], zoom)
+    const box: BBox = [view.getWest(), view.getSouth(), view.getEast(), view.getNorth()]
+    this.events.view(widened(box, this.content.extent), Math.round(this.map.getZoom() * 100) / 100)
   }
 }

@@ -78,3 +78,14 @@ export function distanceM(a: Point, b: Point): number {
   const y = (b[1] - a[1]) * rad
   return Math.hypot(x, y) * 6_371_000
 }
+
+type Box = [west: number, south: number, east: number, north: number]
+
+/** What to ask the server for: the view and half a screen around it, or null (everything) when all is in view. */
+export function widened(view: Box, extent: Box): Box | null {
+  const [w, s, e, n] = view
+  if (w <= extent[0] && s <= extent[1] && e >= extent[2] && n >= extent[3]) return null
+  const dx = (e - w) / 2
+  const dy = (n - s) / 2
+  return [w - dx, s - dy, e + dx, n + dy]
+}

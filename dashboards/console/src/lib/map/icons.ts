@@ -52,6 +52,8 @@ function severityIcon(severity: Severity, letter: string, unacked: boolean, colo
 
 const BARS: Partial<Record<DeviceLook, number>> = { 'det-free': 1, 'det-slow': 2, 'det-heavy': 3, 'det-jam': 4 }
 
+const ALL_BARS = 4
+
 /** A chip with one to four bars, so that congestion is readable without colour. */
 function detectorIcon(look: DeviceLook, palette: Palette): ImageData {
   const colour =
@@ -62,8 +64,13 @@ function detectorIcon(look: DeviceLook, palette: Palette): ImageData {
     chip(context, palette, colour, look === 'det-stale')
     context.fillStyle = colour
     const bars = BARS[look] ?? 0
-    for (let i = 0; i < bars; i++) context.fillRect(5.2 + i * 3.7, 12.6 - (3.4 + i * 1.5), 2.6, 3.4 + i * 1.5)
-    if (!bars) mark(context, colour, '?')
+    if (!bars) return mark(context, colour, '?')
+    for (let i = 0; i < ALL_BARS; i++) {
+      // The bars that are missing show faintly, so that one of four is not taken for an empty sign.
+      context.globalAlpha = i < bars ? 1 : 0.25
+      context.fillRect(5.2 + i * 3.7, 13 - (3.6 + i * 1.8), 2.7, 3.6 + i * 1.8)
+    }
+    context.globalAlpha = 1
   })
 }
 

@@ -4,7 +4,7 @@ import { incident } from '../feed/testing'
 import type { DeviceState } from '../feed/types'
 import { congestion, deviceLook } from './congestion'
 import { deviceFeatures, diffFeatures, fanOut, incidentFeatures, SLOTS, symbolOrder } from './features'
-import { boundsOf, centreOf, distanceM } from './geometry'
+import { boundsOf, centreOf, distanceM, widened } from './geometry'
 import { ARCHIPELAGOS, buildStyle, shortName } from './style'
 
 const NOW = Date.parse('2026-11-22T10:00:00Z')
@@ -104,6 +104,11 @@ describe('geometry', () => {
     const ring = Array.from({ length: 200_000 }, (_, i) => [106 + (i % 100) / 100, 11 + (i % 7)])
     expect(boundsOf([{ type: 'Polygon', coordinates: [ring] }])).toEqual([106, 11, 106.99, 17])
     expect(boundsOf([])).toBeNull()
+  })
+
+  it('asks for the view and half a screen around it, and for everything when all is in view', () => {
+    expect(widened([1, 1, 3, 2], [0, 0, 10, 10])).toEqual([0, 0.5, 4, 2.5])
+    expect(widened([0, 0, 10, 10], [0, 0, 10, 10])).toBeNull()
   })
 
   it('measures a kilometre', () => {

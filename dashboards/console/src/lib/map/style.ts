@@ -159,13 +159,14 @@ function incidents(p: Palette): LayerSpecification[] {
     // Short steps between long rests: a map that fades all the time is drawn all the time.
     { id: 'incident-pulse', type: 'symbol', source: 'incidents', filter: ['==', ['get', 'pulse'], 1], layout: { ...stand, 'icon-image': 'pulse' }, paint: { 'icon-opacity': 0.9, 'icon-opacity-transition': { duration: 240 } } },
     { id: 'incidents', type: 'symbol', source: 'incidents', layout: { ...stand, 'icon-image': incidentIcon(), 'symbol-sort-key': ['get', 'order'] } },
+    { id: 'incident-selected', type: 'symbol', source: 'incidents', minzoom: GROUP_MAX_ZOOM + 1, filter: ['==', ['get', 'id'], ''], layout: selected },
     {
       id: 'incident-counts', type: 'symbol', source: 'incidents', filter: isGroup,
       layout: { 'icon-image': 'badge', 'icon-offset': [13, -12], 'icon-allow-overlap': true, 'text-field': ['get', 'point_count_abbreviated'], 'text-font': FONT_BOLD, 'text-size': 11, 'text-offset': [13 / 11, -12 / 11], 'text-allow-overlap': true },
       paint: { 'text-color': p.surface },
     },
-    { id: 'incident-selected', type: 'symbol', source: 'incidents', minzoom: GROUP_MAX_ZOOM + 1, filter: ['==', ['get', 'id'], ''], layout: selected },
-    { id: 'selection', type: 'symbol', source: 'selection', maxzoom: GROUP_MAX_ZOOM + 1, layout: { ...selected, 'icon-offset': [0, 0] } },
+    { id: 'selection', type: 'symbol', source: 'selection', maxzoom: GROUP_MAX_ZOOM + 1, layout: { ...stand, 'icon-offset': [0, 0], 'icon-image': ['get', 'icon'] } },
+    { id: 'selection-frame', type: 'symbol', source: 'selection', maxzoom: GROUP_MAX_ZOOM + 1, layout: { ...selected, 'icon-offset': [0, 0] } },
   ]
 }
 
