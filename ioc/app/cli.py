@@ -89,7 +89,7 @@ def run(
 ) -> None:
     """Run one role; others may run beside it against the same data.
 
-    Start `database` first where the embedded one is used: whoever starts it also stops it.
+    `database` keeps the embedded database running, and restarts it should it die.
     """
     if role not in (*ROLES, DATABASE_ROLE):
         known = ", ".join((*ROLES, DATABASE_ROLE))
@@ -99,7 +99,7 @@ def run(
     settings = settings_from(config, data, http=http, mqtt=mqtt)
     if role == DATABASE_ROLE:
         configure_logs(settings.log_level)
-        with open_database(settings, share=False) as database:
+        with open_database(settings, keep=True) as database:
             uvloop.run(run_database(database))
     else:
         _run(settings, RunOptions((role,)))
@@ -110,7 +110,7 @@ def _run(settings: Settings, options: RunOptions) -> None:
     # Creation times as series of their own double `/metrics` and serve nobody here.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     rules = RuleFolder(settings.rules.folder)
-    with open_database(settings, share=options.roles != ROLES) as database:
+    with open_database(settings, keep=options.roles == ROLES) as database:
         uvloop.run(run_roles(settings, database, rules, options))
 
 

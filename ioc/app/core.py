@@ -29,11 +29,10 @@ class Database:
 
 
 @contextmanager
-def open_database(settings: Settings, *, share: bool = True) -> Iterator[Database]:
+def open_database(settings: Settings, *, keep: bool = False) -> Iterator[Database]:
     """Yield a migrated database: the configured one, or the embedded one.
 
-    The embedded server is started where it does not run, and stopped by whoever started it. Without `share`
-    this process must be the one.
+    The first user starts the embedded server and the last one stops it; one process at a time may `keep` it.
 
     Raises:
         DataFolderError: the data folder cannot hold the embedded database, or somebody else runs it.
@@ -46,7 +45,7 @@ def open_database(settings: Settings, *, share: bool = True) -> Iterator[Databas
     settings.data.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         with _alone(settings.data / "setup.lock"):
-            server = stack.enter_context(embedded_postgres(settings.data / "pg", share=share))
+            server = stack.enter_context(embedded_postgres(settings.data / "pg", keep=keep))
             dsns = create_database(server, DATABASE)
             migrate(dsns.admin)
         yield Database(dsns.app, server)

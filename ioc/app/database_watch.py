@@ -6,7 +6,7 @@ import anyio.to_thread
 import structlog
 from prometheus_client import Counter
 
-from ioc.store.embedded import PostgresServer, is_running
+from ioc.store.embedded import DataFolderError, PostgresServer, is_running, start_server
 
 CHECK_S = 1.0
 
@@ -27,4 +27,7 @@ class DatabaseWatch:
             if not is_running(self._server):
                 _log.error("the embedded database has died, starting it again")
                 _restarts.inc()
-                await anyio.to_thread.run_sync(self._server.start)
+                try:
+                    await anyio.to_thread.run_sync(start_server, self._server)
+                except DataFolderError as error:
+                    _log.error("it will be tried again", error=str(error))

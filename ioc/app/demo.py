@@ -6,8 +6,10 @@ Passwords and keys are random, made at the first start and written into the data
 import json
 import os
 import secrets
+import socket
 import sys
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ioc.app.core import Core
@@ -29,15 +31,30 @@ PEOPLE = (
     ("admin", "Quản trị", Role.ADMIN, None),
 )
 SNAPSHOT_PORT = 8090
+"""Where the simulators serve camera pictures, if it is free."""
 _SENDERS = (DeviceKind.GATEWAY, DeviceKind.PORTAL)
 
 
-def prepare_demo(core: Core, users: Users) -> Awaitable[dict[str, str]]:
+def free_snapshot_port() -> int:
+    """Return `SNAPSHOT_PORT`, or another port where somebody listens there already."""
+    with socket.socket() as probe:
+        for port in (SNAPSHOT_PORT, 0):
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                break
+        found: int = probe.getsockname()[1]
+    return found
+
+
+def prepare_demo(core: Core, users: Users, snapshot_port: int) -> Awaitable[dict[str, str]]:
     """Import the demo city where there is none, and return the logins (name → password)."""
     folder = core.settings.data / "demo"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     areas = parse_areas((SOURCES / "areas.geojson").read_bytes())
-    devices = parse_devices((SOURCES / "devices.geojson").read_bytes())
+    content = (SOURCES / "devices.geojson").read_bytes()
+    if snapshot_port != SNAPSHOT_PORT:
+        content = content.replace(f":{SNAPSHOT_PORT}/".encode(), f":{snapshot_port}/".encode())
+    devices = parse_devices(content)
     return _prepare(core, users, areas, devices, folder)
 
 
@@ -97,7 +114,7 @@ def write_secret(path: Path, content: dict[str, str]) -> None:
     partial.replace(path)
 
 
-def simulator_command(settings: Settings, scenario: str | None) -> list[str]:
+def simulator_command(settings: Settings, scenario: str | None, snapshot_port: int) -> list[str]:
     """Return the command that simulates the demo city against this service."""
     command = [
         sys.executable, "-m", "simulators.cli", "run",
@@ -107,6 +124,6 @@ def simulator_command(settings: Settings, scenario: str | None) -> list[str]:
         "--logins", str(settings.data / "demo" / "logins.json"),
         "--devices", str(SOURCES / "devices.geojson"),
         "--areas", str(SOURCES / "areas.geojson"),
-        "--snapshot-port", str(SNAPSHOT_PORT),
+        "--snapshot-port", str(snapshot_port),
     ]  # fmt: skip
     return [*command, "--scenario", scenario] if scenario else command

@@ -5,7 +5,7 @@ Geofence grids are built off the event loop; readers see either all old or all n
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import anyio.to_thread
@@ -39,6 +39,7 @@ class Directory:
         self.index = AreaIndex(())
         self.area_version = -1
         self._device_version = -1
+        self._today: date | None = None
 
     def ward_of(self, lon: float, lat: float) -> str | None:
         """Return the code of the ward at a position, by the present boundaries."""
@@ -57,14 +58,16 @@ class Directory:
         """Read devices, keys and areas where they have changed."""
         async with self._pool.connection() as connection:
             version = await area_rows.read_version(connection)
-            areas = await area_rows.read_areas(connection) if version != self.area_version else None
+            # Boundaries have dates: a new day may bring others into force.
+            today = datetime.now(CITY_ZONE).date()
+            current = version == self.area_version and today == self._today
+            areas = None if current else await area_rows.read_areas(connection)
             device_version = await device_rows.read_version(connection)
             if device_version != self._device_version:
                 devices = await device_rows.read_devices(connection)
                 self.registry.replace(RegistrySnapshot(devices, await device_rows.read_keys(connection)))
                 self.devices, self._device_version = devices, device_version
         if areas is not None:
-            today = datetime.now(CITY_ZONE).date()
             self.index = await anyio.to_thread.run_sync(AreaIndex.at, areas, today)
             self.areas = areas
-            self.area_version = version
+            self.area_version, self._today = version, today

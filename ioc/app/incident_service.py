@@ -1,18 +1,18 @@
 """Incidents between the pure state machine and the database: read, decide, write, one transaction each."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection
 from psycopg.errors import UniqueViolation
-from psycopg_pool import PoolTimeout
 
 from ioc.api.ports import NotFoundError
 from ioc.app.clock import now_us
-from ioc.incidents.lifecycle import Command, Conflict, close_returned, on_command, on_effect
-from ioc.model.incidents import Audit, Change, Effect, Incident
+from ioc.app.retry import RETRYABLE
+from ioc.incidents.lifecycle import Command, Conflict, Refused, close_returned, on_command, on_effect
+from ioc.model.incidents import Audit, Change, Cleared, Condition, Effect, Incident, Raised
 from ioc.model.times import SECOND_US, from_us
 from ioc.store import incidents as rows
 from ioc.store.pool import Pool
@@ -24,16 +24,36 @@ KEEPER_BATCH = 500
 
 
 async def apply_effects(connection: AsyncConnection[Any], effects: Sequence[Effect]) -> list[Change]:
-    """Carry out the effects of rules inside the caller's transaction and return what changed."""
-    known = await rows.read_for_update(connection, [effect.incident_id for effect in effects])
+    """Carry out the effects of rules inside the caller's transaction and return what changed.
+
+    A key may come from another partition than before, for instance when a camera's ward was corrected. That
+    partition's episode is then over: it is cleared where the new one is raised.
+    """
+    raised = [(effect.rule, effect.key) for effect in effects if isinstance(effect, Raised)]
+    rivals = await rows.read_active_ids(connection, raised) if raised else []
+    known = await rows.read_for_update(connection, [effect.incident_id for effect in effects] + rivals)
+    active = {(i.rule, i.key): i.id for i in known.values() if i.condition is Condition.ACTIVE}
     changes: list[Change] = []
-    for effect in effects:
+    for effect in _with_rivals_cleared(effects, known, active):
         change = on_effect(known.get(effect.incident_id), effect)
         if change:
             known[change.incident.id] = change.incident
             changes.append(change)
     await rows.write_changes(connection, changes)
     return changes
+
+
+def _with_rivals_cleared(
+    effects: Sequence[Effect], known: Mapping[str, Incident], active: dict[tuple[str, str], str]
+) -> Iterator[Effect]:
+    """Yield `effects`, before each new episode the end of the one it replaces."""
+    for effect in effects:
+        if isinstance(effect, Raised) and effect.incident_id not in known:
+            rival = active.get((effect.rule, effect.key))
+            if rival and known[rival].condition is Condition.ACTIVE:
+                yield Cleared(incident_id=rival, at_us=effect.at_us, reason="superseded", count=0)
+            active[effect.rule, effect.key] = effect.incident_id
+        yield effect
 
 
 class IncidentService:
@@ -78,8 +98,11 @@ class IncidentService:
                 if incident_id not in known:
                     raise NotFoundError(incident_id)
                 incident = known[incident_id]
-                if await rows.claim_command(connection, command.idem, incident_id, actor):
+                used_for = await rows.claim_command(connection, command.idem, incident_id, actor)
+                if used_for == incident_id:
                     return incident
+                if used_for is not None:
+                    raise Refused("idem_reused", "this key was used for another incident", "idem")
                 change = on_command(incident, command, actor=actor, now_us=now_us())
                 await rows.write_changes(connection, [change])
                 return change.incident
@@ -99,7 +122,7 @@ class IncidentKeeper:
         while True:
             try:
                 await self.sweep(now_us())
-            except (OperationalError, PoolTimeout) as error:
+            except RETRYABLE as error:
                 _log.warning("incident sweep failed, it will be tried again", error=str(error))
             await asyncio.sleep(KEEPER_INTERVAL_S)
 

@@ -12,10 +12,8 @@ one of them.
 """
 
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Final
 
-import psycopg
 from prometheus_client import REGISTRY
 
 from ioc import __version__
@@ -28,6 +26,7 @@ from ioc.app.feed_source import FeedSource
 from ioc.app.incident_service import IncidentKeeper, IncidentService
 from ioc.app.listener import ChangeListener
 from ioc.app.readiness import Readiness
+from ioc.app.retry import RETRYABLE
 from ioc.app.rule_files import RuleFolder
 from ioc.app.rules_worker import RulesWorker
 from ioc.app.settings import MqttSettings, Settings
@@ -91,7 +90,7 @@ class Pipeline:
             metrics=IngestMetrics(REGISTRY),
             clock=now_us,
             limits=limits,
-            retryable=(LogRetryable, psycopg.OperationalError),
+            retryable=RETRYABLE,
         )
         plan.work.append(Service("ticker", Ticker(core.log, LogRetryable).run))
         if settings.mqtt.enabled:
@@ -124,7 +123,7 @@ class Pipeline:
         pictures = PictureProxy(
             PictureSettings(networks=tuple(ip_network(text) for text in settings.http.picture_hosts))
         )
-        console: Path | None = settings.console if with_console and settings.console.is_dir() else None
+        console = settings.console if with_console else None
         api = create_api(
             ApiDeps(
                 users=self.users,

@@ -8,13 +8,21 @@ from typing import Final
 import structlog
 from prometheus_client import Counter
 from psycopg import InterfaceError, OperationalError
-from psycopg_pool import PoolTimeout, TooManyRequests
+from psycopg.errors import IdleInTransactionSessionTimeout, ProgramLimitExceeded
 
 from ioc.eventlog.port import LogRetryable
 
 FIRST_WAIT_S: Final = 0.2
 MAX_WAIT_S: Final = 5.0
-RETRYABLE: Final = (LogRetryable, OperationalError, InterfaceError, PoolTimeout, TooManyRequests)
+RETRYABLE: Final = (
+    LogRetryable,
+    OperationalError,
+    InterfaceError,
+    # What a paused process (a sleeping laptop, a stopped machine) finds its transaction ended with.
+    IdleInTransactionSessionTimeout,
+)
+PERMANENT: Final = (ProgramLimitExceeded,)
+"""Operational by class, but no repetition mends them."""
 
 _log = structlog.get_logger()
 _retries = Counter(
@@ -32,6 +40,8 @@ async def with_retry(role: str, work: Callable[[], Awaitable[None]]) -> None:
         started_s = asyncio.get_running_loop().time()
         try:
             return await work()
+        except PERMANENT:
+            raise
         except RETRYABLE as error:
             _retries.labels(role).inc()
             if asyncio.get_running_loop().time() - started_s > MAX_WAIT_S:

@@ -22,7 +22,7 @@ from ioc.app.settings import RulesSettings
 from ioc.eventlog.port import Consumer, EventLog, partition_of
 from ioc.model.events import Event, Stream, decode_event
 from ioc.model.incidents import Effect
-from ioc.model.places import Device, DeviceKind
+from ioc.model.places import DeviceKind
 from ioc.model.records import EVENTS_TOPIC, Batch, Record, RecordKind, Tick, decode_tick
 from ioc.model.times import SECOND_US
 from ioc.rules.engine import PartitionEngine
@@ -72,7 +72,7 @@ class RulesWorker:
         self._log = log
         self._pool = pool
         self._rules = rules
-        self._devices: Sequence[Device] = ()
+        self._places: tuple[object, object] = ((), None)
         self._settings = settings
         self._owner = owner
         self._directory = directory
@@ -104,13 +104,14 @@ class RulesWorker:
     async def _follow_directory(self) -> None:
         """Bring running engines up to new boundaries and devices; their state goes on."""
         program = self._rules.compiled_for(self._directory.index)
-        devices_changed = self._devices is not self._directory.devices
-        self._devices = self._directory.devices
+        places = (self._directory.devices, self._directory.index)
+        places_changed = self._places != places
+        self._places = places
         for partition, work in self._partitions.items():
             if work.engine.program is not program:
                 work.engine.adopt(program)
                 work.dirty = True
-            if devices_changed:
+            if places_changed:
                 work.engine.expect(await self._expected(partition))
                 work.dirty = True
 
@@ -143,13 +144,17 @@ class RulesWorker:
     async def _expected(self, partition: int) -> dict[str, ExpectedSource]:
         """Return the devices of `partition` that should talk: a camera that never spoke is silent too."""
         count = len(await self._log.ends(EVENTS_TOPIC))
-        return {
-            device.id: ExpectedSource(_STREAMS[device.kind], device.ward, device.lon, device.lat)
-            for device in self._directory.devices
-            if device.kind in _STREAMS
-            and device.expected_interval_s
-            and partition_of(device.ward or device.id, count) == partition
-        }
+        expected: dict[str, ExpectedSource] = {}
+        for device in self._directory.devices:
+            if device.kind in _STREAMS and device.expected_interval_s:
+                # The same ward as the gateway finds: it decides the partition of the device's events.
+                ward = device.ward
+                if ward is None and device.lon is not None and device.lat is not None:
+                    ward = self._directory.ward_of(device.lon, device.lat)
+                if partition_of(ward or device.id, count) == partition:
+                    stream = _STREAMS[device.kind]
+                    expected[device.id] = ExpectedSource(stream, ward, device.lon, device.lat)
+        return expected
 
     def _observe_ticks(self, partition: int, items: Sequence[tuple[int, Event | Tick]]) -> None:
         for _, item in reversed(items):

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from ioc.app.core import Core, Database, open_core
 from ioc.app.database_watch import DatabaseWatch
-from ioc.app.demo import prepare_demo, readable_password, simulator_command
+from ioc.app.demo import free_snapshot_port, prepare_demo, readable_password, simulator_command
 from ioc.app.pipeline import ROLES, Pipeline
 from ioc.app.rule_files import RuleFolder
 from ioc.app.settings import Settings
@@ -24,8 +24,13 @@ from ioc.store.users import Role, Users
 DATABASE_ROLE = "database"
 SIMULATOR_STOP_S = 5.0
 SIMULATOR_PAUSE_S = 2.0
+USAGE_EXIT_CODE = 2
 
 _log = structlog.get_logger()
+
+
+class SimulatorsRefusedError(Exception):
+    """The simulators were asked for something they cannot do."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +54,15 @@ async def run_roles(settings: Settings, database: Database, rules: RuleFolder, o
     stop_on_signals(asyncio.get_running_loop(), stop)
     async with open_core(settings, database, _owner(options)) as core:
         users = Users(core.api_pool)
-        logins = await _prepare(core, users, options)
+        snapshot_port = free_snapshot_port()
+        logins = await _prepare(core, users, options, snapshot_port)
         rules.compiled_for(core.directory.index)
         pipeline = Pipeline(core, rules, options.demo)
         plan = pipeline.plan(options.roles)
         if database.server and options.roles == ROLES:
             plan.base.append(Service("database watch", DatabaseWatch(database.server).run))
         if options.simulators:
-            plan.intake.insert(0, Service("simulators", _simulators(settings, options)))
+            plan.intake.insert(0, Service("simulators", _simulators(settings, options, snapshot_port)))
         await supervise(plan, core, stop, lambda: _greet(settings, options, logins))
 
 
@@ -85,10 +91,10 @@ def _owner(options: RunOptions) -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
-async def _prepare(core: Core, users: Users, options: RunOptions) -> dict[str, str]:
+async def _prepare(core: Core, users: Users, options: RunOptions, snapshot_port: int) -> dict[str, str]:
     """Return logins to show: the demo's, or at the very first start a new administrator's."""
     if options.demo:
-        return await prepare_demo(core, users)
+        return await prepare_demo(core, users, snapshot_port)
     if "api" not in options.roles or await users.list_users():
         return {}
     password = readable_password()
@@ -115,9 +121,9 @@ def _greet(settings: Settings, options: RunOptions, logins: dict[str, str]) -> N
     console.print("  Ctrl-C dừng · stops\n")
 
 
-def _simulators(settings: Settings, options: RunOptions) -> Callable[[], Awaitable[None]]:
+def _simulators(settings: Settings, options: RunOptions, snapshot_port: int) -> Callable[[], Awaitable[None]]:
     """Return a service that keeps the simulators running as a process of their own."""
-    command = simulator_command(settings, options.scenario)
+    command = simulator_command(settings, options.scenario, snapshot_port)
 
     async def run() -> None:
         while True:
@@ -129,6 +135,9 @@ def _simulators(settings: Settings, options: RunOptions) -> Callable[[], Awaitab
             finally:
                 if process.returncode is None:
                     await _end(process)
+            if code == USAGE_EXIT_CODE:
+                # Its message stands above; starting it again would only repeat it.
+                raise SimulatorsRefusedError("the simulators cannot start; see their message above")
             _log.warning("simulators ended, starting them again", code=code)
             await asyncio.sleep(SIMULATOR_PAUSE_S)
 

@@ -75,8 +75,6 @@ class StoreWorker:
         try:
             with _write.time():
                 async with self._pool.connection() as connection, connection.transaction():
-                    # Positions are in the same transaction: what a power cut loses is read again.
-                    await connection.execute("SET LOCAL synchronous_commit = off")
                     for batch in batches:
                         await commit_position(
                             connection,

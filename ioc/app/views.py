@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import msgspec
-import psycopg
 
 from ioc.api.ports import HistoryQuery, Quarantined, RuleInfo
 from ioc.app.directory import Directory
+from ioc.app.retry import RETRYABLE
 from ioc.ingest.ports import QuarantineRow
 from ioc.model.events import Event
 from ioc.model.places import Area, Device
@@ -84,7 +84,7 @@ class StoredQuarantine:
         try:
             async with self._pool.connection() as connection:
                 await self._rows.add(connection, entries)
-        except psycopg.OperationalError as error:
+        except RETRYABLE as error:
             raise ConnectionError(f"quarantine: {error}") from error
 
     async def page(self, limit: int, cursor: str | None) -> tuple[Sequence[Quarantined], str | None]:

@@ -1,6 +1,7 @@
 """Group commit: concurrent appends wait in one bounded queue and are written together."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import blake2b
@@ -44,11 +45,16 @@ class Pending:
 
     @classmethod
     def ticks(cls, topic: str, now_us: int, partitions: int) -> "Pending":
-        """Return one tick for every partition, each known by its time."""
+        """Return one tick for every partition, each known by its time.
+
+        A clock that is put back comes to the same instants a second time, and those ticks count too: the
+        difference between wall clock and uptime, in minutes, tells such eras apart.
+        """
         payload = encode_tick(Tick(now_us))
+        era = round((time.time() - time.monotonic()) / 60)
         numbers = range(partitions)
         records = [
-            NewRecord(RecordKind.TICK, "", payload, dedup=(f"tick\x00{number}", str(now_us)))
+            NewRecord(RecordKind.TICK, "", payload, dedup=(f"tick\x00{number}", f"{now_us}\x00{era}"))
             for number in numbers
         ]
         return cls(topic, records, numbers)

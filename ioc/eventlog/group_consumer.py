@@ -24,6 +24,7 @@ class GroupConsumer(BatchReader):
         self._member = member
         self._lease_s = lease_s
         self._leased_until = 0.0
+        self._lapsed = True  # no lease yet
         self._beating = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -74,16 +75,20 @@ class GroupConsumer(BatchReader):
         """
         async with self._beating:
             started = asyncio.get_running_loop().time()
-            expired = started >= self._leased_until
             async with self._source.connection() as connection:
                 if joining:
                     await self._member.enter(connection)
                 await self._member.renew(connection)
+                # It may have run out while we waited for the database, and our user been told so: what was
+                # delivered then is lost to them, so the partitions must come back anew.
+                self._current()
+                expired = self._lapsed
                 if not expired:
                     self._leased_until = started + self._lease_s
                 owned = await self._member.rebalance(connection, expired=expired)
             self._assign(owned)
             self._leased_until = started + self._lease_s
+            self._lapsed = False
 
     def _assign(self, owned: dict[int, Claim]) -> None:
         states = {}
@@ -101,5 +106,5 @@ class GroupConsumer(BatchReader):
     def _current(self) -> dict[int, PartitionState]:
         # An unrenewed lease may already be somebody else's: delivering would only be fenced later.
         if asyncio.get_running_loop().time() >= self._leased_until:
-            return {}
-        return self._states
+            self._lapsed = True
+        return {} if self._lapsed else self._states

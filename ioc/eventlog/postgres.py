@@ -108,7 +108,11 @@ class PostgresLog:
         try:
             async with self._pool.connection() as connection:
                 yield connection
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except (
+            psycopg.OperationalError,
+            psycopg.InterfaceError,
+            psycopg.errors.IdleInTransactionSessionTimeout,  # we were paused meanwhile
+        ) as error:
             raise LogUnavailable(f"the log's database: {error}") from error
 
     async def create_topic(self, topic: str, partitions: int) -> int:

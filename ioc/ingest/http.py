@@ -18,6 +18,7 @@ from ioc.ingest.service import IngestAnswer, IngestService
 from ioc.model.places import Device
 
 _MAX_KEY_CHARS: Final = 512
+CURL_DEFAULT: Final = "application/x-www-form-urlencoded"
 _MAX_SHOWN: Final = 100
 _CLIENT_CLOSED: Final = 499
 """Nobody reads it; it marks the request in access logs."""
@@ -118,6 +119,8 @@ def _content_type(request: Request, service: IngestService, device: Device) -> s
     header = request.headers.get("content-type", "")
     media = header.partition(";")[0].strip().lower()
     readable = service.content_types(device)
+    if media == CURL_DEFAULT:
+        return None  # what `curl -d` and simple devices say when they say nothing
     if media and media not in readable:
         service.metrics.refuse("http", "content_type")
         detail = f"expected one of {', '.join(readable)}"

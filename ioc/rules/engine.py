@@ -6,7 +6,8 @@ Guarantees, each a property test:
 - A rule that fails does not touch the others: it is counted, after three failures disabled, and shown.
 
 The log's time is the newest tick; an effect caused by an event carries the event's arrival if that is later.
-The watermark trails the newest tick by the lateness allowed and never goes back.
+The watermark trails the newest tick by the lateness allowed. It goes back only with the clock: when a tick is
+more than `MAX_AHEAD_US` before the newest one, the clock has been put right.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -173,11 +174,14 @@ class PartitionEngine:
 
     def _on_tick(self, tick: Tick) -> list[Effect]:
         before_us = self._now_us
-        now_us = tick.now_us if before_us is None else max(before_us, tick.now_us)
-        if before_us is not None and now_us - before_us <= MAX_TICK_GAP_US:
+        # A large step back is a clock that has been put right: staying ahead would make every event late.
+        put_back = before_us is not None and tick.now_us < before_us - MAX_AHEAD_US
+        now_us = tick.now_us if before_us is None or put_back else max(before_us, tick.now_us)
+        if before_us is not None and 0 <= now_us - before_us <= MAX_TICK_GAP_US:
             self._silence_us += now_us - before_us
         self._now_us = now_us
-        self._watermark_us = max(self._watermark_us, now_us - self._lateness_us)
+        watermark_us = now_us - self._lateness_us
+        self._watermark_us = watermark_us if put_back else max(self._watermark_us, watermark_us)
         self._scalar_changed = True
         effects: list[Effect] = []
         for name, machine in self._running(self._machines):

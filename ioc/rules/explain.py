@@ -152,10 +152,14 @@ def _comparisons(condition: Condition) -> list[tuple[Field, str, Scalar]]:
 
 
 def _known(value: Scalar) -> Scalar:
-    """NaN is missing; a text keeps its plain type, so that stored and live values are equal."""
+    """What is no number is missing; a text keeps its plain type, so that stored and live values are equal."""
     if isinstance(value, float):
-        return None if math.isnan(value) else value
+        return value if math.isfinite(value) else None
     return str(value) if isinstance(value, str) else value
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _unit(field: Field) -> str | None:
@@ -165,7 +169,7 @@ def _unit(field: Field) -> str | None:
 def _measured(having: Having, value: float | None) -> Evidence:
     return Evidence(
         name=having.text.partition(having.op)[0].strip(),
-        value=value,
+        value=None if value is None else _finite(value),
         op=having.op,
         threshold=having.threshold,
     )

@@ -7,8 +7,9 @@ the events of that key and of the watermarks, both in log order, and of nothing 
 import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from operator import attrgetter
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from ioc.model.events import Event
 from ioc.model.incidents import Cleared, Effect, Raised, Severity, Updated, incident_id
@@ -19,6 +20,9 @@ from ioc.rules.predicate.ast import Field
 from ioc.rules.predicate.values import raw_reader
 from ioc.rules.rule import RANK
 from ioc.rules.state import Episode, Seen, StateChange
+
+MAX_KEY_BYTES: Final = 1_000
+"""Longer keys are shortened to their beginning and a hash."""
 
 UPDATE_PAUSE_US = 30 * SECOND_US
 """Least time between two updates that only report a higher count."""
@@ -214,7 +218,15 @@ def key_reader(fields: tuple[Field, ...]) -> Callable[[Event], str | None]:
         if any(part is None for part in parts):
             return None
         if len(parts) == 1:
-            return str(parts[0])
-        return "|".join(str(part).replace("\\", "\\\\").replace("|", "\\|") for part in parts)
+            return _bounded(str(parts[0]))
+        return _bounded("|".join(str(part).replace("\\", "\\\\").replace("|", "\\|") for part in parts))
 
     return read
+
+
+def _bounded(key: str) -> str:
+    """Shorten a key beyond `MAX_KEY_BYTES` to its beginning and a hash: stores index keys."""
+    raw = key.encode(errors="replace")
+    if len(raw) <= MAX_KEY_BYTES:
+        return key
+    return f"{key[:100]}…{blake2b(raw, digest_size=16).hexdigest()}"

@@ -6,9 +6,10 @@ address; that would make any local user a superuser, so such a path is refused i
 """
 
 import fcntl
+import subprocess
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -48,14 +49,15 @@ class Dsns(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def embedded_postgres(folder: Path, *, share: bool = False) -> Iterator[PostgresServer]:
-    """Run the embedded server on `folder` and stop it afterwards (fast shutdown, so commits are kept).
+def embedded_postgres(folder: Path, *, keep: bool = True) -> Iterator[PostgresServer]:
+    """Use the embedded server on `folder`: the first user starts it, the last one stops it.
 
-    Whoever comes first owns the server and stops it; a server left behind by a killed owner is adopted.
-    With `share`, a server that has an owner is used and left running. Blocks for about a second.
+    One user at a time may `keep` it, which means to look after it. A server left behind by killed users is
+    adopted. Blocks for about a second. Callers that may start at the same time must take turns.
 
     Raises:
-        DataFolderError: the path is too long for a private socket, or (without `share`) in use.
+        DataFolderError: the path is too long for a private socket, somebody else keeps the server, or it
+            does not start.
     """
     folder = folder.absolute()
     if len(str(folder / ".s.PGSQL.5432")) > MAX_SOCKET_PATH_BYTES:
@@ -67,42 +69,78 @@ def embedded_postgres(folder: Path, *, share: bool = False) -> Iterator[Postgres
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     # We stop it ourselves below; the wheel's own exit hook would do so a second time and complain.
     server = PostgresServer(folder, cleanup_mode=None)
-    with _ownership(folder) as owned:
-        if not owned and not share:
-            raise DataFolderError(
-                f"another process runs the database in {folder}: is `ioc up` running already? "
-                "Stop it, or choose another folder with --data."
-            )
-        server.start()
+    with _keeping(folder) if keep else nullcontext(), _using(folder) as last:
+        start_server(server)
         try:
             if fresh:
                 _tune(server)
             yield server
         finally:
-            if owned:
-                with suppress(psutil.NoSuchProcess):  # it died by itself meanwhile
-                    server.stop()
+            if last() and is_running(server):
+                server.stop()
+
+
+def start_server(server: PostgresServer) -> None:
+    """Start the server unless it runs.
+
+    Raises:
+        DataFolderError: it did not start; trying again may help, for instance while it recovers.
+    """
+    folder = Path(server.pgdata)
+    if not _postmaster(folder):
+        # A power cut leaves the file behind; its process id may be anybody's by now.
+        (folder / "postmaster.pid").unlink(missing_ok=True)
+    try:
+        server.start()
+    except (subprocess.SubprocessError, AssertionError, OSError, psutil.Error) as error:
+        raise DataFolderError(f"the embedded database in {folder} did not start: {error}") from error
 
 
 def is_running(server: PostgresServer) -> bool:
     """Return whether the server's process lives."""
-    process = server.get_postmaster_info().process
+    return _postmaster(Path(server.pgdata)) is not None
+
+
+def _postmaster(folder: Path) -> psutil.Process | None:
+    """Return the living server of `folder`, None where the process id in its file is a stranger's."""
     try:
-        return process is not None and process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+        process = psutil.Process(int((folder / "postmaster.pid").read_text().splitlines()[0]))
+        if process.status() == psutil.STATUS_ZOMBIE or str(folder) not in process.cmdline():
+            return None
+    except (OSError, ValueError, IndexError, psutil.Error):
+        return None
+    return process
 
 
 @contextmanager
-def _ownership(folder: Path) -> Iterator[bool]:
-    """Try to become the owner; the kernel frees the lock however the owner ends."""
+def _keeping(folder: Path) -> Iterator[None]:
+    """Be the only keeper; the kernel frees the lock however the keeper ends."""
     with folder.with_suffix(".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield False
-        else:
-            yield True
+            raise DataFolderError(
+                f"another process runs the database in {folder}: is `ioc up` running already? "
+                "Stop it, or choose another folder with --data."
+            ) from None
+        yield
+
+
+@contextmanager
+def _using(folder: Path) -> Iterator[Callable[[], bool]]:
+    """Be one of the users; the value tells at the end whether nobody else is left."""
+    with folder.with_suffix(".users").open("w") as file:
+        # Waits while a last user stops the server.
+        fcntl.flock(file, fcntl.LOCK_SH)
+
+        def last() -> bool:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+        yield last
 
 
 def _tune(server: PostgresServer) -> None:

@@ -145,6 +145,17 @@ async def read_for_update(connection: AsyncConnection[Any], ids: Sequence[str]) 
         return {row["id"]: _from_row(row) for row in await cursor.fetchall()}
 
 
+async def read_active_ids(connection: AsyncConnection[Any], pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the ids of the active episodes of these (rule, key) pairs."""
+    rules, keys = [rule for rule, _ in pairs], [key for _, key in pairs]
+    found = await connection.execute(
+        "SELECT id FROM incident WHERE condition = 'active'"
+        " AND (rule, key) IN (SELECT * FROM unnest(%s::text[], %s::text[]))",
+        (rules, keys),
+    )
+    return [incident_id async for (incident_id,) in found]
+
+
 async def read_incident(connection: AsyncConnection[Any], incident_id: str) -> Incident | None:
     """Return one incident, or None."""
     async with connection.cursor(row_factory=dict_row) as cursor:
@@ -225,7 +236,8 @@ async def read_history(connection: AsyncConnection[Any], incident_id: str) -> li
 async def read_returned(connection: AsyncConnection[Any], before: datetime, limit: int) -> list[str]:
     """Return ids of incidents that cleared before `before` and that nobody has taken up."""
     rows = await connection.execute(
-        "SELECT id FROM incident WHERE handling = 'new' AND condition = 'cleared' AND cleared < %s"
+        "SELECT id FROM incident WHERE handling = 'new' AND condition = 'cleared'"
+        " AND severity <> 'critical' AND cleared < %s"
         " ORDER BY cleared LIMIT %s",
         (before, limit),
     )

@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Final, LiteralString, Protocol
 
 import msgspec
-from psycopg import OperationalError
+from psycopg import InterfaceError, OperationalError
+from psycopg.errors import IdleInTransactionSessionTimeout
 from psycopg.sql import SQL, Identifier
 
 from ioc.model.events import Stream
@@ -16,6 +17,17 @@ from ioc.store.pool import Pool
 from ioc.store.quarantine import Quarantine
 
 _logger = logging.getLogger(__name__)
+_PASSING: Final = (OperationalError, InterfaceError, IdleInTransactionSessionTimeout)
+_FORGET_CHANGES: Final[LiteralString] = """
+    DELETE FROM incident_change WHERE "offset" = ANY (ARRAY(
+        SELECT "offset" FROM incident_change
+        WHERE at < %(before)s AND "offset" < (SELECT max("offset") FROM incident_change)
+        ORDER BY "offset" LIMIT %(rows)s))
+"""
+_FORGET_COMMANDS: Final[LiteralString] = """
+    DELETE FROM incident_command WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM incident_command WHERE at < %(before)s LIMIT %(rows)s))
+"""
 _DELETE: Final = SQL(
     "DELETE FROM {table} WHERE ctid = ANY (ARRAY("
     "SELECT ctid FROM {table} WHERE time < %(before)s ORDER BY time LIMIT %(rows)s))"
@@ -28,6 +40,8 @@ class MaintenanceSettings(msgspec.Struct, frozen=True, kw_only=True):
     camera_days: float = 30.0
     traffic_days: float = 90.0
     feedback_days: float = 1825.0
+    feed_days: float = 7.0
+    """How long a console may be away and still resume, and a command may be repeated."""
     slice_rows: int = 10_000
     max_slices: int = 100
     """Slices of one task in one round; what is left waits for the next round."""
@@ -89,6 +103,8 @@ class Maintenance:
             TABLES[stream].name: await self._slices(lambda s=stream: self._forget_history(s, now_us))  # type: ignore[misc]
             for stream in Stream
         }
+        deleted["incident_change"] = await self._slices(lambda: self._forget(_FORGET_CHANGES, now_us))
+        deleted["incident_command"] = await self._slices(lambda: self._forget(_FORGET_COMMANDS, now_us))
         async with self._pool.connection() as connection:
             deleted["quarantine"] = await self._quarantine.prune(connection)
         if (log := self._log) is not None:
@@ -115,7 +131,13 @@ class Maintenance:
         async with self._pool.connection() as connection:
             return (await connection.execute(statement, parameters)).rowcount
 
+    async def _forget(self, statement: LiteralString, now_us: int) -> int:
+        before = from_us(now_us - round(self._settings.feed_days * DAY_US))
+        async with self._pool.connection() as connection:
+            parameters = {"before": before, "rows": self._settings.slice_rows}
+            return (await connection.execute(statement, parameters)).rowcount
+
 
 def _is_passing(error: Exception) -> bool:
     # The log wraps what the driver says in an error of its own.
-    return isinstance(error, OperationalError) or isinstance(error.__cause__, OperationalError)
+    return isinstance(error, _PASSING) or isinstance(error.__cause__, _PASSING)

@@ -1,0 +1,106 @@
+"""Personal data as people get to see it: plates, phone numbers, and what citizens say of themselves.
+
+Log, history tables and rules hold events as they came. Whatever leaves towards a person passes here, for every
+role alike: `mask_event` for history, `mask_text` and `mask_value` for incidents. What becomes of each:
+
+    camera.plate                plate: first 3 and last 2 characters (`61A•••45`); extra and subject: dropped
+    feedback.report, .vote      contact: `•••`; extra and subject: dropped; text, title, address: also any run of
+                                nine or more digits (phone, identity card, bank account) keeps its last 3
+    every text of every type    what is shaped like a plate or a phone number of Viet Nam (`•••567`)
+    extra of the other types    kept, but a field whose name speaks of a person or a plate becomes `•••`
+
+Identifiers (`id`, `source`) stay as they are, because people and machines look things up by them: a source must
+not put personal data there.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from ioc.model.events import CameraPlate, Event, FeedbackReport, FeedbackVote
+
+MASK: Final = "•••"
+
+_ABOUT_A_PERSON: Final = CameraPlate | FeedbackReport | FeedbackVote
+_FREE_TEXT: Final = frozenset({"text", "title", "address"})
+_PERSONAL_NAME: Final = re.compile(
+    r"contact|phone|plate|owner|driver|e-?mail|zalo|cccd|cmnd|sdt|so_?dien_?thoai|bien_?so", re.IGNORECASE
+)
+_MIN_PLATE_CHARS: Final = 7
+"""A shorter plate would be told by its first three and last two characters."""
+_PHONE_END_DIGITS: Final = 3
+
+_NO_WORD_BEFORE: Final = r"(?<![^\W_])"
+_NO_WORD_AFTER: Final = r"(?![^\W_])"
+_PLATE: Final = re.compile(
+    _NO_WORD_BEFORE + r"\d{2}[\s.-]?[A-ZĐ]{1,2}[\s.-]?(?:\d[\s.-]{1,2})?\d{0,2}(?:\d{3}[\s.]?\d{2}|\d{4})"
+    # Motorcycles: the digit after the letter belongs to the series.
+    + _NO_WORD_AFTER,
+    re.IGNORECASE,
+)
+_SEPARATOR: Final = r"[\s.()-]{0,2}"
+_PHONE: Final = re.compile(
+    rf"(?<!\d)(?:(?:\+|00)?84{_SEPARATOR}0?|0){_SEPARATOR}[2-9](?:{_SEPARATOR}\d){{7,9}}(?!\d)"
+)
+_LONG_NUMBER: Final = re.compile(r"\d{9,}")
+
+
+def mask_event(event: Event) -> Event:
+    """Return `event` as people may see it; the module says what becomes of which type's fields."""
+    fields = {name: _mask_field(name, value) for name, value in msgspec.structs.asdict(event.data).items()}
+    subject = None if event.subject is None else mask_text(event.subject)
+    if isinstance(event.data, _ABOUT_A_PERSON):
+        fields["extra"], subject = {}, None
+    return msgspec.structs.replace(event, data=msgspec.structs.replace(event.data, **fields), subject=subject)
+
+
+def mask_value(name: str, value: float | str | bool | None) -> float | str | bool | None:
+    """Return a compared value of the field `name` (e.g. `plate`, `extra.phone`) as people may see it."""
+    if value is None or not isinstance(value, str):
+        return MASK if value is not None and name.startswith("extra.") and _is_personal(name) else value
+    if name == "plate":
+        # A threshold may list several.
+        return ", ".join(mask_plate(part) for part in value.split(", "))
+    return MASK if _is_personal(name) else _mask_by_name(name, value)
+
+
+def mask_text(text: str) -> str:
+    """Return `text` with every plate and phone number masked."""
+    if not any(char.isdigit() for char in text):
+        return text
+    return _PHONE.sub(_end_of_number, _PLATE.sub(lambda match: mask_plate(match[0]), text))
+
+
+def mask_plate(plate: str) -> str:
+    """Return the first 3 and last 2 letters and digits of `plate`, none of a plate shorter than 7."""
+    signs = "".join(char for char in plate if char.isalnum())
+    return f"{signs[:3]}{MASK}{signs[-2:]}" if len(signs) >= _MIN_PLATE_CHARS else MASK
+
+
+def _mask_field(name: str, value: object) -> object:
+    if name == "plate" and isinstance(value, str):
+        return mask_plate(value)
+    if _is_personal(name):
+        return value if value is None else MASK
+    if isinstance(value, Mapping):
+        return {mask_text(str(key)): _mask_field(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_mask_field(name, inner) for inner in value)
+    # An enumeration's values are ours.
+    return _mask_by_name(name, value) if type(value) is str else value
+
+
+def _mask_by_name(name: str, text: str) -> str:
+    masked = mask_text(text)
+    return _LONG_NUMBER.sub(_end_of_number, masked) if name in _FREE_TEXT else masked
+
+
+def _is_personal(name: str) -> bool:
+    return _PERSONAL_NAME.search(name) is not None
+
+
+def _end_of_number(match: re.Match[str]) -> str:
+    digits = [char for char in match[0] if char.isdigit()]
+    return MASK + "".join(digits[-_PHONE_END_DIGITS:])

@@ -1,0 +1,63 @@
+"""The embedded server after power cuts, and who starts and stops it."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ioc.store.embedded import DataFolderError, embedded_postgres, is_running
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="ioc-e-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name) / "pg"
+
+
+def answers(uri: str) -> bool:
+    with psycopg.connect(uri) as connection:
+        return connection.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.slow
+def test_a_pid_file_that_names_a_stranger_neither_stops_the_start_nor_harms_the_stranger(
+    folder: Path,
+) -> None:
+    with embedded_postgres(folder):
+        pass
+    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        lines = [str(stranger.pid), str(folder), "1700000000", "5432", str(folder), "", "1 1", "ready"]
+        (folder / "postmaster.pid").write_text("\n".join(lines) + "\n")
+        with embedded_postgres(folder) as server:
+            assert answers(server.get_uri("postgres"))
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+@pytest.mark.slow
+def test_a_pid_file_cut_short_does_not_stop_the_start(folder: Path) -> None:
+    with embedded_postgres(folder):
+        pass
+    (folder / "postmaster.pid").write_text("12")
+    with embedded_postgres(folder) as server:
+        assert answers(server.get_uri("postgres"))
+
+
+@pytest.mark.slow
+def test_the_last_user_stops_the_server_and_nobody_before(folder: Path) -> None:
+    with embedded_postgres(folder) as keeper:
+        with embedded_postgres(folder, keep=False) as guest:
+            assert answers(guest.get_uri("postgres"))
+        assert is_running(keeper)
+        with pytest.raises(DataFolderError, match="is `ioc up` running already"), embedded_postgres(folder):
+            pass
+        assert is_running(keeper)
+    assert not is_running(keeper)
