@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMPS := .stamps
+STAMPS := $(VENV)/stamps
 CONSOLE := dashboards/console
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 DEMO_ARGS ?=
 TEST_ARGS ?=
 
-.PHONY: help demo up setup console test check format lock bench clean browser
+.PHONY: help demo up setup test check format lock bench clean
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
@@ -23,13 +23,13 @@ demo: setup ## set everything up, then run the service with its simulated city
 up: setup ## set everything up, then run the service
 	@$(BIN)/ioc up
 
-setup: $(STAMPS)/runtime $(STAMPS)/console
+setup: $(STAMPS)/runtime $(CONSOLE)/dist/index.html
 
 test: setup $(STAMPS)/dev ## set everything up, then run every test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(TEST_ARGS)
 	@cd $(CONSOLE) && npm test --silent
 
-check: $(STAMPS)/dev $(STAMPS)/node_modules ## lint, types, direction of imports, sizes
+check: $(STAMPS)/dev $(CONSOLE)/node_modules/.package-lock.json ## lint, types, direction of imports, sizes
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
@@ -50,13 +50,13 @@ lock: $(STAMPS)/tools ## renew the lock files from requirements/*.in
 	    requirements/$$name.in -o requirements/$$name.lock || exit 1; done
 
 clean: ## remove everything that setup made (data stays)
-	rm -rf $(STAMPS) $(VENV) $(CONSOLE)/node_modules $(CONSOLE)/dist
+	rm -rf $(VENV) $(CONSOLE)/node_modules $(CONSOLE)/dist
 
 $(STAMPS)/tools: requirements/tools.lock
-	@mkdir -p $(STAMPS)
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": run make with PYTHON=/path/to/python3.11")'
 	@echo "· creating $(VENV)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@mkdir -p $(STAMPS)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.lock
 	@touch $@
 
@@ -76,13 +76,13 @@ $(STAMPS)/node: $(STAMPS)/tools requirements/node.lock
 	@$(UV) -r requirements/node.lock
 	@touch $@
 
-$(STAMPS)/node_modules: $(STAMPS)/node $(CONSOLE)/package-lock.json
+$(CONSOLE)/node_modules/.package-lock.json: $(STAMPS)/node $(CONSOLE)/package-lock.json
 	@echo "· installing locked console dependencies"
 	@cd $(CONSOLE) && npm ci --silent --no-audit --no-fund
 	@touch $@
 
 CONSOLE_SOURCES := $(shell find $(CONSOLE) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
-$(STAMPS)/console: $(STAMPS)/node_modules $(CONSOLE_SOURCES)
+$(CONSOLE)/dist/index.html: $(CONSOLE)/node_modules/.package-lock.json $(CONSOLE_SOURCES)
 	@echo "· building the console"
 	@cd $(CONSOLE) && npm run build --silent
 	@touch $@

@@ -7,20 +7,22 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from ioc.api.answers import documented, json_answer
 from ioc.api.ports import History, HistoryQuery
-from ioc.api.problems import refused
+from ioc.api.problems import NO_NUL, refused
 from ioc.api.security import Access, Right, require_right, visible_wards
 from ioc.model.events import Event, Stream
 from ioc.model.times import DAY_US, HOUR_US, format_us, parse_us
 from ioc.store.users import Person
+from ioc.stream.masking import mask_event
 from ioc.stream.ports import ClockUs
 
 MAX_LIMIT = 1_000
 MAX_SPAN_US = 31 * DAY_US
-MASK = "•••"
+MAX_TIME_US = parse_us("2200-01-01T00:00:00Z")
+"""Times near the calendar's ends cannot be computed with, neither here nor in the database."""
 
 
 class HistoryItem(msgspec.Struct, frozen=True):
-    """A stored event. `data` is as the source sent it, without what only the store may know."""
+    """A stored event. `data` is as the source sent it, with personal data masked."""
 
     id: str
     source: str
@@ -42,11 +44,10 @@ class HistoryPage(msgspec.Struct, frozen=True):
 
 
 def event_view(event: Event) -> HistoryItem:
-    """Return `event` as people may see it: a citizen's contact is masked."""
+    """Return `event` as people may see it: personal data is masked, see `ioc.stream.masking`."""
+    event = mask_event(event)
     data = msgspec.to_builtins(event.data)
     del data["type"]
-    if data.get("contact"):
-        data["contact"] = MASK
     return HistoryItem(
         event.id,
         event.source,
@@ -65,15 +66,18 @@ def parse_time(field: str, text: str | None, default_us: int) -> int:
     """Return the time of a query parameter.
 
     Raises:
-        Problem: it is not RFC 3339 with a zone.
+        Problem: it is not RFC 3339 with a zone, or none that an event of ours could have.
     """
     if text is None:
         return default_us
     try:
         # A plus sign in a query means a space to whoever decodes it.
-        return parse_us(text.replace(" ", "+"))
+        time_us = parse_us(text.replace(" ", "+"))
     except (ValueError, OverflowError) as error:
         raise refused(field, "rfc3339", "expected a time with a zone, e.g. 2026-11-22T10:00:00Z") from error
+    if not 0 <= time_us <= MAX_TIME_US:
+        raise refused(field, "range", "expected a time from 1970 until 2200")
+    return time_us
 
 
 def parse_bbox(text: str | None) -> tuple[float, float, float, float] | None:
@@ -104,11 +108,11 @@ def history_router(history: History, access: Access, clock_us: ClockUs) -> APIRo
         person: Annotated[Person, Depends(access.person)],
         start: Annotated[str | None, Query(alias="from", max_length=40)] = None,
         end: Annotated[str | None, Query(alias="to", max_length=40)] = None,
-        ward: Annotated[str | None, Query(max_length=64)] = None,
-        bbox: Annotated[str | None, Query(max_length=120)] = None,
-        source: Annotated[str | None, Query(max_length=200)] = None,
+        ward: Annotated[str | None, Query(max_length=64), NO_NUL] = None,
+        bbox: Annotated[str | None, Query(max_length=120), NO_NUL] = None,
+        source: Annotated[str | None, Query(max_length=200), NO_NUL] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 200,
-        cursor: Annotated[str | None, Query(max_length=500)] = None,
+        cursor: Annotated[str | None, Query(max_length=500), NO_NUL] = None,
     ) -> Response:
         """Return stored events from `from` until before `to`; by default the last hour, 31 days at most."""
         require_right(person, Right.HISTORY)

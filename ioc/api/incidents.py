@@ -4,12 +4,13 @@ from enum import StrEnum
 from typing import Annotated
 
 import msgspec
+import psycopg
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ioc.api.answers import documented, json_answer
 from ioc.api.ports import Incidents, NotFoundError
-from ioc.api.problems import FieldError, Problem, refused
+from ioc.api.problems import NO_NUL, FieldError, Problem, refused
 from ioc.api.security import Access, require_op, require_own_page, scope_of, visible_wards
 from ioc.incidents.lifecycle import Command, Conflict, Op, Refused
 from ioc.model.incidents import Audit, Incident, Severity
@@ -57,8 +58,8 @@ class CommandArguments(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    assignee: Annotated[str, Field(max_length=500)] | None = None
-    note: Annotated[str, Field(max_length=20_000)] | None = None
+    assignee: Annotated[str, Field(max_length=500), NO_NUL] | None = None
+    note: Annotated[str, Field(max_length=20_000), NO_NUL] | None = None
 
 
 class CommandBody(BaseModel):
@@ -93,6 +94,9 @@ def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
     Me = Annotated[Person, Depends(access.person)]  # noqa: N806 - a type
 
     async def visible(incident_id: str, person: Person) -> Incident:
+        if "\x00" in incident_id:
+            # No incident has such an id, and the database would refuse the question.
+            raise NotFoundError(incident_id)
         incident = await incidents.get(incident_id)
         if not scope_of(person).allows(incident.ward):
             raise NotFoundError(incident_id)
@@ -102,11 +106,11 @@ def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
     async def list_incidents(
         person: Me,
         state: Shown = Shown.OPEN,
-        ward: Annotated[str | None, Query(max_length=64)] = None,
+        ward: Annotated[str | None, Query(max_length=64), NO_NUL] = None,
         severity: Annotated[list[Severity] | None, Query(max_length=4)] = None,
-        category: Annotated[str | None, Query(max_length=100)] = None,
+        category: Annotated[str | None, Query(max_length=100), NO_NUL] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
-        cursor: Annotated[str | None, Query(max_length=500)] = None,
+        cursor: Annotated[str | None, Query(max_length=500), NO_NUL] = None,
     ) -> Response:
         """Return open incidents, or all, filtered."""
         query = IncidentFilter(
@@ -121,6 +125,12 @@ def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
             items, following = await incidents.page(query)
         except CursorError as error:
             raise refused("cursor", "cursor", str(error)) from error
+        except psycopg.DataError as error:
+            if cursor is None:
+                raise
+            # Everything else was checked: the cursor holds a value that the database cannot.
+            detail = "cursor: use the `next` value of the page before, unchanged"
+            raise refused("cursor", "cursor", detail) from error
         return json_answer(IncidentPage([incident_view(item) for item in items], following))
 
     @router.get("/{incident_id}", **documented(IncidentJson, text="The incident as it is now."))

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from ioc.api.answers import documented, json_answer
 from ioc.api.pictures import PictureError, PictureProxy
 from ioc.api.ports import NotFoundError, Places
-from ioc.api.problems import Problem
+from ioc.api.problems import NO_NUL, Problem
 from ioc.api.security import Access, scope_of
 from ioc.model.places import Area, Device, DeviceKind
 from ioc.model.texts import Text
@@ -119,7 +119,7 @@ def places_router(
 
     @router.get("/areas", **documented(AreaCollection, text="Areas; send If-None-Match to ask again."))
     async def list_areas(
-        _person: Me, request: Request, kind: Annotated[str | None, Query(max_length=64)] = None
+        _person: Me, request: Request, kind: Annotated[str | None, Query(max_length=64), NO_NUL] = None
     ) -> Response:
         """Return wards, roads, underpasses and so on, of one kind or all."""
         tag, body = await bodies.get(kind)

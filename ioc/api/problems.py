@@ -9,6 +9,8 @@ import msgspec
 import psycopg
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 from starlette.exceptions import HTTPException
 
 from ioc.api.ports import NotFoundError
@@ -34,6 +36,16 @@ class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
     type: str = "about:blank"
     detail: str = ""
     errors: list[FieldError] = []
+
+
+def _without_nul(text: str | None) -> str | None:
+    if text is not None and "\x00" in text:
+        raise PydanticCustomError("no_nul", "expected a text without the character NUL")
+    return text
+
+
+NO_NUL: Final = AfterValidator(_without_nul)
+"""For the type of every text that may reach the database: PostgreSQL holds no NUL."""
 
 
 class Problem(Exception):
@@ -100,6 +112,12 @@ def install(app: FastAPI) -> None:
         _log.warning("the database did not answer: %s", error)
         detail = "The database did not answer; the same request may succeed in a moment."
         return respond(Problem(503, detail, headers={"Retry-After": "2"}))
+
+    @app.exception_handler(psycopg.DataError)
+    async def on_data(_request: Request, error: psycopg.DataError) -> Response:
+        # The net below the checks of the routes, which name the field: here nobody knows which it was.
+        _log.warning("the database refused a value that no route did", exc_info=error)
+        return respond(Problem(422, "A value is not one that the database can hold."))
 
     @app.exception_handler(Exception)
     async def on_fault(_request: Request, _error: Exception) -> Response:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from ioc.api.answers import documented, json_answer
 from ioc.api.ports import Quarantine, Quarantined
-from ioc.api.problems import refused
+from ioc.api.problems import NO_NUL, refused
 from ioc.api.security import Access, Right, require_right
 from ioc.model.times import format_us
 from ioc.store.users import Person
@@ -53,7 +53,7 @@ def quarantine_router(quarantine: Quarantine, access: Access) -> APIRouter:
     async def list_quarantine(
         person: Annotated[Person, Depends(access.person)],
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
-        cursor: Annotated[str | None, Query(max_length=500)] = None,
+        cursor: Annotated[str | None, Query(max_length=500), NO_NUL] = None,
     ) -> Response:
         """Return what was refused and why."""
         require_right(person, Right.QUARANTINE)

@@ -11,6 +11,9 @@ from starlette.types import Scope
 
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
 _ASK_AGAIN: Final = "no-cache"
+_NOT_BUILT_HEADERS: Final = {"Cache-Control": "no-store"}
+_METHODS: Final = ("GET", "HEAD")
+_ROOT: Final = ("", ".")
 _OURS: Final = ("api/", "metrics", "healthz", "readyz")
 
 
@@ -28,17 +31,26 @@ class Console(StaticFiles):
         """Accept an absent folder: `get_response` says what to do about it."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """Return the file, the start page, or 404."""
+        """Return the file, the start page, or how to build the console.
+
+        Raises:
+            HTTPException: 405, only GET and HEAD are answered; 404, there is no such file.
+        """
+        if scope["method"] not in _METHODS:
+            # Below the API's addresses other methods may be right, just not this one.
+            allowed = None if path.startswith(_OURS) else {"Allow": ", ".join(_METHODS)}
+            raise HTTPException(405, headers=allowed)
         if not self._index.is_file():
-            text = "The console is not built. Run: make console\n"
-            return PlainTextResponse(text, 404 if path not in ("", ".") else 503)
+            if path not in _ROOT and not self._is_page(path, scope):
+                raise HTTPException(404)
+            return PlainTextResponse("The console is not built: run `make setup`.\n", 503, _NOT_BUILT_HEADERS)
         response = await self._find(path, scope)
         immutable = path.startswith("assets/") and response.status_code in (200, 206, 304)
         response.headers["Cache-Control"] = _IMMUTABLE if immutable else _ASK_AGAIN
         return response
 
     async def _find(self, path: str, scope: Scope) -> Response:
-        if path in ("", "."):
+        if path in _ROOT:
             return FileResponse(self._index)
         try:
             return await super().get_response(path, scope)
@@ -50,9 +62,4 @@ class Console(StaticFiles):
     @staticmethod
     def _is_page(path: str, scope: Scope) -> bool:
         accepts = Headers(scope=scope).get("accept", "")
-        return (
-            scope["method"] in ("GET", "HEAD")
-            and not path.startswith(_OURS)
-            and ("text/html" in accepts)
-            and "." not in path.rpartition("/")[2]
-        )
+        return not path.startswith(_OURS) and "text/html" in accepts and "." not in path.rpartition("/")[2]

@@ -34,7 +34,7 @@ from ioc.app.state_lane import StateLane
 from ioc.app.store_worker import StoreWorker
 from ioc.app.supervisor import Plan, Service
 from ioc.app.views import DirectoryPlaces, RunningRules, StoredHistory, StoredQuarantine
-from ioc.app.web import WebServer
+from ioc.app.web import WebServer, require_free
 from ioc.eventlog.port import LogRetryable
 from ioc.ingest.gateway import Gateway
 from ioc.ingest.http import ingest_router
@@ -94,6 +94,7 @@ class Pipeline:
         )
         plan.work.append(Service("ticker", Ticker(core.log, LogRetryable).run))
         if settings.mqtt.enabled:
+            require_free(settings.mqtt.host, settings.mqtt.port, "--mqtt-port")
             listener = MqttListener(service, settings.mqtt.host, settings.mqtt.port)
             plan.intake.append(Service("mqtt", listener.run))
         if settings.mqtt.broker_host:

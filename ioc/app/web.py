@@ -57,7 +57,17 @@ class WebServer(uvicorn.Server):
         self.should_exit = True
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def require_free(host: str, port: int, option: str) -> None:
+    """Find out early that a port is taken; who listens there later takes it for good.
+
+    Raises:
+        PortInUseError: somebody else listens there.
+    """
+    if port:
+        _listen(host, port, option).close()
+
+
+def _listen(host: str, port: int, option: str = "--port") -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named because loops switch Nagle's delay off only where they see that it is TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -66,7 +76,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        detail = f"cannot listen on {host}:{port}: {error.strerror}; choose another --port"
+        detail = f"cannot listen on {host}:{port}: {error.strerror}; choose another {option}"
         raise PortInUseError(detail) from error
     listener.listen(BACKLOG)
     return listener

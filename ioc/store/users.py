@@ -8,14 +8,28 @@
 
 Passwords are Argon2id hashes; hashing runs in few threads, because each needs 19 MiB and a core. A session's
 token is 256 random bits, of which only the SHA-256 is stored.
+
+Guessing is braked by counts of failures within a window, in `login_throttle`:
+
+    key                      beyond its limit
+    ip:{address}             refused: one place tries many names
+    pair:{name} {address}    refused: one place tries one name
+    user:{name}              delayed, never refused: many places try one name; who knows the password gets in
+
+An attempt is counted before its password is looked at, so that parallel guesses cannot slip past, and taken
+back when it succeeds or is refused: a control room behind one address may log in as often as it likes.
+
+The address is that of the connection; forwarded headers are not read. Behind a reverse proxy it is the
+proxy's, so everybody shares one count: such a proxy has to limit attempts itself.
 """
 
 import hashlib
 import secrets
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from enum import StrEnum
+from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 
 import anyio
@@ -38,7 +52,7 @@ class AccessError(Exception):
 
 
 class ThrottledError(AccessError):
-    """Too many attempts by this name or from this address."""
+    """Too many failures from this address, or for this name from this address."""
 
     def __init__(self, retry_after_s: int) -> None:
         super().__init__(f"too many attempts; try again in {retry_after_s} s")
@@ -87,8 +101,14 @@ class AccessSettings(msgspec.Struct, frozen=True, kw_only=True):
     touch_every: timedelta = timedelta(minutes=1)
     """How stale `seen` may become, so that reading a session rarely writes."""
     attempts_window: timedelta = timedelta(minutes=15)
-    attempts_per_user: int = 10
-    attempts_per_ip: int = 50
+    failures_per_pair: int = 10
+    """For one name from one address."""
+    failures_per_ip: int = 50
+    failures_per_user: int = 100
+    """From all addresses together, before attempts are delayed."""
+    delay_step_s: float = 0.1
+    """For every further failure, up to `max_delay_s`."""
+    max_delay_s: float = 5.0
     throttle_rows: int = 20_000
     sessions_per_user: int = 20
     hash_threads: int = 2
@@ -114,9 +134,16 @@ def login_id(token: str) -> str:
 class Users:
     """Accounts and sessions, over a pool of connections of the unprivileged role."""
 
-    def __init__(self, pool: Pool, settings: AccessSettings | None = None) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        settings: AccessSettings | None = None,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> None:
         self._pool = pool
         self._settings = settings or AccessSettings()
+        self._sleep = sleep
         self._hasher = PasswordHasher(
             time_cost=self._settings.argon2_passes,
             memory_cost=self._settings.argon2_memory_kib,
@@ -230,17 +257,20 @@ class Users:
     async def authenticate(self, username: str, password: str, address: str) -> Person | None:
         """Return the person whose name and password these are, None if they are nobody's.
 
-        The same work is done whether or not the name exists, so that time does not tell. Every attempt is
-        counted before the password is looked at; a success clears the person's count.
+        The same work is done whether or not the name exists, so that time does not tell. The module says how
+        failures are counted.
 
         Raises:
-            ThrottledError: too many attempts for this name or from this address.
+            ThrottledError: too many failures from this address, or for this name from this address.
         """
         username = normal_username(username)
         if not _is_username(username):
             # It cannot exist, and its characters need not reach the database.
             username = "?"
-        await self._count_attempt(username, address)
+        keys = _ThrottleKeys.of(username, address)
+        delay_s = await self._count_attempt(keys)
+        if delay_s > 0:
+            await self._sleep(delay_s)
         async with self._pool.connection() as connection:
             found = await connection.execute(
                 "SELECT username, name, role, wards, lang, disabled, password_hash FROM account"
@@ -252,22 +282,21 @@ class Users:
         fits = await self._verify(stored, password[: MAX_PASSWORD + 1])
         if row is None or not fits or row[5]:
             return None
-        async with self._pool.connection() as connection:
-            await connection.execute("DELETE FROM login_throttle WHERE key = %s", (f"user:{username}",))
+        await self._forgive(keys)
         if self._hasher.check_needs_rehash(stored):
             await self._rehash(username, stored, password)
         return _person(row[:6])
 
-    async def _count_attempt(self, username: str, address: str) -> None:
+    async def _count_attempt(self, keys: "_ThrottleKeys") -> float:
+        """Count an attempt, unless it is refused, and return for how many seconds it has to wait."""
         settings = self._settings
-        limits = {f"user:{username}": settings.attempts_per_user, f"ip:{address}": settings.attempts_per_ip}
-        waits = []
-        async with self._pool.connection() as connection:
-            # In a fixed order: two logins at once must not wait for each other.
-            for key in sorted(limits):
-                attempts, left_s = await self._add_attempt(connection, key)
-                if attempts > limits[key]:
-                    waits.append(max(1, int(left_s)))
+        refusing = {keys.ip: settings.failures_per_ip, keys.pair: settings.failures_per_pair}
+        async with self._pool.connection() as connection, connection.transaction():
+            counts = {key: await self._add_attempt(connection, key) for key in keys.in_order}
+            waits = [left_s for key, (count, left_s) in counts.items() if count > refusing.get(key, count)]
+            if waits:
+                # The transaction is rolled back: a refused attempt is no failure.
+                raise ThrottledError(max(1, int(max(waits))))
         async with self._pool.connection() as connection:
             # A flood of invented names must not fill the disk: the oldest counts go first.
             await connection.execute(
@@ -276,8 +305,24 @@ class Users:
                 " ORDER BY since DESC OFFSET %s LIMIT 1) FOR UPDATE SKIP LOCKED)",
                 (settings.attempts_window, settings.throttle_rows - 1),
             )
-        if waits:
-            raise ThrottledError(max(waits))
+        beyond = counts[keys.user][0] - settings.failures_per_user
+        return min(settings.max_delay_s, max(0, beyond) * settings.delay_step_s)
+
+    async def _forgive(self, keys: "_ThrottleKeys") -> None:
+        """Take a successful attempt back, and forget this person's failures at this address.
+
+        The other counts keep their failures: a success must not give somebody else new guesses.
+        """
+        async with self._pool.connection() as connection, connection.transaction():
+            for key in keys.in_order:
+                await connection.execute(
+                    "UPDATE login_throttle SET attempts = CASE WHEN key = %s THEN 0"
+                    " ELSE greatest(attempts - 1, 0) END WHERE key = %s",
+                    (keys.pair, key),
+                )
+            await connection.execute(
+                "DELETE FROM login_throttle WHERE key = ANY(%s) AND attempts = 0", (list(keys.in_order),)
+            )
 
     async def _add_attempt(self, connection: AsyncConnection[Any], key: str) -> tuple[int, float]:
         window = self._settings.attempts_window
@@ -379,6 +424,35 @@ class Users:
         if self._decoy is None:
             self._decoy = await self._hash(secrets.token_urlsafe(32))
         return self._decoy
+
+
+class _ThrottleKeys(msgspec.Struct, frozen=True):
+    """The three counts of one attempt."""
+
+    ip: str
+    pair: str
+    user: str
+
+    @classmethod
+    def of(cls, username: str, address: str) -> "_ThrottleKeys":
+        place = _place_of(address)
+        return cls(f"ip:{place}", f"pair:{username} {place}", f"user:{username}")
+
+    @property
+    def in_order(self) -> tuple[str, ...]:
+        """Always the same order: two logins at once must not wait for each other."""
+        return self.ip, self.pair, self.user
+
+
+def _place_of(address: str) -> str:
+    """Return what is counted as one place: an address, of IPv6 the network that one subscriber gets."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if not isinstance(found, IPv6Address):
+        return str(found)
+    return str(found.ipv4_mapped or f"{IPv6Address(int(found) >> 64 << 64)}/64")
 
 
 def _person(row: Sequence[Any]) -> Person:

@@ -357,15 +357,14 @@ class Hub:
             # Let the clients have what was read before it is pushed out of the ring.
             return True
         changes = await self._read(self._ring.last, self.settings.read_changes)
-        if changes and changes[0].offset != self._ring.last + 1:
-            # Retention overtook us: nobody can be given what is gone.
+        if not changes or changes[0].offset != self._ring.last + 1:
+            # The position promised changes. Retention overtook us: nobody can be given what is gone.
             await self._begin(epoch, last)
             return False
         for stored in changes:
             self._ring.append(self._encode(stored))
-        if changes:
-            self._dirty.set()
-        return self._ring.last < last and bool(changes)
+        self._dirty.set()
+        return self._ring.last < last
 
     async def _begin(self, epoch: str, last: int) -> None:
         """Start from the log as it is now; whoever followed another one has to start anew."""

@@ -1,16 +1,17 @@
 """Personal data as people get to see it: plates, phone numbers, and what citizens say of themselves.
 
-Log, history tables and rules hold events as they came. Whatever leaves towards a person passes here, for every
-role alike: `mask_event` for history, `mask_text` and `mask_value` for incidents. What becomes of each:
+Log, history tables and rules hold events as they came. Whatever leaves towards a person passes here, for
+every role alike: `mask_event` for history, `mask_text` and `mask_value` for incidents. What becomes of each:
 
-    camera.plate                plate: first 3 and last 2 characters (`61A•••45`); extra and subject: dropped
-    feedback.report, .vote      contact: `•••`; extra and subject: dropped; text, title, address: also any run of
-                                nine or more digits (phone, identity card, bank account) keeps its last 3
-    every text of every type    what is shaped like a plate or a phone number of Viet Nam (`•••567`)
+    camera.plate                plate: first 3 and last 2 characters (`61A•••45`); extra, subject: dropped
+    feedback.report, .vote      contact: `•••`; extra, subject: dropped; text, title, address: any run of nine
+                                or more digits (phone, identity card, bank account) keeps its last 3
+    every text of every type    likewise what is shaped like a plate or a phone number of Viet Nam (`•••567`)
     extra of the other types    kept, but a field whose name speaks of a person or a plate becomes `•••`
 
-Identifiers (`id`, `source`) stay as they are, because people and machines look things up by them: a source must
-not put personal data there.
+Identifiers (`id`, `source`) stay as they are, because people and machines look things up by them: a source
+must not put personal data there. Raw messages in quarantine are not masked: only those who repair the sources
+see them (`ioc/api/security.py`).
 """
 
 import re
@@ -28,6 +29,8 @@ _FREE_TEXT: Final = frozenset({"text", "title", "address"})
 _PERSONAL_NAME: Final = re.compile(
     r"contact|phone|plate|owner|driver|e-?mail|zalo|cccd|cmnd|sdt|so_?dien_?thoai|bien_?so", re.IGNORECASE
 )
+_PERSONAL_ROOTS: Final = ("contact", "extra.")
+"""Whose names count: `distinct(plate)` is a number of plates and tells of nobody."""
 _MIN_PLATE_CHARS: Final = 7
 """A shorter plate would be told by its first three and last two characters."""
 _PHONE_END_DIGITS: Final = 3
@@ -35,8 +38,9 @@ _PHONE_END_DIGITS: Final = 3
 _NO_WORD_BEFORE: Final = r"(?<![^\W_])"
 _NO_WORD_AFTER: Final = r"(?![^\W_])"
 _PLATE: Final = re.compile(
-    _NO_WORD_BEFORE + r"\d{2}[\s.-]?[A-ZĐ]{1,2}[\s.-]?(?:\d[\s.-]{1,2})?\d{0,2}(?:\d{3}[\s.]?\d{2}|\d{4})"
-    # Motorcycles: the digit after the letter belongs to the series.
+    # A motorcycle's series has a digit after its letter. "13 km 1000" is no plate.
+    _NO_WORD_BEFORE
+    + r"\d{2}[.-]?[A-ZĐ]{1,2}[\s.-]?(?:\d[\s.-]{0,2})?(?:\d{3}[\s.]?\d{2}|\d{4})"
     + _NO_WORD_AFTER,
     re.IGNORECASE,
 )
@@ -58,12 +62,12 @@ def mask_event(event: Event) -> Event:
 
 def mask_value(name: str, value: float | str | bool | None) -> float | str | bool | None:
     """Return a compared value of the field `name` (e.g. `plate`, `extra.phone`) as people may see it."""
-    if value is None or not isinstance(value, str):
-        return MASK if value is not None and name.startswith("extra.") and _is_personal(name) else value
-    if name == "plate":
+    if name == "plate" and isinstance(value, str):
         # A threshold may list several.
         return ", ".join(mask_plate(part) for part in value.split(", "))
-    return MASK if _is_personal(name) else _mask_by_name(name, value)
+    if value is not None and name.startswith(_PERSONAL_ROOTS) and _is_personal(name):
+        return MASK
+    return _mask_by_name(name, value) if isinstance(value, str) else value
 
 
 def mask_text(text: str) -> str:

@@ -8,8 +8,9 @@ import asyncio
 from typing import Final
 
 import msgspec
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ioc.stream.hub import Client, Hub, TooManyClientsError
@@ -45,14 +46,19 @@ class SseEndpoint:
         self._settings = settings or SocketSettings()
 
     async def serve(self, request: Request) -> Response:
-        """Answer with an endless stream, or with the reason why not."""
+        """Answer with an endless stream.
+
+        Raises:
+            HTTPException: nobody is logged in, or it cannot be told now; the application gives every such
+                error the same form.
+        """
         token = request.cookies.get(SESSION_COOKIE, "")
         try:
             viewer = await self._authenticate(token) if token else None
-        except SourceUnavailableError:
-            return PlainTextResponse("Try again.\n", 503, {"Retry-After": "2"})
+        except SourceUnavailableError as error:
+            raise HTTPException(503, "Try again in a moment.", {"Retry-After": "2"}) from error
         if viewer is None:
-            return PlainTextResponse("Log in first.\n", 401)
+            raise HTTPException(401, "Log in first.")
         resume = parse_event_id(request.headers.get("last-event-id"))
         return _EventStream(self._hub, viewer, token, resume, self._authenticate, self._settings)
 
@@ -82,12 +88,15 @@ class _EventStream(Response):
         self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Stream until either side ends it."""
+        """Stream until either side ends it.
+
+        Raises:
+            HTTPException: 429, before anything was sent: the person has too many connections.
+        """
         try:
             client = self._hub.admit(self._viewer, one_way=True)
-        except TooManyClientsError:
-            refusal = PlainTextResponse("Too many connections.\n", 429, {"Retry-After": "30"})
-            return await refusal(scope, receive, send)
+        except TooManyClientsError as error:
+            raise HTTPException(429, "Too many connections.", {"Retry-After": "30"}) from error
         joining = asyncio.Event()
         client.session.on_frame(self._hello, self._hub.clock_us())
         joining.set()
@@ -100,7 +109,7 @@ class _EventStream(Response):
                 lambda: guard(client, self._token, self._authenticate, revalidate_s),
             )
         except (OSError, TimeoutError):
-            return None
+            return
         finally:
             self._hub.release(client)
 

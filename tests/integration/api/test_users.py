@@ -21,7 +21,9 @@ from ioc.store.users import (
     token_hash,
 )
 
-CHEAP = AccessSettings(argon2_memory_kib=8, argon2_passes=1, attempts_per_user=3, attempts_per_ip=6)
+CHEAP = AccessSettings(
+    argon2_memory_kib=8, argon2_passes=1, failures_per_pair=3, failures_per_ip=6, failures_per_user=8
+)
 PASSWORD = "mật khẩu dài"
 
 
@@ -85,13 +87,87 @@ def test_the_default_hash_is_as_strong_as_owasp_asks() -> None:
     assert (defaults.argon2_memory_kib, defaults.argon2_passes) == (19 * 1024, 2)
 
 
-async def test_guessing_is_stopped_by_name_and_the_right_password_is_no_exception(users: Users) -> None:
+async def test_guessing_a_name_is_stopped_where_it_happens_and_nowhere_else(users: Users) -> None:
     for _ in range(3):
         assert await users.authenticate("an", "wrong", "10.0.0.1") is None
     with pytest.raises(ThrottledError) as throttled:
-        await users.authenticate("AN", PASSWORD, "10.0.0.2")
+        await users.authenticate("AN", PASSWORD, "10.0.0.1")
     assert 0 < throttled.value.retry_after_s <= 900
-    assert await users.authenticate("phuong", PASSWORD, "10.0.0.2") is not None
+    assert await users.authenticate("an", PASSWORD, "10.0.0.2") is not None, "its owner sits elsewhere"
+    assert await users.authenticate("phuong", PASSWORD, "10.0.0.1") is not None
+    with pytest.raises(ThrottledError):
+        await users.authenticate("an", PASSWORD, "10.0.0.1")
+
+
+async def test_a_control_room_behind_one_address_may_log_in_as_often_as_it_likes(users: Users) -> None:
+    for _ in range(20):
+        assert await users.authenticate("an", PASSWORD, "10.0.0.1") is not None
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(users.authenticate("phuong", PASSWORD, "10.0.0.1")) for _ in range(3)]
+    assert all(task.result() for task in tasks)
+
+
+async def test_a_success_does_not_give_an_address_new_guesses(users: Users) -> None:
+    for n in range(6):
+        await users.authenticate(f"user{n}", "wrong", "10.0.0.1")
+        if n < 5:
+            assert await users.authenticate("an", PASSWORD, "10.0.0.1") is not None
+    with pytest.raises(ThrottledError):
+        await users.authenticate("user7", "wrong", "10.0.0.1")
+
+
+async def test_refused_attempts_do_not_count_on(users: Users, database: Dsns) -> None:
+    for _ in range(3):
+        await users.authenticate("an", "wrong", "10.0.0.1")
+    before = execute(database, "SELECT key, attempts FROM login_throttle ORDER BY key")
+    for _ in range(5):
+        with pytest.raises(ThrottledError):
+            await users.authenticate("an", "wrong", "10.0.0.1")
+    assert execute(database, "SELECT key, attempts FROM login_throttle ORDER BY key") == before
+    assert [attempts for _, attempts in before] == [3, 3, 3]
+
+
+async def test_guessing_one_name_from_many_places_is_delayed_but_never_locks_its_owner_out(
+    database: Dsns,
+) -> None:
+    delays: list[float] = []
+
+    async def sleep(delay_s: float) -> None:
+        delays.append(delay_s)
+
+    async with open_pool(database.app, name="users") as pool:
+        users = Users(pool, CHEAP, sleep=sleep)
+        await users.create_user("an", name="Trần An", password=PASSWORD, role=Role.OPERATOR)
+        for n in range(8):
+            await users.authenticate("an", "wrong", f"10.0.1.{n}")
+        assert delays == []
+        for n in range(80):
+            await users.authenticate("an", "wrong", f"10.0.2.{n}")
+        assert delays[:3] == pytest.approx([0.1, 0.2, 0.3]) and max(delays) == delays[-1] == 5.0
+        assert await users.authenticate("an", PASSWORD, "10.0.0.9") is not None
+        assert delays[-1] == 5.0, "who knows the password waits like everybody"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("::ffff:10.0.0.1", "10.0.0.1", True),
+        ("fe80::1%eth0", "fe80::2", True),
+        ("unknown", "unknown", True),
+    ],
+)
+async def test_one_place_is_one_address_or_one_ipv6_network(
+    users: Users, first: str, second: str, same: bool
+) -> None:
+    for _ in range(3):
+        await users.authenticate("an", "wrong", first)
+    if same:
+        with pytest.raises(ThrottledError):
+            await users.authenticate("an", PASSWORD, second)
+    else:
+        assert await users.authenticate("an", PASSWORD, second) is not None
 
 
 async def test_guessing_is_stopped_by_address(users: Users) -> None:
@@ -131,7 +207,7 @@ async def test_the_counts_are_bounded(users: Users, database: Dsns) -> None:
         for n in range(30):
             await small.authenticate(f"invented{n}", "x", f"10.0.1.{n}")
     ((rows,),) = execute(database, "SELECT count(*) FROM login_throttle")
-    assert rows <= 11
+    assert rows <= 12, "three counts for each attempt"
 
 
 async def test_a_session_is_read_until_it_is_closed(users: Users) -> None:

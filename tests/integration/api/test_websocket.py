@@ -25,7 +25,7 @@ from ioc.stream.scope import EVERYTHING, Scope
 from ioc.stream.session import SessionLimits
 from ioc.stream.shell import SocketSettings
 from ioc.stream.sse import SseEndpoint
-from ioc.stream.websocket import UVICORN_OPTIONS, FeedSocket
+from ioc.stream.websocket import UVICORN_OPTIONS, WS_MAX_BYTES, FeedSocket
 from tests.unit.stream.samples import FakeLog, event
 
 HELLO = '{"type":"hello","client":"test","lang":"vi"}'
@@ -186,6 +186,15 @@ async def test_nonsense_and_oversized_frames_close_the_socket() -> None:
             async with running.connect() as socket:
                 await socket.send(text)
                 assert (await bye(socket))[1] == code
+
+
+async def test_beyond_what_the_server_takes_at_all_it_closes_with_its_own_code() -> None:
+    async with feed() as running, running.connect() as socket:
+        await socket.send("x" * (WS_MAX_BYTES + 1))
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.recv()
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
+        await until(lambda: running.hub.clients == 0)
 
 
 async def test_a_sixth_socket_of_one_person_is_refused_until_one_closes() -> None:

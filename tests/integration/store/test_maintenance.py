@@ -84,7 +84,8 @@ async def test_old_feed_entries_and_command_keys_go_but_the_newest_change_stays(
         )
         await connection.execute(
             "INSERT INTO incident_command (idem, incident_id, actor, at)"
-            " SELECT n::text, 'inc', 'an', to_timestamp(%s) - n * interval '1 day' FROM generate_series(1, 20) n",
+            " SELECT n::text, 'inc', 'an', to_timestamp(%s) - n * interval '1 day'"
+            " FROM generate_series(1, 20) n",
             (NOON_US / 1e6,),
         )
     deleted = await Maintenance(pool, Quarantine(), MaintenanceSettings(feed_days=7)).round(NOON_US)

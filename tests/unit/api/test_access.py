@@ -1,10 +1,13 @@
 """Who may do what: every route, every role, every foreign ward."""
 
 import httpx
+import psycopg
 import pytest
 
 from ioc.api.application import create_api
-from ioc.store.users import Role
+from ioc.store.users import Role, login_id
+from ioc.stream.ports import Viewer
+from ioc.stream.scope import EVERYTHING
 from tests.unit.api.conftest import Browser
 from tests.unit.api.fakes import FOREIGN, WARD, FakeIncidents, FakeUsers, make_deps, socket_of
 
@@ -152,3 +155,27 @@ async def test_log_out_ends_the_session_and_its_sockets(users: FakeUsers, browse
         assert other.session.closing is None  # type: ignore[attr-defined]
         assert (await client.get("/api/v1/session")).status_code == 401
         assert (await client.delete("/api/v1/session")).status_code == 204
+
+
+async def test_the_event_stream_refuses_in_the_form_of_every_other_error(
+    users: FakeUsers, browse: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deps = make_deps(users)
+    async with browse(None, deps) as nobody, browse(deps=deps) as operator:
+        refused = await nobody.get("/api/v1/feed/sse")
+        token = operator.cookies["ioc_session"]
+        person = users.sessions[token]
+        for _ in range(deps.hub.settings.max_clients_per_user):
+            deps.hub.admit(Viewer(person, login_id(token), EVERYTHING))
+        too_many = await operator.get("/api/v1/feed/sse")
+
+        async def gone(_token: str) -> None:
+            raise psycopg.OperationalError("gone")
+
+        monkeypatch.setattr(users, "read_session", gone)
+        away = await operator.get("/api/v1/feed/sse")
+    answers = [(refused, 401), (too_many, 429), (away, 503)]
+    for answer, status in answers:
+        assert (answer.status_code, answer.json()["status"]) == (status, status)
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert (too_many.headers["retry-after"], away.headers["retry-after"]) == ("30", "2")

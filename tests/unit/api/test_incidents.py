@@ -1,11 +1,12 @@
 """Incidents over HTTP, and the form of refusals."""
 
+import json
 from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
 
-from ioc.model.incidents import Severity
+from ioc.model.incidents import Incident, Severity
 from ioc.store.incidents import IncidentFilter
 from tests.unit.api.conftest import Browser
 from tests.unit.api.fakes import FakeIncidents, FakeUsers, make_deps
@@ -107,6 +108,60 @@ async def test_a_malformed_command_names_the_field(
     assert response.status_code == 422
     (error,) = response.json()["errors"]
     assert error["field"] == field and error["rule"] and error["detail"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"args": {"assignee": "A\x00n"}}, "args.assignee"),
+        ({"args": {"note": "\x00"}}, "args.note"),
+        ({"args": {"note": "\ud800"}}, "args.note"),
+        ({"idem": "11111111\x00"}, "idem"),
+    ],
+)
+async def test_a_command_with_characters_that_cannot_be_stored_names_the_field(
+    users: FakeUsers, browse: Browser, change: dict[str, object], field: str
+) -> None:
+    incidents = FakeIncidents()
+    async with browse(deps=make_deps(users, incidents=incidents)) as client:
+        body = json.dumps(COMMAND | change)
+        response = await client.post(COMMANDS, content=body, headers={"Content-Type": "application/json"})
+    assert (response.status_code, incidents.commands) == (422, [])
+    assert [error["field"] for error in response.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize("name", ["ward", "category", "cursor"])
+async def test_a_filter_with_nul_names_the_field(users: FakeUsers, browse: Browser, name: str) -> None:
+    incidents = FakeIncidents()
+    async with browse(deps=make_deps(users, incidents=incidents)) as client:
+        response = await client.get(f"/api/v1/incidents?{name}=%00")
+    assert (response.status_code, incidents.queries) == (422, [])
+    (error,) = response.json()["errors"]
+    assert (error["field"], error["rule"]) == (name, "no_nul")
+
+
+async def test_no_incident_has_an_id_with_nul(users: FakeUsers, browse: Browser) -> None:
+    class Database(FakeIncidents):
+        async def get(self, incident_id: str) -> Incident:
+            raise psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
+
+    async with browse(deps=make_deps(users, incidents=Database())) as client:
+        for path in ("%00", "inc-1%00/history"):
+            response = await client.get(f"/api/v1/incidents/{path}")
+            assert response.status_code == 404
+        response = await client.post("/api/v1/incidents/%00/commands", json=COMMAND)
+        assert response.status_code == 404
+
+
+async def test_what_only_the_database_refuses_is_no_fault_of_ours(users: FakeUsers, browse: Browser) -> None:
+    refusing = FakeIncidents(fault=psycopg.DataError("secret detail"))
+    async with browse(deps=make_deps(users, incidents=refusing)) as client:
+        plain = await client.get("/api/v1/incidents")
+        crafted = await client.get("/api/v1/incidents?cursor=MXwA")
+    assert (plain.status_code, crafted.status_code) == (422, 422)
+    assert crafted.json()["errors"][0]["field"] == "cursor"
+    assert "secret" not in plain.text + crafted.text
+    assert plain.headers["content-type"] == "application/problem+json"
 
 
 async def test_what_is_not_json_is_a_bad_request(browse: Browser) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from ioc.api.pictures import Address, PictureError, PictureProxy, PictureSettings
 from ioc.api.ports import Check
-from ioc.model.events import CameraStatus, FeedbackReport
+from ioc.model.events import CameraPlate, CameraStatus, FeedbackReport
 from ioc.model.places import Area, Device, DeviceKind
 from ioc.model.texts import Text
 from ioc.model.times import HOUR_US
@@ -226,12 +226,32 @@ async def test_history_masks_the_contact_and_passes_the_question_on(
         response = await client.get(f"/api/v1/history/feedback?{query}")
         await client.get("/api/v1/history/camera")
     first, second = response.json()["items"]
-    assert first["data"] == {"category": "pothole", "text": "Ổ gà", "contact": "•••", "extra": {"n": 1}}
+    assert first["data"] == {"category": "pothole", "text": "Ổ gà", "contact": "•••"}
     assert (second["type"], second["data"]) == ("camera.status", {"online": True})
     asked, default = history.queries
     assert (asked.bbox, asked.source, asked.limit) == ((106, 10, 107, 11), "portal", 5)
     assert asked.to_us - asked.from_us == 8 * HOUR_US
     assert (default.from_us, default.to_us) == (T0_US - HOUR_US, T0_US)
+
+
+@pytest.mark.parametrize("role", list(Role))
+async def test_history_tells_no_role_whose_plate_or_phone_it_was(
+    users: FakeUsers, browse: Browser, role: Role
+) -> None:
+    seen = [
+        event("cam-1", CameraPlate(plate="61A-123.45", extra={"owner": "An"}), subject="61A12345"),
+        event("app", FeedbackReport(category="x", text="gọi 0901234567", extra={"a": "An"})),
+    ]
+    async with browse(role, make_deps(users, history=FakeHistory(seen))) as client:
+        answer = await client.get("/api/v1/history/camera")
+    for secret in ("123.45", "12345", "234567", "234 567", '"An"'):
+        assert secret not in answer.text
+    plate, report = answer.json()["items"]
+    assert (plate["data"]["plate"], plate["subject"], report["data"]["text"]) == (
+        "61A•••45",
+        None,
+        "gọi •••567",
+    )
 
 
 async def test_ward_staff_ask_only_for_their_wards(users: FakeUsers, browse: Browser) -> None:
@@ -253,6 +273,14 @@ async def test_ward_staff_ask_only_for_their_wards(users: FakeUsers, browse: Bro
         ("bbox=nan,10,106,11", "bbox"),
         ("cursor=bad", "cursor"),
         ("limit=5000", "limit"),
+        ("to=0001-01-01T00:00:00%2B14:00", "to"),
+        ("to=9999-12-31T23:59:59-14:00", "to"),
+        ("to=9999-12-31T23:59:59Z", "to"),
+        ("from=0001-01-01T00:00:00Z&to=0001-01-02T00:00:00Z", "to"),
+        ("from=0001-01-01T00:00:00Z", "from"),
+        ("ward=%00", "ward"),
+        ("source=%00", "source"),
+        ("cursor=%00", "cursor"),
     ],
 )
 async def test_a_refused_question_names_the_field(browse: Browser, query: str, field: str) -> None:
@@ -329,9 +357,26 @@ async def test_what_does_not_exist_is_not_answered_with_the_start_page(
         assert (await client.post("/incidents", headers=html)).status_code == 405
 
 
+@pytest.mark.parametrize("built", [True, False])
+async def test_files_are_only_read(users: FakeUsers, browse: Browser, console: Path, built: bool) -> None:
+    folder = console if built else console / "absent"
+    async with browse(None, make_deps(users, console=folder)) as client:
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            for path in ("/", "/index.html", "/incidents/inc-1"):
+                response = await client.request(method, path, headers={"Accept": "text/html"})
+                assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD"), (method, path)
+                assert response.headers["content-type"] == "application/problem+json"
+        head = await client.head("/")
+        assert (head.status_code, head.text) == (200 if built else 503, "")
+
+
 async def test_a_console_that_was_not_built_says_how_to(
     users: FakeUsers, browse: Browser, tmp_path: Path
 ) -> None:
     async with browse(None, make_deps(users, console=tmp_path / "absent")) as client:
-        response = await client.get("/")
-    assert response.status_code == 503 and "not built" in response.text
+        for path in ("/", "/incidents/inc-1"):
+            page = await client.get(path, headers={"Accept": "text/html"})
+            assert (page.status_code, page.text) == (503, "The console is not built: run `make setup`.\n")
+        for path in ("/api/v1/nothing", "/assets/app.js"):
+            missing = await client.get(path)
+            assert (missing.status_code, missing.json()["status"]) == (404, 404)

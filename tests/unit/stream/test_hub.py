@@ -233,3 +233,15 @@ async def test_a_shutdown_says_goodbye_lets_nobody_in_and_waits_for_the_sockets(
         assert hub.refusal.code == 4503 and not done.done()
         for client in clients:
             hub.release(client)
+
+
+async def test_a_hub_that_finds_nothing_of_what_the_position_promises_begins_anew() -> None:
+    log = FakeLog()
+    hub = make_hub(log)
+    await hub.follow_once()
+    log.touch("inc-1", "a")
+    log.forget_before(log.last + 1)
+    peer = Peer()
+    assert not await hub.follow_once()
+    async with connected(hub, peer):
+        assert list(peer.incidents) == ["inc-1"]
