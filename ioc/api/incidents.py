@@ -1,5 +1,6 @@
 """Incidents: list, look, look back, act."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -121,16 +122,7 @@ def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
             limit=limit,
             cursor=cursor,
         )
-        try:
-            items, following = await incidents.page(query)
-        except CursorError as error:
-            raise refused("cursor", "cursor", str(error)) from error
-        except psycopg.DataError as error:
-            if cursor is None:
-                raise
-            # Everything else was checked: the cursor holds a value that the database cannot.
-            detail = "cursor: use the `next` value of the page before, unchanged"
-            raise refused("cursor", "cursor", detail) from error
+        items, following = await _page(incidents, query)
         return json_answer(IncidentPage([incident_view(item) for item in items], following))
 
     @router.get("/{incident_id}", **documented(IncidentJson, text="The incident as it is now."))
@@ -153,6 +145,19 @@ def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
         return json_answer(incident_view(await _carry_out(incidents, incident_id, body, person)))
 
     return router
+
+
+async def _page(incidents: Incidents, query: IncidentFilter) -> tuple[Sequence[Incident], str | None]:
+    try:
+        return await incidents.page(query)
+    except CursorError as error:
+        raise refused("cursor", "cursor", str(error)) from error
+    except psycopg.DataError as error:
+        if query.cursor is None:
+            raise
+        # Everything else was checked: the cursor holds a value that the database cannot.
+        detail = "cursor: use the `next` value of the page before, unchanged"
+        raise refused("cursor", "cursor", detail) from error
 
 
 async def _carry_out(incidents: Incidents, incident_id: str, body: CommandBody, person: Person) -> Incident:

@@ -1,33 +1,33 @@
 """The command `ioc`. Every command ends with what to do next when it cannot do its work."""
 
 import asyncio
-import json
 import sys
-from typing import Annotated, Final
+from typing import Annotated
 
-import psycopg
 import typer
 import uvloop
 from prometheus_client import disable_created_metrics
-from rich.console import Console
 
 from ioc.app import cli_data, cli_users
-from ioc.app.cli_options import ConfigOption, DataOption, JsonOption, settings_from
-from ioc.app.core import Database, open_core, open_database
-from ioc.app.device_file import DeviceFileError
-from ioc.app.doctor import diagnose
+from ioc.app.cli_database import use_database
+from ioc.app.cli_errors import expected_in, show
+from ioc.app.cli_options import (
+    ConfigOption,
+    DataOption,
+    HostOption,
+    JsonOption,
+    MqttPortOption,
+    PortOption,
+    settings_from,
+)
+from ioc.app.cli_output import notes, print_json
+from ioc.app.core import Database, open_core
+from ioc.app.doctor import Finding, diagnose
 from ioc.app.logs import configure_logs
 from ioc.app.pipeline import ROLES
 from ioc.app.rule_files import RuleFolder
 from ioc.app.run import DATABASE_ROLE, RunOptions, run_database, run_roles
 from ioc.app.settings import Settings, SettingsError
-from ioc.app.web import PortInUseError
-from ioc.geo.geojson import InvalidAreas
-from ioc.rules.errors import InvalidRules
-from ioc.store.areas import AreaError
-from ioc.store.embedded import DataFolderError
-from ioc.store.pool import PrivilegedRoleError, StoreUnavailable
-from ioc.store.users import AccessError
 
 app = typer.Typer(
     help="Event-streaming service of a smart city's operations centre.",
@@ -42,24 +42,6 @@ app.add_typer(cli_users.app, name="users", help="People who may log in.")
 rules_app = typer.Typer(help="Rule files.", no_args_is_help=True)
 app.add_typer(rules_app, name="rules")
 
-_errors = Console(stderr=True, highlight=False)
-
-EXPECTED: Final = (
-    SettingsError,
-    DataFolderError,
-    DeviceFileError,
-    InvalidAreas,
-    AreaError,
-    InvalidRules,
-    AccessError,
-    StoreUnavailable,
-    PrivilegedRoleError,
-    psycopg.OperationalError,
-    FileNotFoundError,
-    PortInUseError,
-)
-"""What a user can cause and mend; shown without a traceback."""
-
 
 @app.command()
 def up(
@@ -67,15 +49,13 @@ def up(
     simulators: Annotated[bool, typer.Option(help="with --demo: start the simulators too")] = True,
     scenario: Annotated[str, typer.Option(help="with --demo: scenario to play")] = "demo",
     data: DataOption = None,
-    port: Annotated[int | None, typer.Option(help="HTTP port")] = None,
-    host: Annotated[str | None, typer.Option(help="HTTP address to listen on")] = None,
-    mqtt_port: Annotated[int | None, typer.Option(help="MQTT port")] = None,
+    port: PortOption = None,
+    host: HostOption = None,
+    mqtt_port: MqttPortOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Run everything in one place."""
-    http = {name: value for name, value in (("port", port), ("host", host)) if value is not None}
-    mqtt = {"port": mqtt_port} if mqtt_port is not None else {}
-    settings = settings_from(config, data, http=http, mqtt=mqtt)
+    settings = settings_from(config, data, http={"port": port, "host": host}, mqtt={"port": mqtt_port})
     _run(settings, RunOptions(ROLES, demo=demo, simulators=simulators and demo, scenario=scenario))
 
 
@@ -83,8 +63,9 @@ def up(
 def run(
     role: Annotated[str, typer.Argument(help=f"one of {', '.join(ROLES)}, {DATABASE_ROLE}")],
     data: DataOption = None,
-    port: Annotated[int | None, typer.Option(help="HTTP port")] = None,
-    mqtt_port: Annotated[int | None, typer.Option(help="MQTT port")] = None,
+    port: PortOption = None,
+    host: HostOption = None,
+    mqtt_port: MqttPortOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Run one role; others may run beside it against the same data.
@@ -94,12 +75,10 @@ def run(
     if role not in (*ROLES, DATABASE_ROLE):
         known = ", ".join((*ROLES, DATABASE_ROLE))
         raise typer.BadParameter(f"{role!r} is no role; choose one of {known}", param_hint="role")
-    http = {"port": port} if port is not None else {}
-    mqtt = {"port": mqtt_port} if mqtt_port is not None else {}
-    settings = settings_from(config, data, http=http, mqtt=mqtt)
+    settings = settings_from(config, data, http={"port": port, "host": host}, mqtt={"port": mqtt_port})
     if role == DATABASE_ROLE:
         configure_logs(settings.log_level)
-        with open_database(settings, keep=True) as database:
+        with use_database(settings, keep=True) as database:
             uvloop.run(run_database(database))
     else:
         _run(settings, RunOptions((role,)))
@@ -110,23 +89,39 @@ def _run(settings: Settings, options: RunOptions) -> None:
     # Creation times as series of their own double `/metrics` and serve nobody here.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     rules = RuleFolder(settings.rules.folder)
-    with open_database(settings, keep=options.roles == ROLES) as database:
+    with use_database(settings, keep=options.roles == ROLES) as database:
         uvloop.run(run_roles(settings, database, rules, options))
 
 
 @app.command()
-def doctor(data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def doctor(
+    data: DataOption = None,
+    port: PortOption = None,
+    host: HostOption = None,
+    mqtt_port: MqttPortOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Check a set-up and say what to do about each finding; exit code 1 if something must be done."""
-    findings = diagnose(settings_from(config, data))
+    http, mqtt = {"port": port, "host": host}, {"port": mqtt_port}
+    try:
+        findings = diagnose(settings_from(config, data, http=http, mqtt=mqtt))
+    except SettingsError as error:
+        findings = [Finding("settings", False, str(error), "mend it; docs/settings.md lists every setting")]
     if as_json:
-        print(json.dumps([finding.as_dict() for finding in findings], ensure_ascii=False))
+        print_json([finding.as_dict() for finding in findings])
     else:
         for finding in findings:
-            mark = "[green]ok[/]  " if finding.ok else "[red]fix[/] "
-            _errors.print(f"{mark}{finding.name}: {finding.detail}")
-            if not finding.ok:
-                _errors.print(f"     → {finding.remedy}")
+            _print_finding(finding)
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def _print_finding(finding: Finding) -> None:
+    mark, style = ("ok  ", "green") if finding.ok else ("fix ", "red")
+    notes.print(mark, style=style, end=" ")
+    notes.print(f"{finding.name}: {finding.detail}")
+    if finding.remedy:
+        notes.print(f"     → {finding.remedy}")
 
 
 @rules_app.command("check")
@@ -139,18 +134,24 @@ def rules_check(data: DataOption = None, config: ConfigOption = None, as_json: J
         async with open_core(settings, database) as core:
             return len(rules.compiled_for(core.directory.index).declared)
 
-    with open_database(settings) as database:
+    with use_database(settings) as database:
         count = asyncio.run(check(database))
-    print(json.dumps({"rules": count}) if as_json else f"{count} rules compile")
+    if as_json:
+        print_json({"rules": count})
+    else:
+        print(f"{count} rules compile")
 
 
 def main() -> None:
     """Run the command line; expected errors become one message and exit code 1."""
     try:
         app()
-    except EXPECTED as error:
-        _errors.print(f"[red]error:[/] {error}", markup=True, soft_wrap=True)
-        _errors.print("Run `ioc doctor` to check the set-up.")
+    except Exception as error:
+        expected = expected_in(error)
+        if expected is None:
+            raise
+        for each in expected:
+            show(each)
         sys.exit(1)
 
 

@@ -1,49 +1,34 @@
 """`ioc areas …`, `ioc devices …`, `ioc export …`: what goes in and out as files."""
 
-import asyncio
-import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import msgspec
 import typer
-from psycopg import AsyncConnection
-from rich.console import Console
-from rich.table import Table
 
+from ioc.app.cli_database import Connection, with_connection
+from ioc.app.cli_errors import CommandError
 from ioc.app.cli_options import ConfigOption, DataOption, JsonOption, settings_from
-from ioc.app.core import open_database
-from ioc.app.device_file import parse_devices
-from ioc.app.settings import Settings
+from ioc.app.cli_output import notes, out, print_json, print_table
+from ioc.app.device_file import make_device, parse_devices
+from ioc.app.ward_check import known_wards, unknown_wards
 from ioc.geo.geojson import parse_areas
 from ioc.geo.index import surface
+from ioc.ingest.decoders import DECODERS
 from ioc.model.places import Device, DeviceKind
 from ioc.store.areas import area_kinds, replace_areas
 from ioc.store.devices import issue_key, read_devices, upsert_devices
 from ioc.store.incidents import IncidentFilter, read_page
-from ioc.store.pool import open_pool
 
 areas = typer.Typer(no_args_is_help=True)
 devices = typer.Typer(no_args_is_help=True)
 export = typer.Typer(no_args_is_help=True)
 
+SHOWN_IDS = 5
+"""Devices named in one warning."""
 FileArgument = Annotated[Path, typer.Argument(help="file to read", exists=True, dir_okay=False)]
-Connection = AsyncConnection[Any]
-Result = TypeVar("Result")
-_out = Console(highlight=False)
-
-
-def with_connection(settings: Settings, work: Callable[[Connection], Awaitable[Result]]) -> Result:
-    """Run `work` on one connection as the unprivileged role."""
-
-    async def run(dsn: str) -> Result:
-        async with open_pool(dsn, name="cli", max_size=1) as pool, pool.connection() as connection:
-            return await work(connection)
-
-    with open_database(settings) as database:
-        return asyncio.run(run(database.app))
 
 
 @areas.command("import")
@@ -57,7 +42,7 @@ def import_areas(
     """Import a GeoJSON file; it replaces the areas of the kinds that it holds."""
     settings = settings_from(config, data)
     found = parse_areas(file.read_bytes(), kind=kind, bounds=settings.bounds)
-    warnings = [warning for area in found if (warning := surface(area)[1])]
+    warnings = [f"{area.kind} {area.code}: {warning}" for area in found if (warning := surface(area)[1])]
 
     async def replace(connection: Connection) -> None:
         for each in sorted({area.kind for area in found}):
@@ -68,19 +53,18 @@ def import_areas(
         each: sum(area.kind == each for area in found) for each in sorted({area.kind for area in found})
     }
     if as_json:
-        print(json.dumps({"imported": counts, "warnings": warnings}, ensure_ascii=False))
+        print_json({"imported": counts, "warnings": warnings})
         return
-    for warning in warnings:
-        _out.print(f"[yellow]mended:[/] {warning}")
-    _out.print("imported " + ", ".join(f"{count} × {each}" for each, count in counts.items()))
-    _out.print("A running service uses them within seconds.")
+    _print_warnings(warnings)
+    out.print("imported " + ", ".join(f"{count} × {each}" for each, count in counts.items()))
+    out.print("A running service uses them within seconds.")
 
 
 @areas.command("list")
 def list_areas(data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Count the areas by kind."""
     counts = with_connection(settings_from(config, data), area_kinds)
-    _print_table(["kind", "areas"], [[kind, count] for kind, count in counts.items()], as_json)
+    print_table(["kind", "areas"], [[kind, count] for kind, count in counts.items()], as_json)
 
 
 @devices.command("import")
@@ -88,9 +72,32 @@ def import_devices(
     file: FileArgument, data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
     """Import a GeoJSON file of devices; devices that exist are replaced, others are kept."""
+    settings = settings_from(config, data)
     found = parse_devices(file.read_bytes())
-    with_connection(settings_from(config, data), lambda connection: upsert_devices(connection, found))
-    print(json.dumps({"imported": len(found)}) if as_json else f"imported {len(found)} devices")
+
+    async def store(connection: Connection) -> list[str]:
+        await upsert_devices(connection, found)
+        return _ward_warnings(found, await known_wards(connection))
+
+    warnings = with_connection(settings, store)
+    if as_json:
+        print_json({"imported": len(found), "warnings": warnings})
+        return
+    _print_warnings(warnings)
+    out.print(f"imported {len(found)} devices")
+
+
+def _ward_warnings(found: Iterable[Device], known: frozenset[str]) -> list[str]:
+    by_ward: dict[str, list[str]] = {}
+    for device in found:
+        if device.ward is not None:
+            by_ward.setdefault(device.ward, []).append(device.id)
+    return [
+        f"{sentence}: {', '.join(ids[:SHOWN_IDS])}" + (f" and {more} more" if more > 0 else "")
+        for ward, ids in sorted(by_ward.items())
+        for sentence in unknown_wards([ward], known)
+        for more in [len(ids) - SHOWN_IDS]
+    ]
 
 
 @devices.command("list")
@@ -98,7 +105,7 @@ def list_devices(data: DataOption = None, config: ConfigOption = None, as_json: 
     """List the registered devices."""
     found = with_connection(settings_from(config, data), read_devices)
     rows = [[device.id, device.kind, device.ward, device.name] for device in found]
-    _print_table(["id", "kind", "ward", "name"], rows, as_json)
+    print_table(["id", "kind", "ward", "name"], rows, as_json)
 
 
 @devices.command("add")
@@ -110,26 +117,49 @@ def add_device(
     lon: Annotated[float | None, typer.Option(help="longitude, degrees")] = None,
     lat: Annotated[float | None, typer.Option(help="latitude, degrees")] = None,
     covers: Annotated[list[str] | None, typer.Option(help="sources it may send for; prefix* allowed")] = None,
+    decoder: Annotated[str, typer.Option(help=f"what it sends: {', '.join(DECODERS)}")] = "cloudevents",
+    picture_url: Annotated[str | None, typer.Option(help="where its picture is, http or https")] = None,
+    interval: Annotated[float | None, typer.Option(help="seconds between its events")] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="change the device of that id; its keys stay, one is added")
+    ] = False,
     data: DataOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Register a device and issue its key, which is shown once."""
-    device = Device(
-        id=device_id,
-        kind=kind,
-        name=name or device_id,
-        ward=ward,
-        lon=lon,
-        lat=lat,
-        covers=tuple(covers or ()),
+    device = make_device(
+        {
+            "id": device_id,
+            "kind": kind,
+            "name": name or device_id,
+            "ward": ward,
+            "lon": lon,
+            "lat": lat,
+            "covers": covers or (),
+            "decoder": decoder,
+            "picture_url": picture_url,
+            "expected_interval_s": interval,
+        }
     )
 
     async def add(connection: Connection) -> str:
+        await _check_new(connection, device, replace)
         await upsert_devices(connection, [device])
         return await issue_key(connection, device_id, "command line")
 
     _show_key(device_id, with_connection(settings_from(config, data), add), as_json)
+
+
+async def _check_new(connection: Connection, device: Device, replace: bool) -> None:
+    if not replace and any(known.id == device.id for known in await read_devices(connection)):
+        raise CommandError(
+            f"there is already a device {device.id!r}",
+            "Choose another id, change that device with --replace,"
+            f" or get it another key with `{{ioc}} devices key {device.id}`.",
+        )
+    if unknown := unknown_wards([device.ward] if device.ward else [], await known_wards(connection)):
+        raise CommandError("\n".join(unknown), "Give the code of an imported ward with --ward.")
 
 
 @devices.command("key")
@@ -147,9 +177,9 @@ def new_key(
 
 def _show_key(device_id: str, key: str, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"device": device_id, "key": key}))
+        print_json({"device": device_id, "key": key})
     else:
-        _out.print(f"key of {device_id}, shown once: [bold]{key}[/]")
+        out.print(f"key of {device_id}, shown once: {key}")
 
 
 @export.command("incidents")
@@ -170,11 +200,7 @@ def export_incidents(data: DataOption = None, config: ConfigOption = None) -> No
         sys.stdout.buffer.write(line + b"\n")
 
 
-def _print_table(columns: list[str], rows: list[list[Any]], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], ensure_ascii=False))
-        return
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*(str(value) if value is not None else "–" for value in row))
-    _out.print(table)
+def _print_warnings(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        notes.print("warning: ", style="yellow", end="")
+        notes.print(warning)

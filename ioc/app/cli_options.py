@@ -7,14 +7,20 @@ import typer
 
 from ioc.app.settings import Settings, load_settings
 
-DataOption = Annotated[Path | None, typer.Option("--data", help="folder that holds all data [default: var]")]
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="settings file [default: ioc.toml]")]
+DataOption = Annotated[Path | None, typer.Option("--data", help="folder that holds all data (default: var)")]
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="settings file (default: ioc.toml)")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
+PortOption = Annotated[int | None, typer.Option(help="HTTP port")]
+HostOption = Annotated[str | None, typer.Option(help="HTTP address to listen on")]
+MqttPortOption = Annotated[int | None, typer.Option(help="MQTT port")]
 
 
 def settings_from(config: Path | None, data: Path | None, **sections: dict[str, Any]) -> Settings:
-    """Return the settings with what the command line says on top."""
-    overrides: dict[str, Any] = {name: values for name, values in sections.items() if values}
+    """Return the settings with what the command line says on top; values that are None say nothing."""
+    overrides: dict[str, Any] = {}
+    for name, values in sections.items():
+        if given := {key: value for key, value in values.items() if value is not None}:
+            overrides[name] = given
     if data is not None:
         overrides["data"] = data
     return load_settings(config, **overrides)

@@ -1,21 +1,64 @@
-"""Device files: a GeoJSON FeatureCollection of points, one feature a device.
+"""Devices as people describe them: one check for `ioc devices add` and for device files.
 
-Properties: `id`, `kind` (camera, detector, gateway, portal), `name`, `ward`, `expected_interval_s`,
-`picture_url`, `decoder`, `covers` (list of ids or `prefix*`), `trusts_position`. A gateway needs no point.
+A device file is a GeoJSON FeatureCollection of points, one feature a device. Properties: `id`, `kind`
+(camera, detector, gateway, portal), `name`, `ward`, `expected_interval_s`, `picture_url`, `decoder`, `covers`
+(list of ids or `prefix*`), `trusts_position`. A gateway needs no point.
 """
 
-from collections import Counter
-from typing import Any
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
-from ioc.model.places import Device
+from ioc.geo.geojson import InvalidAreas, read_features
+from ioc.ingest.decoders import DECODERS
+from ioc.ingest.decoders.cloudevents import MAX_ID_CHARS
+from ioc.model.places import Device, DeviceKind
+from ioc.rules.errors import did_you_mean
 
 MAX_ERRORS_SHOWN = 20
+MAX_NAME_CHARS = 200
+_ID_RESERVED: Final = frozenset("/+#*")
+"""Separators and wildcards of MQTT topics, web addresses and `covers`."""
+_FIELDS: Final = {field.name: field for field in msgspec.structs.fields(Device)}
+_IN_GEOMETRY: Final = ("lon", "lat")
 
 
 class DeviceFileError(Exception):
-    """The file cannot be used; the message lists feature, field and what is expected."""
+    """The file cannot be used; the message lists feature, id, field and what is expected."""
+
+
+class InvalidDevice(Exception):
+    """A device cannot be registered; `faults` holds (field, what is expected) for each finding."""
+
+    def __init__(self, device_id: str, faults: list[tuple[str, str]]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(f"device {device_id!r}: {field}: {detail}" for field, detail in faults))
+
+
+def make_device(values: Mapping[str, object]) -> Device:
+    """Return the device of `values`, by the names of the fields of `Device`.
+
+    Raises:
+        InvalidDevice: with every finding: unknown or missing fields, wrong types, values out of range.
+    """
+    faults = [(name, _unknown(name)) for name in values if name not in _FIELDS]
+    found: dict[str, Any] = {}
+    for name, field in _FIELDS.items():
+        if name not in values:
+            if field.required:
+                faults.append((name, "is missing"))
+            continue
+        try:
+            found[name] = msgspec.convert(values[name], field.type)
+        except msgspec.ValidationError as error:
+            faults.append((name, _mistyped(name, values[name], error)))
+    faults += [(name, detail) for name, detail in _faults(found) if detail]
+    if faults:
+        raise InvalidDevice(str(values.get("id", "")), faults)
+    return Device(**found)
 
 
 def parse_devices(data: bytes) -> list[Device]:
@@ -25,41 +68,145 @@ def parse_devices(data: bytes) -> list[Device]:
         DeviceFileError: not a FeatureCollection, or any feature is wrong (all are listed, up to 20).
     """
     try:
-        document: Any = msgspec.json.decode(data)
-    except msgspec.DecodeError as error:
-        raise DeviceFileError(f"not valid JSON: {error}") from error
-    if not isinstance(document, dict) or not isinstance(document.get("features"), list):
-        raise DeviceFileError("expected a GeoJSON FeatureCollection with a list `features`")
+        features = read_features(data)
+    except InvalidAreas as error:
+        raise DeviceFileError(str(error)) from error
     devices: list[Device] = []
     errors: list[str] = []
-    for number, feature in enumerate(document["features"]):
+    first: dict[str, int] = {}
+    for number, feature in enumerate(features):
         try:
-            devices.append(_parse_device(feature))
-        except (msgspec.ValidationError, ValueError) as error:
-            errors.append(f"features[{number}]: {error}")
-    repeated = [device_id for device_id, count in Counter(d.id for d in devices).items() if count > 1]
-    errors += [f"id {device_id!r} stands more than once" for device_id in repeated]
+            device = make_device(_values(feature))
+        except InvalidDevice as error:
+            place = _place(number, feature)
+            errors += [f"{place}: {field}: {detail}" for field, detail in error.faults]
+            continue
+        if device.id in first:
+            place = _place(number, feature)
+            errors.append(f"{place}: id: is already the id of feature {first[device.id]}")
+        first.setdefault(device.id, number)
+        devices.append(device)
     if errors:
         more = [f"and {len(errors) - MAX_ERRORS_SHOWN} more"] if len(errors) > MAX_ERRORS_SHOWN else []
         raise DeviceFileError("\n".join(errors[:MAX_ERRORS_SHOWN] + more))
     return devices
 
 
-def _parse_device(feature: Any) -> Device:
-    if not isinstance(feature, dict) or not isinstance(feature.get("properties"), dict):
-        raise ValueError("expected a Feature with `properties`")
+# One feature
+
+
+def _place(number: int, feature: Any) -> str:
+    properties = feature.get("properties") if isinstance(feature, dict) else None
+    device_id = properties.get("id") if isinstance(properties, dict) else None
+    return f"feature {number} (id {device_id!r})" if device_id is not None else f"feature {number}"
+
+
+def _values(feature: Any) -> dict[str, object]:
+    properties = feature.get("properties") if isinstance(feature, dict) else None
+    if not isinstance(properties, dict):
+        raise InvalidDevice("", [("properties", "expected a Feature with an object `properties`")])
+    misplaced = [(name, "belongs in the geometry") for name in _IN_GEOMETRY if name in properties]
+    if misplaced:
+        raise InvalidDevice(str(properties.get("id", "")), misplaced)
+    # A null says that the property is not given.
+    values = {name: value for name, value in properties.items() if value is not None or name not in _FIELDS}
     lon, lat = _position(feature.get("geometry"))
-    known = set(Device.__struct_fields__)
-    values = {name: value for name, value in feature["properties"].items() if name in known}
-    return msgspec.convert(values | {"lon": lon, "lat": lat}, Device)
+    return values | {"lon": lon, "lat": lat}
 
 
-def _position(geometry: Any) -> tuple[float | None, float | None]:
+def _position(geometry: object) -> tuple[object, object]:
     if geometry is None:
         return None, None
     if not isinstance(geometry, dict) or geometry.get("type") != "Point":
-        raise ValueError("geometry: expected a Point or null")
-    lon, lat = (float(number) for number in geometry["coordinates"][:2])
-    if not (-180 <= lon <= 180 and -90 <= lat <= 90):
-        raise ValueError(f"geometry: longitude {lon}, latitude {lat} is no position (swapped?)")
-    return lon, lat
+        raise InvalidDevice("", [("geometry", "expected a Point or null")])
+    coordinates = geometry.get("coordinates")
+    if (
+        not isinstance(coordinates, list)
+        or len(coordinates) < 2
+        or not all(type(number) in (int, float) for number in coordinates)
+    ):
+        detail = f"expected [longitude, latitude], found {coordinates!r}"
+        raise InvalidDevice("", [("coordinates", detail)])
+    return coordinates[0], coordinates[1]
+
+
+# One field
+
+
+def _unknown(name: str) -> str:
+    hint = did_you_mean(name, _FIELDS)
+    return "is no property of a device" + (f" ({hint})" if hint else "")
+
+
+def _mistyped(name: str, value: object, error: Exception) -> str:
+    if name == "kind":
+        return f"expected one of {', '.join(DeviceKind)}, found {value!r}"
+    return f"{str(error)[:1].lower()}{str(error)[1:]}"
+
+
+def _faults(found: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
+    """Yield for each field of the right type what is wrong with its value, None for nothing."""
+    if "id" in found:
+        yield "id", _id_fault(found["id"])
+    if "name" in found:
+        yield "name", _text_fault(found["name"], MAX_NAME_CHARS)
+    if found.get("ward") is not None:
+        yield "ward", _text_fault(found["ward"], MAX_ID_CHARS)
+    yield from _position_faults(found)
+    interval = found.get("expected_interval_s")
+    if interval is not None and not (math.isfinite(interval) and interval > 0):
+        yield "expected_interval_s", f"expected seconds above 0, found {interval}"
+    if found.get("picture_url") is not None:
+        yield "picture_url", _url_fault(found["picture_url"])
+    decoder = found.get("decoder")
+    if decoder is not None and decoder not in DECODERS:
+        yield "decoder", f"expected one of {', '.join(DECODERS)}, found {decoder!r}"
+    for pattern in found.get("covers", ()):
+        yield "covers", _covers_fault(pattern)
+
+
+def _position_faults(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    lon, lat = found.get("lon"), found.get("lat")
+    if "lon" in found and "lat" in found and (lon is None) != (lat is None):
+        yield ("lat" if lat is None else "lon"), "longitude and latitude go together: give both or none"
+    if lon is not None and not -180 <= lon <= 180:
+        yield "lon", f"expected a longitude of -180 to 180 degrees, found {lon}"
+    if lat is not None and not -90 <= lat <= 90:
+        swapped = "; longitude and latitude are swapped" if lon is not None and abs(lon) <= 90 else ""
+        yield "lat", f"expected a latitude of -90 to 90 degrees, found {lat}{swapped}"
+
+
+def _text_fault(text: str, most: int) -> str | None:
+    if not text.strip() or len(text) > most:
+        return f"expected 1 to {most} characters"
+    # A no-break space is no control character, so `isprintable` would refuse too much.
+    if any(ord(sign) < 0x20 or 0x7F <= ord(sign) < 0xA0 or 0xD800 <= ord(sign) < 0xE000 for sign in text):
+        return "control characters are not allowed"
+    return None
+
+
+def _id_fault(device_id: str) -> str | None:
+    if not 1 <= len(device_id) <= MAX_ID_CHARS:
+        return f"expected 1 to {MAX_ID_CHARS} characters, found {len(device_id)}"
+    if not device_id.isprintable() or device_id != device_id.strip():
+        return "control characters and spaces at either end are not allowed"
+    if reserved := sorted(_ID_RESERVED & set(device_id)):
+        return f"{' '.join(reserved)} not allowed: topics, addresses and `covers` give it a meaning"
+    return None
+
+
+def _covers_fault(pattern: str) -> str | None:
+    if pattern == "*":
+        return None
+    fault = _id_fault(pattern.removesuffix("*"))
+    return f"{pattern!r}: {fault}" if fault else None
+
+
+def _url_fault(url: str) -> str | None:
+    expected = f"expected an address such as http://10.0.0.7/picture.jpg, found {url!r}"
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return expected
+    return None if fits and url.isprintable() and " " not in url else expected

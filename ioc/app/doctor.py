@@ -1,20 +1,35 @@
 """`ioc doctor`: looks at a set-up from outside and says what to do about each finding."""
 
+import asyncio
+import errno
+import fcntl
 import os
 import socket
 import sys
+import tempfile
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 import psycopg
 
-from ioc.app.core import open_database
+from ioc.app.cli_database import use_database
+from ioc.app.cli_errors import with_command
+from ioc.app.demo import SNAPSHOT_PORT
+from ioc.app.directory import CITY_ZONE
 from ioc.app.rule_files import RuleFolder
 from ioc.app.settings import Settings
+from ioc.geo.index import WARD, AreaIndex
+from ioc.rules.compile import compile_rules
 from ioc.rules.errors import InvalidRules
+from ioc.store.areas import read_areas
+from ioc.store.devices import read_devices
 from ioc.store.embedded import MAX_SOCKET_PATH_BYTES, DataFolderError
+from ioc.store.pool import PrivilegedRoleError, StoreUnavailable, open_pool
 
 MIN_FREE_BYTES = 1 << 30
+_ANOTHER_FOLDER = "choose another data folder with --data"
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -30,81 +45,213 @@ class Finding(msgspec.Struct, frozen=True):
         return msgspec.structs.asdict(self)
 
 
+class _Inside(msgspec.Struct, frozen=True):
+    """What the database says."""
+
+    version: str
+    index: AreaIndex
+    devices: int
+
+
 def diagnose(settings: Settings) -> list[Finding]:
     """Look at everything that a start needs."""
-    return [
+    embedded = not settings.database.admin_dsn
+    folder = _data_folder(settings.data, embedded)
+    # Before we open the database ourselves, which would hold the lock too.
+    running = embedded and any(_is_locked(settings.data / name) for name in ("pg.lock", "pg.users"))
+    ports = _ports(settings, running, embedded)
+    inside, database = _database(settings, folder)
+    findings = [
         _python(),
-        _data_folder(settings.data),
-        *(_port(name, host, port) for name, host, port in _listeners(settings)),
+        folder,
+        *ports,
         _console(settings.console),
-        _rules(settings.rules.folder),
-        *_database(settings),
+        _rules(settings.rules.folder, inside),
+        database,
+        *_contents(inside),
     ]
+    return [msgspec.structs.replace(each, remedy=with_command(each.remedy)) for each in findings]
 
 
 def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
-    return Finding("python", sys.version_info >= (3, 11), version, "install Python 3.11 or newer")
+    fits = sys.version_info >= (3, 11)
+    return Finding("python", fits, version, "" if fits else "install Python 3.11 or newer")
 
 
-def _data_folder(data: Path) -> Finding:
+# The data folder
+
+
+def _data_folder(data: Path, embedded: bool) -> Finding:
     folder = data.absolute()
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    if not os.access(existing, os.W_OK):
-        return Finding("data folder", False, f"{existing} is not writable", "choose another with --data")
-    if len(str(folder / "pg" / ".s.PGSQL.5432")) > MAX_SOCKET_PATH_BYTES:
-        return Finding("data folder", False, f"{folder} is too long a path", "shorten it with --data")
+    try:
+        existing = _probe(folder)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return Finding("data folder", False, f"{folder}: {place}{error.strerror}", _ANOTHER_FOLDER)
+    if embedded and len(str(folder / "pg" / ".s.PGSQL.5432").encode()) > MAX_SOCKET_PATH_BYTES:
+        most = MAX_SOCKET_PATH_BYTES - len("/pg/.s.PGSQL.5432")
+        detail = f"{folder} is too long a path for the database's socket"
+        return Finding("data folder", False, detail, f"choose one of at most {most} bytes with --data")
     free = os.statvfs(existing).f_bavail * os.statvfs(existing).f_frsize
     detail = f"{folder}, {free / 2**30:.1f} GB free"
-    return Finding("data folder", free >= MIN_FREE_BYTES, detail, "make at least 1 GB of room")
+    if free < MIN_FREE_BYTES:
+        return Finding("data folder", False, detail, f"make at least 1 GB of room, or {_ANOTHER_FOLDER}")
+    return Finding("data folder", True, detail)
 
 
-def _listeners(settings: Settings) -> list[tuple[str, str, int]]:
-    found = [("HTTP port", settings.http.host, settings.http.port)]
+def _probe(folder: Path) -> Path:
+    """Return the nearest folder that exists, in which a folder could be made just now.
+
+    Raises:
+        OSError: it is a file, or nothing can be made in it.
+    """
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not existing.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(existing))
+    try:
+        # Permissions say too little: not even root can write to some file systems.
+        with tempfile.TemporaryDirectory(dir=existing, prefix=".ioc-doctor-"):
+            return existing
+    except OSError as error:
+        raise OSError(
+            error.errno, f"nothing can be written there ({error.strerror})", str(existing)
+        ) from error
+
+
+def _is_locked(path: Path) -> bool:
+    """Return whether somebody uses the embedded database: a service, or a command for a moment."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+# Ports
+
+
+def _ports(settings: Settings, running: bool, embedded: bool) -> list[Finding]:
+    whose = (
+        "a service runs on this data folder" if running else None,
+        "is `{ioc} up` running? Then all is well; else "
+        if not embedded
+        else "another program listens there: ",
+    )
+    found = [_port("HTTP port", settings.http.host, settings.http.port, "--port", whose)]
     if settings.mqtt.enabled:
-        found.append(("MQTT port", settings.mqtt.host, settings.mqtt.port))
-    return found
+        found.append(_port("MQTT port", settings.mqtt.host, settings.mqtt.port, "--mqtt-port", whose))
+    return [*found, _picture_port(running)]
 
 
-def _port(name: str, host: str, port: int) -> Finding:
-    with socket.socket() as probe:
+def _port(name: str, host: str, port: int, flag: str, whose: tuple[str | None, str]) -> Finding:
+    running, taken = whose
+    place = f"{host}:{port}"
+    error = _listen_error(host, port)
+    if error is None:
+        return Finding(name, True, f"{place} is free" if port else f"{place}: any free port")
+    if error.errno == errno.EADDRINUSE and running:
+        return Finding(name, True, f"{place} is in use: running ({running})")
+    detail = f"{place}: {error.strerror or error}"
+    if error.errno == errno.EADDRINUSE:
+        return Finding(name, False, detail, f"{taken}choose another with {flag}")
+    if error.errno == errno.EACCES:
+        return Finding(name, False, detail, f"choose one above 1023 with {flag}")
+    setting = "--host (or http.host)" if flag == "--port" else "mqtt.host"
+    return Finding(
+        name, False, detail, f"set {setting} to an address of this machine, such as 127.0.0.1 or 0.0.0.0"
+    )
+
+
+def _picture_port(running: bool) -> Finding:
+    name, place = "demo's picture port", f"127.0.0.1:{SNAPSHOT_PORT}"
+    if _listen_error("127.0.0.1", SNAPSHOT_PORT) is None:
+        return Finding(name, True, f"{place} is free")
+    if running:
+        return Finding(name, True, f"{place} is in use: running (a service runs on this data folder)")
+    return Finding(name, True, f"{place} is in use: the demo takes another for its cameras' pictures")
+
+
+def _listen_error(host: str, port: int) -> OSError | None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            detail = f"{host}:{port}: {error.strerror}"
-            return Finding(name, False, detail, "is `ioc up` running? Else set another port")
-    return Finding(name, True, f"{host}:{port} is free")
+            return error
+        except UnicodeError:
+            return OSError(errno.EINVAL, "is no host name")
+    return None
+
+
+# Console, rules, database
 
 
 def _console(folder: Path) -> Finding:
     built = (folder / "index.html").exists()
-    return Finding("console", built, str(folder), "run `make setup` to build it")
+    return Finding("console", built, str(folder), "" if built else "run `make setup` to build it")
 
 
-def _rules(folder: Path) -> Finding:
-    remedy = "mend the file, then run `ioc rules check`"
+def _rules(folder: Path, inside: _Inside | None) -> Finding:
+    mend = "mend the files, then run `{ioc} rules check`"
     try:
-        # Without areas: names of areas are checked by `ioc rules check`, which opens the database.
-        count = len(RuleFolder(folder).rules)
-    except (InvalidRules, FileNotFoundError) as error:
-        return Finding("rules", False, str(error), remedy)
-    return Finding("rules", count > 0, f"{count} rules in {folder}", "put rule files there")
-
-
-def _database(settings: Settings) -> list[Finding]:
+        rules = RuleFolder(folder)
+        # First without places: that needs no database, and its findings are no matter of areas.
+        everywhere = [replace(rule, area=None, wards=None) for rule in rules.rules]
+        count = len(compile_rules(everywhere).declared)
+    except FileNotFoundError as error:
+        return Finding("rules", False, str(error), "set rules.folder to the folder of the rule files")
+    except InvalidRules as error:
+        return Finding("rules", False, str(error), mend)
     try:
-        with open_database(settings) as database, psycopg.connect(database.app) as connection:
-            found = connection.execute(
-                "SELECT current_setting('server_version'),"
-                " (SELECT count(*) FROM area WHERE kind = 'ward'), (SELECT count(*) FROM device)"
-            ).fetchone()
-    except (psycopg.Error, DataFolderError) as error:
-        return [Finding("database", False, str(error).strip(), "see the message; check database.admin_dsn")]
-    assert found
-    version, wards, devices = found
+        if inside is not None:
+            rules.compiled_for(inside.index)
+    except InvalidRules as error:
+        imported = inside is not None and inside.index.areas
+        areas = "" if imported else "import the areas with `{ioc} areas import FILE.geojson`, or "
+        return Finding("rules", False, str(error), areas + mend)
+    return Finding("rules", count > 0, f"{count} rules in {folder}", "" if count else "put rule files there")
+
+
+def _database(settings: Settings, folder: Finding) -> tuple[_Inside | None, Finding]:
+    embedded = not settings.database.admin_dsn
+    if embedded and not folder.ok:
+        return None, Finding("database", False, "needs the data folder", "mend the data folder first")
+    try:
+        with use_database(settings) as database:
+            inside = asyncio.run(_look_inside(database.app))
+    except (psycopg.Error, DataFolderError, StoreUnavailable, PrivilegedRoleError) as error:
+        remedy = "check database.admin_dsn and database.app_dsn, and whether that server runs"
+        if embedded:
+            remedy = f"see {settings.data / 'pg' / 'log'}, or {_ANOTHER_FOLDER}"
+        if isinstance(error, PrivilegedRoleError):
+            remedy = "set database.app_dsn to a connection of the role ioc_app"
+        return None, Finding("database", False, str(error).strip(), remedy)
+    return inside, Finding("database", True, f"PostgreSQL {inside.version}")
+
+
+async def _look_inside(dsn: str) -> _Inside:
+    async with open_pool(dsn, name="doctor", max_size=1) as pool, pool.connection() as connection:
+        version = str(connection.info.parameter_status("server_version"))
+        areas, devices = await read_areas(connection), await read_devices(connection)
+    return _Inside(version, AreaIndex.at(areas, datetime.now(CITY_ZONE).date()), len(devices))
+
+
+def _contents(inside: _Inside | None) -> list[Finding]:
+    if inside is None:
+        return []
+    wards = len(inside.index.members(WARD))
+    areas_remedy, devices_remedy = "`{ioc} areas import FILE.geojson`", "`{ioc} devices import FILE.geojson`"
     return [
-        Finding("database", True, f"PostgreSQL {version}"),
-        Finding("wards", wards > 0, f"{wards} wards", "`ioc areas import FILE.geojson`"),
-        Finding("devices", devices > 0, f"{devices} devices", "`ioc devices import FILE.geojson`"),
+        Finding("wards", wards > 0, f"{wards} wards", "" if wards else areas_remedy),
+        Finding(
+            "devices",
+            inside.devices > 0,
+            f"{inside.devices} devices",
+            "" if inside.devices else devices_remedy,
+        ),
     ]

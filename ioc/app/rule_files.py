@@ -27,7 +27,7 @@ class RuleFolder:
         self.rules: list[Rule] = []
         errors: list[RuleError] = []
         for path in sorted(folder.glob("*.yaml")):
-            found, wrong = parse_rules(str(path), path.read_text("utf-8"))
+            found, wrong = _read_rules(path)
             self.rules += found
             errors += wrong
         if errors:
@@ -54,3 +54,16 @@ class RuleFolder:
                 raise
             _log.error("the rules do not fit the new areas and go on with the old ones", errors=str(error))
         return self._program
+
+
+def _read_rules(path: Path) -> tuple[list[Rule], list[RuleError]]:
+    try:
+        data = path.read_bytes()
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        return [], [RuleError(str(path), 1, 1, f"cannot be read: {error.strerror}")]
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        return [], [RuleError(str(path), line, column, "not UTF-8", "save the file as UTF-8")]
+    return parse_rules(str(path), text)

@@ -4,12 +4,26 @@ A wrong value stops the start and names the file, the line and what is expected.
 service is a field here; the page `docs/settings.md` is generated from them.
 """
 
+import json
 import re
 import tomllib
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+import psycopg
+import pydantic_settings
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -17,7 +31,12 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from ioc.app.settings_origin import DELIMITER, PREFIX, Origins, no_json, variable_name
+
 CONFIG_FILE = "ioc.toml"
+CHECKOUT = Path(__file__).parents[2]
+"""Where the source stands: its rules and console serve where the current folder has none."""
+_SECRETS = ("dsn", "password")
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -26,6 +45,37 @@ Count = Annotated[int, Field(gt=0)]
 
 class SettingsError(Exception):
     """A setting is wrong; the message lists each with its place and what is expected."""
+
+
+def _network(text: str) -> str:
+    ip_network(text)
+    return text
+
+
+def _dsn(text: str) -> str:
+    try:
+        conninfo_to_dict(text)
+    except psycopg.Error as error:
+        raise ValueError(f"expected a PostgreSQL connection string: {error}".strip()) from None
+    return text
+
+
+def _four(value: object) -> object:
+    if not isinstance(value, list | tuple) or len(value) != 4:
+        raise ValueError("expected four numbers: [west, south, east, north]")
+    return value
+
+
+def _ordered(bounds: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    west, south, east, north = bounds
+    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+        raise ValueError("expected west < east and south < north, in degrees")
+    return bounds
+
+
+Network = Annotated[str, AfterValidator(_network)]
+Dsn = Annotated[str, AfterValidator(_dsn)]
+Bounds = Annotated[tuple[float, float, float, float], BeforeValidator(_four), AfterValidator(_ordered)]
 
 
 class _Section(BaseModel):
@@ -41,7 +91,7 @@ class HttpSettings(_Section):
         (), description="origins besides our own host that may open the live feed"
     )
     secure_cookies: bool = Field(False, description="send session cookies over HTTPS only")
-    picture_hosts: tuple[str, ...] = Field(
+    picture_hosts: tuple[Network, ...] = Field(
         ("127.0.0.0/8",), description="networks camera pictures may be fetched from"
     )
 
@@ -62,8 +112,8 @@ class MqttSettings(_Section):
 class DatabaseSettings(_Section):
     """Which PostgreSQL; empty means the embedded one inside the data folder."""
 
-    admin_dsn: str = Field("", description="connection that may migrate; empty for the embedded database")
-    app_dsn: str = Field("", description="unprivileged connection; empty for the embedded database")
+    admin_dsn: Dsn = Field("", description="connection that may migrate; empty for the embedded database")
+    app_dsn: Dsn = Field("", description="unprivileged connection; empty for the embedded database")
     pool_size: Count = Field(8, description="connections per process and purpose")
 
 
@@ -102,8 +152,8 @@ class Settings(BaseSettings):
     """Everything that can be set."""
 
     model_config = SettingsConfigDict(
-        env_prefix="IOC_",
-        env_nested_delimiter="__",
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
         extra="forbid",
         frozen=True,
         nested_model_default_partial_update=True,
@@ -114,7 +164,7 @@ class Settings(BaseSettings):
         "Trung tâm điều hành – khu vực Bình Dương", description="name shown, Vietnamese"
     )
     city_name_en: str = Field("Operations centre – Bình Dương area", description="name shown, English")
-    bounds: tuple[float, float, float, float] = Field(
+    bounds: Bounds = Field(
         (106.2, 10.7, 107.1, 11.65), description="west, south, east, north: positions outside are not data"
     )
     console: Path = Field(Path("dashboards/console/dist"), description="folder of the built console")
@@ -146,47 +196,72 @@ def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
         SettingsError: a file that is absent or no TOML, an unknown name, a value out of bounds.
     """
     path = config or (Path(CONFIG_FILE) if Path(CONFIG_FILE).exists() else None)
-    text = _read(path) if path else ""
+    origins = Origins(path, _read(path) if path else "", overrides)
 
     class FromFile(Settings):
         model_config = SettingsConfigDict(toml_file=path)
 
     try:
-        return FromFile(**overrides)
+        return _with_checkout(FromFile(**overrides), origins)
     except ValidationError as error:
-        lines = [_explain(path, text, item["loc"], item["msg"], item["input"]) for item in error.errors()]
+        # Several findings of one kind about one list are one.
+        lines = dict.fromkeys(_explain(origins, item) for item in error.errors())
         raise SettingsError("\n".join(lines)) from error
+    except pydantic_settings.SettingsError as error:
+        lines = dict.fromkeys(_no_json(name, value) for name, value in no_json(Settings))
+        raise SettingsError("\n".join(lines) or str(error)) from error
+
+
+def _with_checkout(settings: Settings, origins: Origins) -> Settings:
+    """Take the source's own folders for defaults that the current folder does not have."""
+    rules, console = settings.rules, settings.console
+    if origins.of(("rules", "folder")) is None:
+        rules = rules.model_copy(update={"folder": _existing(rules.folder)})
+    if origins.of(("console",)) is None:
+        console = _existing(console)
+    return settings.model_copy(update={"rules": rules, "console": console})
+
+
+def _existing(folder: Path) -> Path:
+    beside = CHECKOUT / folder
+    return beside if beside.is_dir() and not folder.is_dir() else folder
 
 
 def _read(path: Path) -> str:
     try:
-        text = path.read_text("utf-8")
-        tomllib.loads(text)
+        data = path.read_bytes()
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: not valid TOML: {error}") from error
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise SettingsError(f"{path}:{line}: not valid TOML: not UTF-8") from error
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r" \(at line (\d+), column (\d+)\)$", str(error))
+        line, column = (int(place[1]), f":{place[2]}") if place else (text.count("\n") + 1, "")
+        message = str(error)[: place.start()] if place else str(error)
+        raise SettingsError(f"{path}:{line}{column}: not valid TOML: {message}") from error
+    except RecursionError as error:
+        raise SettingsError(f"{path}: not valid TOML: nested too deeply") from error
     return text
 
 
-def _explain(
-    path: Path | None, text: str, location: tuple[int | str, ...], message: str, value: object
-) -> str:
+def _explain(origins: Origins, item: ErrorDetails) -> str:
+    location = item["loc"]
     name = ".".join(str(part) for part in location)
-    line = _line_of(text, location)
-    where = f"{path}:{line}: " if path and line else f"IOC_{name.upper().replace('.', '__')}: "
-    return f"{where}{name} = {value!r}: {message}"
+    where = origins.of(location) or variable_name(location)
+    shown = "…" if name.endswith(_SECRETS) else repr(item["input"])
+    return f"{where}: {name} = {shown}: {item['msg'].removeprefix('Value error, ')}"
 
 
-def _line_of(text: str, location: tuple[int | str, ...]) -> int | None:
-    """Return the 1-based line that sets `location` in a TOML text, None where it does not."""
-    section, key = ("", location[0]) if len(location) == 1 else (str(location[0]), location[1])
-    current = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := re.match(r"\s*\[([^]]+)]", line):
-            current = header[1].strip()
-            if len(location) == 1 and current == key:
-                return number
-        elif current == section and re.match(rf"\s*{re.escape(str(key))}\s*=", line):
-            return number
-    return None
+def _no_json(variable: str, value: str) -> str:
+    name = variable.removeprefix(PREFIX).lower().replace(DELIMITER, ".")
+    example = '{"port": 8000}'
+    if name == "bounds":
+        example = json.dumps(Settings.model_fields["bounds"].default)
+    elif "." in name:
+        example = '["one", "two"]'
+    return f"{variable}: {name} = {value!r}: expected JSON, such as {example}"

@@ -6,6 +6,7 @@ AreaError       which feature, which field, what is wrong (data)
 
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -20,6 +21,8 @@ Bounds = tuple[float, float, float, float]
 MAX_ERRORS = 100
 """Findings listed; the count says how many there are."""
 _DEPTH = {"LineString": 1, "MultiLineString": 2, "Polygon": 2, "MultiPolygon": 3}
+_LARGEST = 1 << 53
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _OWN = frozenset({"code", "kind", "name", "name_en", "valid_from", "valid_to", "illustrative"})
 
 
@@ -63,7 +66,7 @@ def parse_areas(content: bytes, *, kind: str | None = None, bounds: Bounds | Non
     Raises:
         InvalidAreas: with every finding.
     """
-    features = _features(content)
+    features = read_features(content)
     errors: list[AreaError] = []
     areas: list[Area] = []
     first: dict[tuple[str, str, str], int] = {}
@@ -84,7 +87,12 @@ def parse_areas(content: bytes, *, kind: str | None = None, bounds: Bounds | Non
     return areas
 
 
-def _features(content: bytes) -> list[Any]:
+def read_features(content: bytes) -> list[Any]:
+    """Return the features of a GeoJSON FeatureCollection as they stand, at least one.
+
+    Raises:
+        InvalidAreas: not UTF-8, not JSON, no FeatureCollection, or an empty one.
+    """
     try:
         document = json.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -92,6 +100,8 @@ def _features(content: bytes) -> list[Any]:
     except json.JSONDecodeError as error:
         detail = f"not JSON at line {error.lineno}, column {error.colno}: {error.msg}"
         raise InvalidAreas([_file_error("json", detail)]) from error
+    except ValueError as error:  # a number of thousands of digits
+        raise InvalidAreas([_file_error("json", str(error))]) from error
     except RecursionError as error:
         raise InvalidAreas([_file_error("json", "nested too deeply")]) from error
     if not isinstance(document, dict) or document.get("type") != "FeatureCollection":
@@ -137,6 +147,7 @@ class _Feature:
         valid_from, valid_to = self._day("valid_from"), self._day("valid_to")
         if valid_from and valid_to and valid_to <= valid_from:
             self._wrong("valid_to", f"{valid_to} is not after valid_from {valid_from}")
+        self._check_storable()
         self._check_geometry()
         if self.errors:
             return None
@@ -159,6 +170,14 @@ class _Feature:
             )
             return None
         return value.strip()
+
+    def _check_storable(self) -> None:
+        """Refuse what PostgreSQL cannot hold."""
+        for field, value in self._properties.items():
+            if any(isinstance(text, str) and _UNSTORABLE.search(text) for text in (field, value)):
+                self._wrong(ascii(field)[1:-1], "holds U+0000 or half a character, which cannot be kept")
+            elif isinstance(value, float) and not math.isfinite(value):
+                self._wrong(field, f"expected a number, found {value}")
 
     def _day(self, field: str) -> str | None:
         value = self._properties.get(field)
@@ -201,7 +220,7 @@ class _Feature:
         return None
 
     def _position_problem(self, position: object) -> str | None:
-        if not isinstance(position, list) or len(position) < 2 or not all(map(_is_number, position[:2])):
+        if not isinstance(position, list) or len(position) < 2 or not all(map(_is_number, position)):
             return f"expected [longitude, latitude], found {position!r}"
         lon, lat = float(position[0]), float(position[1])
         swapped = "longitude and latitude are swapped: GeoJSON has longitude first"
@@ -226,7 +245,13 @@ def _parts(coordinates: object, depth: int, path: str) -> Iterator[tuple[str, ob
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # Beyond 2⁵³ there are no degrees, and `isfinite` overflows on a number of hundreds of digits.
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and -_LARGEST <= value <= _LARGEST
+        and math.isfinite(value)
+    )
 
 
 def _is_extra(key: str, value: object) -> bool:

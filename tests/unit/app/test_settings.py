@@ -54,3 +54,81 @@ def test_every_setting_says_what_it_means_and_the_page_is_true() -> None:
     meanings = [line.rsplit("|", 2)[1].strip() for line in page.splitlines() if line.startswith("| `")]
     assert len(meanings) > 20
     assert all(meanings)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("http = 5", ":1: http = 5"),
+        ("[http.port]\na = 1", ":1: http.port"),
+        ("\n[[http]]\nport = 1", ":2: http = "),
+        ("\nhttp = { port = 99999 }", ":2: http.port = 99999"),
+        ("http.port = 99999", ":1: http.port = 99999"),
+        ('"http"."port" = -1', ":1: http.port = -1"),
+        ("bounds = [1, 2]", ":1: bounds = [1, 2]: expected four numbers"),
+        ("bounds = [2, 2, 1, 3]", ":1: bounds = "),
+        (
+            '[http]\npicture_hosts = ["nonsense/99"]',
+            ":2: http.picture_hosts.0 = 'nonsense/99': 'nonsense/99' does",
+        ),
+    ],
+)
+def test_a_wrong_value_is_found_in_every_spelling_of_toml(tmp_path: Path, text: str, place: str) -> None:
+    config = tmp_path / "city.toml"
+    config.write_text(text, "utf-8")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(config)
+    assert str(caught.value).startswith(f"{config}{place}")
+
+
+def test_a_syntax_error_names_its_line(tmp_path: Path) -> None:
+    config = tmp_path / "city.toml"
+    config.write_text('data = "x"\nhttp = = 1\n', "utf-8")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(config)
+    assert str(caught.value).startswith(f"{config}:2:8: not valid TOML: Invalid value")
+    config.write_bytes(b'data = "x"\n# \xff\n')
+    with pytest.raises(SettingsError, match=":2: not valid TOML: not UTF-8"):
+        load_settings(config)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "example"),
+    [
+        ("IOC_BOUNDS", "1,2", r"bounds = '1,2': expected JSON, such as \[106"),
+        ("IOC_HTTP__ALLOWED_ORIGINS", "a", "http.allowed_origins = 'a': expected JSON, such as \\[\"one\""),
+        ("IOC_HTTP", "a", "http = 'a': expected JSON"),
+    ],
+)
+def test_a_list_in_the_environment_that_is_no_json_says_what_is_expected(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, example: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=f"^{variable}: {example}"):
+        load_settings()
+
+
+def test_a_wrong_value_of_the_command_line_names_its_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IOC_HTTP__PORT", "1")
+    with pytest.raises(SettingsError, match=r"^--port: http\.port = 99999"):
+        load_settings(http={"port": 99999})
+
+
+def test_a_wrong_connection_string_is_found_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IOC_DATABASE__ADMIN_DSN", "host=x sesame")
+    with pytest.raises(SettingsError, match=r"^IOC_DATABASE__ADMIN_DSN: database\.admin_dsn = …: expected"):
+        load_settings()
+
+
+def test_default_folders_are_those_of_the_checkout_where_the_current_folder_has_none() -> None:
+    settings = load_settings()
+    assert (settings.rules.folder / "flood-report.yaml").exists()
+    assert settings.data == Path("var")
+    Path("rules").mkdir()
+    assert load_settings().rules.folder == Path("rules")
+
+
+def test_a_folder_that_somebody_chose_is_left_alone() -> None:
+    assert load_settings(rules={"folder": Path("rules")}).rules.folder == Path("rules")
+    Path("ioc.toml").write_text('[rules]\nfolder = "rules"\n', "utf-8")
+    assert load_settings().rules.folder == Path("rules")

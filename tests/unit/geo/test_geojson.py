@@ -108,6 +108,35 @@ def test_findings_name_feature_code_and_field(content: bytes, expected: str) -> 
     assert any(str(error).startswith(expected) for error in caught.value.errors), str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("properties", "field"),
+    [
+        ({"name": "a\0"}, "name: holds U+0000"),
+        ({"name_en": "\ud800"}, "name_en: holds U+0000"),
+        ({"note": "a\0"}, "note: holds U+0000"),
+        ({"a\0": 1}, "a\\x00: holds U+0000"),
+        ({"length": float("inf")}, "length: expected a number, found inf"),
+    ],
+)
+def test_what_cannot_be_kept_is_a_finding(properties: dict[str, object], field: str) -> None:
+    with pytest.raises(InvalidAreas) as caught:
+        parse_areas(collection(feature(**properties)), kind="ward")
+    assert [str(error).split(": ", 1)[1][: len(field)] for error in caught.value.errors] == [field]
+
+
+def test_numbers_beyond_all_bounds_are_findings() -> None:
+    huge = collection(feature(geometry=polygon([10**400, 1], [2, 2], [3, 3], [10**400, 1])))
+    with pytest.raises(InvalidAreas, match="position 0: expected"):
+        parse_areas(huge, kind="ward")
+    with pytest.raises(InvalidAreas, match="file: json: Exceeds the limit"):
+        parse_areas(b"9" * 5000)
+
+
+def test_a_third_coordinate_is_a_number_too() -> None:
+    with pytest.raises(InvalidAreas, match="position 1: expected"):
+        parse_areas(collection(feature(geometry=polygon([1, 1], [2, 2, "x"], [3, 3], [1, 1]))), kind="ward")
+
+
 def test_the_kind_must_come_from_somewhere() -> None:
     with pytest.raises(
         InvalidAreas, match="kind: is missing: give the property or the kind of the whole file"

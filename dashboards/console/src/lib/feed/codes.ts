@@ -9,6 +9,8 @@ export interface CloseVerdict {
 }
 
 const VERDICTS: Record<number, CloseVerdict> = {
+  // The server closes frames beyond its size with the protocol's own code.
+  1009: { reconnect: false },
   4400: { reconnect: false },
   4401: { reconnect: false, login: true },
   4403: { reconnect: false },

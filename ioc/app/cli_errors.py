@@ -1,0 +1,112 @@
+"""Errors that a user can cause and mend: one message, what to do next, exit code 1; never a traceback."""
+
+import errno
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+from ioc.app.cli_output import notes
+from ioc.app.device_file import DeviceFileError, InvalidDevice
+from ioc.app.settings import SettingsError
+from ioc.app.web import PortInUseError
+from ioc.geo.geojson import InvalidAreas
+from ioc.rules.errors import InvalidRules
+from ioc.store.areas import AreaError
+from ioc.store.devices import UnknownDeviceError
+from ioc.store.embedded import DataFolderError
+from ioc.store.pool import PrivilegedRoleError, StoreUnavailable
+from ioc.store.users import AccessError
+
+
+class CommandError(Exception):
+    """A command cannot do what it was asked. `next_step` says what to do, `{ioc}` standing for our name."""
+
+    def __init__(self, message: str, next_step: str) -> None:
+        super().__init__(message)
+        self.next_step = next_step
+
+
+_DOCTOR: Final = "Run `{ioc} doctor` to check the set-up."
+_NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (SettingsError, "Mend the setting; docs/settings.md lists them all. " + _DOCTOR),
+    (DataFolderError, _DOCTOR),
+    (DeviceFileError, "Nothing was imported: mend the file, then import it again."),
+    (InvalidDevice, "Nothing was registered: mend the option, see `{ioc} devices add --help`."),
+    (InvalidAreas, "Nothing was imported: mend the file, then import it again."),
+    (AreaError, "Nothing was imported: mend the file, then import it again."),
+    (InvalidRules, "Mend the rule files, then run `{ioc} rules check`."),
+    (UnknownDeviceError, "`{ioc} devices list` shows the registered ones, `{ioc} devices add` adds one."),
+    (AccessError, "`{ioc} users list` shows who has an account, `{ioc} users --help` what can be done."),
+    (PortInUseError, _DOCTOR),
+    (StoreUnavailable, _DOCTOR),
+    (PrivilegedRoleError, "Set database.app_dsn to a connection of that role. " + _DOCTOR),
+    (psycopg.OperationalError, _DOCTOR),
+    (OSError, "Check the path and who may use it."),
+)
+EXPECTED: Final[tuple[type[Exception], ...]] = (CommandError, *(kind for kind, _ in _NEXT))
+"""What a user can cause and mend."""
+
+_ADDRESS_ERRORS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
+
+
+def expected_in(error: BaseException) -> list[Exception] | None:
+    """Return the errors to show for `error`, a group's one by one; None where one of them is a defect."""
+    if isinstance(error, BaseExceptionGroup):
+        found: list[Exception] = []
+        for inner in error.exceptions:
+            leaves = expected_in(inner)
+            if leaves is None:
+                return None
+            found += leaves
+        return found
+    return [error] if isinstance(error, EXPECTED) else None
+
+
+def show(error: Exception) -> None:
+    """Print an expected error and what to do next."""
+    notes.print("error: ", style="red", end="")
+    notes.print(message_of(error))
+    notes.print(next_step(error))
+
+
+def message_of(error: Exception) -> str:
+    """Return what happened, with the service it happened in where that is known."""
+    text = str(error).strip()
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    # The supervisor notes the service; for a file or a setting it would only distract.
+    service = [note for note in getattr(error, "__notes__", ()) if note.startswith("service ")]
+    return f"{service[0]}: {text}" if service and isinstance(error, OSError) else text
+
+
+def next_step(error: Exception) -> str:
+    """Return what to do about an expected error."""
+    if isinstance(error, CommandError):
+        step = error.next_step
+    elif isinstance(error, OSError) and error.errno in _ADDRESS_ERRORS:
+        step = "Choose another address with --host, --port or --mqtt-port. " + _DOCTOR
+    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        step = "Make room, or choose another data folder with --data. " + _DOCTOR
+    else:
+        step = next(text for kind, text in _NEXT if isinstance(error, kind))
+    return with_command(step)
+
+
+def with_command(text: str) -> str:
+    """Put how this user can call us in the place of `{ioc}`."""
+    return text.replace("{ioc}", command())
+
+
+def command() -> str:
+    """Return `ioc`, or the path to it where the user's shell would not find it."""
+    ours = Path(sys.executable).parent / "ioc"
+    # `make` puts our folder on its own PATH; the shell that called it does not have it.
+    own_path = "MAKELEVEL" in os.environ and os.environ.get("VIRTUAL_ENV") != str(ours.parents[1])
+    found = shutil.which("ioc")
+    if not ours.exists() or (found and not (own_path and Path(found) == ours)):
+        return "ioc"
+    return str(ours.relative_to(Path.cwd())) if ours.is_relative_to(Path.cwd()) else str(ours)

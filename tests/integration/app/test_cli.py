@@ -1,0 +1,134 @@
+"""The command line against a real database: what it refuses, and that nothing is half done."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from ioc.app import cli
+from ioc.store.embedded import Dsns
+
+Ioc = Callable[..., tuple[int, str, str]]
+SQUARE = [[[106.6, 10.9], [106.7, 10.9], [106.7, 11.0], [106.6, 10.9]]]
+
+
+@pytest.fixture
+def ioc(
+    database: Dsns, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Ioc:
+    """Run `ioc …` on a database of the test's own; returns exit code, output and errors."""
+    monkeypatch.setenv("IOC_DATABASE__ADMIN_DSN", database.admin)
+    monkeypatch.setenv("IOC_DATABASE__APP_DSN", database.app)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["ioc", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        assert isinstance(caught.value.code, int)
+        return caught.value.code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def with_ward(ioc: Ioc) -> Ioc:
+    """The same with one ward, 25747."""
+    properties = {"code": "25747", "name": "Phường Thủ Dầu Một"}
+    assert (
+        ioc("areas", "import", geojson("wards", {"type": "Polygon", "coordinates": SQUARE}, properties))[0]
+        == 0
+    )
+    return ioc
+
+
+def geojson(name: str, geometry: object, *properties: dict[str, Any]) -> str:
+    features = [{"type": "Feature", "properties": each, "geometry": geometry} for each in properties]
+    path = Path(f"{name}.geojson")
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}), "utf-8")
+    return str(path)
+
+
+def test_an_id_with_markup_is_stored_and_its_key_shown(ioc: Ioc) -> None:
+    code, out, _ = ioc("devices", "add", "g2[b]", "--name", "[red]x[b]")
+    assert code == 0
+    assert out.startswith("key of g2[b], shown once: iocd_")
+    assert "[red]x[b]" in ioc("devices", "list")[1]
+
+
+def test_an_id_that_cannot_be_used_is_refused_before_anything_is_stored(ioc: Ioc) -> None:
+    code, _, err = ioc("devices", "add", "g2[/b]")
+    assert code == 1
+    assert err.startswith("error: device 'g2[/b]': id: / not allowed")
+    assert ioc("devices", "list", "--json")[1].strip() == "[]"
+
+
+def test_a_key_for_an_unknown_device_is_one_message(ioc: Ioc) -> None:
+    code, _, err = ioc("devices", "key", "nobody")
+    assert code == 1
+    first, second = err.splitlines()
+    assert first == "error: no such device: nobody"
+    assert "devices list" in second
+
+
+def test_a_device_is_changed_only_where_that_was_asked_for(ioc: Ioc, database: Dsns) -> None:
+    assert ioc("devices", "add", "g1", "--name", "old")[0] == 0
+    code, _, err = ioc("devices", "add", "g1", "--name", "new")
+    assert (code, err.splitlines()[0]) == (1, "error: there is already a device 'g1'")
+    assert "--replace" in err
+    with psycopg.connect(database.app) as connection:
+        assert connection.execute("SELECT name, count(*) FROM device, device_key GROUP BY 1").fetchone() == (
+            "old",
+            1,
+        )
+    assert ioc("devices", "add", "g1", "--name", "new", "--replace")[0] == 0
+    assert json.loads(ioc("devices", "list", "--json")[1])[0]["name"] == "new"
+
+
+def test_wards_are_checked_once_there_are_any(ioc: Ioc) -> None:
+    assert ioc("devices", "add", "g1", "--ward", "1")[0] == 0
+    assert ioc("users", "add", "an", "--role", "ward", "--ward", "1")[0] == 0
+
+
+def test_a_ward_that_is_not_imported_is_refused(with_ward: Ioc) -> None:
+    for arguments in (("devices", "add", "g1"), ("users", "add", "an", "--role", "ward")):
+        code, _, err = with_ward(*arguments, "--ward", "25748")
+        assert code == 1
+        assert "ward '25748' is not among the 1 imported wards (did you mean '25747'?)" in err
+    assert with_ward("devices", "add", "g1", "--ward", "25747")[0] == 0
+    assert with_ward("devices", "list", "--json")[1].count('"id"') == 1
+
+
+def test_an_import_warns_of_wards_that_are_not_imported(with_ward: Ioc) -> None:
+    devices = [{"id": f"cam-{n}", "kind": "camera", "name": "x", "ward": "9"} for n in range(7)]
+    file = geojson("devices", None, *devices)
+    code, out, err = with_ward("devices", "import", file)
+    assert (code, out) == (0, "imported 7 devices\n")
+    assert "warning: ward '9' is not among the 1 imported wards: cam-0, cam-1" in err
+    assert "and 2 more" in err
+    assert len(json.loads(with_ward("devices", "import", file, "--json")[1])["warnings"]) == 1
+
+
+@pytest.mark.parametrize("properties", [{"name": "a\0"}, {"note": "\ud800"}, {"n": float("nan")}, {"\0": 1}])
+def test_what_the_database_cannot_hold_is_a_finding(ioc: Ioc, properties: dict[str, Any]) -> None:
+    shape = {"type": "Polygon", "coordinates": SQUARE}
+    code, _, err = ioc("areas", "import", geojson("a", shape, {"code": "1", "name": "x"} | properties))
+    assert code == 1
+    assert err.startswith("error: feature 0 (code 1): ")
+    device = {"id": "a\0", "kind": "camera", "name": "x"}
+    assert ioc("devices", "import", geojson("d", None, device))[0] == 1
+
+
+def test_users_who_exist_or_do_not_get_a_sentence(ioc: Ioc) -> None:
+    code, out, _ = ioc("users", "add", "An", "--json")
+    added = json.loads(out)
+    assert (code, added["user"], added["role"], len(added["password"])) == (0, "an", "operator", 14)
+    code, _, err = ioc("users", "add", "an")
+    assert (code, err.splitlines()[0]) == (1, "error: there is already a user 'an'")
+    code, _, err = ioc("users", "disable", "nobody")
+    assert (code, err.splitlines()[0]) == (1, "error: there is no user 'nobody'")
+    assert json.loads(ioc("users", "disable", "an", "--json")[1]) == {"user": "an", "disabled": True}

@@ -1,0 +1,127 @@
+"""The doctor: every state of a set-up is a finding with a remedy, none is an error."""
+
+import fcntl
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ioc.app.doctor import Finding, diagnose
+from ioc.app.settings import Settings, load_settings
+from ioc.store.embedded import Dsns
+
+RULES = Path(__file__).parents[3] / "rules"
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port on which somebody listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def settings(database: Dsns, tmp_path: Path) -> Settings:
+    """A set-up on a database of its own, any ports, an empty rules folder."""
+    (tmp_path / "rules").mkdir()
+    return load_settings(
+        data=tmp_path / "var",
+        http={"port": 0},
+        mqtt={"port": 0},
+        rules={"folder": tmp_path / "rules"},
+        database={"admin_dsn": database.admin, "app_dsn": database.app},
+    )
+
+
+def with_(settings: Settings, section: str, **values: object) -> Settings:
+    changed = getattr(settings, section).model_copy(update=values)
+    return settings.model_copy(update={section: changed})
+
+
+def finding(settings: Settings, name: str) -> Finding:
+    return next(each for each in diagnose(settings) if each.name == name)
+
+
+@pytest.mark.parametrize("tail", ["F", "F/x", "F/x/y"])
+def test_a_file_in_the_place_of_the_data_folder_is_a_finding(
+    settings: Settings, tmp_path: Path, tail: str
+) -> None:
+    (tmp_path / "F").touch()
+    found = finding(settings.model_copy(update={"data": tmp_path / tail}), "data folder")
+    assert (found.ok, "not a folder" in found.detail) == (False, True)
+
+
+def test_a_file_system_that_takes_nothing_is_a_finding_and_no_database_is_tried(tmp_path: Path) -> None:
+    embedded = load_settings(data=Path("/proc/foo"), http={"port": 0}, mqtt={"port": 0})
+    found = {each.name: each for each in diagnose(embedded)}
+    assert not found["data folder"].ok
+    assert "--data" in found["data folder"].remedy
+    assert (found["database"].ok, found["database"].remedy) == (False, "mend the data folder first")
+
+
+def test_a_long_path_says_how_long_it_may_be(tmp_path: Path) -> None:
+    long = load_settings(data=tmp_path / ("x" * 100), http={"port": 0}, mqtt={"port": 0})
+    found = finding(long, "data folder")
+    assert not found.ok
+    assert found.remedy == "choose one of at most 83 bytes with --data"
+
+
+def test_rules_are_compiled_against_the_areas(settings: Settings) -> None:
+    text = (RULES / "flood-report.yaml").read_text("utf-8")
+    folder = settings.rules.folder
+    assert finding(settings, "rules").remedy == "put rule files there"
+    (folder / "a.yaml").write_text(text, "utf-8")
+    assert finding(settings, "rules").ok
+    (folder / "b.yaml").write_text(text, "utf-8")
+    assert "exists already" in finding(settings, "rules").detail
+    (folder / "b.yaml").unlink()
+    (folder / "a.yaml").write_text(text + "\narea: {kind: school}\n", "utf-8")
+    found = finding(settings, "rules")
+    assert "no area of kind 'school'" in found.detail
+    assert (found.ok, "areas import" in found.remedy) == (False, True)
+
+
+def test_rules_that_name_areas_are_well_as_long_as_the_database_cannot_tell(
+    settings: Settings, tmp_path: Path
+) -> None:
+    text = (RULES / "flood-report.yaml").read_text("utf-8")
+    (settings.rules.folder / "a.yaml").write_text(text + "\narea: {kind: school}\n", "utf-8")
+    assert finding(with_(settings, "database", admin_dsn=f"host={tmp_path}"), "rules").ok
+
+
+def test_a_port_that_somebody_else_has_names_its_flag(settings: Settings, taken: int) -> None:
+    found = finding(with_(settings, "mqtt", port=taken), "MQTT port")
+    assert not found.ok
+    assert "--mqtt-port" in found.remedy
+
+
+@pytest.mark.parametrize("host", ["203.0.113.9", "no.such.host.invalid", "a..b"])
+def test_a_host_that_is_not_ours_is_no_matter_of_ports(settings: Settings, host: str) -> None:
+    found = finding(with_(settings, "http", host=host), "HTTP port")
+    assert not found.ok
+    assert found.remedy.startswith("set --host (or http.host)")
+
+
+def test_ipv6_can_be_looked_at(settings: Settings) -> None:
+    assert "::1" in finding(with_(settings, "http", host="::1"), "HTTP port").detail
+
+
+def test_a_database_that_is_not_there_is_a_finding(settings: Settings, tmp_path: Path) -> None:
+    found = finding(with_(settings, "database", admin_dsn=f"host={tmp_path}"), "database")
+    assert not found.ok
+    assert "database.admin_dsn" in found.remedy
+
+
+def test_the_ports_of_the_service_that_runs_here_are_well(taken: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="ioc-doctor-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        embedded = load_settings(data=Path(name), http={"port": taken}, mqtt={"port": 0})
+        with (Path(name) / "pg.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            found = finding(embedded, "HTTP port")
+        assert (found.ok, "running" in found.detail) == (True, True)
+        assert not finding(embedded, "HTTP port").ok
