@@ -1,6 +1,5 @@
 """The command `ioc`. Every command ends with what to do next when it cannot do its work."""
 
-import asyncio
 import json
 import sys
 from typing import Annotated, Final
@@ -11,9 +10,9 @@ import uvloop
 from prometheus_client import disable_created_metrics
 from rich.console import Console
 
-from ioc.app import cli_data, cli_users
+from ioc.app import cli_data, cli_rules, cli_users
 from ioc.app.cli_options import ConfigOption, DataOption, JsonOption, settings_from
-from ioc.app.core import Database, open_core, open_database
+from ioc.app.core import open_database
 from ioc.app.device_file import DeviceFileError
 from ioc.app.doctor import diagnose
 from ioc.app.logs import configure_logs
@@ -39,8 +38,7 @@ app.add_typer(cli_data.areas, name="areas", help="Areas: wards, roads, schools â
 app.add_typer(cli_data.devices, name="devices", help="Registered devices and their keys.")
 app.add_typer(cli_data.export, name="export", help="Write out what is stored.")
 app.add_typer(cli_users.app, name="users", help="People who may log in.")
-rules_app = typer.Typer(help="Rule files.", no_args_is_help=True)
-app.add_typer(rules_app, name="rules")
+app.add_typer(cli_rules.app, name="rules")
 
 _errors = Console(stderr=True, highlight=False)
 
@@ -127,21 +125,6 @@ def doctor(data: DataOption = None, config: ConfigOption = None, as_json: JsonOp
             if not finding.ok:
                 _errors.print(f"     â†’ {finding.remedy}")
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
-
-
-@rules_app.command("check")
-def rules_check(data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Compile the rule files against the imported areas; exit code 1 and every error if they do not."""
-    settings = settings_from(config, data)
-    rules = RuleFolder(settings.rules.folder)
-
-    async def check(database: Database) -> int:
-        async with open_core(settings, database) as core:
-            return len(rules.compiled_for(core.directory.index).declared)
-
-    with open_database(settings) as database:
-        count = asyncio.run(check(database))
-    print(json.dumps({"rules": count}) if as_json else f"{count} rules compile")
 
 
 def main() -> None:
