@@ -13,6 +13,7 @@ from ioc.app.cli_options import ConfigOption, DataOption, JsonOption, settings_f
 from ioc.app.core import Database, open_core, open_database
 from ioc.app.rule_files import RuleFolder
 from ioc.app.rule_tests import FileOutcome, find_test_files, play_files, untested
+from ioc.rules.describe import schema_text
 
 app = typer.Typer(help="Rule files.", no_args_is_help=True)
 
@@ -87,3 +88,9 @@ def _show(outcome: FileOutcome) -> None:
             _out.print(f"failed    {outcome.file}:{verdict.test.line}: {verdict.test.name}")
             for line in verdict.difference:
                 _out.print(line)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of rule files, so that editors complete and check them."""
+    print(schema_text(), end="")
