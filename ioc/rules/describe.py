@@ -25,7 +25,8 @@ class KeyDoc:
     """Whether it says something about time: then the reference draws it."""
 
 
-_TEXT: Final[Schema] = {"type": "string", "minLength": 1}
+_TEXT: Final[Schema] = {"type": ["string", "number"]}
+_PREDICATE: Final[Schema] = {"type": ["string", "boolean"], "minLength": 1}
 _DURATION: Final[Schema] = {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|m|h)\s*$"}
 _SLUG: Final[Schema] = {"type": ["string", "integer"], "pattern": "^[a-z0-9][a-z0-9_-]{0,63}$"}
 _LEVEL: Final[Schema] = {"enum": [item.value for item in Severity]}
@@ -98,7 +99,7 @@ KEYS: Final[dict[str, KeyDoc]] = {
         _one_or_more({"enum": list(DATA_TYPES)}),
     ),
     "where": KeyDoc(
-        "Predicate that an event must meet to match.", "where: speed_kmh < 15 && occupancy > 0.35", _TEXT
+        "Predicate that an event must meet to match.", "where: speed_kmh < 15 && occupancy > 0.35", _PREDICATE
     ),
     "area": KeyDoc(
         "Only events with a position in areas of this kind and/or these codes.",
@@ -127,7 +128,7 @@ KEYS: Final[dict[str, KeyDoc]] = {
     "clear_when": KeyDoc(
         "Predicate that ends an incident. With it only such an event ends it: missing data is no recovery.",
         "clear_when: speed_kmh > 25",
-        _TEXT,
+        _PREDICATE,
         timed=True,
     ),
     "hold": KeyDoc(
@@ -170,7 +171,7 @@ KEYS: Final[dict[str, KeyDoc]] = {
     "enabled": KeyDoc(
         "`false` keeps the rule without running it.",
         "enabled: false",
-        {"enum": [True, False, "true", "false"]},
+        {"type": "boolean"},
     ),
 }
 """Every key of a rule, in the order a rule is best written."""
@@ -181,7 +182,9 @@ REQUIRED: Final = ("rule", "title", "stream", "severity")
 def rule_schema() -> Schema:
     """Return the JSON Schema (2020-12) of a rule file: one rule or a list of them.
 
-    Whatever the parser accepts is valid. Not everything valid compiles: predicates are checked by the parser.
+    Whatever the parser accepts is valid, except that true and false are not to be quoted and names that YAML
+    reads as something else (null, dates) are. Not everything valid compiles: only the parser reads
+    predicates.
     """
     rule: Schema = {
         "type": "object",

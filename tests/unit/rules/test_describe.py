@@ -151,11 +151,11 @@ def test_what_is_missing_is_refused_by_both(missing: str) -> None:
 durations = st.sampled_from(["500ms", "5s", " 1.5 m ", "2h", "0s", "90", 5, "1d"])
 values: dict[str, st.SearchStrategy[Any]] = {
     "rule": st.sampled_from(["it", "0-x", "a_b", "", 7]),
-    "title": st.sampled_from([{"vi": "a", "en": "b"}, {"vi": "a"}, {"vi": "{source}", "en": "{nothing}"}]),
+    "title": st.sampled_from([{"vi": "a"}, {"vi": "", "en": 7}, {"vi": "{no}", "en": ""}]),
     "summary": st.sampled_from([{"vi": "a", "en": "b"}, {"vi": "{count}", "en": "{speed_kmh}"}]),
     "stream": st.sampled_from(["traffic", "camera", "feedback"]),
     "type": st.sampled_from(["traffic.flow", ["traffic.flow"], ["traffic.flow", "traffic.status"], "x"]),
-    "where": st.sampled_from(["speed_kmh < 15", "has(lane)", "true", "people > 3", "lane =="]),
+    "where": st.sampled_from(["speed_kmh < 15", "has(lane)", True, "true", "people > 3", "lane =="]),
     "area": st.sampled_from([{"kind": "a"}, {"code": "a"}, {"code": ["a", 3]}, {"kind": 3}, {}]),
     "ward": st.sampled_from(["25747", 25747, ["25747", 25750], []]),
     "by": st.sampled_from(["source", ["ward", "source"], ["extra.lane"], "lane", []]),
@@ -174,7 +174,7 @@ values: dict[str, st.SearchStrategy[Any]] = {
     "category": st.sampled_from(["flood", "a_b", 7, "Flood"]),
     "route": st.sampled_from([{"category": "flood"}, {}]),
     "clocks": st.sampled_from([{"acknowledge": "5m"}, {"resolve": "2h", "acknowledge": "1m"}, {}]),
-    "enabled": st.sampled_from([True, False, "true"]),
+    "enabled": st.booleans(),
 }  # fmt: skip
 
 
