@@ -205,9 +205,7 @@ def cel_holds(program: "cel.Program", event: Event) -> bool:
         return False
 
 
-@given(conditions, st.lists(events, min_size=FEW + 1, max_size=FEW + 4))
-@settings(max_examples=600, deadline=None)
-def test_mask_and_closure_and_cel_agree(pair: Pair, found: list[Event]) -> None:
+def assert_all_agree(pair: Pair, found: list[Event]) -> None:
     predicate = compile_predicate(pair.ours, [TYPE])
     columns = EventColumns(found, range(len(found)), np.zeros(len(found), dtype=np.int64))
     mask = columns.holds(predicate).tolist()
@@ -215,6 +213,41 @@ def test_mask_and_closure_and_cel_agree(pair: Pair, found: list[Event]) -> None:
     program = cel.compile(pair.cel)
     oracle = [cel_holds(program, item) for item in found]
     assert mask == closure == oracle
+
+
+@given(conditions, st.lists(events, min_size=FEW + 1, max_size=FEW + 4))
+@settings(max_examples=600, deadline=None)
+def test_mask_and_closure_and_cel_agree(pair: Pair, found: list[Event]) -> None:
+    assert_all_agree(pair, found)
+
+
+known = st.sampled_from([-2.0, 0.5, 1.0, 3.0])
+complete = st.builds(
+    lambda speed, occupancy, volume, lon: Event(
+        id="1", source="ab", time_us=0, received_us=0, lon=lon,
+        data=TrafficFlow(speed_kmh=speed, occupancy=occupancy, volume_veh=volume),
+    ),
+    known, known, st.integers(-2, 3), known,
+)  # fmt: skip
+fields = st.sampled_from(["speed_kmh", "occupancy", "volume_veh", "lon"]).map(number_field).map(as_double)
+flat_sums = st.lists(st.tuples(st.sampled_from("+-*"), fields), min_size=2, max_size=4).flatmap(
+    lambda rest: fields.map(lambda first: chained(first, rest))
+)
+
+
+def chained(first: Pair, rest: list[tuple[str, Pair]]) -> Pair:
+    for op, pair in rest:
+        first = joined(op, first, pair)
+    return first
+
+
+@given(
+    st.builds(joined, st.sampled_from(ORDER), flat_sums, flat_sums),
+    st.lists(complete, min_size=FEW + 1, max_size=2 * FEW),
+)
+@settings(max_examples=300, deadline=None)
+def test_arithmetic_without_parentheses_binds_as_in_cel(pair: Pair, found: list[Event]) -> None:
+    assert_all_agree(pair, found)
 
 
 def flow(**fields: object) -> Event:
