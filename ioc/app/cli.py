@@ -1,6 +1,5 @@
 """The command `ioc`. Every command ends with what to do next when it cannot do its work."""
 
-import asyncio
 import sys
 from typing import Annotated
 
@@ -8,7 +7,7 @@ import typer
 import uvloop
 from prometheus_client import disable_created_metrics
 
-from ioc.app import cli_data, cli_users
+from ioc.app import cli_data, cli_rules, cli_users
 from ioc.app.cli_database import use_database
 from ioc.app.cli_errors import expected_in, show
 from ioc.app.cli_options import (
@@ -21,7 +20,6 @@ from ioc.app.cli_options import (
     settings_from,
 )
 from ioc.app.cli_output import notes, print_json
-from ioc.app.core import Database, open_core
 from ioc.app.doctor import Finding, diagnose
 from ioc.app.logs import configure_logs
 from ioc.app.pipeline import ROLES
@@ -39,8 +37,7 @@ app.add_typer(cli_data.areas, name="areas", help="Areas: wards, roads, schools â
 app.add_typer(cli_data.devices, name="devices", help="Registered devices and their keys.")
 app.add_typer(cli_data.export, name="export", help="Write out what is stored.")
 app.add_typer(cli_users.app, name="users", help="People who may log in.")
-rules_app = typer.Typer(help="Rule files.", no_args_is_help=True)
-app.add_typer(rules_app, name="rules")
+app.add_typer(cli_rules.app, name="rules")
 
 
 @app.command()
@@ -122,24 +119,6 @@ def _print_finding(finding: Finding) -> None:
     notes.print(f"{finding.name}: {finding.detail}")
     if finding.remedy:
         notes.print(f"     â†’ {finding.remedy}")
-
-
-@rules_app.command("check")
-def rules_check(data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Compile the rule files against the imported areas; exit code 1 and every error if they do not."""
-    settings = settings_from(config, data)
-    rules = RuleFolder(settings.rules.folder)
-
-    async def check(database: Database) -> int:
-        async with open_core(settings, database) as core:
-            return len(rules.compiled_for(core.directory.index).declared)
-
-    with use_database(settings) as database:
-        count = asyncio.run(check(database))
-    if as_json:
-        print_json({"rules": count})
-    else:
-        print(f"{count} rules compile")
 
 
 def main() -> None:

@@ -1,0 +1,97 @@
+"""`ioc rules …`: check and test rule files."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from ioc.app.cli_database import use_database
+from ioc.app.cli_options import ConfigOption, DataOption, JsonOption, settings_from
+from ioc.app.core import Database, open_core
+from ioc.app.rule_files import RuleFolder
+from ioc.app.rule_tests import FileOutcome, find_test_files, play_files, untested
+from ioc.rules.describe import schema_text
+
+app = typer.Typer(help="Rule files.", no_args_is_help=True)
+
+_out = Console(highlight=False, markup=False, soft_wrap=True)
+_progress = Console(stderr=True, highlight=False)
+
+
+@app.command()
+def check(data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Compile the rule files against the imported areas; exit code 1 and every error if they do not."""
+    settings = settings_from(config, data)
+    rules = RuleFolder(settings.rules.folder)
+
+    async def compiled(database: Database) -> int:
+        async with open_core(settings, database) as core:
+            return len(rules.compiled_for(core.directory.index).declared)
+
+    with use_database(settings) as database:
+        count = asyncio.run(compiled(database))
+    print(json.dumps({"rules": count}) if as_json else f"{count} rules compile")
+
+
+@app.command()
+def test(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="rules folders or test files [default: rules.folder]")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Play the rule tests (`tests/*.yaml` beside the rules); exit code 1 and a comparison where one fails.
+
+    Needs no database and no running service.
+    """
+    chosen = paths or [settings_from(config, None).rules.folder]
+    files = find_test_files(chosen)
+    shown = track(
+        play_files(files), "rule tests", len(files), console=_progress, transient=True, disable=as_json
+    )
+    outcomes = list(shown)
+    missing = [name for path in chosen if path.is_dir() for name in untested(path)]
+    failed = sum(outcome.failed for outcome in outcomes)
+    passed = (
+        sum(len(outcome.verdicts) for outcome in outcomes) + sum(bool(o.errors) for o in outcomes) - failed
+    )
+    if as_json:
+        report = {
+            "passed": passed,
+            "failed": failed,
+            "untested": missing,
+            "files": [outcome.as_dict() for outcome in outcomes],
+        }
+        print(json.dumps(report, ensure_ascii=False))
+    else:
+        for outcome in outcomes:
+            _show(outcome)
+        for name in missing:
+            _out.print(f"untested  {name}: no test file of its name")
+        _out.print(f"{passed} passed, {failed} failed in {len(files)} files")
+    raise typer.Exit(1 if failed else 0)
+
+
+def _show(outcome: FileOutcome) -> None:
+    passed = len(outcome.verdicts) - outcome.failed
+    if not outcome.failed:
+        _out.print(f"ok        {outcome.file}: {passed} tests")
+        return
+    for error in outcome.errors:
+        _out.print(f"cannot be played  {error}")
+    for verdict in outcome.verdicts:
+        if not verdict.passed:
+            _out.print(f"failed    {outcome.file}:{verdict.test.line}: {verdict.test.name}")
+            for line in verdict.difference:
+                _out.print(line)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of rule files, so that editors complete and check them."""
+    print(schema_text(), end="")

@@ -1,0 +1,222 @@
+"""What every key of a rule file means, once: the JSON Schema and the reference page are made from this.
+
+A key, nested key or function that the parser knows and this file does not (or the other way round) fails a
+test.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ioc.model.events import DATA_TYPES, Stream
+from ioc.model.incidents import Severity
+
+Schema = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDoc:
+    """One key: its meaning (one sentence or two), an example as YAML, and the schema of its value."""
+
+    meaning: str
+    example: str
+    schema: Schema
+    timed: bool = False
+    """Whether it says something about time: then the reference draws it."""
+
+
+_TEXT: Final[Schema] = {"type": ["string", "number"]}
+_PREDICATE: Final[Schema] = {"type": ["string", "boolean"], "minLength": 1}
+_DURATION: Final[Schema] = {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|m|h)\s*$"}
+_SLUG: Final[Schema] = {"type": ["string", "integer"], "pattern": "^[a-z0-9][a-z0-9_-]{0,63}$"}
+_LEVEL: Final[Schema] = {"enum": [item.value for item in Severity]}
+_CODE: Final[Schema] = {"type": ["string", "number"]}
+_NUMBER: Final[Schema] = {"type": ["number", "string"]}
+
+
+def _one_or_more(item: Schema) -> Schema:
+    return {"anyOf": [item, {"type": "array", "items": item}]}
+
+
+def _form(required: tuple[str, ...] = (), **properties: Schema) -> Schema:
+    form: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {**form, "required": list(required)} if required else form
+
+
+_WORDS: Final = _form(("vi", "en"), vi=_TEXT, en=_TEXT)
+_FIELD: Final[Schema] = {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_]*(\.[^.]+)?$"}
+
+FUNCTIONS: Final[dict[str, str]] = {
+    "count": "how many events match",
+    "distinct": "how many different values the field takes; exact up to 1,000",
+    "sum": "the sum of the numbers",
+    "avg": "their mean",
+    "min": "the least",
+    "max": "the greatest",
+}
+"""What `having` can measure."""
+
+TESTS: Final[dict[str, str]] = {
+    "has": "`has(lane)`: whether the field has a value; never unknown",
+    "startsWith": '`source.startsWith("cam-")`: by code point, case matters',
+    "endsWith": '`source.endsWith("-north")`',
+    "contains": '`zone.contains("bus")`',
+}
+"""The functions of the predicate language."""
+
+NESTED: Final[dict[str, tuple[str, ...]]] = {
+    "title": ("vi", "en"),
+    "summary": ("vi", "en"),
+    "area": ("kind", "code"),
+    "severity": ("at", "level"),
+    "route": ("category",),
+    "clocks": ("acknowledge", "resolve"),
+}
+"""The keys inside the keys that hold a mapping."""
+
+KEYS: Final[dict[str, KeyDoc]] = {
+    "rule": KeyDoc(
+        "Name of the rule, unique among all files; part of every incident's id.",
+        "rule: underpass-jam",
+        {"type": ["string", "integer"], "pattern": "^[a-z0-9][a-z0-9-]{0,63}$"},
+    ),
+    "title": KeyDoc(
+        "Title of its incidents in Vietnamese and English. `{source}` and other placeholders are filled in.",
+        'title: {vi: "Ùn tắc tại {source}", en: "Congestion at {source}"}',
+        _WORDS,
+    ),
+    "summary": KeyDoc(
+        "One sentence that says why it fired; without it one is made from the conditions.",
+        'summary: {vi: "{count} lần trong {window}", en: "{count} times within {window}"}',
+        _WORDS,
+    ),
+    "stream": KeyDoc(
+        "The family of events it reads.", "stream: traffic", {"enum": [item.value for item in Stream]}
+    ),
+    "type": KeyDoc(
+        "Event types of that stream; all of them where absent.",
+        "type: traffic.flow",
+        _one_or_more({"enum": list(DATA_TYPES)}),
+    ),
+    "where": KeyDoc(
+        "Predicate that an event must meet to match.", "where: speed_kmh < 15 && occupancy > 0.35", _PREDICATE
+    ),
+    "area": KeyDoc(
+        "Only events with a position in areas of this kind and/or these codes.",
+        "area: {kind: underpass}",
+        _form(kind=_TEXT, code=_one_or_more(_CODE)) | {"minProperties": 1},
+    ),
+    "ward": KeyDoc("Only events of these wards.", 'ward: ["25747", "25750"]', _one_or_more(_CODE)),
+    "by": KeyDoc(
+        "What tells episodes apart: every value has its own window, timers and incident. `[source]` where "
+        "absent. Events without a value are counted and left out.",
+        "by: [ward]",
+        _one_or_more(_FIELD),
+    ),
+    "having": KeyDoc(
+        "Condition on the matching events of a sliding window; an event at time t counts in [t, t + window).",
+        "having: count >= 3 within 60s",
+        {
+            "type": "string",
+            "pattern": rf"^\s*({'|'.join(FUNCTIONS)})\s*(\(.*\))?\s*(>=|<=|>|<)\s*\S+\s+within\s+\S.*$",
+        },
+        timed=True,
+    ),
+    "for": KeyDoc(
+        "The condition must hold for so long before the rule fires.", "for: 20s", _DURATION, timed=True
+    ),
+    "clear_when": KeyDoc(
+        "Predicate that ends an incident. With it only such an event ends it: missing data is no recovery.",
+        "clear_when: speed_kmh > 25",
+        _PREDICATE,
+        timed=True,
+    ),
+    "hold": KeyDoc(
+        "What ends the incident must last so long: `clear_when`, the window's condition being false, or, "
+        "with neither, no further match.",
+        "hold: 30s",
+        _DURATION,
+        timed=True,
+    ),
+    "absence": KeyDoc(
+        "Fires when nothing of a key has arrived for so long, and clears when it is heard again. Silence is "
+        "noted in steps of a tenth: it fires after 100 to 110 % of the time.",
+        "absence: 90s",
+        _DURATION,
+        timed=True,
+    ),
+    "severity": KeyDoc(
+        "Priority of its incidents, or rising steps by the value that `having` measures.",
+        "severity: [{at: 60, level: medium}, {at: 120, level: high}]",
+        {
+            "anyOf": [
+                _LEVEL,
+                {"type": "array", "minItems": 1, "items": _form(("at", "level"), at=_NUMBER, level=_LEVEL)},
+            ]
+        },
+    ),
+    "category": KeyDoc(
+        "What the incident is about, for routing; the stream where absent. Also as `route: {category: …}`.",
+        "category: traffic",
+        _SLUG,
+    ),
+    "route": KeyDoc(
+        "Category, which with the ward chooses the team.", "route: {category: flood}", _form(category=_SLUG)
+    ),
+    "clocks": KeyDoc(
+        "Time allowed to acknowledge and to resolve.",
+        "clocks: {acknowledge: 5m, resolve: 2h}",
+        _form(acknowledge=_DURATION, resolve=_DURATION),
+    ),
+    "enabled": KeyDoc(
+        "`false` keeps the rule without running it.",
+        "enabled: false",
+        {"type": "boolean"},
+    ),
+}
+"""Every key of a rule, in the order a rule is best written."""
+
+REQUIRED: Final = ("rule", "title", "stream", "severity")
+
+
+def rule_schema() -> Schema:
+    """Return the JSON Schema (2020-12) of a rule file: one rule or a list of them.
+
+    Whatever the parser accepts is valid, except that true and false are not to be quoted and names that YAML
+    reads as something else (null, dates) are. Not everything valid compiles: only the parser reads
+    predicates.
+    """
+    rule: Schema = {
+        "type": "object",
+        "properties": {name: {"description": doc.meaning, **doc.schema} for name, doc in KEYS.items()},
+        "required": list(REQUIRED),
+        "additionalProperties": False,
+        "allOf": [
+            {
+                "if": {"required": ["absence"]},
+                "then": {
+                    "not": {"anyOf": [{"required": [key]} for key in ("having", "for", "clear_when", "hold")]}
+                },
+                "else": {"anyOf": [{"required": ["having"]}, {"required": ["where"]}]},
+            },
+            {
+                "if": {"properties": {"severity": {"type": "array"}}},
+                "then": {"required": ["having"]},
+            },
+            {
+                "if": {"not": {"anyOf": [{"required": ["having"]}, {"required": ["absence"]}]}},
+                "then": {"anyOf": [{"required": ["hold"]}, {"required": ["clear_when"]}]},
+            },
+        ],
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Rules of the operations centre",
+        "anyOf": [{"$ref": "#/$defs/rule"}, {"type": "array", "items": {"$ref": "#/$defs/rule"}}],
+        "$defs": {"rule": rule},
+    }
+
+
+def schema_text() -> str:
+    """Return the schema as the file `docs/rule.schema.json` holds it."""
+    return json.dumps(rule_schema(), ensure_ascii=False, indent=2) + "\n"
