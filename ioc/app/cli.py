@@ -11,7 +11,8 @@ import uvloop
 from prometheus_client import disable_created_metrics
 from rich.console import Console
 
-from ioc.app import cli_data, cli_users
+from ioc.api.ports import NotFoundError
+from ioc.app import cli_data, cli_rule_ops, cli_users
 from ioc.app.cli_options import ConfigOption, DataOption, JsonOption, settings_from
 from ioc.app.core import Database, open_core, open_database
 from ioc.app.device_file import DeviceFileError
@@ -19,6 +20,8 @@ from ioc.app.doctor import diagnose
 from ioc.app.logs import configure_logs
 from ioc.app.pipeline import ROLES
 from ioc.app.rule_files import RuleFolder
+from ioc.app.rule_push import PushRefused
+from ioc.app.rules_backtest import NoHistoryError
 from ioc.app.run import DATABASE_ROLE, RunOptions, run_database, run_roles
 from ioc.app.settings import Settings, SettingsError
 from ioc.app.web import PortInUseError
@@ -40,6 +43,7 @@ app.add_typer(cli_data.devices, name="devices", help="Registered devices and the
 app.add_typer(cli_data.export, name="export", help="Write out what is stored.")
 app.add_typer(cli_users.app, name="users", help="People who may log in.")
 rules_app = typer.Typer(help="Rule files.", no_args_is_help=True)
+cli_rule_ops.register(rules_app)
 app.add_typer(rules_app, name="rules")
 
 _errors = Console(stderr=True, highlight=False)
@@ -57,6 +61,9 @@ EXPECTED: Final = (
     psycopg.OperationalError,
     FileNotFoundError,
     PortInUseError,
+    PushRefused,
+    NoHistoryError,
+    NotFoundError,
 )
 """What a user can cause and mend; shown without a traceback."""
 

@@ -25,9 +25,12 @@ class RuleFolder:
         if not folder.is_dir():
             raise FileNotFoundError(f"rules folder {folder} does not exist; set rules.folder")
         self.rules: list[Rule] = []
+        self.texts: dict[str, str] = {}
+        """File → its text, as read."""
         errors: list[RuleError] = []
         for path in sorted(folder.glob("*.yaml")):
-            found, wrong = parse_rules(str(path), path.read_text("utf-8"))
+            text = self.texts[str(path)] = path.read_text("utf-8")
+            found, wrong = parse_rules(str(path), text)
             self.rules += found
             errors += wrong
         if errors:
