@@ -199,24 +199,47 @@ def order_of_arrival(events: Iterable[Event]) -> list[Event]:
 def compare(base: Sequence[S], candidate: Sequence[T], *, until_us: int) -> list[Difference]:
     """Pair the episodes of two runs and return every one of both, in time order.
 
-    Two episodes belong together where rule and key are equal and their times overlap, first with first; an
+    Two episodes belong together where rule and key are equal and their times overlap, the nearest first; an
     episode without an end lasts until `until_us`.
     """
+    sides: dict[tuple[str, str], tuple[list[S], list[T]]] = {}
+    for episode in base:
+        sides.setdefault((episode.rule, episode.key), ([], []))[0].append(episode)
+    for other in candidate:
+        sides.setdefault((other.rule, other.key), ([], []))[1].append(other)
     found: list[Difference] = []
-    left: dict[tuple[str, str], list[S]] = {}
-    for episode in sorted(base, key=lambda e: e.opened_us):
-        left.setdefault((episode.rule, episode.key), []).append(episode)
-    for other in sorted(candidate, key=lambda e: e.opened_us):
-        waiting = left.get((other.rule, other.key), [])
-        mate = next((e for e in waiting if _overlap(e, other, until_us)), None)
-        if mate is None:
-            found.append(Difference(Change.GAINED, other.rule, other.key, None, other))
-            continue
-        waiting.remove(mate)
-        found.append(Difference(_shift(mate, other), other.rule, other.key, mate, other))
-    for (rule, key), rest in left.items():
-        found += [Difference(Change.LOST, rule, key, episode, None) for episode in rest]
+    for (rule, key), (left, right) in sides.items():
+        pairs = _pairs(left, right, until_us)
+        mates = {n: m for m, n in pairs}
+        found += [
+            Difference(Change.LOST, rule, key, episode, None)
+            for m, episode in enumerate(left)
+            if m not in mates.values()
+        ]
+        for n, other in enumerate(right):
+            mate = left[mates[n]] if n in mates else None
+            change = Change.GAINED if mate is None else _shift(mate, other)
+            found.append(Difference(change, rule, key, mate, other))
     return sorted(found, key=lambda d: (d.at_us, d.rule, d.key))
+
+
+def _pairs(left: Sequence[Spanning], right: Sequence[Spanning], until_us: int) -> list[tuple[int, int]]:
+    """Return which of one key's episodes belong together, each at most once."""
+    near = sorted(
+        (abs(a.detected_us - b.detected_us), m, n)
+        for m, a in enumerate(left)
+        for n, b in enumerate(right)
+        if _overlap(a, b, until_us)
+    )
+    taken: list[tuple[int, int]] = []
+    lefts: set[int] = set()
+    rights: set[int] = set()
+    for _, m, n in near:
+        if m not in lefts and n not in rights:
+            taken.append((m, n))
+            lefts.add(m)
+            rights.add(n)
+    return taken
 
 
 def _shift(base: Spanning, candidate: Spanning) -> Change:
@@ -227,9 +250,11 @@ def _shift(base: Spanning, candidate: Spanning) -> Change:
 
 
 def _overlap(a: Spanning, b: Spanning, until_us: int) -> bool:
+    if abs(a.detected_us - b.detected_us) <= SAME_US:
+        return True
     a_end = a.cleared_us if a.cleared_us is not None else max(until_us, a.detected_us)
     b_end = b.cleared_us if b.cleared_us is not None else max(until_us, b.detected_us)
-    return min(a.opened_us, a.detected_us) <= b_end and min(b.opened_us, b.detected_us) <= a_end
+    return min(a.opened_us, a.detected_us) < b_end and min(b.opened_us, b.detected_us) < a_end
 
 
 @dataclass(frozen=True, slots=True)
