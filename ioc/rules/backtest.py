@@ -7,7 +7,8 @@
 
 The log's ticks are not history; they are made again, one for every second, before the first event that
 arrived after it. That is where the log had them. A time when the service was down therefore looks like
-silence.
+silence; and silence rules, whose clock is rounded to a tenth of `absence` since the log began, may differ
+from what happened by that tenth. Two replays over the same time never do.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
