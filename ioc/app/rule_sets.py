@@ -93,6 +93,12 @@ class RuleSets:
                 del self._sets[next(iter(self._sets))]
         return self._sets[version]
 
+    async def enabled_between(self, after: int, version: int) -> list[str]:
+        """Return the rules that people have enabled since version `after`."""
+        async with self._pool.connection() as connection:
+            items = await read_set(connection, version)
+        return [item.rule for item in items if item.op == "enable" and item.version > after]
+
     async def programs(self, version: int, index: AreaIndex) -> Programs:
         """Return what to run for `version`; the same object as long as `index` is the same.
 

@@ -9,7 +9,7 @@ import structlog
 from prometheus_client import Counter
 from psycopg import AsyncConnection
 
-from ioc.app.rule_sets import Programs, RuleSet
+from ioc.app.rule_sets import Programs
 from ioc.model.events import Event, decode_event
 from ioc.model.incidents import Effect
 from ioc.model.records import Activate, Record, RecordKind, Tick, decode_control, decode_tick
@@ -108,11 +108,13 @@ class PartitionWork:
         self.next_offset = next_offset
         self.dirty = True
 
-    def activate(self, rules: RuleSet, programs: Programs, offset: int) -> None:
-        """Switch to a version exactly here: everything before `offset` was decided by the former one."""
-        enabled = [i.rule for i in rules.items if i.op == "enable" and i.version > self.version]
-        self.version = rules.version
-        self.activation = Activation(self.number, rules.version, offset)
+    def activate(self, version: int, programs: Programs, offset: int, *, enabled: Sequence[str]) -> None:
+        """Switch to a version exactly here: everything before `offset` was decided by the former one.
+
+        Rules that people have `enabled` since are forgiven their failures.
+        """
+        self.version = version
+        self.activation = Activation(self.number, version, offset)
         self.adopt(programs)
         for rule in enabled:
             self.engine.forgive(rule)

@@ -123,9 +123,9 @@ class RulesWorker:
     async def _activate(self, work: PartitionWork, control: Activate, offset: int) -> None:
         if control.version <= work.version:
             return
-        rules = await self._rules.get(control.version)
         programs = await self._rules.programs(control.version, self._directory.index)
-        work.activate(rules, programs, offset)
+        enabled = await self._rules.enabled_between(work.version, control.version)
+        work.activate(control.version, programs, offset, enabled=enabled)
         _version.labels(str(work.number)).set(work.version)
         _log.info("rules switched", partition=work.number, version=control.version, offset=offset)
 
