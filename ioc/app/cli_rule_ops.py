@@ -125,8 +125,8 @@ def push(
         return
     if report:
         rule_report.show(report, _out)
-    how = "run as shadows" if shadow else "are in force"
-    _out.print(f"version {version}: {', '.join(names)} {how}; every partition switches at its control record")
+    how = "as shadow" if shadow else "in force"
+    _out.print(f"version {version} {how}: {', '.join(names)}; partitions switch at its control record")
 
 
 async def _tried(core: Core, plan: Plan, length_us: int, *, quiet: bool) -> Report | None:
@@ -246,7 +246,7 @@ def history(
                 "version": item.version,
                 "at": format_us(to_us(item.at)),
                 "author": item.author,
-                "op": item.op,
+                "op": "end shadow" if item.lane == "shadow" and not item.enabled else item.op,
                 "rule": item.rule,
                 "lane": item.lane,
                 "enabled": item.enabled,
