@@ -96,7 +96,7 @@ class Quarantine(Protocol):
 
 
 class RuleInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule as people see it. `error` says why it is disabled."""
+    """One rule as people see it. `error` says why it is disabled, or how it failed last."""
 
     rule: str
     title: Text
@@ -104,6 +104,46 @@ class RuleInfo(msgspec.Struct, frozen=True, kw_only=True):
     severity: str
     enabled: bool
     error: str | None = None
+    set_version: int = 1
+    """The numbered version of the rules that changed it last; `version` is the hash of its text."""
+    running: int = 1
+    """The numbered version every partition has reached."""
+    author: str | None = None
+    failures: int = 0
+    seconds: float = 0.0
+    """Time it has taken since the workers began, over all partitions."""
+    keys: int = 0
+    raised: int = 0
+    late: int = 0
+    shadow: "ShadowInfo | None" = None
+
+
+class ShadowInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A text of a rule that runs but raises nothing."""
+
+    version: str
+    set_version: int
+    author: str
+    raised: int
+    """Incidents it would have raised."""
+    failures: int = 0
+    error: str | None = None
+    seconds: float = 0.0
+
+
+class ShadowDiff(msgspec.Struct, frozen=True, kw_only=True):
+    """One episode that the shadow and the active rule see differently, or alike (`same`)."""
+
+    change: str
+    """gained, lost, earlier, later, same"""
+    key: str
+    ward: str | None
+    shadow: str | None
+    """When the shadow would have raised it."""
+    active: str | None
+    shift_s: float
+    """How much later the shadow is; negative is earlier."""
+    summary: Text
 
 
 class Rules(Protocol):
@@ -111,6 +151,9 @@ class Rules(Protocol):
 
     async def rules(self) -> Sequence[RuleInfo]:
         """Return every rule, enabled or not."""
+
+    async def shadow(self, rule: str) -> Sequence[ShadowDiff]:
+        """Compare what the shadow would have raised with what the active rule raised. NotFoundError."""
 
 
 class Users(Protocol):

@@ -9,8 +9,11 @@ from typing import Final
 
 import psycopg
 
+from ioc.api.ports import NotFoundError
 from ioc.app.cli_output import notes
 from ioc.app.device_file import DeviceFileError, InvalidDevice
+from ioc.app.rule_push import PushRefused
+from ioc.app.rules_backtest import NoHistoryError
 from ioc.app.settings import SettingsError
 from ioc.app.web import PortInUseError
 from ioc.geo.geojson import InvalidAreas
@@ -45,6 +48,9 @@ _NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
     (StoreUnavailable, _DOCTOR),
     (PrivilegedRoleError, "Set database.app_dsn to a connection of that role. " + _DOCTOR),
     (psycopg.OperationalError, _DOCTOR),
+    (PushRefused, "Nothing was pushed."),
+    (NoHistoryError, "Choose a time with `--from` and `--to` for which events are stored."),
+    (NotFoundError, "`{ioc} rules list` shows the rules in force."),
     (OSError, "Check the path and who may use it."),
 )
 EXPECTED: Final[tuple[type[Exception], ...]] = (CommandError, *(kind for kind, _ in _NEXT))

@@ -27,13 +27,14 @@ from ioc.app.incident_service import IncidentKeeper, IncidentService
 from ioc.app.listener import ChangeListener
 from ioc.app.readiness import Readiness
 from ioc.app.retry import RETRYABLE
-from ioc.app.rule_files import RuleFolder
+from ioc.app.rule_sets import RuleSets
+from ioc.app.rule_view import RunningRules
 from ioc.app.rules_worker import RulesWorker
 from ioc.app.settings import MqttSettings, Settings
 from ioc.app.state_lane import StateLane
 from ioc.app.store_worker import StoreWorker
 from ioc.app.supervisor import Plan, Service
-from ioc.app.views import DirectoryPlaces, RunningRules, StoredHistory, StoredQuarantine
+from ioc.app.views import DirectoryPlaces, StoredHistory, StoredQuarantine
 from ioc.app.web import WebServer, require_free
 from ioc.eventlog.port import LogRetryable
 from ioc.ingest.gateway import Gateway
@@ -59,9 +60,9 @@ STATE_TTL_S: Final = 90
 class Pipeline:
     """Builds the services of the roles of one process."""
 
-    def __init__(self, core: Core, rules: RuleFolder, demo: bool = False) -> None:
+    def __init__(self, core: Core, demo: bool = False) -> None:
         self._core = core
-        self._rule_folder = rules
+        self._rules_stored = RuleSets(core.pool)
         self._demo = demo
         self.users = Users(core.api_pool)
 
@@ -113,7 +114,7 @@ class Pipeline:
 
     def _rules(self, plan: Plan) -> None:
         core, settings = self._core, self._core.settings.rules
-        worker = RulesWorker(core.log, core.pool, self._rule_folder, settings, core.owner, core.directory)
+        worker = RulesWorker(core.log, core.pool, self._rules_stored, settings, core.owner, core.directory)
         keeper = IncidentKeeper(core.pool, settings.close_returned_s)
         plan.work.append(Service("rules", worker.run))
         plan.work.append(Service("keeper", keeper.run))
@@ -132,7 +133,7 @@ class Pipeline:
                 places=DirectoryPlaces(core.directory),
                 history=StoredHistory(core.api_pool),
                 quarantine=StoredQuarantine(core.api_pool, QuarantineLimits()),
-                rules=RunningRules(self._rule_folder.rules, core.api_pool),
+                rules=RunningRules(self._rules_stored, core.api_pool),
                 hub=hub,
                 pictures=pictures,
                 city=lambda: _city(settings, core, self._demo),

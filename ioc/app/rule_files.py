@@ -25,9 +25,12 @@ class RuleFolder:
         if not folder.is_dir():
             raise FileNotFoundError(f"rules folder {folder} does not exist; set rules.folder")
         self.rules: list[Rule] = []
+        self.texts: dict[str, str] = {}
+        """File → its text, as read."""
         errors: list[RuleError] = []
         for path in sorted(folder.glob("*.yaml")):
-            found, wrong = _read_rules(path)
+            text, found, wrong = _read_rules(path)
+            self.texts[str(path)] = text
             self.rules += found
             errors += wrong
         if errors:
@@ -56,14 +59,14 @@ class RuleFolder:
         return self._program
 
 
-def _read_rules(path: Path) -> tuple[list[Rule], list[RuleError]]:
+def _read_rules(path: Path) -> tuple[str, list[Rule], list[RuleError]]:
     try:
         data = path.read_bytes()
         text = data.decode("utf-8-sig")
     except OSError as error:
-        return [], [RuleError(str(path), 1, 1, f"cannot be read: {error.strerror}")]
+        return "", [], [RuleError(str(path), 1, 1, f"cannot be read: {error.strerror}")]
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
-        return [], [RuleError(str(path), line, column, "not UTF-8", "save the file as UTF-8")]
-    return parse_rules(str(path), text)
+        return "", [], [RuleError(str(path), line, column, "not UTF-8", "save the file as UTF-8")]
+    return text, *parse_rules(str(path), text)

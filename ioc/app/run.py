@@ -17,6 +17,7 @@ from ioc.app.database_watch import DatabaseWatch
 from ioc.app.demo import free_snapshot_port, prepare_demo, readable_password, simulator_command
 from ioc.app.pipeline import ROLES, Pipeline
 from ioc.app.rule_files import RuleFolder
+from ioc.app.rule_sets import ensure_first_version
 from ioc.app.settings import Settings
 from ioc.app.supervisor import Service, stop_on_signals, supervise
 from ioc.store.users import Role, Users
@@ -56,8 +57,8 @@ async def run_roles(settings: Settings, database: Database, rules: RuleFolder, o
         users = Users(core.api_pool)
         snapshot_port = free_snapshot_port()
         logins = await _prepare(core, users, options, snapshot_port)
-        rules.compiled_for(core.directory.index)
-        pipeline = Pipeline(core, rules, options.demo)
+        await ensure_first_version(core.pool, rules, core.directory.index)
+        pipeline = Pipeline(core, options.demo)
         plan = pipeline.plan(options.roles)
         if database.server and options.roles == ROLES:
             plan.base.append(Service("database watch", DatabaseWatch(database.server).run))

@@ -134,6 +134,9 @@ class RulesSettings(_Section):
     batch_records: Count = Field(1_000, description="records taken per poll")
     commit_s: Seconds = Field(1.0, description="longest time between commits when nothing fires")
     lateness_s: Seconds = Field(2.0, description="how far the watermark stays behind the clock ticks")
+    operators: Count = Field(
+        1, description="people on duty who share the alarms: the budget is six alarms per person and hour"
+    )
     close_returned_s: Count = Field(
         600, description="an incident that went away untouched closes itself after this time"
     )

@@ -4,17 +4,15 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ioc.api.ports import HistoryQuery, Quarantined, RuleInfo
+from ioc.api.ports import HistoryQuery, Quarantined
 from ioc.app.directory import Directory
 from ioc.app.retry import RETRYABLE
 from ioc.ingest.ports import QuarantineRow
 from ioc.model.events import Event
 from ioc.model.places import Area, Device
-from ioc.rules.rule import Rule
 from ioc.store import history as history_rows
 from ioc.store import quarantine as quarantine_rows
 from ioc.store.pool import Pool
-from ioc.store.rule_state import read_status
 
 
 class DirectoryPlaces:
@@ -104,27 +102,3 @@ class StoredQuarantine:
             for item in page.items
         ]
         return items, page.next
-
-
-class RunningRules:
-    """`ioc.api.ports.Rules`: the rules as written beside what the rules workers report of it."""
-
-    def __init__(self, rules: Sequence[Rule], pool: Pool) -> None:
-        self._rules = rules
-        self._pool = pool
-
-    async def rules(self) -> Sequence[RuleInfo]:
-        """Return every rule with its state."""
-        async with self._pool.connection() as connection:
-            status = await read_status(connection)
-        return [
-            RuleInfo(
-                rule=rule.name,
-                title=rule.title,
-                version=rule.version,
-                severity=str(rule.severity),
-                enabled=rule.enabled and not status.get(rule.name, {}).get("error"),
-                error=status.get(rule.name, {}).get("error"),
-            )
-            for rule in self._rules
-        ]

@@ -59,6 +59,16 @@ class Pending:
         ]
         return cls(topic, records, numbers)
 
+    @classmethod
+    def controls(cls, topic: str, payload: bytes, name: str, partitions: int) -> "Pending":
+        """Return one control record for every partition, known by `name`."""
+        numbers = range(partitions)
+        records = [
+            NewRecord(RecordKind.CONTROL, "", payload, dedup=(f"control\x00{number}", name))
+            for number in numbers
+        ]
+        return cls(topic, records, numbers)
+
     def succeed(self, outcomes: list[AppendOutcome]) -> None:
         """Answer the caller, if it still waits."""
         if not self.done.done():

@@ -114,6 +114,10 @@ class MemoryLog:
         """Append one tick to every partition; see `EventLog.append_ticks`."""
         return await self._admit(Pending.ticks(topic, now_us, len(self._partitions(topic))))
 
+    async def append_controls(self, topic: str, payload: bytes, name: str) -> list[AppendOutcome]:
+        """Append one control record to every partition; see `EventLog.append_controls`."""
+        return await self._admit(Pending.controls(topic, payload, name, len(self._partitions(topic))))
+
     def consume(self, topic: str, group: str, owner: str) -> AbstractAsyncContextManager[Consumer]:
         """Join `group`; see `EventLog.consume`."""
         return MemoryConsumer(self, topic, self.group(group, topic), owner)

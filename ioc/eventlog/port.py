@@ -165,6 +165,14 @@ class EventLog(Protocol):
         """
         ...
 
+    async def append_controls(self, topic: str, payload: bytes, name: str) -> list[AppendOutcome]:
+        """Append one control record with `payload` to every partition, in partition order, all or nothing.
+
+        The same `name` is appended once within the dedup window, so repeating a call is harmless. Raises as
+        `append`.
+        """
+        ...
+
     def consume(self, topic: str, group: str, owner: str) -> AbstractAsyncContextManager[Consumer]:
         """Join `group` as `owner` (a name unique among living processes) and leave it at the end.
 

@@ -131,6 +131,10 @@ class PostgresLog:
         """Append one tick to every partition; see `EventLog.append_ticks`."""
         return await self._queue.put(Pending.ticks(topic, now_us, await self._partitions_of(topic)))
 
+    async def append_controls(self, topic: str, payload: bytes, name: str) -> list[AppendOutcome]:
+        """Append one control record to every partition; see `EventLog.append_controls`."""
+        return await self._queue.put(Pending.controls(topic, payload, name, await self._partitions_of(topic)))
+
     def consume(self, topic: str, group: str, owner: str) -> AbstractAsyncContextManager[Consumer]:
         """Join `group`; see `EventLog.consume`."""
         return GroupConsumer(

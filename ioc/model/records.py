@@ -70,3 +70,32 @@ _tick_decoder = msgspec.msgpack.Decoder(Tick)
 def decode_tick(payload: bytes) -> Tick:
     """Return the tick of a log payload."""
     return _tick_decoder.decode(payload)
+
+
+class Activate(msgspec.Struct, frozen=True, tag="activate"):
+    """Control message: from here on the partition runs this version of the rules.
+
+    Versions only rise: one that is not above the running one changes nothing, so repeats are harmless.
+    """
+
+    version: int
+
+
+Control = Activate
+
+
+def encode_control(control: Control) -> bytes:
+    """Return the log's payload for `control`."""
+    return msgspec.msgpack.encode(control)
+
+
+_control_decoder = msgspec.msgpack.Decoder(Control)
+
+
+def decode_control(payload: bytes) -> Control:
+    """Return the control message of a log payload.
+
+    Raises:
+        msgspec.DecodeError: a kind this version does not know.
+    """
+    return _control_decoder.decode(payload)

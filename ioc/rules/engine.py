@@ -10,7 +10,7 @@ The watermark trails the newest tick by the lateness allowed. It goes back only 
 more than `MAX_AHEAD_US` before the newest one, the clock has been put right.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,16 @@ from ioc.rules.machine import NEVER_US, RuleCounters
 from ioc.rules.rule import Rule
 from ioc.rules.silence import MAX_TICK_GAP_US, ExpectedSource, SilenceMachine
 from ioc.rules.spell import SpellMachine
-from ioc.rules.state import ENGINE_KEY, EngineState, StateChange, encode, engine_decoder, episode_of
+from ioc.rules.state import (
+    ENGINE_KEY,
+    EngineState,
+    QuietState,
+    SpellState,
+    StateChange,
+    encode,
+    engine_decoder,
+    episode_of,
+)
 
 DEFAULT_LATENESS_US = 2 * SECOND_US
 DEFAULT_MAX_KEYS = 100_000
@@ -100,6 +109,10 @@ class PartitionEngine:
         self.program = program
         self.partition = partition
         self.failures: dict[str, Failure] = {}
+        self.stopwatch: Callable[[], float] | None = None
+        """Seconds of a clock that only ever measures cost; nothing is decided by it."""
+        self.seconds: dict[str, float] = {}
+        """Time each rule has taken. What rules share is charged to the first that asks for it."""
         self._lateness_us = lateness_us
         self._max_keys = max_keys
         self._expected = dict(expected_sources or {})
@@ -347,10 +360,16 @@ class PartitionEngine:
     # failures ---------------------------------------------------------------------------------------------
 
     def _running(self, names: Iterable[str]) -> Iterator[tuple[str, RuleMachine]]:
+        stopwatch = self.stopwatch
         for name in names:
             failure = self.failures.get(name)
             if failure is None or not failure.disabled:
-                yield name, self._machines[name]
+                if stopwatch is None:
+                    yield name, self._machines[name]
+                else:  # the caller's loop body runs between these two readings
+                    began_s = stopwatch()
+                    yield name, self._machines[name]
+                    self.seconds[name] = self.seconds.get(name, 0.0) + stopwatch() - began_s
 
     def _fail(self, name: str, machine: RuleMachine, error: Exception) -> bool:
         """Count a failure; True when it is the one that disables the rule."""
@@ -386,6 +405,16 @@ class PartitionEngine:
         self.failures = {n: f for n, f in self.failures.items() if versions.get(n) == f.version}
         self._scalar_changed = True
         self._expect_all()
+
+    def forgive(self, rule: str) -> None:
+        """Forget the failures of a rule, so that it runs again."""
+        if self.failures.pop(rule, None) is not None:
+            self._scalar_changed = True
+
+    def state_of(self, rule: str, key: str) -> SpellState | QuietState | None:
+        """Return what the rule remembers of `key`: to look at, not to change."""
+        machine = self._machines.get(rule)
+        return None if machine is None else machine.states.get(key)
 
     def expect(self, sources: Mapping[str, ExpectedSource]) -> None:
         """Replace the devices that should talk; those that left are no longer listened for."""

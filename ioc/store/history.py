@@ -82,20 +82,24 @@ async def read_history(connection: AsyncConnection[Any], query: HistoryQuery) ->
     cursor = connection.cursor(row_factory=tuple_row)
     await cursor.execute(_statement(query, table), _parameters(query, limit))
     rows = await cursor.fetchall()
-    items = [_event(table, row) for row in rows[:limit]]
+    items = [event_of(table, row) for row in rows[:limit]]
     return HistoryPage(items, _encode_cursor(items[-1]) if len(rows) > limit else None)
 
 
 def _statement(query: HistoryQuery, table: Table) -> Composed:
-    columns = [
-        _CONTACT if name == "contact" else Identifier(name)
-        for name in (*COMMON_COLUMNS, *table.columns, "data")
-    ]
     conditions = [SQL("time >= %(from)s AND time < %(to)s")]
     conditions += [SQL(text) for field, text in _FILTERS if getattr(query, field) is not None]
     return SQL(
         "SELECT {} FROM {} WHERE {} ORDER BY time DESC, source DESC, event_id DESC LIMIT %(limit)s"
-    ).format(SQL(", ").join(columns), Identifier(table.name), SQL(" AND ").join(conditions))
+    ).format(event_columns(table), Identifier(table.name), SQL(" AND ").join(conditions))
+
+
+def event_columns(table: Table) -> Composed:
+    """Return the columns `event_of` reads, the contact masked."""
+    return SQL(", ").join(
+        _CONTACT if name == "contact" else Identifier(name)
+        for name in (*COMMON_COLUMNS, *table.columns, "data")
+    )
 
 
 def _parameters(query: HistoryQuery, limit: int) -> dict[str, object]:
@@ -116,7 +120,8 @@ def _parameters(query: HistoryQuery, limit: int) -> dict[str, object]:
     return parameters
 
 
-def _event(table: Table, row: tuple[Any, ...]) -> Event:
+def event_of(table: Table, row: tuple[Any, ...]) -> Event:
+    """Return the event of a row of `event_columns`."""
     common = dict(zip(COMMON_COLUMNS, row, strict=False))
     typed = zip(table.columns, row[len(COMMON_COLUMNS) : -1], strict=True)
     fields = DATA_TYPES[common["type"]].__struct_fields__

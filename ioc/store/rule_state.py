@@ -1,6 +1,6 @@
 """The rule engine's state in PostgreSQL: saved in the transaction of its effects, read on assignment."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -43,17 +43,41 @@ async def save_state(connection: AsyncConnection[Any], partition: int, rows: Seq
         )
 
 
-async def save_status(connection: AsyncConnection[Any], statuses: Iterable[tuple[str, object]]) -> None:
-    """Publish what the workers know of each rule (counters, failures)."""
-    async with connection.cursor() as cursor:
-        await cursor.executemany(
-            "INSERT INTO rule_status (rule, doc) VALUES (%s, %s)"
-            " ON CONFLICT (rule) DO UPDATE SET doc = excluded.doc, updated = now()",
-            [(rule, Jsonb(doc)) for rule, doc in statuses],
-        )
+class RuleReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one partition's worker knows of a rule. Counts but `failures` are since the worker began."""
+
+    hash: str
+    failures: int = 0
+    error: str | None = None
+    disabled: bool = False
+    seconds: float = 0.0
+    """Time the rule has taken; what rules share is charged to the first that asks for it."""
+    keys: int = 0
+    matched: int = 0
+    late: int = 0
+    raised: int = 0
 
 
-async def read_status(connection: AsyncConnection[Any]) -> dict[str, dict[str, Any]]:
-    """Return the newest status of every rule."""
-    found = await connection.execute("SELECT rule, doc FROM rule_status ORDER BY rule")
-    return {rule: doc async for rule, doc in found}
+class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One partition's newest report: by rule, for both lanes."""
+
+    version: int
+    active: dict[str, RuleReport] = {}
+    shadow: dict[str, RuleReport] = {}
+    error: str | None = None
+    """Why the newest version does not run, where that is so."""
+
+
+async def save_status(connection: AsyncConnection[Any], partition: int, status: PartitionStatus) -> None:
+    """Publish what the worker of a partition knows."""
+    await connection.execute(
+        "INSERT INTO rule_status (partition, version, doc) VALUES (%s, %s, %s) ON CONFLICT (partition)"
+        " DO UPDATE SET version = excluded.version, doc = excluded.doc, updated = now()",
+        (partition, status.version, Jsonb(msgspec.to_builtins(status))),
+    )
+
+
+async def read_status(connection: AsyncConnection[Any]) -> dict[int, PartitionStatus]:
+    """Return the newest status of every partition."""
+    found = await connection.execute("SELECT partition, doc FROM rule_status ORDER BY partition")
+    return {partition: msgspec.convert(doc, PartitionStatus) async for partition, doc in found}

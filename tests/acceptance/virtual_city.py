@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from ioc.app.device_file import parse_devices
 from ioc.app.directory import Directory
 from ioc.app.rule_files import RuleFolder
+from ioc.app.rule_sets import RuleSets, ensure_first_version
 from ioc.app.rules_worker import RulesWorker
 from ioc.app.settings import RulesSettings, StoreSettings
 from ioc.app.store_worker import StoreWorker
@@ -59,6 +60,7 @@ class VirtualCity:
     log: PostgresLog
     pool: Pool
     ingest: IngestService
+    directory: Directory
 
     async def pass_second(self, events: Sequence[Mapping[str, object]]) -> int:
         """Let `events` arrive, then the clock tick once; return how many were refused."""
@@ -111,10 +113,11 @@ async def virtual_city(
             clock=clock,
             limits=limits,
         )
+        await ensure_first_version(pool, RuleFolder(ROOT / "rules"), directory.index)
         rules = RulesWorker(
             log,
             pool,
-            RuleFolder(ROOT / "rules"),
+            RuleSets(pool),
             RulesSettings(batch_records=batch_records, commit_s=0.05),
             "test",
             directory,
@@ -124,7 +127,7 @@ async def virtual_city(
             running = [group.create_task(log.run())]
             await log.create_topic(EVENTS_TOPIC, PARTITIONS)
             running += [group.create_task(worker.run()) for worker in (rules, store)]
-            yield VirtualCity(clock, log, pool, ingest)
+            yield VirtualCity(clock, log, pool, ingest, directory)
             for task in running:
                 task.cancel()
 

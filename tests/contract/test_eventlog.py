@@ -8,7 +8,15 @@ from collections.abc import AsyncIterator, Iterable
 import pytest
 
 from ioc.eventlog.port import AppendOutcome, Consumer, LogOverloaded, LogReader, LogRejected, partition_of
-from ioc.model.records import Batch, NewRecord, RecordKind, decode_tick
+from ioc.model.records import (
+    Activate,
+    Batch,
+    NewRecord,
+    RecordKind,
+    decode_control,
+    decode_tick,
+    encode_control,
+)
 from tests.contract.log_harness import (
     PARTITIONS,
     SETTINGS,
@@ -267,6 +275,24 @@ async def test_ticks_reach_every_partition_once(harness: LogHarness) -> None:
         assert {record.kind for record in batch.records} == {RecordKind.TICK}
         ticks[batch.partition] += [decode_tick(record.payload).now_us for record in batch.records]
     assert ticks == {number: [1_000_000, 2_000_000] for number in range(PARTITIONS)}
+
+
+async def test_a_control_record_reaches_every_partition_once(harness: LogHarness) -> None:
+    reader = await harness.log.tail(TOPIC)
+    payload = encode_control(Activate(7))
+    first = await harness.log.append_controls(TOPIC, payload, "rules 7")
+    again = await harness.other.append_controls(TOPIC, payload, "rules 7")
+    assert first == [AppendOutcome(number, 0) for number in range(PARTITIONS)]
+    assert all(outcome.duplicate for outcome in again)
+    batches: list[Batch] = []
+    async with asyncio.timeout(SOON_S):
+        while sum(len(batch.records) for batch in batches) < PARTITIONS:
+            batches += await reader.poll(100, 1.0)
+    found = {batch.partition: batch.records for batch in batches}
+    assert sorted(found) == list(range(PARTITIONS))
+    for (record,) in found.values():
+        assert record.kind is RecordKind.CONTROL
+        assert decode_control(record.payload) == Activate(7)
 
 
 async def test_a_tail_begins_at_the_end_or_where_it_is_told(harness: LogHarness) -> None:

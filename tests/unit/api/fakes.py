@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from ioc.api.application import ApiDeps
 from ioc.api.pictures import PictureProxy
 from ioc.api.places import City
-from ioc.api.ports import HistoryQuery, NotFoundError, Quarantined, RuleInfo
+from ioc.api.ports import HistoryQuery, NotFoundError, Quarantined, RuleInfo, ShadowDiff
 from ioc.incidents.lifecycle import Command, on_command
 from ioc.model.events import Event
 from ioc.model.incidents import Audit, Incident
@@ -156,6 +156,22 @@ class FakeRules:
                 version="3",
                 severity="high",
                 enabled=True,
+            )
+        ]
+
+    async def shadow(self, rule: str) -> Sequence[ShadowDiff]:
+        if rule != "underpass-jam":
+            raise NotFoundError(rule)
+        text = Text(vi="…", en="…")
+        return [
+            ShadowDiff(
+                change="gained",
+                key="d1",
+                ward=None,
+                shadow="2026-11-22T10:00:00.000Z",
+                active=None,
+                shift_s=0.0,
+                summary=text,
             )
         ]
 

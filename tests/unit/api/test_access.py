@@ -25,7 +25,12 @@ def routes(users: FakeUsers) -> list[tuple[str, str]]:
 
 
 def filled(path: str) -> str:
-    known = {"{incident_id}": "inc-1", "{camera_id}": "cam-1", "{stream}": "camera"}
+    known = {
+        "{incident_id}": "inc-1",
+        "{camera_id}": "cam-1",
+        "{stream}": "camera",
+        "{rule}": "underpass-jam",
+    }
     for name, value in known.items():
         path = path.replace(name, value)
     assert "{" not in path

@@ -380,3 +380,12 @@ async def test_a_console_that_was_not_built_says_how_to(
         for path in ("/api/v1/nothing", "/assets/app.js"):
             missing = await client.get(path)
             assert (missing.status_code, missing.json()["status"]) == (404, 404)
+
+
+async def test_the_shadow_of_a_rule_is_shown_beside_it(browse: Browser) -> None:
+    async with browse(role=Role.ENGINEER) as client:
+        found = (await client.get("/api/v1/rules/underpass-jam/shadow")).json()["items"]
+        assert [(item["change"], item["key"], item["active"]) for item in found] == [("gained", "d1", None)]
+        assert (await client.get("/api/v1/rules/no-such-rule/shadow")).status_code == 404
+        (rule,) = (await client.get("/api/v1/rules")).json()["items"]
+        assert (rule["set_version"], rule["failures"], rule["shadow"]) == (1, 0, None)

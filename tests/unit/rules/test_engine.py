@@ -13,6 +13,7 @@ from ioc.model.places import Area
 from ioc.model.records import Tick
 from ioc.model.texts import Text
 from ioc.rules import ExpectedSource, PartitionEngine, Program, StateChange, load
+from ioc.rules.engine import Failure
 from ioc.rules.spell import SpellMachine
 from tests.unit.rules.scenes import alarm, count, flow, play, report, rule, told, us, with_ticks
 
@@ -358,3 +359,26 @@ def test_shipped_rules_fire_on_what_they_are_for() -> None:
     assert raised["crowd", "cam-crowd"].severity is Severity.MEDIUM
     assert any("updated high" in line for line in told(effects))
     assert raised["flood-report", "w1"].why.summary.vi == "2 phản ánh ngập tại phường, xã w1 trong 15 phút"
+
+
+def test_a_forgiven_rule_runs_again_and_stays_so_after_a_restart() -> None:
+    program = rule("stream: traffic\ntype: traffic.flow\nwhere: speed_kmh < 9\nby: [source]\nhold: 9s\n")
+    engine = PartitionEngine(program, partition=0)
+    engine.failures["it"] = Failure(program.rules[0].rule.version, 3, "broken")
+    assert play(engine, with_ticks([flow(1, 5)], until=2)) == []
+    engine.forgive("it")
+    restored = PartitionEngine.restore(program, 0, engine.drain_changes())
+    for each in (engine, restored):
+        assert each.failures == {}
+        assert len(play(each, with_ticks([flow(3, 5)], since=3, until=4))) == 1
+
+
+def test_the_stopwatch_measures_every_rule_and_decides_nothing() -> None:
+    program = rule("stream: traffic\ntype: traffic.flow\nwhere: speed_kmh < 9\nby: [source]\nhold: 9s\n")
+    items = with_ticks([flow(at, at % 20) for at in range(40)], until=60)
+    plain, timed = PartitionEngine(program, partition=0), PartitionEngine(program, partition=0)
+    readings = iter(range(10_000))
+    timed.stopwatch = lambda: float(next(readings))
+    assert play(plain, items) == play(timed, items)
+    assert timed.seconds["it"] >= 61
+    assert plain.seconds == {}

@@ -1,0 +1,419 @@
+"""`ioc rules push | list | history | disable | enable | shadow | backtest | why`: rules of a service."""
+
+import asyncio
+import getpass
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ioc.app import rule_report
+from ioc.app.cli_database import use_database
+from ioc.app.cli_options import ConfigOption, DataOption, JsonOption, settings_from
+from ioc.app.core import Core, open_core
+from ioc.app.rule_files import RuleFolder
+from ioc.app.rule_push import Plan, PushRefused, RulePublisher, plan_push
+from ioc.app.rule_sets import RuleSet, RuleSets, ensure_first_version
+from ioc.app.rule_view import RunningRules
+from ioc.app.rules_backtest import Backtester, NoHistoryError, Report
+from ioc.app.settings import Settings
+from ioc.model.times import HOUR_US, format_us, parse_us, to_us
+from ioc.rules.backtest import BUDGET_PER_OPERATOR_HOUR
+from ioc.rules.compile import Program, compile_rules, load
+from ioc.rules.errors import did_you_mean
+from ioc.rules.schema import duration_us
+from ioc.store.rule_versions import read_changes
+
+DEFAULT_BACKTEST_US: Final = HOUR_US
+
+Result = TypeVar("Result")
+FilesArgument = Annotated[list[Path], typer.Argument(help="rule files", exists=True, dir_okay=False)]
+FileArgument = Annotated[Path, typer.Argument(help="rule file", exists=True, dir_okay=False)]
+RuleArgument = Annotated[str, typer.Argument(help="name of a rule")]
+AuthorOption = Annotated[str | None, typer.Option(help="who does it [default: the login name]")]
+ReasonOption = Annotated[str, typer.Option(help="why; kept in the history")]
+_out = Console(highlight=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the group `rules`."""
+    for name, command in (
+        ("push", push),
+        ("list", list_rules),
+        ("history", history),
+        ("disable", disable),
+        ("enable", enable),
+        ("shadow", shadow),
+        ("backtest", backtest),
+        ("why", why),
+    ):
+        app.command(name)(command)
+
+
+def _with_core(settings: Settings, work: Callable[[Core], Awaitable[Result]]) -> Result:
+    """Run `work` beside the running service, with a log that can be appended to."""
+
+    async def run() -> Result:
+        async with open_core(settings, database) as core:
+            sets = RuleSets(core.pool)
+            if (await sets.newest()).version == 0:
+                await ensure_first_version(core.pool, RuleFolder(settings.rules.folder), core.directory.index)
+            results: list[Result] = []
+            failed: Exception | None = None
+            async with asyncio.TaskGroup() as group:
+                running = group.create_task(core.log.run())
+                try:
+                    results.append(await work(core))
+                except Exception as error:  # raised below, out of the group
+                    failed = error
+                running.cancel()
+            if failed is not None:
+                raise failed
+            return results[0]
+
+    with use_database(settings) as database:
+        return asyncio.run(run())
+
+
+# changing -------------------------------------------------------------------------------------------------
+
+
+def push(
+    files: FilesArgument,
+    shadow: Annotated[bool, typer.Option("--shadow", help="run them, but raise nothing")] = False,
+    accept_flood: Annotated[
+        str | None, typer.Option(help="why more alarms than the budget are right; kept in the history")
+    ] = None,
+    backtest_over: Annotated[
+        str, typer.Option(help="how much of the newest history to try them on; 0s for none")
+    ] = "1h",
+    author: AuthorOption = None,
+    reason: Annotated[str | None, typer.Option(help="why; kept in the history")] = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put rules into force: they are compiled and tried on history, then every partition switches.
+
+    Rules that do not compile, or that would raise more alarms than people can handle, replace nothing.
+    """
+    settings = settings_from(config, data)
+    texts = {name: text for path in files for name, text in _read(path).items()}
+    length_us = _duration(backtest_over, "--backtest-over")
+
+    async def work(core: Core) -> tuple[Plan, int, Report | None]:
+        sets = RuleSets(core.pool)
+        plan = plan_push(await sets.newest(), texts, core.directory.index, shadow=shadow)
+        report = None
+        if plan.rules and not shadow and length_us:
+            report = await _tried(core, plan, length_us, quiet=as_json)
+        flood = _flood(report, accept_flood)
+        publisher = RulePublisher(core.pool, core.log, sets)
+        version = await publisher.push(plan, author=_author(author), reason=reason, flood=flood)
+        return plan, version, report
+
+    plan, version, report = _with_core(settings, work)
+    names = [rule.name for rule in plan.rules]
+    if as_json:
+        found = {"version": version, "rules": names, "shadow": shadow}
+        print(json.dumps(found | ({"backtest": rule_report.as_json(report)} if report else {})))
+        return
+    if report:
+        rule_report.show(report, _out)
+    how = "as shadow" if shadow else "in force"
+    _out.print(f"version {version} {how}: {', '.join(names)}; partitions switch at its control record")
+
+
+async def _tried(core: Core, plan: Plan, length_us: int, *, quiet: bool) -> Report | None:
+    backtester = _backtester(core)
+    try:
+        span = await backtester.span(plan.rules, None, None, length_us)
+    except NoHistoryError:
+        return None
+    with rule_report.progress(quiet) as progress:
+        return await backtester.run(plan.candidate, plan.current, span, progress)
+
+
+def _flood(report: Report | None, accepted: str | None) -> str | None:
+    """Return the reason to store with a flood.
+
+    Raises:
+        PushRefused: the budget is exceeded and nobody said why that is right.
+    """
+    if report is None or not report.floods:
+        return None
+    if accepted and accepted.strip():
+        return accepted
+    lines = [
+        f"{rule}: {report.loads[rule].busiest_hour:g} alarms in the busiest hour per operator"
+        for rule in report.floods
+    ]
+    raise PushRefused(
+        f"more than {BUDGET_PER_OPERATOR_HOUR:g} alarms per operator and hour on the history of "
+        f"{format_us(report.span.from_us)} to {format_us(report.span.to_us)}; the running rules stay\n"
+        + "\n".join(lines)
+        + "\nraise the threshold, try it with --shadow, or give --accept-flood REASON"
+    )
+
+
+def disable(
+    rule: RuleArgument,
+    reason: ReasonOption,
+    shadow: Annotated[bool, typer.Option("--shadow", help="end its shadow; the rule runs on")] = False,
+    author: AuthorOption = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Switch a rule off; its open incidents are cleared."""
+    _switch(settings_from(config, data), rule, False, author, reason, as_json, shadow=shadow)
+
+
+def enable(
+    rule: RuleArgument,
+    reason: Annotated[str | None, typer.Option(help="why; kept in the history")] = None,
+    author: AuthorOption = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Switch a rule on again, also one that was switched off because it failed."""
+    _switch(settings_from(config, data), rule, True, author, reason, as_json)
+
+
+def _switch(
+    settings: Settings,
+    rule: str,
+    on: bool,
+    author: str | None,
+    reason: str | None,
+    as_json: bool,
+    *,
+    shadow: bool = False,
+) -> None:
+    async def work(core: Core) -> int:
+        publisher = RulePublisher(core.pool, core.log, RuleSets(core.pool))
+        return await publisher.switch(
+            rule,
+            core.directory.index,
+            on=on,
+            author=_author(author),
+            reason=reason,
+            lane="shadow" if shadow else "active",
+        )
+
+    version = _with_core(settings, work)
+    state = "enabled" if on else "disabled"
+    found = {"version": version, "rule": rule, "enabled": on, "shadow": shadow}
+    print(json.dumps(found) if as_json else f"version {version}: {rule} {state}")
+
+
+# looking --------------------------------------------------------------------------------------------------
+
+
+def list_rules(data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """List the rules with what the workers report: failures, time taken, shadows."""
+
+    async def work(core: Core) -> Sequence[rule_report.RuleInfo]:
+        return await RunningRules(RuleSets(core.pool), core.pool).rules()
+
+    found = _with_core(settings_from(config, data), work)
+    if as_json:
+        print(msgspec.json.encode({"items": found}).decode())
+    else:
+        _out.print(rule_report.rules_table(found))
+
+
+def history(
+    rule: Annotated[str | None, typer.Argument(help="name of a rule; without: all")] = None,
+    text: Annotated[bool, typer.Option("--text", help="show the texts too")] = False,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what changed, newest first: version, author, time and reason."""
+
+    async def work(core: Core) -> list[dict[str, object]]:
+        async with core.pool.connection() as connection:
+            changes = await read_changes(connection, rule)
+        return [
+            {
+                "version": item.version,
+                "at": format_us(to_us(item.at)),
+                "author": item.author,
+                "op": "end shadow" if item.lane == "shadow" and not item.enabled else item.op,
+                "rule": item.rule,
+                "lane": item.lane,
+                "enabled": item.enabled,
+                "hash": item.hash,
+                "reason": item.reason,
+                **({"text": item.text} if text else {}),
+            }
+            for item in changes
+        ]
+
+    found = _with_core(settings_from(config, data), work)
+    if as_json:
+        print(json.dumps({"items": found}, ensure_ascii=False))
+        return
+    columns = ("version", "at", "author", "op", "rule", "lane", "hash", "reason")
+    table = Table(*columns)
+    for row in found:
+        table.add_row(*("–" if row[name] is None else str(row[name]) for name in columns))
+    _out.print(table)
+    for row in found if text else ():
+        _out.print(f"\n# version {row['version']}, {row['rule']}\n{row['text']}", markup=False)
+
+
+def shadow(
+    rule: RuleArgument,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a shadow rule would have raised beside what the active rule raised."""
+
+    async def work(core: Core) -> Sequence[rule_report.ShadowDiff]:
+        return await RunningRules(RuleSets(core.pool), core.pool).shadow(rule)
+
+    found = _with_core(settings_from(config, data), work)
+    if as_json:
+        print(msgspec.json.encode({"items": found}).decode())
+    else:
+        _out.print(rule_report.shadow_table(found))
+
+
+# the past -------------------------------------------------------------------------------------------------
+
+
+def backtest(
+    file: FileArgument,
+    begin: Annotated[
+        str | None, typer.Option("--from", help="time (RFC 3339), or how long before the end, e.g. 2h")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", help="time (RFC 3339) [default: the newest event]")
+    ] = None,
+    against: Annotated[
+        str, typer.Option(help="`current`, `none`, a version's number, or another rule file")
+    ] = "current",
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run rules over stored history and say what they would have changed. Writes nothing."""
+    from_us, length_us = _begin(begin)
+    to_us_ = None if end is None else _time(end, "--to")
+    texts = _read(file)
+    other = None if against in ("current", "none") or against.isdecimal() else _read(Path(against))
+
+    async def work(core: Core) -> Report:
+        index = core.directory.index
+        candidate = load(texts, index)
+        names = {rule.name for rule in candidate.declared}
+        base = load(other, index) if other else await _base(core, against, names)
+        backtester = _backtester(core)
+        span = await backtester.span(candidate.declared, from_us, to_us_, length_us)
+        with rule_report.progress(as_json) as progress:
+            return await backtester.run(candidate, base, span, progress)
+
+    report = _with_core(settings_from(config, data), work)
+    if as_json:
+        print(json.dumps(rule_report.as_json(report), ensure_ascii=False))
+    else:
+        rule_report.show(report, _out)
+
+
+async def _base(core: Core, against: str, names: set[str]) -> Program | None:
+    if against == "none":
+        return None
+    sets = RuleSets(core.pool)
+    rules: RuleSet = await sets.newest() if against == "current" else await sets.get(int(against))
+    return compile_rules([rule for rule in rules.active if rule.name in names], core.directory.index)
+
+
+def why(
+    rule: RuleArgument,
+    at: Annotated[str, typer.Option(help="the moment (RFC 3339)")],
+    key: Annotated[str, typer.Option(help="the key as incidents show it, e.g. a source or a ward")],
+    file: Annotated[
+        Path | None, typer.Option(help="explain the rule of this file, not the running one", exists=True)
+    ] = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Explain why a rule did or did not fire: which condition failed, and by how much."""
+    at_us = _time(at, "--at")
+    texts = None if file is None else _read(file)
+
+    async def work(core: Core) -> rule_report.Explained:
+        index, off = core.directory.index, None
+        if texts is not None:
+            program = load(texts, index)
+        else:
+            current = await RuleSets(core.pool).newest()
+            off = next((i.reason or "disabled" for i in current.items
+                        if i.rule == rule and i.lane == "active" and not i.enabled), None)  # fmt: skip
+            rules = [replace(r, enabled=True) for r in current.active if r.name == rule]
+            known = [r.name for r in current.active]
+            if not rules:
+                hint = did_you_mean(rule, known) or f"known: {', '.join(sorted(known))}"
+                raise PushRefused(f"no rule {rule!r}; {hint}")
+            program = compile_rules(rules, index)
+        compiled = next((item for item in program.rules if item.rule.name == rule), None)
+        if compiled is None:
+            raise PushRefused(f"{file} holds no enabled rule {rule!r}")
+        return rule_report.Explained(await _backtester(core).why(program, compiled.rule, key, at_us), off)
+
+    found = _with_core(settings_from(config, data), work)
+    if as_json:
+        print(json.dumps(rule_report.why_json(found), ensure_ascii=False))
+    else:
+        rule_report.show_why(found, _out)
+
+
+# options --------------------------------------------------------------------------------------------------
+
+
+def _backtester(core: Core) -> Backtester:
+    rules = core.settings.rules
+    return Backtester(core.pool, core.directory, rules.lateness_s, rules.operators)
+
+
+def _read(path: Path) -> dict[str, str]:
+    return {str(path): path.read_text("utf-8")}
+
+
+def _author(given: str | None) -> str:
+    return given or getpass.getuser()
+
+
+def _begin(text: str | None) -> tuple[int | None, int]:
+    """Return the start, or None and the length, of what `--from` says."""
+    if text is None:
+        return None, DEFAULT_BACKTEST_US
+    try:
+        return None, duration_us(text)
+    except ValueError:
+        return _time(text, "--from"), DEFAULT_BACKTEST_US
+
+
+def _duration(text: str, option: str) -> int:
+    try:
+        return duration_us(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def _time(text: str, option: str) -> int:
+    try:
+        return parse_us(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r}: {error}", param_hint=option) from error

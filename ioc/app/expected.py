@@ -1,0 +1,43 @@
+"""Which devices should talk: what silence rules listen for."""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from ioc.eventlog.port import partition_of
+from ioc.model.events import Stream
+from ioc.model.places import Device, DeviceKind
+from ioc.rules.silence import ExpectedSource
+
+_STREAMS: Final = {DeviceKind.CAMERA: Stream.CAMERA, DeviceKind.DETECTOR: Stream.TRAFFIC}
+
+
+WardOf = Callable[[float, float], str | None]
+
+
+def expected_sources(devices: Iterable[Device]) -> dict[str, ExpectedSource]:
+    """Return the devices that promise to talk: a camera that never spoke is silent too."""
+    return {
+        device.id: ExpectedSource(_STREAMS[device.kind], device.ward, device.lon, device.lat)
+        for device in devices
+        if device.kind in _STREAMS and device.expected_interval_s
+    }
+
+
+def of_partition(
+    devices: Iterable[Device], partition: int, partitions: int, ward_of: WardOf
+) -> dict[str, ExpectedSource]:
+    """Return those whose events come by way of `partition`.
+
+    The ward that the gateway finds decides the partition, so a device without one is placed as there.
+    """
+    placed = (_placed(device, ward_of) for device in devices)
+    own = (d for d in placed if partition_of(d.ward or d.id, partitions) == partition)
+    return expected_sources(own)
+
+
+def _placed(device: Device, ward_of: WardOf) -> Device:
+    if device.ward is not None or device.lon is None or device.lat is None:
+        return device
+    return msgspec.structs.replace(device, ward=ward_of(device.lon, device.lat))

@@ -1,0 +1,158 @@
+"""`ioc rules …` as a person types it, on a real database with an hour of made-up history."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from ioc.app.cli import EXPECTED, app
+from ioc.app.rule_push import PushRefused
+from ioc.model.events import CameraCount, Event
+from ioc.model.times import SECOND_US, format_us, parse_us
+from ioc.store.embedded import Dsns
+from ioc.store.pool import open_pool
+from ioc.store.writer import HistoryWriter
+
+START_US = parse_us("2026-11-23T07:00:00+07:00")
+CROWD = """
+rule: crowd
+title: {{vi: Đông người, en: Crowd}}
+stream: camera
+type: camera.count
+where: people > {people}
+by: [source]
+hold: 60s
+severity: low
+"""
+
+Run = Callable[..., Any]
+
+
+def history() -> list[Event]:
+    """A camera counts every ten seconds: 40 people every three minutes, 80 every half hour."""
+    events = []
+    for number in range(360):
+        at_us = START_US + number * 10 * SECOND_US
+        people = 80 if number % 180 == 90 else 40 if number % 18 == 0 else 5
+        data = CameraCount(people=people)
+        events.append(Event(id=f"e{number}", source="cam-1", time_us=at_us, received_us=at_us, data=data))
+    return events
+
+
+async def store(dsn: str) -> None:
+    async with open_pool(dsn, name="test") as pool, pool.connection() as connection:
+        await HistoryWriter().write(connection, history())
+
+
+@pytest.fixture
+def ioc(database: Dsns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    (folder / "crowd.yaml").write_text(CROWD.format(people=60))
+    monkeypatch.setenv("IOC_DATABASE__ADMIN_DSN", database.admin)
+    monkeypatch.setenv("IOC_DATABASE__APP_DSN", database.app)
+    monkeypatch.setenv("IOC_RULES__FOLDER", str(folder))
+    asyncio.run(store(database.app))
+    runner = CliRunner()
+
+    def run(*arguments: str, ok: bool = True) -> Any:
+        done = runner.invoke(app, ["rules", *arguments, "--data", str(tmp_path / "var")])
+        if not ok:
+            assert isinstance(done.exception, EXPECTED), done.output
+            return done.exception
+        assert done.exit_code == 0, (done.output, done.exception)
+        return json.loads(done.stdout) if "--json" in arguments else done.stdout
+
+    return run
+
+
+@pytest.fixture
+def rule_file(tmp_path: Path) -> Callable[[int], str]:
+    def write(people: int) -> str:
+        path = tmp_path / f"crowd-{people}.yaml"
+        path.write_text(CROWD.format(people=people))
+        return str(path)
+
+    return write
+
+
+def test_a_push_is_listed_with_author_time_and_text(ioc: Run, rule_file: Callable[[int], str]) -> None:
+    pushed = ioc("push", rule_file(70), "--author", "an", "--reason", "less noise", "--json")
+    assert (pushed["version"], pushed["rules"], pushed["backtest"]["over_budget"]) == (2, ["crowd"], [])
+    changes = ioc("history", "crowd", "--text", "--json")["items"]
+    assert [(c["version"], c["author"], c["op"], c["reason"]) for c in changes] == [
+        (2, "an", "push", "less noise"),
+        (1, "ioc", "import", "folder at the first start"),
+    ]
+    assert "people > 70" in changes[0]["text"]
+    (listed,) = ioc("list", "--json")["items"]
+    assert (listed["rule"], listed["set_version"], listed["enabled"]) == ("crowd", 2, True)
+    assert "crowd" in ioc("list")
+    assert "noise" in ioc("history")
+
+
+def test_a_flood_is_pushed_only_with_a_reason(ioc: Run, rule_file: Callable[[int], str]) -> None:
+    refused = ioc("push", rule_file(30), ok=False)
+    assert isinstance(refused, PushRefused)
+    assert "20 alarms in the busiest hour" in str(refused)
+    assert [c["version"] for c in ioc("history", "--json")["items"]] == [1]
+    assert ioc("push", rule_file(30), "--shadow", "--json")["version"] == 2
+    accepted = ioc("push", rule_file(30), "--accept-flood", "festival week", "--json")
+    assert (accepted["version"], accepted["backtest"]["over_budget"]) == (3, ["crowd"])
+    (listed,) = ioc("list", "--json")["items"]
+    assert listed["shadow"] is None  # decided with the push
+
+
+def test_rules_that_do_not_compile_name_file_line_and_column(ioc: Run, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(CROWD.format(people=60).replace("people >", "peeple >"))
+    assert f"{path}:6:" in str(ioc("push", str(path), ok=False))
+    assert [c["version"] for c in ioc("history", "--json")["items"]] == [1]
+
+
+def test_a_backtest_prints_what_is_gained_and_lost(ioc: Run, rule_file: Callable[[int], str]) -> None:
+    more = ioc("backtest", rule_file(30), "--json")
+    assert (len(more["gained"]), len(more["lost"]), more["same"]) == (18, 0, 2)
+    assert more["rules"]["crowd"]["base"]["alarms"] == 2
+    assert more["rules"]["crowd"]["busiest_hour"] == 20
+    fewer = ioc("backtest", rule_file(90), "--from", "2026-11-23T00:00:00Z", "--json")
+    assert [item["base"]["opened"] for item in fewer["lost"]] == [
+        format_us(START_US + number * 10 * SECOND_US) for number in (90, 270)
+    ]
+    assert fewer["gained"] == []
+    alone = ioc("backtest", rule_file(30), "--against", "none", "--from", "30m", "--json")
+    assert len(alone["gained"]) == 10
+    against = ioc("backtest", rule_file(30), "--against", rule_file(35), "--json")
+    assert (against["same"], against["gained"], against["lost"]) == (20, [], [])
+    shown = ioc("backtest", rule_file(30))
+    assert "18 gained, 0 lost, 0 earlier, 0 later, 2 the same" in shown
+    assert "over 6" in shown
+
+
+def test_why_says_what_was_missing(ioc: Run, rule_file: Callable[[int], str]) -> None:
+    at = format_us(START_US + 185 * SECOND_US)
+    found = ioc("why", "crowd", "--at", at, "--key", "cam-1", "--json")
+    assert (found["fired"], found["failed"]) == (False, ["people > 60"])
+    (check,) = [check for check in found["checks"] if not check["held"]]
+    assert (check["value"], check["threshold"], check["short_by"]) == (40.0, 60.0, 20.0)
+    assert ioc("why", "crowd", "--at", at, "--key", "cam-1", "--file", rule_file(30), "--json")["fired"]
+    assert "did not fire" in ioc("why", "crowd", "--at", at, "--key", "cam-1")
+    ioc("disable", "crowd", "--reason", "broken camera")
+    assert ioc("why", "crowd", "--at", at, "--key", "cam-1", "--json")["disabled"] == "broken camera"
+    assert "did you mean 'crowd'" in str(ioc("why", "crow", "--at", at, "--key", "cam-1", ok=False))
+
+
+def test_disable_and_enable_are_versions_too(ioc: Run, rule_file: Callable[[int], str]) -> None:
+    assert ioc("disable", "crowd", "--reason", "roadworks", "--json")["version"] == 2
+    (listed,) = ioc("list", "--json")["items"]
+    assert (listed["enabled"], listed["error"]) == (False, "roadworks")
+    assert ioc("enable", "crowd", "--json")["version"] == 3
+    assert ioc("push", rule_file(70), "--shadow", "--json")["version"] == 4
+    assert ioc("shadow", "crowd", "--json") == {"items": []}
+    assert ioc("disable", "crowd", "--shadow", "--reason", "seen enough", "--json")["version"] == 5
+    (listed,) = ioc("list", "--json")["items"]
+    assert (listed["enabled"], listed["shadow"]) == (True, None)
