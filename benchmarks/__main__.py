@@ -4,10 +4,10 @@ import argparse
 import json
 import sys
 
-from benchmarks import pipeline
+from benchmarks import engine, pipeline
 from benchmarks.machine import machine
 
-BENCHMARKS = {"pipeline": pipeline}
+BENCHMARKS = {"engine": engine, "pipeline": pipeline}
 
 
 def main() -> int:
