@@ -57,6 +57,7 @@ class AreaIndex:
         self.warnings: tuple[str, ...] = ()
         self._shapes: list[shapely.Geometry | None] = []
         self._sets: dict[tuple[str | None, tuple[str, ...] | None], AreaSet] = {}
+        self._positions: dict[str, Indexes] = {}
         warnings: list[str] = []
         for area in self.areas:
             shape, warning = surface(area)
@@ -98,7 +99,10 @@ class AreaIndex:
             kind: the partition asked about.
         """
         local = self.select(kind).locate(lon, lat)
-        return self._in_members(kind)[local]
+        positions = self._positions.get(kind)
+        if positions is None:
+            positions = self._positions[kind] = self._in_members(kind)
+        return positions[local]
 
     def contains(
         self,

@@ -1,7 +1,7 @@
 """CloudEvents 1.0 in JSON: one event, an array (batch), or one per line.
 
-The common case costs one typed parse of the envelope and one conversion of the data. Only what fails
-there is looked at again, field by field, either to read it after all or to say exactly what is wrong.
+The common case costs one typed parse (`wire`). Only what fails there is looked at again, field by field,
+either to read it after all or to say exactly what is wrong.
 """
 
 import re
@@ -9,9 +9,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
+from msgspec.structs import asdict
 
 from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, Rejection
-from ioc.ingest.decoders.data import Refused, as_number, refusal, typed_data
+from ioc.ingest.decoders.data import (
+    COUNT_MAX,
+    MAX_NAME_CHARS,
+    NAMES,
+    RANGES,
+    Refused,
+    as_number,
+    refusal,
+    typed_data,
+)
 from ioc.ingest.decoders.jsonlines import (
     JSON_ERRORS,
     JSON_TYPES,
@@ -20,12 +30,12 @@ from ioc.ingest.decoders.jsonlines import (
     split_objects,
     why_unreadable,
 )
+from ioc.ingest.decoders.wire import MAX_ID_CHARS, MODEL_OF, Envelope, Id, Subject, Zoned, envelope_decoder
+from ioc.model.events import EventData
 
-MAX_ID_CHARS: Final = 128
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
-_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
 _NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -33,17 +43,18 @@ class _Envelope(msgspec.Struct, frozen=True):
     """The attributes we read; others are allowed by CloudEvents and ignored."""
 
     specversion: Literal["1.0"]
-    id: _Id
-    source: _Id
+    id: Id
+    source: Id
     type: Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARS)]
-    time: Annotated[datetime, msgspec.Meta(tz=True)]
+    time: Zoned
     data: dict[str, Any]
-    subject: Annotated[str, msgspec.Meta(max_length=256)] | None = None
+    subject: Subject | None = None
     lon: float | None = None
     lat: float | None = None
 
 
 _envelope_decoder = msgspec.json.Decoder(_Envelope)
+_decode_strictly: Final = envelope_decoder(RANGES, NAMES, MAX_NAME_CHARS, (0, COUNT_MAX))
 
 
 class CloudEvents:
@@ -57,22 +68,31 @@ class CloudEvents:
         # PostgreSQL cannot hold U+0000 in text; looking once per body spares looking per event.
         has_nul = b"\\u0000" in body
         result = Decode(rejections=rejections)
-        events = result.events
+        add = result.events.append
         for line, raw in pieces:
             try:
                 if has_nul and _NUL_ESCAPE.search(raw):
                     raise Refused("no_nul", "the character U+0000 cannot be stored")
                 try:
-                    envelope = _envelope_decoder.decode(raw)
+                    envelope = _decode_strictly(raw)
+                    strict = envelope.data
+                    data: EventData = MODEL_OF[type(strict)](**asdict(strict))
+                    dropped = 0
                 except JSON_ERRORS:
-                    envelope = _read_leniently(raw)
-                data, dropped = typed_data(envelope.type, envelope.data)
-                _check_printable(envelope)
+                    envelope = _read_patiently(raw)
+                    data, dropped = typed_data(envelope.type, envelope.data)
+                subject = envelope.subject
+                if not (
+                    envelope.id.isprintable()
+                    and envelope.source.isprintable()
+                    and (subject is None or subject.isprintable())
+                ):
+                    raise _unprintable(envelope)
             except Refused as refused:
                 rejections.append(_rejection(line, raw, refused))
                 continue
             result.dropped_fields += dropped
-            events.append(
+            add(
                 Decoded(
                     line=line,
                     id=envelope.id,
@@ -82,11 +102,18 @@ class CloudEvents:
                     raw=raw,
                     lon=envelope.lon,
                     lat=envelope.lat,
-                    subject=envelope.subject,
+                    subject=subject,
                 )
             )
         rejections.sort(key=lambda rejection: rejection.line)
         return result
+
+
+def _read_patiently(raw: bytes) -> _Envelope:
+    try:
+        return _envelope_decoder.decode(raw)
+    except JSON_ERRORS:
+        return _read_leniently(raw)
 
 
 def _read_leniently(raw: bytes) -> _Envelope:
@@ -106,14 +133,14 @@ def _read_leniently(raw: bytes) -> _Envelope:
         raise refusal(error) from None
 
 
-def _check_printable(envelope: _Envelope) -> None:
-    """Refuse control characters where a value becomes a key, a log line or a topic."""
+def _unprintable(envelope: Envelope) -> Refused:
+    """Control characters are refused where a value becomes a key, a log line or a topic."""
+    field = "subject"
     if not envelope.id.isprintable():
-        raise Refused("printable", "control characters are not allowed here", "id")
-    if not envelope.source.isprintable():
-        raise Refused("printable", "control characters are not allowed here", "source")
-    if envelope.subject is not None and not envelope.subject.isprintable():
-        raise Refused("printable", "control characters are not allowed here", "subject")
+        field = "id"
+    elif not envelope.source.isprintable():
+        field = "source"
+    return Refused("printable", "control characters are not allowed here", field)
 
 
 def _rejection(line: int, raw: bytes, refused: Refused) -> Rejection:

@@ -18,7 +18,7 @@ MAX_EXTRA_FIELDS: Final = 64
 MAX_EXTRA_KEY_CHARS: Final = 128
 MAX_NAME_CHARS: Final = 256
 _INT64_MAX: Final = 2**63 - 1
-_COUNT_MAX: Final = 1e9
+COUNT_MAX: Final = 1e9
 
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,17})?(?:[eE][+-]?\d{1,3})?")
 """JSON's own numbers, so `0x10`, `1_000`, `nan` and `٣` stay what they are: text."""
@@ -27,15 +27,15 @@ _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _BOUND = re.compile(r" [<>]=? ")
 _MISSING = re.compile(r"Object missing required field `([^`]+)`")
 
-_RANGES: Final[dict[str, tuple[float, float]]] = {
+RANGES: Final[dict[str, tuple[float, float]]] = {
     "confidence": (0.0, 1.0),
     "occupancy": (0.0, 1.0),
     "direction_deg": (0.0, 360.0),
     "speed_kmh": (0.0, 1000.0),
-    "volume_veh": (0, _COUNT_MAX),
-    "people": (0, _COUNT_MAX),
-    "vehicles": (0, _COUNT_MAX),
-    "stopped_vehicles": (0, _COUNT_MAX),
+    "volume_veh": (0, COUNT_MAX),
+    "people": (0, COUNT_MAX),
+    "vehicles": (0, COUNT_MAX),
+    "stopped_vehicles": (0, COUNT_MAX),
     "interval_s": (0.0, 31_622_400.0),
     "duration_s": (0.0, 31_622_400.0),
     "free_flow_s": (0.0, 31_622_400.0),
@@ -43,7 +43,7 @@ _RANGES: Final[dict[str, tuple[float, float]]] = {
 }
 """What a number can mean at all; judging unusual but possible values is the rules' work."""
 
-_NAMES: Final = frozenset(
+NAMES: Final = frozenset(
     {"label", "track_id", "zone", "plate", "vehicle", "lane", "category", "channel", "report_id"}
 )
 """Short text that rules group by: an unbounded one would become an unbounded key."""
@@ -81,8 +81,8 @@ def _schema(cls: Any) -> _Schema:
         cls,
         frozenset(fields),
         frozenset(name for name, hint in fields.items() if _is_numeric(hint)),
-        tuple((name, *_RANGES[name]) for name in fields if name in _RANGES),
-        tuple(name for name in fields if name in _NAMES),
+        tuple((name, *RANGES[name]) for name in fields if name in RANGES),
+        tuple(name for name in fields if name in NAMES),
     )
 
 
@@ -169,8 +169,8 @@ def _check(schema: _Schema, data: EventData) -> None:
             detail = f"{len(value)} characters, at most {MAX_NAME_CHARS} are taken"
             raise Refused("length", detail, f"data.{name}")
     counts = getattr(data, "counts", None)
-    if counts and not all(0 <= count <= _COUNT_MAX for count in counts.values()):
-        raise Refused("in_range", f"a count is not within 0…{_COUNT_MAX:g}", "data.counts")
+    if counts and not all(0 <= count <= COUNT_MAX for count in counts.values()):
+        raise Refused("in_range", f"a count is not within 0…{COUNT_MAX:g}", "data.counts")
 
 
 def refusal(error: msgspec.ValidationError, under: str = "") -> Refused:

@@ -1,7 +1,6 @@
 """A body of JSON objects (one object, an array, or one object per line) cut into single objects."""
 
 import enum
-from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -48,7 +47,7 @@ def split_objects(body: bytes, context: DecodeContext) -> tuple[list[tuple[int, 
         return [], [Rejection(line=1, rule="empty", detail="the body holds no event", raw=b"")]
     shape = _shape(context.content_type)
     if shape is _Shape.LINES:
-        return _within_limits(list(_lines(body)), context)
+        return _within_limits(_lines(body), context)
     try:
         if text.startswith(b"["):
             elements = _array_decoder.decode(text)
@@ -62,16 +61,14 @@ def split_objects(body: bytes, context: DecodeContext) -> tuple[list[tuple[int, 
         _object_decoder.decode(text)
     except JSON_ERRORS as error:
         if shape is _Shape.UNKNOWN and b"\n" in text and not text.startswith(b"["):
-            return _within_limits(list(_lines(body)), context)
+            return _within_limits(_lines(body), context)
         return [], [_unreadable(1, text, error)]
     return _within_limits([(1, text)], context)
 
 
-def _lines(body: bytes) -> Iterator[tuple[int, bytes]]:
-    for number, line in enumerate(body.removeprefix(BOM).split(b"\n"), 1):
-        stripped = line.strip(BLANK)
-        if stripped:
-            yield number, stripped
+def _lines(body: bytes) -> list[tuple[int, bytes]]:
+    lines = enumerate(body.removeprefix(BOM).split(b"\n"), 1)
+    return [(number, stripped) for number, line in lines if (stripped := line.strip(BLANK))]
 
 
 def _within_limits(
@@ -80,7 +77,7 @@ def _within_limits(
     if len(pieces) > context.max_events:
         raise TooManyEvents(len(pieces), context.max_events)
     limit = context.max_event_bytes
-    if all(len(piece) <= limit for _, piece in pieces):
+    if max([len(piece) for _, piece in pieces], default=0) <= limit:
         return pieces, []
     return [piece for piece in pieces if len(piece[1]) <= limit], [
         Rejection(

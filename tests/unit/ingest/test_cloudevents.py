@@ -3,11 +3,12 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ioc.ingest.decoders import DECODERS
+from ioc.ingest.decoders import DECODERS, cloudevents
 from ioc.ingest.decoders.base import Decode, DecodeContext, TooManyEvents
 from ioc.ingest.decoders.jsonlines import BLANK
 from ioc.model.events import (
@@ -299,3 +300,62 @@ def test_valid_events_around_a_corrupted_one_survive(corrupted: bytes, at: int) 
     if at == 0:
         line = line.removeprefix(b"\xef\xbb\xbf")
     assert len(decoded.events) + len(decoded.rejections) == (4 if line.strip(BLANK) else 3)
+
+
+DATA_VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 2000),
+    st.sampled_from([10**9, 10**9 + 1, 2**63, 10**30, -0.0, 0.5, 1.0, 1e400]),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(
+        ["", "x", "wrong_way", "flood", "1.5", "12", "a" * 256, "a" * 257, "ngập", "a\x00b", "\n"]
+    ),
+    st.lists(st.sampled_from([0, 0.5, 1, "x"]), max_size=4),
+    st.dictionaries(
+        st.sampled_from(["car", "bus"]), st.sampled_from([0, 3, -1, 2.0, 10**10, "4"]), max_size=2
+    ),
+)
+
+
+@st.composite
+def events_of_any_type(draw: st.DrawFn) -> bytes:
+    """Events near what their type asks for, with each way of being slightly off."""
+    name = draw(st.sampled_from(sorted(DATA_TYPES)))
+    fields = [field.name for field in msgspec.structs.fields(DATA_TYPES[name])]
+    fields += draw(st.sampled_from([[], [], ["type"], ["lane_no"]]))
+    plausible = {
+        "kind": "flood",
+        "online": True,
+        "label": "car",
+        "plate": "61A",
+        "category": "x",
+        "text": "y",
+    }
+    plausible |= {"report_id": "r", "satisfied": False, "duration_s": 4, "extra": {"a": 1}}
+    data = {key: draw(st.one_of(st.just(plausible.get(key, 1)), DATA_VALUES)) for key in fields}
+    for key in draw(st.sets(st.sampled_from(fields))):
+        del data[key]
+    event = cloud_event(type=name, data=data)
+    event |= draw(
+        st.dictionaries(st.sampled_from(["lon", "lat", "subject", "id", "time", "more"]), DATA_VALUES)
+    )
+    order = draw(st.permutations(sorted(event)))
+    text = json.dumps({key: event[key] for key in order})
+    if draw(st.booleans()) and draw(st.booleans()):
+        text = f'{text[:-1]}, "type": "traffic.flow"}}'
+    return text.encode()
+
+
+@given(events_of_any_type())
+@settings(max_examples=1500, deadline=None)
+def test_the_quick_parse_and_the_patient_one_agree(line: bytes) -> None:
+    def never(_: bytes) -> object:
+        raise msgspec.ValidationError("not today")
+
+    quick = decode(line)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cloudevents, "_decode_strictly", never)
+        patient = decode(line)
+    assert quick == patient
+    assert [repr(event) for event in quick.events] == [repr(event) for event in patient.events]
