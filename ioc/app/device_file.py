@@ -14,7 +14,7 @@ import msgspec
 
 from ioc.geo.geojson import InvalidAreas, read_features
 from ioc.ingest.decoders import DECODERS
-from ioc.ingest.decoders.cloudevents import MAX_ID_CHARS
+from ioc.ingest.decoders.wire import MAX_ID_CHARS
 from ioc.model.places import Device, DeviceKind
 from ioc.rules.errors import did_you_mean
 
