@@ -275,7 +275,8 @@ class PartitionEngine:
             matched = matched & scope
         if late is not None:
             machine.counters.late += int(np.count_nonzero(matched & late))
-            matched = matched & ~late
+            if rule.late == "drop":
+                matched = matched & ~late
         first = [positions[i] for i in matched.nonzero()[0].tolist()]
         if not machine.wants_others:
             return [(position, True, False) for position in first]
@@ -285,7 +286,7 @@ class PartitionEngine:
         clearing = none if rule.clear_when is None else columns.holds(rule.clear_when)
         wanted = ~none if scope is None else scope
         if late is not None:
-            wanted = wanted & ~late
+            wanted = (wanted & ~late) | matched
         rows = zip(positions, matched.tolist(), clearing.tolist(), wanted.tolist(), strict=True)
         if not keys:
             return [(position, m, c) for position, m, c, w in rows if w]

@@ -42,6 +42,9 @@ _FUNCTIONS: Mapping[str, tuple[str, str]] = {
     "avg": ("trung bình", "average"),
     "min": ("thấp nhất", "lowest"),
     "max": ("cao nhất", "highest"),
+    "p50": ("trung vị", "median"),
+    "p95": ("phân vị 95", "95th percentile of"),
+    "stddev": ("độ lệch chuẩn", "standard deviation of"),
     "distinct": ("số khác nhau:", "different"),
 }
 _SIGNS: Mapping[str, str] = {">=": "≥", "<=": "≤", "==": "=", "!=": "≠"}
@@ -191,14 +194,22 @@ def _having_clause(having: Having, value: float | None) -> tuple[str, str]:
         which = 0 if vietnamese else 1
         if having.function == "count":
             head = f"{shown} lần" if vietnamese else f"{shown} times"
+        elif having.function == "rate":
+            head = f"{shown} lần mỗi phút" if vietnamese else f"{shown} times a minute"
         else:
             name = having.argument.name if isinstance(having.argument, Field) else "?"
             name = having.text[having.text.find("(") + 1 : having.text.rfind(")")] if name == "?" else name
             head = f"{_FUNCTIONS[having.function][which]} {_LABELS.get(name, (name, name))[which]} {shown}"
+        each = ("mỗi ", "each ") if having.tumbling else ("", "")
+        few = (
+            ("", "")
+            if not having.samples
+            else (f", từ {having.samples} mẫu", f", of {having.samples} or more")
+        )
         texts.append(
-            f"{head} trong {window[0]} (ngưỡng {sign} {limit})"
+            f"{head} trong {each[0]}{window[0]}{few[0]} (ngưỡng {sign} {limit})"
             if vietnamese
-            else f"{head} within {window[1]} (threshold {sign} {limit})"
+            else f"{head} within {each[1]}{window[1]}{few[1]} (threshold {sign} {limit})"
         )
     return texts[0], texts[1]
 

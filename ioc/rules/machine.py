@@ -35,6 +35,10 @@ class RuleCounters:
     late: int = 0
     unkeyed: int = 0
     """Events without a value for `by`."""
+    amended: int = 0
+    """Late events that were added to an open episode; they are counted as late too."""
+    cooled: int = 0
+    """Matching events during a cooldown."""
     evicted: int = 0
     failed: int = 0
     raised: int = 0

@@ -10,7 +10,10 @@ from ioc.model.texts import Text
 from ioc.rules.predicate import Predicate
 from ioc.rules.predicate.ast import Field, Value
 
-Function = Literal["count", "distinct", "sum", "avg", "min", "max"]
+Function = Literal[
+    "count", "rate", "distinct", "sum", "avg", "min", "max", "p50", "p95", "stddev"
+]  # fmt: skip
+LatePolicy = Literal["drop", "amend"]
 BoundOp = Literal[">=", ">", "<=", "<"]
 
 RANK: dict[Severity, int] = {Severity.LOW: 0, Severity.MEDIUM: 1, Severity.HIGH: 2, Severity.CRITICAL: 3}
@@ -35,6 +38,10 @@ class Having:
     op: BoundOp
     threshold: float
     window_us: int
+    tumbling: bool = False
+    """Windows side by side, aligned to the epoch and judged when they close, instead of one that slides."""
+    samples: int = 0
+    """Fewer events than so many have no value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,10 @@ class Rule:
     for_us: int = 0
     clear_when: Predicate | None = None
     hold_us: int = 0
+    cooldown_us: int = 0
+    """After an episode of a key ends, none begins for so long."""
+    late: LatePolicy = "drop"
+    """What becomes of a late event: `amend` lets it add to an open episode, never begin one."""
     absence_us: int | None = None
     steps: tuple[SeverityStep, ...] = ()
     """Rising severities by having's value; `severity` is the lowest."""
@@ -102,6 +113,8 @@ class Rule:
         """
         having = self.having
         measured = having and (having.function, having.argument, having.window_us)
+        if having is not None and having.tumbling:
+            measured = (*(measured or ()), "tumbling")
         kind = "silence" if self.absence_us is not None else "window" if having else "spell"
         parts = (self.name, self.stream.value, self.types, tuple(f.name for f in self.by), kind, measured)
         return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()

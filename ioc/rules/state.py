@@ -51,6 +51,7 @@ class SpellState:
 
     __slots__ = (
         "clock_us",
+        "cool_us",
         "count",
         "due_us",
         "ends_us",
@@ -75,6 +76,8 @@ class SpellState:
         """Time of the newest matching event."""
         self.floor_us: int | None = None
         """Start of the last episode: a new one begins later, so that ids never repeat."""
+        self.cool_us: int | None = None
+        """Until when nothing is raised, after an episode."""
         self.count = 0
         """Matching events since the condition holds."""
         self.ids: list[str] = []
@@ -107,6 +110,7 @@ class PackedSpell(msgspec.Struct, array_like=True, tag="spell"):
     last: Seen | None
     episode: Episode | None
     window: list[Any] | None
+    cool_us: int | None = None
 
 
 class EngineState(msgspec.Struct, array_like=True):

@@ -73,6 +73,70 @@ by: [ward, category]
 having: sum(lat) <= 20 within 6s
 severity: low
 ---
+rule: tumbling
+title: {vi: a, en: a}
+stream: camera
+type: camera.count
+having: avg(people) >= 5 within 6s tumbling, at least 2
+for: 3s
+hold: 4s
+cooldown: 5s
+severity: [{at: 5, level: medium}, {at: 8, level: high}]
+---
+rule: tumbling-until-clear
+title: {vi: a, en: a}
+stream: traffic
+type: traffic.flow
+having: p50(speed_kmh) <= 20 within 9s tumbling
+clear_when: speed_kmh > 25
+hold: 3s
+late: amend
+severity: low
+---
+rule: quantile
+title: {vi: a, en: a}
+stream: camera
+type: camera.count
+having: p95(people) >= 6 within 10s, at least 2
+for: 2s
+cooldown: 20s
+late: amend
+severity: low
+---
+rule: deviation
+title: {vi: a, en: a}
+stream: traffic
+type: traffic.flow
+having: stddev(speed_kmh) > 8 within 30s
+severity: low
+---
+rule: rate
+title: {vi: a, en: a}
+stream: camera
+type: camera.count
+having: rate > 12 within 10s tumbling
+severity: low
+---
+rule: alarm-cooled
+title: {vi: a, en: a}
+stream: camera
+type: camera.alarm
+where: kind == "flood"
+hold: 5s
+cooldown: 9s
+late: amend
+severity: low
+---
+rule: slow-cooled
+title: {vi: a, en: a}
+stream: traffic
+type: traffic.flow
+where: speed_kmh < 15
+clear_when: speed_kmh > 25
+for: 1s
+cooldown: 40s
+severity: low
+---
 rule: camera-silent
 title: {vi: a, en: a}
 stream: camera
