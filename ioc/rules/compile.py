@@ -136,8 +136,8 @@ def _place(rule: Rule, key: str) -> Place:
 
 
 def _by_type(compiled: Sequence[CompiledRule]) -> dict[str, tuple[CompiledRule, ...]]:
-    types = dict.fromkeys(name for item in compiled for name in item.rule.types)
-    return {name: tuple(item for item in compiled if name in item.rule.types) for name in types}
+    types = dict.fromkeys(name for item in compiled for name in item.rule.listens)
+    return {name: tuple(item for item in compiled if name in item.rule.listens) for name in types}
 
 
 def _version(compiled: Sequence[CompiledRule]) -> str:

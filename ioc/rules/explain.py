@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from ioc.model.events import Event
 from ioc.model.incidents import Evidence, Why
@@ -51,6 +52,14 @@ _SIGNS: Mapping[str, str] = {">=": "≥", "<=": "≤", "==": "=", "!=": "≠"}
 _DURATIONS = ((HOUR_US, "giờ", "h"), (MINUTE_US, "phút", "min"), (SECOND_US, "giây", "s"))
 
 
+class Finding(NamedTuple):
+    """What a machine has to say beyond the fields of the event: evidence and a clause in both languages."""
+
+    evidence: tuple[Evidence, ...]
+    vi: str
+    en: str
+
+
 class Explainer:
     """Explains one rule. Values are read when an event matters and kept until the rule fires."""
 
@@ -67,7 +76,15 @@ class Explainer:
         values = {name: _known(read(event)) for name, read in self._readers}
         return Seen(event.source, event.ward, event.lon, event.lat, values)
 
-    def why(self, seen: Seen, key: str, measured: float | None, count: int, ids: Sequence[str]) -> Why:
+    def why(
+        self,
+        seen: Seen,
+        key: str,
+        measured: float | None,
+        count: int,
+        ids: Sequence[str],
+        finding: Finding | None = None,
+    ) -> Why:
         """Return the explanation; `measured` is having's value, or the seconds of silence."""
         evidence = [
             Evidence(
@@ -79,13 +96,15 @@ class Explainer:
             )
             for field, op, against in self._asked
         ]
-        summary = self._default_summary(evidence, measured)
+        summary = self._default_summary(evidence, measured, finding)
         rule = self._rule
         if rule.having is not None:
             evidence.append(_measured(rule.having, measured))
         elif rule.absence_us is not None:
             limit = rule.absence_us / SECOND_US
             evidence.append(Evidence(name="silence", value=measured, op=">=", threshold=limit, unit="s"))
+        if finding is not None:
+            evidence += finding.evidence
         if rule.summary is not None:
             summary = self.render(rule.summary, seen, key, measured, count)
         return Why(rule_version=rule.version, summary=summary, evidence=tuple(evidence), event_ids=tuple(ids))
@@ -104,7 +123,7 @@ class Explainer:
                 "value": measured if measured is not None else count,
                 "threshold": limit,
                 "count": count,
-                "window": _duration(window_us)[0 if vietnamese else 1],
+                "window": duration_texts(window_us)[0 if vietnamese else 1],
                 "source": seen.source,
                 "ward": seen.ward,
                 "key": key,
@@ -113,7 +132,9 @@ class Explainer:
 
         return Text(fill(text.vi, True), fill(text.en, False))
 
-    def _default_summary(self, evidence: Sequence[Evidence], measured: float | None) -> Text:
+    def _default_summary(
+        self, evidence: Sequence[Evidence], measured: float | None, finding: Finding | None
+    ) -> Text:
         vi, en = [], []
         for item in evidence:
             if not isinstance(item.value, str | bool) and item.value is not None:
@@ -126,11 +147,14 @@ class Explainer:
             vi.append(texts[0])
             en.append(texts[1])
         if rule.absence_us is not None:
-            limit = _duration(rule.absence_us)
+            limit = duration_texts(rule.absence_us)
             vi.append(f"không có dữ liệu hơn {limit[0]}")
             en.append(f"no data for more than {limit[1]}")
+        if finding is not None:
+            vi.append(finding.vi)
+            en.append(finding.en)
         if rule.for_us:
-            lasting = _duration(rule.for_us)
+            lasting = duration_texts(rule.for_us)
             vi.append(f"kéo dài từ {lasting[0]}")
             en.append(f"lasting {lasting[1]} or more")
         vi_text, en_text = "; ".join(vi) or rule.title.vi, "; ".join(en) or rule.title.en
@@ -186,7 +210,7 @@ def _clause(label: str, item: Evidence, *, vietnamese: bool) -> str:
 
 
 def _having_clause(having: Having, value: float | None) -> tuple[str, str]:
-    window = _duration(having.window_us)
+    window = duration_texts(having.window_us)
     sign = _SIGNS.get(having.op, having.op)
     texts = []
     for vietnamese in (True, False):
@@ -214,7 +238,8 @@ def _having_clause(having: Having, value: float | None) -> tuple[str, str]:
     return texts[0], texts[1]
 
 
-def _duration(time_us: int) -> tuple[str, str]:
+def duration_texts(time_us: int) -> tuple[str, str]:
+    """Return a duration in words, vi and en."""
     for unit_us, vi, en in _DURATIONS:
         if time_us >= unit_us and time_us % unit_us == 0:
             return f"{time_us // unit_us} {vi}", f"{time_us // unit_us} {en}"

@@ -53,6 +53,22 @@ class SeverityStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a sequence."""
+
+    types: tuple[str, ...]
+    where: Predicate
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Steps to be taken in order, the last less than `within_us` after the first."""
+
+    steps: tuple[Step, ...]
+    within_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class AreaChoice:
     """Areas of a kind and/or with given codes."""
 
@@ -94,6 +110,7 @@ class Rule:
     late: LatePolicy = "drop"
     """What becomes of a late event: `amend` lets it add to an open episode, never begin one."""
     absence_us: int | None = None
+    sequence: Chain | None = None
     steps: tuple[SeverityStep, ...] = ()
     """Rising severities by having's value; `severity` is the lowest."""
     clocks: Clocks = field(default_factory=Clocks)
@@ -103,6 +120,20 @@ class Rule:
     file: str = ""
     places: dict[str, Place] = field(default_factory=dict, compare=False, repr=False)
     """Where `rule`, `area` and `ward` stand, for findings made after reading."""
+
+    @property
+    def listens(self) -> tuple[str, ...]:
+        """Every event type that may matter."""
+        return self.types
+
+    @property
+    def kind(self) -> str:
+        """What kind of machine runs the rule."""
+        if self.absence_us is not None:
+            return "silence"
+        if self.sequence is not None:
+            return "sequence"
+        return "window" if self.having else "spell"
 
     @property
     def shape(self) -> str:
@@ -115,6 +146,14 @@ class Rule:
         measured = having and (having.function, having.argument, having.window_us)
         if having is not None and having.tumbling:
             measured = (*(measured or ()), "tumbling")
-        kind = "silence" if self.absence_us is not None else "window" if having else "spell"
-        parts = (self.name, self.stream.value, self.types, tuple(f.name for f in self.by), kind, measured)
+        parts = (
+            self.name,
+            self.stream.value,
+            self.types,
+            tuple(f.name for f in self.by),
+            self.kind,
+            measured,
+        )
+        if self.sequence is not None:
+            parts = (*parts, tuple(step.types for step in self.sequence.steps))  # type: ignore[assignment]
         return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()

@@ -14,6 +14,7 @@ from ioc.model.times import HOUR_US, SECOND_US
 from ioc.rules.errors import PredicateError, RuleError, did_you_mean
 from ioc.rules.having import duration_us, number_of, read_having
 from ioc.rules.nodes import Findings, Form, documents, plain
+from ioc.rules.patterns import PatternReader
 from ioc.rules.predicate import FieldTable, Predicate, compile_predicate
 from ioc.rules.predicate.ast import Field
 from ioc.rules.rule import (
@@ -44,6 +45,7 @@ KEYS = [
     "cooldown",
     "late",
     "absence",
+    "sequence",
     "severity",
     "category",
     "route",
@@ -54,6 +56,9 @@ MIN_ABSENCE_US = 5 * SECOND_US
 MAX_DURATION_US = 7 * 24 * HOUR_US
 """Longest `for`, `hold`, `cooldown` and `absence`."""
 
+_ALONE = {"sequence": ("where", "having", "for", "clear_when", "absence")}
+"""Kinds of pattern and what cannot stand beside them."""
+_ALONE_HINTS = {"where": "write it into the pattern", "clear_when": "give hold", "for": "give hold"}
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 PLACEHOLDERS = ("value", "threshold", "count", "window", "source", "ward", "key")
@@ -98,6 +103,8 @@ class _Reader:
         severity, steps = self._severity(having)
         title, summary = self._texts("title", table), self._texts("summary", table)
         by = self._by(table)
+        patterns = PatternReader(self._findings, form, types)
+        sequence = patterns.sequence()
         area, wards = self._area(), self._wards()
         for_us = self._duration("for")
         hold_us, absence_us = self._duration("hold"), self._duration("absence")
@@ -124,6 +131,7 @@ class _Reader:
             cooldown_us=cooldown_us or 0,
             late=late,
             absence_us=absence_us,
+            sequence=sequence,
             severity=severity,
             steps=steps,
             category=category or stream.value,
@@ -321,6 +329,16 @@ class _Reader:
 
     def _check_combination(self, hold_us: int | None, absence_us: int | None, having: Having | None) -> None:
         form, findings = self._form, self._findings
+        for kind, refused in _ALONE.items():
+            if kind in form:
+                for key in refused:
+                    node = form.get(key)
+                    if node is not None:
+                        findings.at(node, f"{key}: cannot be combined with {kind}", _ALONE_HINTS.get(key))
+                if not hold_us:
+                    hint = "give hold: 60s (ends so long after it last happened)"
+                    findings.at(form.get("hold") or self._node, "the incident would never end", hint)
+                return
         absence = form.get("absence")
         if absence is not None:
             for key in ("having", "for", "clear_when", "hold", "cooldown", "late"):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ioc.model.events import Event
-from ioc.model.incidents import Severity
+from ioc.model.incidents import Evidence, Severity
 from ioc.rules.windows import Window
 
 ENGINE_KEY = ("", "")
@@ -113,6 +113,54 @@ class PackedSpell(msgspec.Struct, array_like=True, tag="spell"):
     cool_us: int | None = None
 
 
+class Waiting(msgspec.Struct, frozen=True, array_like=True):
+    """What is kept of an event until the watermark has passed it."""
+
+    time_us: int
+    rank: int
+    """Order among events of one moment."""
+    role: int
+    """What the event is to the rule, in bits."""
+    id: str
+    seen: Seen
+    number: float = 0.0
+    """The value measured, where the rule measures one."""
+    area: str | None = None
+    """The area it lies in, where the rule asks for one."""
+
+
+class OrderedState(msgspec.Struct, array_like=True):
+    """One key of an order-sensitive rule: what all kinds remember."""
+
+    waiting: list[Waiting] = []
+    episode: Episode | None = None
+    last: Seen | None = None
+    last_us: int = -(1 << 62)
+    """When the pattern was last complete."""
+    floor_us: int | None = None
+    cool_us: int | None = None
+    ends_us: int | None = None
+    ids: list[str] = []
+    evidence: list[Evidence] = []
+    clauses: list[str] = []
+    """The kind's part of the summary, vi and en."""
+    measured: float | None = None
+
+
+class Partial(msgspec.Struct, frozen=True, array_like=True):
+    """The first `taken` steps of a sequence."""
+
+    taken: int
+    began_us: int
+    ids: list[str]
+
+
+class SequenceState(OrderedState, array_like=True, tag="sequence"):
+    """One key of a sequence rule."""
+
+    partials: list[Partial] = []
+
+
 class EngineState(msgspec.Struct, array_like=True):
     """The engine's own state."""
 
@@ -127,13 +175,13 @@ class EngineState(msgspec.Struct, array_like=True):
 _encoder = msgspec.msgpack.Encoder()
 spell_decoder = msgspec.msgpack.Decoder(PackedSpell)
 quiet_decoder = msgspec.msgpack.Decoder(QuietState)
-_any_decoder: msgspec.msgpack.Decoder[PackedSpell | QuietState] = msgspec.msgpack.Decoder(
-    PackedSpell | QuietState
+_any_decoder: msgspec.msgpack.Decoder[PackedSpell | QuietState | SequenceState] = msgspec.msgpack.Decoder(
+    PackedSpell | QuietState | SequenceState
 )
 engine_decoder = msgspec.msgpack.Decoder(EngineState)
 
 
-def encode(state: PackedSpell | QuietState | EngineState) -> bytes:
+def encode(state: PackedSpell | QuietState | OrderedState | EngineState) -> bytes:
     """Return the stored form."""
     return _encoder.encode(state)
 

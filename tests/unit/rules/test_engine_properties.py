@@ -137,6 +137,20 @@ for: 1s
 cooldown: 40s
 severity: low
 ---
+rule: sequence
+title: {vi: a, en: a}
+stream: camera
+by: [ward]
+sequence:
+  steps:
+    - {type: camera.count, where: people > 3}
+    - {type: [camera.count, camera.alarm], where: source == "a"}
+  within: 20s
+hold: 8s
+cooldown: 5s
+late: amend
+severity: low
+---
 rule: camera-silent
 title: {vi: a, en: a}
 stream: camera

@@ -23,6 +23,9 @@ severity: high
 """
 
 
+SEQUENCE = GOOD.replace("where: speed_kmh < 20\n", "")
+
+
 def findings(text: str, index: AreaIndex | None = None) -> list[str]:
     try:
         load({"r.yaml": text}, index)
@@ -136,6 +139,17 @@ def test_defaults() -> None:
         (edited("having", "count >= 3 within 60s, at least 3"), "r.yaml:8:41: having: count is itself a number of events"),
         (edited("having", "p95(speed_kmh) >= 3 within 60s, at least 501"), "r.yaml:8:50: having: expected 1 to 500 events, found '501'"),
         (edited("having", "avg(speed_kmh) >= 3 within 60s tumbling, at least few"), "r.yaml:8:59: having: expected 1 to 100000 events, found 'few'"),
+        (SEQUENCE + "sequence: {steps: [speed_kmh > 2], within: 9s}", "r.yaml:7:19: steps: a sequence has 2 to 8, found 1"),
+        (SEQUENCE + "sequence: {steps: [speed_kmh > 2, sped_kmh < 1], within: 9s}", "r.yaml:7:35: steps: unknown field 'sped_kmh' in `sped_kmh < 1` (did you mean 'speed_kmh'?)"),
+        (SEQUENCE + "sequence: {steps: [[a], true], within: 9s}", "r.yaml:7:20: steps: expected a condition"),
+        (SEQUENCE + "sequence: {steps: [{type: traffic.status, where: online}, 'true'], within: 9s}", "r.yaml:7:27: type: 'traffic.status' is not a type of the rule (did you mean"),
+        (SEQUENCE + "sequence: {steps: [{type: traffic.flow}, 'true'], within: 9s}", "r.yaml:7:20: 'where' is missing"),
+        (SEQUENCE + "sequence: {steps: ['true', 'true']}", "r.yaml:7:11: 'within' is missing"),
+        (SEQUENCE + "sequence: {steps: ['true', 'true'], within: 9}", "r.yaml:7:45: within: expected a duration"),
+        (SEQUENCE + "sequence: {steps: ['true', 'true'], within: 25h}", "r.yaml:7:45: within: between 1 s and 24 h"),
+        (SEQUENCE + "sequence: {steps: flow, within: 9s}", "r.yaml:7:19: steps: expected a list of conditions"),
+        (SEQUENCE.replace("hold: 1m\n", "") + "sequence: {steps: ['true', 'true'], within: 9s}", "r.yaml:1:1: the incident would never end (give hold: 60s"),
+        (edited("sequence", "{steps: ['true', 'true'], within: 9s}"), "r.yaml:5:8: where: cannot be combined with sequence (write it into the pattern)"),
         (edited("cooldown", "soon"), "r.yaml:8:11: cooldown: expected a duration"),
         (edited("late", "keep"), "r.yaml:8:7: late: 'keep' is unknown (known: drop, amend)"),
         (edited("hold", None) + "absence: 9s\ncooldown: 9s\n", "r.yaml:8:11: cooldown: cannot be combined with absence"),
