@@ -22,7 +22,9 @@ from ioc.model.records import Tick
 from ioc.model.times import SECOND_US
 from ioc.rules.columns import EventColumns
 from ioc.rules.compile import CompiledRule, Program
+from ioc.rules.fence import FenceMachine
 from ioc.rules.machine import NEVER_US, RuleCounters
+from ioc.rules.near import NearMachine
 from ioc.rules.ordered import OrderedMachine
 from ioc.rules.predicate import Predicate
 from ioc.rules.rule import Rule
@@ -36,7 +38,11 @@ DEFAULT_MAX_KEYS = 100_000
 MAX_AHEAD_US = 60 * SECOND_US
 """An event further ahead of the log's time is read as being only so far: a wrong clock must not blind it."""
 MAX_FAILURES = 3
-ORDERED: Mapping[str, type[OrderedMachine[Any]]] = {"sequence": SequenceMachine}
+ORDERED: Mapping[str, type[OrderedMachine[Any]]] = {
+    "sequence": SequenceMachine,
+    "fence": FenceMachine,
+    "near": NearMachine,
+}
 """The machine of each order-sensitive kind of rule."""
 
 RuleMachine = SpellMachine | SilenceMachine | OrderedMachine[Any]

@@ -246,6 +246,11 @@ def duration_texts(time_us: int) -> tuple[str, str]:
     return f"{_show(time_us / SECOND_US, True)} giây", f"{_show(time_us / SECOND_US, False)} s"
 
 
+def number_texts(number: float) -> tuple[str, str]:
+    """Return a number in words, vi and en."""
+    return _show(number, True), _show(number, False)
+
+
 def _show(value: Scalar, vietnamese: bool) -> str:
     if value is None:
         return "–"

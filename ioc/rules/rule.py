@@ -13,6 +13,7 @@ from ioc.rules.predicate.ast import Field, Value
 Function = Literal[
     "count", "rate", "distinct", "sum", "avg", "min", "max", "p50", "p95", "stddev"
 ]  # fmt: skip
+Transition = Literal["inside", "enters", "leaves", "dwells", "crosses"]
 LatePolicy = Literal["drop", "amend"]
 BoundOp = Literal[">=", ">", "<=", "<"]
 
@@ -77,6 +78,33 @@ class AreaChoice:
 
 
 @dataclass(frozen=True, slots=True)
+class FenceWatch:
+    """What a subject does at the border of areas."""
+
+    when: Transition
+    area: AreaChoice
+    dwell_us: int
+    initial: Literal["unknown", "outside"]
+    margin_m: float
+    lost_us: int
+
+    @property
+    def lasting(self) -> bool:
+        """Whether the rule is about being inside rather than about a moment."""
+        return self.when in ("inside", "dwells")
+
+
+@dataclass(frozen=True, slots=True)
+class Nearby:
+    """The other events a correlation looks for."""
+
+    types: tuple[str, ...]
+    where: Predicate | None
+    metres: float
+    within_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where in its file something stands, both from 1."""
 
@@ -111,6 +139,8 @@ class Rule:
     """What becomes of a late event: `amend` lets it add to an open episode, never begin one."""
     absence_us: int | None = None
     sequence: Chain | None = None
+    fence: FenceWatch | None = None
+    near: Nearby | None = None
     steps: tuple[SeverityStep, ...] = ()
     """Rising severities by having's value; `severity` is the lowest."""
     clocks: Clocks = field(default_factory=Clocks)
@@ -124,7 +154,7 @@ class Rule:
     @property
     def listens(self) -> tuple[str, ...]:
         """Every event type that may matter."""
-        return self.types
+        return self.types if self.near is None else tuple(dict.fromkeys((*self.types, *self.near.types)))
 
     @property
     def kind(self) -> str:
@@ -133,6 +163,10 @@ class Rule:
             return "silence"
         if self.sequence is not None:
             return "sequence"
+        if self.fence is not None:
+            return "fence"
+        if self.near is not None:
+            return "near"
         return "window" if self.having else "spell"
 
     @property
@@ -146,7 +180,7 @@ class Rule:
         measured = having and (having.function, having.argument, having.window_us)
         if having is not None and having.tumbling:
             measured = (*(measured or ()), "tumbling")
-        parts = (
+        parts: tuple[object, ...] = (
             self.name,
             self.stream.value,
             self.types,
@@ -155,5 +189,9 @@ class Rule:
             measured,
         )
         if self.sequence is not None:
-            parts = (*parts, tuple(step.types for step in self.sequence.steps))  # type: ignore[assignment]
+            parts = (*parts, tuple(step.types for step in self.sequence.steps))
+        if self.fence is not None:
+            parts = (*parts, self.fence.when, self.fence.area)
+        if self.near is not None:
+            parts = (*parts, self.near.types)
         return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()

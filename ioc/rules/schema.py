@@ -19,7 +19,6 @@ from ioc.rules.predicate import FieldTable, Predicate, compile_predicate
 from ioc.rules.predicate.ast import Field
 from ioc.rules.rule import (
     RANK,
-    AreaChoice,
     Having,
     LatePolicy,
     Place,
@@ -46,6 +45,8 @@ KEYS = [
     "late",
     "absence",
     "sequence",
+    "fence",
+    "near",
     "severity",
     "category",
     "route",
@@ -56,9 +57,14 @@ MIN_ABSENCE_US = 5 * SECOND_US
 MAX_DURATION_US = 7 * 24 * HOUR_US
 """Longest `for`, `hold`, `cooldown` and `absence`."""
 
-_ALONE = {"sequence": ("where", "having", "for", "clear_when", "absence")}
+_DEFAULT_BY = {"fence": "subject", "near": "ward"}
+_ALONE = {
+    "sequence": ("where", "having", "for", "clear_when", "absence", "fence", "near"),
+    "fence": ("area", "having", "for", "clear_when", "absence", "near"),
+    "near": ("having", "for", "clear_when", "absence"),
+}
 """Kinds of pattern and what cannot stand beside them."""
-_ALONE_HINTS = {"where": "write it into the pattern", "clear_when": "give hold", "for": "give hold"}
+_ALONE_HINTS = {"where": "write it into the pattern", "area": "write it into fence"}
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 PLACEHOLDERS = ("value", "threshold", "count", "window", "source", "ward", "key")
@@ -104,14 +110,15 @@ class _Reader:
         title, summary = self._texts("title", table), self._texts("summary", table)
         by = self._by(table)
         patterns = PatternReader(self._findings, form, types)
-        sequence = patterns.sequence()
-        area, wards = self._area(), self._wards()
+        sequence, fence, near = patterns.sequence(), patterns.fence(), patterns.near()
+        area, wards = patterns.area(form), self._wards()
         for_us = self._duration("for")
         hold_us, absence_us = self._duration("hold"), self._duration("absence")
         cooldown_us, late = self._duration("cooldown"), self._late()
         category, clocks = self._category(stream), self._clocks()
         enabled = form.truth("enabled", True)
-        self._check_combination(hold_us, absence_us, having)
+        lasting = fence is not None and fence.lasting
+        self._check_combination(hold_us, absence_us, having, lasting=lasting)
         if name is None or stream is None or severity is None or title is None:
             return None
         return Rule(
@@ -132,6 +139,8 @@ class _Reader:
             late=late,
             absence_us=absence_us,
             sequence=sequence,
+            fence=fence,
+            near=near,
             severity=severity,
             steps=steps,
             category=category or stream.value,
@@ -259,28 +268,23 @@ class _Reader:
         if table is None:
             return ()
         if "by" not in self._form:
-            return (table.resolve(("source",), 0),)
+            default = next((by for kind, by in _DEFAULT_BY.items() if kind in self._form), "source")
+            return (table.resolve((default,), 0),)
         found: list[Field] = []
         for item in self._form.scalars("by"):
             try:
                 found.append(table.resolve(tuple(item.value.split(".")), 0))
             except PredicateError as error:
                 self._findings.at(item, f"by: {error.message}", error.suggestion)
+                continue
+            if "near" in self._form and found[-1].scope != "event":
+                hint = "source, ward or subject"
+                self._findings.at(item, f"by: {item.value} is not of both streams", hint)
         if not found and isinstance(self._form.get("by"), yaml.SequenceNode):
             self._findings.at(
                 self._form.get("by") or self._node, "by: the list is empty", "as in by: [source]"
             )
         return tuple(dict.fromkeys(found))
-
-    def _area(self) -> AreaChoice | None:
-        form = self._form.form("area", ("kind", "code"))
-        if form is None:
-            return None
-        kind = form.text("kind")
-        codes = tuple(str(item.value) for item in form.scalars("code"))
-        if kind is None and not codes:
-            self._findings.at(form.node, "area: needs kind or code", "as in area: {kind: underpass}")
-        return AreaChoice(kind, codes or None)
 
     def _wards(self) -> frozenset[str] | None:
         if "ward" not in self._form:
@@ -327,7 +331,9 @@ class _Reader:
 
     # the whole --------------------------------------------------------------------------------------------
 
-    def _check_combination(self, hold_us: int | None, absence_us: int | None, having: Having | None) -> None:
+    def _check_combination(
+        self, hold_us: int | None, absence_us: int | None, having: Having | None, *, lasting: bool
+    ) -> None:
         form, findings = self._form, self._findings
         for kind, refused in _ALONE.items():
             if kind in form:
@@ -335,7 +341,7 @@ class _Reader:
                     node = form.get(key)
                     if node is not None:
                         findings.at(node, f"{key}: cannot be combined with {kind}", _ALONE_HINTS.get(key))
-                if not hold_us:
+                if not hold_us and not lasting:
                     hint = "give hold: 60s (ends so long after it last happened)"
                     findings.at(form.get("hold") or self._node, "the incident would never end", hint)
                 return

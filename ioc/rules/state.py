@@ -161,6 +161,35 @@ class SequenceState(OrderedState, array_like=True, tag="sequence"):
     partials: list[Partial] = []
 
 
+class FenceState(OrderedState, array_like=True, tag="fence"):
+    """One subject of a fence rule."""
+
+    place: tuple[float, float] | None = None
+    """Where it was last; None while unknown."""
+    seen_us: int = 0
+    inside: str | None = None
+    entered_us: int = 0
+    position: Waiting | None = None
+    """The last position, to speak of when time alone completes a dwell."""
+
+
+class NearState(OrderedState, array_like=True, tag="near"):
+    """One key of a correlation rule: the events of either side that may still meet."""
+
+    ours: list[Waiting] = []
+    others: list[Waiting] = []
+
+
+class EwmaState(OrderedState, array_like=True, tag="ewma"):
+    """One key of an early warning: what is usual for it."""
+
+    mean: float = 0.0
+    variance: float = 0.0
+    n: int = 0
+    read_us: int = 0
+    """Time of the newest reading."""
+
+
 class EngineState(msgspec.Struct, array_like=True):
     """The engine's own state."""
 
@@ -175,9 +204,8 @@ class EngineState(msgspec.Struct, array_like=True):
 _encoder = msgspec.msgpack.Encoder()
 spell_decoder = msgspec.msgpack.Decoder(PackedSpell)
 quiet_decoder = msgspec.msgpack.Decoder(QuietState)
-_any_decoder: msgspec.msgpack.Decoder[PackedSpell | QuietState | SequenceState] = msgspec.msgpack.Decoder(
-    PackedSpell | QuietState | SequenceState
-)
+AnyState = PackedSpell | QuietState | SequenceState | FenceState | NearState | EwmaState
+_any_decoder: msgspec.msgpack.Decoder[AnyState] = msgspec.msgpack.Decoder(AnyState)
 engine_decoder = msgspec.msgpack.Decoder(EngineState)
 
 
