@@ -22,6 +22,7 @@ from ioc.model.records import Tick
 from ioc.model.times import SECOND_US
 from ioc.rules.columns import EventColumns
 from ioc.rules.compile import CompiledRule, Program
+from ioc.rules.ewma import EwmaMachine
 from ioc.rules.fence import FenceMachine
 from ioc.rules.machine import NEVER_US, RuleCounters
 from ioc.rules.near import NearMachine
@@ -42,6 +43,7 @@ ORDERED: Mapping[str, type[OrderedMachine[Any]]] = {
     "sequence": SequenceMachine,
     "fence": FenceMachine,
     "near": NearMachine,
+    "ewma": EwmaMachine,
 }
 """The machine of each order-sensitive kind of rule."""
 

@@ -46,6 +46,7 @@ _FUNCTIONS: Mapping[str, tuple[str, str]] = {
     "p50": ("trung vị", "median"),
     "p95": ("phân vị 95", "95th percentile of"),
     "stddev": ("độ lệch chuẩn", "standard deviation of"),
+    "ewma_z": ("độ lệch z của", "z-score of"),
     "distinct": ("số khác nhau:", "different"),
 }
 _SIGNS: Mapping[str, str] = {">=": "≥", "<=": "≤", "==": "=", "!=": "≠"}

@@ -1,8 +1,11 @@
 """Reads `having`: a function over a window, a threshold, and how the window runs.
 
-count >= 3 within 60s                              the last 60 s at every moment (sliding)
-p95(speed_kmh) > 60 within 5m tumbling             windows of 5 min side by side, judged when they close
-avg(speed_kmh) < 15 within 5m, at least 10         no value from fewer than 10 events
+    count >= 3 within 60s                              the last 60 s at every moment (sliding)
+    p95(speed_kmh) > 60 within 5m tumbling             windows of 5 min side by side, judged when they close
+    avg(speed_kmh) < 15 within 5m, at least 10         no value from fewer than 10 events
+    ewma_z(speed_kmh) <= -4 within 1h, at least 60     deviations from what is usual, learnt over an hour
+
+`rate` is events per minute; p50 and p95 are nearest-rank; `stddev` is of a sample (n - 1).
 """
 
 import math
@@ -20,6 +23,9 @@ MAX_WINDOW_US: Final = 24 * HOUR_US
 MIN_WINDOW_US: Final = SECOND_US
 FUNCTIONS: Final[tuple[str, ...]] = get_args(Function)
 COUNTING: Final = ("count", "rate", "distinct")
+DEFAULT_WARM_UP: Final = 30
+"""Readings `ewma_z` learns from before it judges."""
+DEFAULT_REFRACTORY_US: Final = 10 * MINUTE_US
 SAMPLING: Final = ("p50", "p95", "stddev")
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)")
@@ -78,8 +84,10 @@ def read_having(text: str, types: tuple[str, ...]) -> Having:
 
 def _samples(function: str, match: re.Match[str]) -> int:
     text = match["samples"]
+    if function == "ewma_z" and match["tumbling"]:
+        raise PredicateError("ewma_z slides", match.start("tumbling"), "leave out tumbling")
     if text is None:
-        return 0
+        return DEFAULT_WARM_UP if function == "ewma_z" else 0
     at = match.start("samples")
     if function in COUNTING:
         raise PredicateError(f"{function} is itself a number of events", at, "raise its threshold")

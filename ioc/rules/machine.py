@@ -17,7 +17,7 @@ from ioc.rules.compile import CompiledRule
 from ioc.rules.explain import Explainer, Finding
 from ioc.rules.predicate.ast import Field
 from ioc.rules.predicate.values import raw_reader
-from ioc.rules.rule import RANK
+from ioc.rules.rule import RANK, reaches
 from ioc.rules.state import Episode, Seen, StateChange
 
 UPDATE_PAUSE_US = 30 * SECOND_US
@@ -129,6 +129,15 @@ class Machine(Generic[S]):
             count=episode.count,
         )
         self.out.append((when_us, key, updated))
+
+    def _severity(self, value: float | None) -> Severity:
+        """Return the severity of having's value."""
+        level, having = self.rule.severity, self.rule.having
+        if having is not None and value is not None:
+            for step in self.rule.steps:
+                if reaches(value, having.op, step.at):
+                    level = step.level
+        return level
 
     # timers -----------------------------------------------------------------------------------------------
 

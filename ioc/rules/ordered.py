@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ioc.model.events import Event
+from ioc.model.incidents import Severity
 from ioc.rules.columns import EventColumns
 from ioc.rules.compile import CompiledRule
 from ioc.rules.explain import Finding
@@ -140,7 +141,7 @@ class OrderedMachine(Machine[T]):
                 opened_us=opened_us,
                 at_us=at_us,
                 when_us=when_us,
-                severity=self.rule.severity,
+                severity=self._severity(measured),
                 measured=measured,
                 count=1,
                 finding=finding,
@@ -148,17 +149,26 @@ class OrderedMachine(Machine[T]):
             return
         episode.count += 1
         state.ids = [*state.ids, *(name for name in ids if name not in state.ids)][-MAX_EVENT_IDS:]
-        if self._is_news(episode, episode.severity, at_us):
-            self._tell(key, state, episode, when_us, at_us)
+        severity = self._severity(measured)
+        if self._is_news(episode, severity, at_us):
+            self._tell(key, state, episode, when_us, at_us, severity)
 
-    def _tell(self, key: str, state: T, episode: Episode, when_us: int, at_us: int) -> None:
+    def _tell(
+        self,
+        key: str,
+        state: T,
+        episode: Episode,
+        when_us: int,
+        at_us: int,
+        severity: Severity | None = None,
+    ) -> None:
         assert state.last is not None
         self._update(
             key,
             episode,
             state.last,
             state.ids,
-            severity=episode.severity,
+            severity=severity or episode.severity,
             measured=state.measured,
             at_us=at_us,
             when_us=when_us,

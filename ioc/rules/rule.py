@@ -11,7 +11,7 @@ from ioc.rules.predicate import Predicate
 from ioc.rules.predicate.ast import Field, Value
 
 Function = Literal[
-    "count", "rate", "distinct", "sum", "avg", "min", "max", "p50", "p95", "stddev"
+    "count", "rate", "distinct", "sum", "avg", "min", "max", "p50", "p95", "stddev", "ewma_z"
 ]  # fmt: skip
 Transition = Literal["inside", "enters", "leaves", "dwells", "crosses"]
 LatePolicy = Literal["drop", "amend"]
@@ -167,6 +167,8 @@ class Rule:
             return "fence"
         if self.near is not None:
             return "near"
+        if self.having is not None and self.having.function == "ewma_z":
+            return "ewma"
         return "window" if self.having else "spell"
 
     @property

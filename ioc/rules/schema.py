@@ -12,7 +12,7 @@ from ioc.model.incidents import Clocks, Severity
 from ioc.model.texts import Text
 from ioc.model.times import HOUR_US, SECOND_US
 from ioc.rules.errors import PredicateError, RuleError, did_you_mean
-from ioc.rules.having import duration_us, number_of, read_having
+from ioc.rules.having import DEFAULT_REFRACTORY_US, duration_us, number_of, read_having
 from ioc.rules.nodes import Findings, Form, documents, plain
 from ioc.rules.patterns import PatternReader
 from ioc.rules.predicate import FieldTable, Predicate, compile_predicate
@@ -62,6 +62,7 @@ _ALONE = {
     "sequence": ("where", "having", "for", "clear_when", "absence", "fence", "near"),
     "fence": ("area", "having", "for", "clear_when", "absence", "near"),
     "near": ("having", "for", "clear_when", "absence"),
+    "ewma_z": ("for", "clear_when", "absence"),
 }
 """Kinds of pattern and what cannot stand beside them."""
 _ALONE_HINTS = {"where": "write it into the pattern", "area": "write it into fence"}
@@ -114,7 +115,7 @@ class _Reader:
         area, wards = patterns.area(form), self._wards()
         for_us = self._duration("for")
         hold_us, absence_us = self._duration("hold"), self._duration("absence")
-        cooldown_us, late = self._duration("cooldown"), self._late()
+        cooldown_us, late = self._cooldown(having), self._late()
         category, clocks = self._category(stream), self._clocks()
         enabled = form.truth("enabled", True)
         lasting = fence is not None and fence.lasting
@@ -135,7 +136,7 @@ class _Reader:
             for_us=for_us or 0,
             clear_when=clear_when,
             hold_us=hold_us or 0,
-            cooldown_us=cooldown_us or 0,
+            cooldown_us=cooldown_us,
             late=late,
             absence_us=absence_us,
             sequence=sequence,
@@ -307,6 +308,12 @@ class _Reader:
             self._findings.at(node, f"{key}: longer than {longest_us // HOUR_US} h")
         return found
 
+    def _cooldown(self, having: Having | None) -> int:
+        found = self._duration("cooldown")
+        if found is None and having is not None and having.function == "ewma_z":
+            return DEFAULT_REFRACTORY_US
+        return found or 0
+
     def _late(self) -> LatePolicy:
         found = self._choice("late", self._form.scalar("late"), ["drop", "amend"])
         return "amend" if found == "amend" else "drop"
@@ -335,8 +342,9 @@ class _Reader:
         self, hold_us: int | None, absence_us: int | None, having: Having | None, *, lasting: bool
     ) -> None:
         form, findings = self._form, self._findings
+        warns = having is not None and having.function == "ewma_z"
         for kind, refused in _ALONE.items():
-            if kind in form:
+            if kind in form or (warns and kind == "ewma_z"):
                 for key in refused:
                     node = form.get(key)
                     if node is not None:

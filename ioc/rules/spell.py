@@ -16,7 +16,6 @@ starts empty.
 """
 
 from ioc.model.events import Event
-from ioc.model.incidents import Severity
 from ioc.model.times import SECOND_US
 from ioc.rules.compile import CompiledRule
 from ioc.rules.machine import MAX_EVENT_IDS, NEVER_US, UPDATE_PAUSE_US, Machine
@@ -345,14 +344,6 @@ class SpellMachine(Machine[SpellState]):
 
     def _value(self, state: SpellState) -> float | None:
         return None if state.window is None else state.window.value()
-
-    def _severity(self, value: float | None) -> Severity:
-        level, having = self.rule.severity, self.rule.having
-        if having is not None and value is not None:
-            for step in self.rule.steps:
-                if reaches(value, having.op, step.at):
-                    level = step.level
-        return level
 
     def _seen(self, state: SpellState) -> Seen:
         last = state.last

@@ -202,6 +202,15 @@ near: {stream: traffic, type: traffic.flow, where: speed_kmh < 25, metres: 300, 
 hold: 6s
 severity: low
 ---
+rule: unusual
+title: {vi: a, en: a}
+stream: camera
+type: camera.count
+having: ewma_z(people) >= 1 within 20s, at least 3
+hold: 3s
+cooldown: 4s
+severity: [{at: 1, level: low}, {at: 2, level: high}]
+---
 rule: camera-silent
 title: {vi: a, en: a}
 stream: camera
