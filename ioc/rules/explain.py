@@ -114,9 +114,7 @@ class Explainer:
         """Fill the placeholders of a title or summary."""
         if "{" not in text.vi and "{" not in text.en:
             return text
-        having, absence_us = self._rule.having, self._rule.absence_us
-        window_us = having.window_us if having else absence_us or self._rule.hold_us
-        limit = having.threshold if having else (absence_us or 0) / SECOND_US
+        window_us, limit = _limits(self._rule)
 
         def fill(template: str, vietnamese: bool) -> str:
             known: dict[str, Scalar] = {
@@ -160,6 +158,20 @@ class Explainer:
             en.append(f"lasting {lasting[1]} or more")
         vi_text, en_text = "; ".join(vi) or rule.title.vi, "; ".join(en) or rule.title.en
         return Text(vi_text[:1].upper() + vi_text[1:], en_text[:1].upper() + en_text[1:])
+
+
+def _limits(rule: Rule) -> tuple[int, float]:
+    """Return the time and the threshold that {window} and {threshold} of a template show."""
+    if rule.having is not None:
+        return rule.having.window_us, rule.having.threshold
+    if rule.near is not None:
+        return rule.near.within_us, rule.near.metres
+    asked_us = rule.absence_us or 0
+    if rule.sequence is not None:
+        asked_us = rule.sequence.within_us
+    elif rule.fence is not None:
+        asked_us = rule.fence.dwell_us
+    return asked_us or rule.hold_us, asked_us / SECOND_US
 
 
 def _comparisons(condition: Condition) -> list[tuple[Field, str, Scalar]]:

@@ -77,6 +77,16 @@ def test_an_incident_explains_the_meeting() -> None:
     assert engine.key_counts == {"it": 0}
 
 
+def test_templates_show_the_limits() -> None:
+    head = "rule: it\ntitle: {vi: '{value} m, {threshold} m, {window}', en: '{key} {count}'}\nseverity: low\n"
+    program = rule(
+        "stream: camera\nnear: {stream: feedback, metres: 300, within: 20s}\nhold: 10s\n", head=head
+    )
+    raised = play(PartitionEngine(program, partition=0), with_ticks([r(0, 250), x(5)], 10))[0]  # type: ignore[list-item]
+    assert isinstance(raised, Raised)
+    assert raised.title == Text("250 m, 300 m, 20 giây", "w1 1")
+
+
 def test_what_is_kept_is_bounded() -> None:
     engine = PartitionEngine(NEAR, partition=0)
     play(engine, with_ticks([r(t / 10) for t in range(MAX_KEPT + 5)], 14))  # type: ignore[list-item]
