@@ -36,6 +36,7 @@ from ioc.rules.spell import SpellMachine
 from ioc.rules.state import (
     ENGINE_KEY,
     EngineState,
+    OrderedState,
     QuietState,
     SpellState,
     StateChange,
@@ -462,7 +463,7 @@ class PartitionEngine:
         if self.failures.pop(rule, None) is not None:
             self._scalar_changed = True
 
-    def state_of(self, rule: str, key: str) -> SpellState | QuietState | None:
+    def state_of(self, rule: str, key: str) -> SpellState | QuietState | OrderedState | None:
         """Return what the rule remembers of `key`: to look at, not to change."""
         machine = self._machines.get(rule)
         return None if machine is None else machine.states.get(key)

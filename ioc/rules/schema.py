@@ -58,7 +58,7 @@ MAX_DURATION_US = 7 * 24 * HOUR_US
 """Longest `for`, `hold`, `cooldown` and `absence`."""
 
 _DEFAULT_BY = {"fence": "subject", "near": "ward"}
-_ALONE = {
+ALONE = {
     "sequence": ("where", "having", "for", "clear_when", "absence", "fence", "near"),
     "fence": ("area", "having", "for", "clear_when", "absence", "near"),
     "near": ("having", "for", "clear_when", "absence"),
@@ -343,7 +343,7 @@ class _Reader:
     ) -> None:
         form, findings = self._form, self._findings
         warns = having is not None and having.function == "ewma_z"
-        for kind, refused in _ALONE.items():
+        for kind, refused in ALONE.items():
             if kind in form or (warns and kind == "ewma_z"):
                 for key in refused:
                     node = form.get(key)
