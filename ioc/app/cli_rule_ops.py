@@ -27,7 +27,7 @@ from ioc.model.times import HOUR_US, format_us, parse_us, to_us
 from ioc.rules.backtest import BUDGET_PER_OPERATOR_HOUR
 from ioc.rules.compile import Program, compile_rules, load
 from ioc.rules.errors import did_you_mean
-from ioc.rules.schema import duration_us
+from ioc.rules.having import duration_us
 from ioc.store.rule_versions import read_changes
 
 DEFAULT_BACKTEST_US: Final = HOUR_US

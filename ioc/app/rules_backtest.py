@@ -95,7 +95,7 @@ class Backtester:
         Raises:
             NoHistoryError: history holds nothing of it.
         """
-        streams = sorted({rule.stream for rule in rules}, key=str)
+        streams = sorted({name.partition(".")[0] for name in _types(rules)})
         async with self._reading() as connection:
             held = await arrivals(connection, [Stream(stream) for stream in streams])
         if held is None:
@@ -189,4 +189,4 @@ class Backtester:
 
 
 def _types(rules: Iterable[Rule]) -> list[str]:
-    return sorted({name for rule in rules for name in rule.types})
+    return sorted({name for rule in rules for name in rule.listens})

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ioc.geo.index import WARD, AreaIndex, AreaSet
+from ioc.geo.zones import Zones
 from ioc.rules.errors import InvalidRules, RuleError, did_you_mean
-from ioc.rules.rule import Place, Rule
+from ioc.rules.rule import AreaChoice, Place, Rule
 from ioc.rules.schema import parse_rules
 
 MAX_RULES = 500
@@ -19,6 +20,9 @@ class CompiledRule:
     rule: Rule
     order: int
     fence: AreaSet | None
+    """Where its events must lie."""
+    zones: Zones | None = None
+    """The areas whose borders it watches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +83,15 @@ def compile_rules(
             binder.report(rule, "rule", f"more than {max_rules} rules")
         first.setdefault(rule.name, rule)
     declared = tuple(sorted(first.values(), key=lambda rule: rule.name))
-    bound = [(rule, binder.fence(rule)) for rule in declared]
+    bound = [(rule, binder.fence(rule, rule.area, "area"), binder.zones(rule)) for rule in declared]
     for rule in declared:
         binder.check_wards(rule)
     if binder.errors:
         raise InvalidRules(binder.errors)
-    active = [(rule, fence) for rule, fence in bound if rule.enabled]
-    compiled = tuple(CompiledRule(rule, order, fence) for order, (rule, fence) in enumerate(active))
+    active = [item for item in bound if item[0].enabled]
+    compiled = tuple(
+        CompiledRule(rule, order, fence, zones) for order, (rule, fence, zones) in enumerate(active)
+    )
     return Program(compiled, _by_type(compiled), _version(compiled), declared)
 
 
@@ -100,28 +106,33 @@ class _Binder:
         place = _place(rule, key)
         self.errors.append(RuleError(rule.file, place.line, place.column, message, suggestion))
 
-    def fence(self, rule: Rule) -> AreaSet | None:
-        choice = rule.area
+    def zones(self, rule: Rule) -> Zones | None:
+        if rule.fence is None:
+            return None
+        areas = self.fence(rule, rule.fence.area, "fence")
+        return None if areas is None else Zones(areas, rule.fence.margin_m)
+
+    def fence(self, rule: Rule, choice: AreaChoice | None, key: str) -> AreaSet | None:
         if choice is None:
             return None
         if self._index is None:
-            self.report(rule, "area", "area: no areas are loaded", "import them first: ioc areas import")
+            self.report(rule, key, f"{key}: no areas are loaded", "import them first: ioc areas import")
             return None
         if choice.kind is not None and choice.kind not in self._index.kinds:
-            self._unknown(rule, "kind", choice.kind, self._index.kinds)
+            self._unknown(rule, key, "kind", choice.kind, self._index.kinds)
             return None
         codes = [area.code for area in self._index.members(choice.kind)]
         for code in choice.codes or ():
             if code not in codes:
-                self._unknown(rule, "code", code, codes)
+                self._unknown(rule, key, "code", code, codes)
         fence = self._index.select(choice.kind, choice.codes)
         if not fence.areas and not self.errors:
-            self.report(rule, "area", "area: the areas chosen have no surface", "lines contain no point")
+            self.report(rule, key, f"{key}: the areas chosen have no surface", "lines contain no point")
         return fence
 
-    def _unknown(self, rule: Rule, what: str, name: str, known: Iterable[str]) -> None:
+    def _unknown(self, rule: Rule, key: str, what: str, name: str, known: Iterable[str]) -> None:
         hint = did_you_mean(name, known) or f"known: {', '.join(sorted(known)[:20])}"
-        self.report(rule, "area", f"area: no area of {what} {name!r}", hint)
+        self.report(rule, key, f"{key}: no area of {what} {name!r}", hint)
 
     def check_wards(self, rule: Rule) -> None:
         if rule.wards is None or self._index is None:
@@ -136,14 +147,15 @@ def _place(rule: Rule, key: str) -> Place:
 
 
 def _by_type(compiled: Sequence[CompiledRule]) -> dict[str, tuple[CompiledRule, ...]]:
-    types = dict.fromkeys(name for item in compiled for name in item.rule.types)
-    return {name: tuple(item for item in compiled if name in item.rule.types) for name in types}
+    types = dict.fromkeys(name for item in compiled for name in item.rule.listens)
+    return {name: tuple(item for item in compiled if name in item.rule.listens) for name in types}
 
 
 def _version(compiled: Sequence[CompiledRule]) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for item in compiled:
         digest.update(f"{item.rule.name}\x00{item.rule.version}\x00".encode())
-        for area in item.fence.areas if item.fence else ():
+        places = [*(item.fence.areas if item.fence else ()), *(item.zones.areas if item.zones else ())]
+        for area in places:
             digest.update(f"{area.kind}\x00{area.code}\x00{area.valid_from}\x00{area.geometry}\x00".encode())
     return digest.hexdigest()

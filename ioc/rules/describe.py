@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from ioc.model.events import DATA_TYPES, Stream
 from ioc.model.incidents import Severity
+from ioc.rules.patterns import MAX_METRES, MAX_STEPS
+from ioc.rules.schema import ALONE
 
 Schema = dict[str, Any]
 
@@ -44,15 +46,28 @@ def _form(required: tuple[str, ...] = (), **properties: Schema) -> Schema:
 
 
 _WORDS: Final = _form(("vi", "en"), vi=_TEXT, en=_TEXT)
+_CHOICE: Final = _form(kind=_TEXT, code=_one_or_more(_CODE)) | {"minProperties": 1}
+_TYPES: Final = _one_or_more({"enum": list(DATA_TYPES)})
+_STEP: Final[Schema] = {"anyOf": [_PREDICATE, _form(("where",), type=_TYPES, where=_PREDICATE)]}
+_WHEN: Final[Schema] = {
+    "type": "string",
+    "pattern": r"^\s*((inside|enters|leaves|crosses)|dwells\s+\d+(\.\d+)?\s*(ms|s|m|h))\s*$",
+}
 _FIELD: Final[Schema] = {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_]*(\.[^.]+)?$"}
 
 FUNCTIONS: Final[dict[str, str]] = {
     "count": "how many events match",
+    "rate": "how many match per minute",
     "distinct": "how many different values the field takes; exact up to 1,000",
     "sum": "the sum of the numbers",
     "avg": "their mean",
     "min": "the least",
     "max": "the greatest",
+    "p50": "the median: the nearest rank, a number that was measured",
+    "p95": "the number that 95 % do not exceed, by nearest rank",
+    "stddev": "the standard deviation of a sample (n - 1)",
+    "ewma_z": "how many standard deviations a reading lies from what is usual for its key, which is learnt "
+    "with weights that fall to 1/e within the window",
 }
 """What `having` can measure."""
 
@@ -61,6 +76,8 @@ TESTS: Final[dict[str, str]] = {
     "startsWith": '`source.startsWith("cam-")`: by code point, case matters',
     "endsWith": '`source.endsWith("-north")`',
     "contains": '`zone.contains("bus")`',
+    "matches": '`plate.matches("^51[A-K]")`: a regular expression found anywhere in the text; without '
+    "backreferences and lookaround, so that its time is bounded",
 }
 """The functions of the predicate language."""
 
@@ -68,6 +85,9 @@ NESTED: Final[dict[str, tuple[str, ...]]] = {
     "title": ("vi", "en"),
     "summary": ("vi", "en"),
     "area": ("kind", "code"),
+    "sequence": ("steps", "within"),
+    "fence": ("when", "area", "initial", "margin_m", "lost"),
+    "near": ("stream", "type", "where", "metres", "within"),
     "severity": ("at", "level"),
     "route": ("category",),
     "clocks": ("acknowledge", "resolve"),
@@ -96,7 +116,7 @@ KEYS: Final[dict[str, KeyDoc]] = {
     "type": KeyDoc(
         "Event types of that stream; all of them where absent.",
         "type: traffic.flow",
-        _one_or_more({"enum": list(DATA_TYPES)}),
+        _TYPES,
     ),
     "where": KeyDoc(
         "Predicate that an event must meet to match.", "where: speed_kmh < 15 && occupancy > 0.35", _PREDICATE
@@ -104,21 +124,25 @@ KEYS: Final[dict[str, KeyDoc]] = {
     "area": KeyDoc(
         "Only events with a position in areas of this kind and/or these codes.",
         "area: {kind: underpass}",
-        _form(kind=_TEXT, code=_one_or_more(_CODE)) | {"minProperties": 1},
+        _CHOICE,
     ),
     "ward": KeyDoc("Only events of these wards.", 'ward: ["25747", "25750"]', _one_or_more(_CODE)),
     "by": KeyDoc(
-        "What tells episodes apart: every value has its own window, timers and incident. `[source]` where "
-        "absent. Events without a value are counted and left out.",
+        "What tells episodes apart: every value has its own window, timers and incident. Where absent "
+        "`[source]`, with `fence` `[subject]`, with `near` `[ward]`. "
+        "Events without a value are counted and left out.",
         "by: [ward]",
         _one_or_more(_FIELD),
     ),
     "having": KeyDoc(
-        "Condition on the matching events of a sliding window; an event at time t counts in [t, t + window).",
+        "Condition on the matching events of a sliding window; an event at time t counts in [t, t + window). "
+        "`tumbling` after it means windows side by side, judged when they close; `, at least 10` gives no "
+        "value from fewer events.",
         "having: count >= 3 within 60s",
         {
             "type": "string",
-            "pattern": rf"^\s*({'|'.join(FUNCTIONS)})\s*(\(.*\))?\s*(>=|<=|>|<)\s*\S+\s+within\s+\S.*$",
+            "pattern": rf"^\s*({'|'.join(FUNCTIONS)})\s*(\(.*\))?\s*(>=|<=|>|<)\s*\S+\s+within\s+"
+            r"\d+(\.\d+)?\s*(ms|s|m|h)(\s+tumbling)?(\s*,\s*at\s+least\s+\d+)?\s*$",
         },
         timed=True,
     ),
@@ -138,11 +162,64 @@ KEYS: Final[dict[str, KeyDoc]] = {
         _DURATION,
         timed=True,
     ),
+    "cooldown": KeyDoc(
+        "After an episode of a key ends none begins for so long; with `ewma_z` 10 min where absent.",
+        "cooldown: 5m",
+        _DURATION,
+        timed=True,
+    ),
+    "late": KeyDoc(
+        "What becomes of an event too late to be judged: `drop` (where absent) counts it and leaves it out, "
+        "`amend` lets it add to an open episode. It never begins one.",
+        "late: amend",
+        {"enum": ["drop", "amend"]},
+        timed=True,
+    ),
     "absence": KeyDoc(
         "Fires when nothing of a key has arrived for so long, and clears when it is heard again. Silence is "
         "noted in steps of a tenth: it fires after 100 to 110 % of the time.",
         "absence: 90s",
         _DURATION,
+        timed=True,
+    ),
+    "sequence": KeyDoc(
+        f"2 to {MAX_STEPS} predicates met in this order, each strictly later than the one before, the last "
+        "less than `within` after the first. Others in between do not matter.",
+        "sequence: {steps: ['speed_kmh > 60', {type: traffic.flow, where: speed_kmh < 15}], within: 5m}",
+        _form(
+            ("steps", "within"),
+            steps={"type": "array", "minItems": 2, "maxItems": MAX_STEPS, "items": _STEP},
+            within=_DURATION,
+        ),
+        timed=True,
+    ),
+    "fence": KeyDoc(
+        "What a subject does at the border of areas: `inside`, `enters`, `leaves`, `crosses`, `dwells 90s`. "
+        "It stays inside until `margin_m` beyond the border; its first position makes no transition unless "
+        "`initial: outside`; after `lost` (10 min where absent) without a position it is forgotten.",
+        "fence: {when: dwells 90s, area: {kind: underpass}, initial: unknown, margin_m: 20, lost: 5m}",
+        _form(
+            ("when", "area"),
+            when=_WHEN,
+            area=_CHOICE,
+            initial={"enum": ["unknown", "outside"]},
+            margin_m=_NUMBER,
+            lost=_DURATION,
+        ),
+        timed=True,
+    ),
+    "near": KeyDoc(
+        f"An event of another stream with the same key, at most `metres` (up to {MAX_METRES:,}) away and "
+        "less than `within` before or after.",
+        "near: {stream: feedback, type: feedback.report, metres: 300, within: 10m}",
+        _form(
+            ("stream", "metres", "within"),
+            stream={"enum": [item.value for item in Stream]},
+            type=_TYPES,
+            where=_PREDICATE,
+            metres=_NUMBER,
+            within=_DURATION,
+        ),
         timed=True,
     ),
     "severity": KeyDoc(
@@ -179,6 +256,43 @@ KEYS: Final[dict[str, KeyDoc]] = {
 REQUIRED: Final = ("rule", "title", "stream", "severity")
 
 
+def _any_of(*keys: str) -> Schema:
+    return {"anyOf": [{"required": [key]} for key in keys]}
+
+
+def _combinations() -> list[Schema]:
+    """Return what cannot stand together or alone. The parser alone tells an early warning from a window."""
+    warns: Schema = {"required": ["having"], "properties": {"having": {"pattern": r"^\s*ewma_z\b"}}}
+    lasting: Schema = {
+        "required": ["fence"],
+        "properties": {"fence": {"properties": {"when": {"pattern": r"^\s*(inside|dwells)\b"}}}},
+    }
+    patterns = [
+        {"if": {"required": [kind]}, "then": {"not": _any_of(*refused)}}
+        for kind, refused in ALONE.items()
+        if kind != "ewma_z"
+    ]
+    patterns.append({"if": warns, "then": {"not": _any_of(*ALONE["ewma_z"])}})
+    pattern = _any_of("sequence", "fence", "near")
+    return [
+        *patterns,
+        {
+            "if": {"required": ["absence"]},
+            "then": {"not": _any_of("having", "for", "clear_when", "hold", "cooldown", "late")},
+        },
+        {
+            "if": {"not": _any_of("absence", "having", "sequence", "fence", "near")},
+            "then": {"required": ["where"]},
+        },
+        {"if": {"properties": {"severity": {"type": "array"}}}, "then": {"required": ["having"]}},
+        {"if": {"anyOf": [pattern, warns], "not": lasting}, "then": {"required": ["hold"]}},
+        {
+            "if": {"not": _any_of("having", "absence", "sequence", "fence", "near")},
+            "then": _any_of("hold", "clear_when"),
+        },
+    ]
+
+
 def rule_schema() -> Schema:
     """Return the JSON Schema (2020-12) of a rule file: one rule or a list of them.
 
@@ -191,23 +305,7 @@ def rule_schema() -> Schema:
         "properties": {name: {"description": doc.meaning, **doc.schema} for name, doc in KEYS.items()},
         "required": list(REQUIRED),
         "additionalProperties": False,
-        "allOf": [
-            {
-                "if": {"required": ["absence"]},
-                "then": {
-                    "not": {"anyOf": [{"required": [key]} for key in ("having", "for", "clear_when", "hold")]}
-                },
-                "else": {"anyOf": [{"required": ["having"]}, {"required": ["where"]}]},
-            },
-            {
-                "if": {"properties": {"severity": {"type": "array"}}},
-                "then": {"required": ["having"]},
-            },
-            {
-                "if": {"not": {"anyOf": [{"required": ["having"]}, {"required": ["absence"]}]}},
-                "then": {"anyOf": [{"required": ["hold"]}, {"required": ["clear_when"]}]},
-            },
-        ],
+        "allOf": _combinations(),
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

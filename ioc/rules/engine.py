@@ -12,6 +12,7 @@ more than `MAX_AHEAD_US` before the newest one, the clock has been put right.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +23,20 @@ from ioc.model.records import Tick
 from ioc.model.times import SECOND_US
 from ioc.rules.columns import EventColumns
 from ioc.rules.compile import CompiledRule, Program
+from ioc.rules.ewma import EwmaMachine
+from ioc.rules.fence import FenceMachine
 from ioc.rules.machine import NEVER_US, RuleCounters
+from ioc.rules.near import NearMachine
+from ioc.rules.ordered import OrderedMachine
+from ioc.rules.predicate import Predicate
 from ioc.rules.rule import Rule
+from ioc.rules.sequence import SequenceMachine
 from ioc.rules.silence import MAX_TICK_GAP_US, ExpectedSource, SilenceMachine
 from ioc.rules.spell import SpellMachine
 from ioc.rules.state import (
     ENGINE_KEY,
     EngineState,
+    OrderedState,
     QuietState,
     SpellState,
     StateChange,
@@ -42,8 +50,15 @@ DEFAULT_MAX_KEYS = 100_000
 MAX_AHEAD_US = 60 * SECOND_US
 """An event further ahead of the log's time is read as being only so far: a wrong clock must not blind it."""
 MAX_FAILURES = 3
+ORDERED: Mapping[str, type[OrderedMachine[Any]]] = {
+    "sequence": SequenceMachine,
+    "fence": FenceMachine,
+    "near": NearMachine,
+    "ewma": EwmaMachine,
+}
+"""The machine of each order-sensitive kind of rule."""
 
-RuleMachine = SpellMachine | SilenceMachine
+RuleMachine = SpellMachine | SilenceMachine | OrderedMachine[Any]
 Survivor = tuple[int, bool, bool]
 """Position in the run, matched, clearing."""
 _TYPE_NAMES = {cls: name for name, cls in DATA_TYPES.items()}
@@ -216,6 +231,9 @@ class PartitionEngine:
         by_type = self.program.by_type
         concerned = dict.fromkeys(item.rule.name for kind in run.columns for item in by_type.get(kind, ()))
         for name, machine in self._running(concerned):
+            if isinstance(machine, OrderedMachine):
+                self._order(name, machine, run, found)
+                continue
             present = [run.columns[kind] for kind in machine.rule.types if kind in run.columns]
             if isinstance(machine, SilenceMachine):
                 self._listen(name, machine, present, run, found)
@@ -255,7 +273,7 @@ class PartitionEngine:
             survivors.sort()
         counters, order, minded = machine.counters, machine.compiled.order, machine.minded
         now_us = self._now_us if self._now_us is not None else NEVER_US
-        broken = _broken(present, machine.rule)
+        broken = _broken(present, _asked(machine.rule))
         for position, matched, clearing in survivors:
             event = run.events[position]
             try:
@@ -292,7 +310,8 @@ class PartitionEngine:
             matched = matched & scope
         if late is not None:
             machine.counters.late += int(np.count_nonzero(matched & late))
-            matched = matched & ~late
+            if rule.late == "drop":
+                matched = matched & ~late
         first = [positions[i] for i in matched.nonzero()[0].tolist()]
         if not machine.wants_others:
             return [(position, True, False) for position in first]
@@ -302,7 +321,7 @@ class PartitionEngine:
         clearing = none if rule.clear_when is None else columns.holds(rule.clear_when)
         wanted = ~none if scope is None else scope
         if late is not None:
-            wanted = wanted & ~late
+            wanted = (wanted & ~late) | matched
         rows = zip(positions, matched.tolist(), clearing.tolist(), wanted.tolist(), strict=True)
         if not keys:
             return [(position, m, c) for position, m, c, w in rows if w]
@@ -330,7 +349,7 @@ class PartitionEngine:
                 positions += columns.positions
             else:
                 positions += [columns.positions[i] for i in mask.nonzero()[0].tolist()]
-        broken = _broken(present, rule)
+        broken = _broken(present, _asked(rule))
         counters.matched += (
             sum(position not in broken for position in positions) if broken else len(positions)
         )
@@ -350,6 +369,39 @@ class PartitionEngine:
                 if position in broken:
                     raise broken[position]
                 machine.feed(key, event, max(now_us, event.received_us))
+            except Exception as error:
+                if self._fail(name, machine, error):
+                    break
+            if machine.out:
+                found += [(position, order, effect) for _, _, effect in machine.out]
+                machine.out.clear()
+
+    def _order(
+        self, name: str, machine: OrderedMachine[Any], run: _Run, found: list[tuple[int, int, Effect]]
+    ) -> None:
+        counters, order = machine.counters, machine.compiled.order
+        now_us = self._now_us if self._now_us is not None else NEVER_US
+        keys = run.keys(machine)
+        asked: list[tuple[int, int]] = []
+        broken: dict[int, Exception] = {}
+        for kind in machine.rule.listens:
+            columns = run.columns.get(kind)
+            if columns is None:
+                continue
+            roles = machine.roles(kind, columns)
+            asked += [(columns.positions[i], int(roles[i])) for i in roles.nonzero()[0].tolist()]
+            if columns.broken:
+                broken.update(_broken([columns], machine.predicates))
+        for position, role in sorted(asked):
+            event = run.events[position]
+            try:
+                key = keys[position] if keys else machine.key_of(event)
+                if key is None:
+                    counters.unkeyed += 1
+                    continue
+                if position in broken:
+                    raise broken[position]
+                machine.feed(key, event, run.times_us[position], max(now_us, event.received_us), role)
             except Exception as error:
                 if self._fail(name, machine, error):
                     break
@@ -411,7 +463,7 @@ class PartitionEngine:
         if self.failures.pop(rule, None) is not None:
             self._scalar_changed = True
 
-    def state_of(self, rule: str, key: str) -> SpellState | QuietState | None:
+    def state_of(self, rule: str, key: str) -> SpellState | QuietState | OrderedState | None:
         """Return what the rule remembers of `key`: to look at, not to change."""
         machine = self._machines.get(rule)
         return None if machine is None else machine.states.get(key)
@@ -437,6 +489,10 @@ class PartitionEngine:
     def _machine(self, compiled: CompiledRule) -> RuleMachine:
         if compiled.rule.absence_us is not None:
             return SilenceMachine(compiled, max_keys=self._max_keys, silence_us=self._silence_us)
+        if compiled.rule.kind in ORDERED:
+            return ORDERED[compiled.rule.kind](
+                compiled, max_keys=self._max_keys, watermark_us=self._watermark_us
+            )
         return SpellMachine(compiled, max_keys=self._max_keys, watermark_us=self._watermark_us)
 
     # state ------------------------------------------------------------------------------------------------
@@ -495,9 +551,13 @@ class PartitionEngine:
             )
 
 
-def _broken(present: Sequence[EventColumns], rule: Rule) -> dict[int, Exception]:
-    """Return the events a predicate of `rule` cannot be evaluated on."""
-    texts = [predicate.text for predicate in (rule.where, rule.clear_when) if predicate is not None]
+def _asked(rule: Rule) -> list[Predicate]:
+    return [predicate for predicate in (rule.where, rule.clear_when) if predicate is not None]
+
+
+def _broken(present: Sequence[EventColumns], asked: Sequence[Predicate]) -> dict[int, Exception]:
+    """Return the events that one of the predicates cannot be evaluated on."""
+    texts = [predicate.text for predicate in asked]
     return {
         position: error
         for columns in present

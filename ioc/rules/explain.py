@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from ioc.model.events import Event
 from ioc.model.incidents import Evidence, Why
@@ -42,10 +43,22 @@ _FUNCTIONS: Mapping[str, tuple[str, str]] = {
     "avg": ("trung bình", "average"),
     "min": ("thấp nhất", "lowest"),
     "max": ("cao nhất", "highest"),
+    "p50": ("trung vị", "median"),
+    "p95": ("phân vị 95", "95th percentile of"),
+    "stddev": ("độ lệch chuẩn", "standard deviation of"),
+    "ewma_z": ("độ lệch z của", "z-score of"),
     "distinct": ("số khác nhau:", "different"),
 }
 _SIGNS: Mapping[str, str] = {">=": "≥", "<=": "≤", "==": "=", "!=": "≠"}
 _DURATIONS = ((HOUR_US, "giờ", "h"), (MINUTE_US, "phút", "min"), (SECOND_US, "giây", "s"))
+
+
+class Finding(NamedTuple):
+    """What a machine has to say beyond the fields of the event: evidence and a clause in both languages."""
+
+    evidence: tuple[Evidence, ...]
+    vi: str
+    en: str
 
 
 class Explainer:
@@ -64,7 +77,15 @@ class Explainer:
         values = {name: _known(read(event)) for name, read in self._readers}
         return Seen(event.source, event.ward, event.lon, event.lat, values)
 
-    def why(self, seen: Seen, key: str, measured: float | None, count: int, ids: Sequence[str]) -> Why:
+    def why(
+        self,
+        seen: Seen,
+        key: str,
+        measured: float | None,
+        count: int,
+        ids: Sequence[str],
+        finding: Finding | None = None,
+    ) -> Why:
         """Return the explanation; `measured` is having's value, or the seconds of silence."""
         evidence = [
             Evidence(
@@ -76,13 +97,15 @@ class Explainer:
             )
             for field, op, against in self._asked
         ]
-        summary = self._default_summary(evidence, measured)
+        summary = self._default_summary(evidence, measured, finding)
         rule = self._rule
         if rule.having is not None:
             evidence.append(_measured(rule.having, measured))
         elif rule.absence_us is not None:
             limit = rule.absence_us / SECOND_US
             evidence.append(Evidence(name="silence", value=measured, op=">=", threshold=limit, unit="s"))
+        if finding is not None:
+            evidence += finding.evidence
         if rule.summary is not None:
             summary = self.render(rule.summary, seen, key, measured, count)
         return Why(rule_version=rule.version, summary=summary, evidence=tuple(evidence), event_ids=tuple(ids))
@@ -91,9 +114,7 @@ class Explainer:
         """Fill the placeholders of a title or summary."""
         if "{" not in text.vi and "{" not in text.en:
             return text
-        having, absence_us = self._rule.having, self._rule.absence_us
-        window_us = having.window_us if having else absence_us or self._rule.hold_us
-        limit = having.threshold if having else (absence_us or 0) / SECOND_US
+        window_us, limit = _limits(self._rule)
 
         def fill(template: str, vietnamese: bool) -> str:
             known: dict[str, Scalar] = {
@@ -101,7 +122,7 @@ class Explainer:
                 "value": measured if measured is not None else count,
                 "threshold": limit,
                 "count": count,
-                "window": _duration(window_us)[0 if vietnamese else 1],
+                "window": duration_texts(window_us)[0 if vietnamese else 1],
                 "source": seen.source,
                 "ward": seen.ward,
                 "key": key,
@@ -110,7 +131,9 @@ class Explainer:
 
         return Text(fill(text.vi, True), fill(text.en, False))
 
-    def _default_summary(self, evidence: Sequence[Evidence], measured: float | None) -> Text:
+    def _default_summary(
+        self, evidence: Sequence[Evidence], measured: float | None, finding: Finding | None
+    ) -> Text:
         vi, en = [], []
         for item in evidence:
             if not isinstance(item.value, str | bool) and item.value is not None:
@@ -123,15 +146,32 @@ class Explainer:
             vi.append(texts[0])
             en.append(texts[1])
         if rule.absence_us is not None:
-            limit = _duration(rule.absence_us)
+            limit = duration_texts(rule.absence_us)
             vi.append(f"không có dữ liệu hơn {limit[0]}")
             en.append(f"no data for more than {limit[1]}")
+        if finding is not None:
+            vi.append(finding.vi)
+            en.append(finding.en)
         if rule.for_us:
-            lasting = _duration(rule.for_us)
+            lasting = duration_texts(rule.for_us)
             vi.append(f"kéo dài từ {lasting[0]}")
             en.append(f"lasting {lasting[1]} or more")
         vi_text, en_text = "; ".join(vi) or rule.title.vi, "; ".join(en) or rule.title.en
         return Text(vi_text[:1].upper() + vi_text[1:], en_text[:1].upper() + en_text[1:])
+
+
+def _limits(rule: Rule) -> tuple[int, float]:
+    """Return the time and the threshold that {window} and {threshold} of a template show."""
+    if rule.having is not None:
+        return rule.having.window_us, rule.having.threshold
+    if rule.near is not None:
+        return rule.near.within_us, rule.near.metres
+    asked_us = rule.absence_us or 0
+    if rule.sequence is not None:
+        asked_us = rule.sequence.within_us
+    elif rule.fence is not None:
+        asked_us = rule.fence.dwell_us
+    return asked_us or rule.hold_us, asked_us / SECOND_US
 
 
 def _comparisons(condition: Condition) -> list[tuple[Field, str, Scalar]]:
@@ -187,7 +227,7 @@ def _clause(label: str, item: Evidence, *, vietnamese: bool) -> str:
 
 
 def _having_clause(having: Having, value: float | None) -> tuple[str, str]:
-    window = _duration(having.window_us)
+    window = duration_texts(having.window_us)
     sign = _SIGNS.get(having.op, having.op)
     texts = []
     for vietnamese in (True, False):
@@ -195,23 +235,37 @@ def _having_clause(having: Having, value: float | None) -> tuple[str, str]:
         which = 0 if vietnamese else 1
         if having.function == "count":
             head = f"{shown} lần" if vietnamese else f"{shown} times"
+        elif having.function == "rate":
+            head = f"{shown} lần mỗi phút" if vietnamese else f"{shown} times a minute"
         else:
             name = having.argument.name if isinstance(having.argument, Field) else "?"
             name = having.text[having.text.find("(") + 1 : having.text.rfind(")")] if name == "?" else name
             head = f"{_FUNCTIONS[having.function][which]} {_LABELS.get(name, (name, name))[which]} {shown}"
+        each = ("mỗi ", "each ") if having.tumbling else ("", "")
+        few = (
+            ("", "")
+            if not having.samples
+            else (f", từ {having.samples} mẫu", f", of {having.samples} or more")
+        )
         texts.append(
-            f"{head} trong {window[0]} (ngưỡng {sign} {limit})"
+            f"{head} trong {each[0]}{window[0]}{few[0]} (ngưỡng {sign} {limit})"
             if vietnamese
-            else f"{head} within {window[1]} (threshold {sign} {limit})"
+            else f"{head} within {each[1]}{window[1]}{few[1]} (threshold {sign} {limit})"
         )
     return texts[0], texts[1]
 
 
-def _duration(time_us: int) -> tuple[str, str]:
+def duration_texts(time_us: int) -> tuple[str, str]:
+    """Return a duration in words, vi and en."""
     for unit_us, vi, en in _DURATIONS:
         if time_us >= unit_us and time_us % unit_us == 0:
             return f"{time_us // unit_us} {vi}", f"{time_us // unit_us} {en}"
     return f"{_show(time_us / SECOND_US, True)} giây", f"{_show(time_us / SECOND_US, False)} s"
+
+
+def number_texts(number: float) -> tuple[str, str]:
+    """Return a number in words, vi and en."""
+    return _show(number, True), _show(number, False)
 
 
 def _show(value: Scalar, vietnamese: bool) -> str:

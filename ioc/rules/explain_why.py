@@ -28,6 +28,7 @@ from ioc.rules.predicate.ast import (
     Has,
     Is,
     Kind,
+    Matches,
     Not,
     TextMatch,
     Value,
@@ -36,13 +37,22 @@ from ioc.rules.predicate.closure import compile_closure
 from ioc.rules.predicate.values import number_reader, value_reader
 from ioc.rules.rule import Rule, reaches
 from ioc.rules.silence import ExpectedSource
-from ioc.rules.state import QuietState, SpellState
+from ioc.rules.state import (
+    EwmaState,
+    FenceState,
+    NearState,
+    OrderedState,
+    QuietState,
+    SequenceState,
+    SpellState,
+)
 
 DEFAULT_LOOK_BACK_US: Final = 5 * MINUTE_US
 """Events looked at for a rule without a window."""
 MAX_OTHER_KEYS: Final = 5
 
 Scalar = float | str | bool | None
+KeyState = SpellState | QuietState | OrderedState
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +137,7 @@ def explain(
     """
     compiled = {item.rule.name: item for item in program.rules}[rule]
     own, others = _of_key(compiled.rule, key, events, at_us)
-    alone = Program((compiled,), dict.fromkeys(compiled.rule.types, (compiled,)), program.version, ())
+    alone = Program((compiled,), dict.fromkeys(compiled.rule.listens, (compiled,)), program.version, ())
     listened = {key: expected[key]} if expected and key in expected else {}
     replay = Replay(alone, begin_us=begin_us, expected=listened, lateness_us=lateness_us)
     course = _run(replay, compiled.rule, key, own, begin_us, at_us)
@@ -154,7 +164,7 @@ def explain(
 
 def _of_key(rule: Rule, key: str, events: Iterable[Event], at_us: int) -> tuple[list[Event], tuple[str, ...]]:
     """Return the key's events up to `at_us`, and other keys near to it in spelling first."""
-    read, types = key_reader(rule.by), frozenset(rule.types)
+    read, types = key_reader(rule.by), frozenset(rule.listens)
     own: list[Event] = []
     others: dict[str, None] = {}
     for event in events:
@@ -195,12 +205,12 @@ def _run(replay: Replay, rule: Rule, key: str, own: Sequence[Event], begin_us: i
     return course
 
 
-def _measured(state: SpellState | QuietState | None) -> float | None:
+def _measured(state: KeyState | None) -> float | None:
     window = getattr(state, "window", None)
     return None if window is None else window.value()
 
 
-def _letter(state: SpellState | QuietState | None) -> str:
+def _letter(state: KeyState | None) -> str:
     if state is None:
         return "idle"
     if state.episode is not None:
@@ -215,13 +225,15 @@ def _checks(
     compiled: CompiledRule,
     own: Sequence[Event],
     at_us: int,
-    state: SpellState | QuietState | None,
+    state: KeyState | None,
     course: _Course,
     lateness_us: int,
 ) -> list[Check]:
     rule = compiled.rule
     if rule.absence_us is not None:
         return [_silence(rule, rule.absence_us, own, at_us)]
+    if rule.kind in ("sequence", "fence", "near", "ewma"):
+        return _ordered_checks(compiled, own, at_us, state)
     look_us = max(rule.having.window_us if rule.having else 0, rule.for_us, rule.hold_us)
     since_us = at_us - (look_us or DEFAULT_LOOK_BACK_US)
     recent = [event for event in own if event.time_us > since_us]
@@ -244,6 +256,77 @@ def _checks(
     if rule.for_us:
         checks.append(_lasting(rule.for_us, state, at_us - lateness_us))
     return checks
+
+
+def _ordered_checks(
+    compiled: CompiledRule, own: Sequence[Event], at_us: int, state: KeyState | None
+) -> list[Check]:
+    """Say how far a pattern had come: its parts in the recent events, and what is remembered of the key."""
+    rule = compiled.rule
+    look_us = max(_span_us(rule), rule.hold_us, DEFAULT_LOOK_BACK_US)
+    recent = [event for event in own if event.time_us > at_us - look_us]
+    checks = [Check("events of the key", bool(recent), len(recent), ">=", 1, None if recent else 1.0)]
+    ours = [event for event in recent if _tag(event) in rule.types]
+    checks += _scope(compiled, ours) if ours else []
+    if rule.where is not None and ours:
+        checks += [_conjunct(node, ours) for node in _conjuncts(rule.where.condition)]
+    for number, step in enumerate(rule.sequence.steps if rule.sequence else (), 1):
+        found = sum(_tag(event) in step.types and step.where.test(event) for event in recent)
+        checks.append(_found(f"step {number}: {step.where.text}", found))
+    if rule.near is not None:
+        near = rule.near
+        found = sum(
+            _tag(event) in near.types and (near.where is None or near.where.test(event)) for event in recent
+        )
+        checks.append(_found(f"events of {', '.join(near.types)}", found))
+    if isinstance(state, OrderedState):
+        checks.append(_pattern(rule, state))
+        if state.episode is None and state.cool_us is not None and state.cool_us > at_us:
+            checks.append(Check("cooldown", False, detail=f"rests until {format_us(state.cool_us)}"))
+    return checks
+
+
+def _found(condition: str, found: int) -> Check:
+    return Check(condition, found > 0, found, ">=", 1, None if found else 1.0)
+
+
+def _tag(event: Event) -> str:
+    return str(event.data.__struct_config__.tag)
+
+
+def _span_us(rule: Rule) -> int:
+    if rule.sequence is not None:
+        return rule.sequence.within_us
+    if rule.near is not None:
+        return rule.near.within_us
+    if rule.fence is not None:
+        return rule.fence.lost_us
+    return rule.having.window_us if rule.having else 0
+
+
+def _pattern(rule: Rule, state: OrderedState) -> Check:
+    """Say whether the pattern is complete, and what is remembered of it."""
+    held = state.episode is not None
+    if isinstance(state, SequenceState) and rule.sequence is not None:
+        steps = len(rule.sequence.steps)
+        taken = steps if held else max((partial.taken for partial in state.partials), default=0)
+        return Check("steps in order", held, taken, ">=", steps, None if held else float(steps - taken))
+    if isinstance(state, FenceState) and rule.fence is not None:
+        where = state.inside if state.inside is not None else "outside" if state.place else "unknown"
+        return Check(f"fence: {rule.fence.when}", held, where)
+    if isinstance(state, NearState) and rule.near is not None:
+        kept = f"{len(state.ours)} of ours, {len(state.others)} others remembered"
+        metres = state.measured if held else None
+        return Check("distance, m", held, metres, "<=", rule.near.metres, None, kept)
+    if isinstance(state, EwmaState) and rule.having is not None:
+        having = rule.having
+        usual = f"usual {state.mean:g} ± {math.sqrt(state.variance):g} from {state.n} readings"
+        if state.n < having.samples:
+            return Check("readings learnt", False, state.n, ">=", having.samples, having.samples - state.n)
+        return Check(
+            having.text, held, state.measured if held else None, having.op, having.threshold, None, usual
+        )
+    return Check("the pattern", held)
 
 
 def _silence(rule: Rule, absence_us: int, own: Sequence[Event], at_us: int) -> Check:
@@ -291,10 +374,10 @@ def _conjunct(node: Condition, recent: Sequence[Event]) -> Check:
     if isinstance(node, Compare):
         value, threshold = _plain(value_reader(node.left)(nearest)), _plain(value_reader(node.right)(nearest))
         op = node.op
-    elif isinstance(node, Among | TextMatch | Is) and isinstance(node.value, Field):
+    elif isinstance(node, Among | TextMatch | Matches | Is) and isinstance(node.value, Field):
         value = _plain(value_reader(node.value)(nearest))
     missing = None if held else shortfall(node, nearest)
-    if not held and value is None and isinstance(node, Compare | Among | TextMatch | Is):
+    if not held and value is None and isinstance(node, Compare | Among | TextMatch | Matches | Is):
         detail += "; the value is missing"
     return Check(render(node), bool(held), value, op, threshold, missing, detail)
 
@@ -326,7 +409,7 @@ def shortfall(node: Condition, event: Event, *, positive: bool = True) -> float 
     return None
 
 
-def _having(rule: Rule, state: SpellState | QuietState | None, course: _Course) -> Check:
+def _having(rule: Rule, state: KeyState | None, course: _Course) -> Check:
     having = rule.having
     assert having is not None
     value = _measured(state)
@@ -340,7 +423,7 @@ def _having(rule: Rule, state: SpellState | QuietState | None, course: _Course) 
     return Check(having.text, held, value, having.op, having.threshold, short, detail)
 
 
-def _lasting(for_us: int, state: SpellState | QuietState | None, now_us: int) -> Check:
+def _lasting(for_us: int, state: KeyState | None, now_us: int) -> Check:
     limit_s = for_us / SECOND_US
     since_us = getattr(state, "since_us", None)
     opened = state is not None and state.episode is not None
@@ -374,6 +457,8 @@ def render(node: Condition) -> str:
         return f"{_value(node.value)} in [{', '.join(map(_literal, node.options))}]"
     if isinstance(node, TextMatch):
         return f"{_value(node.value)}.{node.test}({_value(node.part)})"
+    if isinstance(node, Matches):
+        return f"{_value(node.value)}.matches({_literal(node.pattern)})"
     if isinstance(node, Has):
         return f"has({node.field.name})"
     return _value(node.value)

@@ -15,10 +15,10 @@ from ioc.model.events import Event
 from ioc.model.incidents import Cleared, Effect, Raised, Severity, Updated, incident_id
 from ioc.model.times import SECOND_US
 from ioc.rules.compile import CompiledRule
-from ioc.rules.explain import Explainer
+from ioc.rules.explain import Explainer, Finding
 from ioc.rules.predicate.ast import Field
 from ioc.rules.predicate.values import raw_reader
-from ioc.rules.rule import RANK
+from ioc.rules.rule import RANK, reaches
 from ioc.rules.state import Episode, Seen, StateChange
 
 MAX_KEY_BYTES: Final = 1_000
@@ -39,6 +39,12 @@ class RuleCounters:
     late: int = 0
     unkeyed: int = 0
     """Events without a value for `by`."""
+    amended: int = 0
+    """Late events that were added to an open episode; they are counted as late too."""
+    cooled: int = 0
+    """Matching events during a cooldown."""
+    overflowed: int = 0
+    """Events refused because too many of their key waited for the watermark."""
     evicted: int = 0
     failed: int = 0
     raised: int = 0
@@ -71,7 +77,7 @@ class Machine(Generic[S]):
 
     def _raise(
         self, key: str, seen: Seen, ids: list[str], *, opened_us: int, at_us: int, when_us: int,
-        severity: Severity, measured: float | None, count: int,
+        severity: Severity, measured: float | None, count: int, finding: Finding | None = None,
     ) -> Episode:  # fmt: skip
         rule = self.rule
         number = incident_id(rule.name, key, opened_us)
@@ -82,7 +88,7 @@ class Machine(Generic[S]):
             category=rule.category,
             severity=severity,
             title=self._explainer.render(rule.title, seen, key, measured, count),
-            why=self._explainer.why(seen, key, measured, count, ids),
+            why=self._explainer.why(seen, key, measured, count, ids, finding),
             opened_us=opened_us,
             at_us=at_us,
             ward=seen.ward,
@@ -114,7 +120,7 @@ class Machine(Generic[S]):
 
     def _update(
         self, key: str, episode: Episode, seen: Seen, ids: list[str], *, severity: Severity,
-        measured: float | None, at_us: int, when_us: int,
+        measured: float | None, at_us: int, when_us: int, finding: Finding | None = None,
     ) -> None:  # fmt: skip
         if RANK[severity] > RANK[episode.severity]:
             episode.severity = severity
@@ -123,10 +129,19 @@ class Machine(Generic[S]):
             incident_id=episode.incident_id,
             at_us=episode.told_us,
             severity=episode.severity,
-            why=self._explainer.why(seen, key, measured, episode.count, ids),
+            why=self._explainer.why(seen, key, measured, episode.count, ids, finding),
             count=episode.count,
         )
         self.out.append((when_us, key, updated))
+
+    def _severity(self, value: float | None) -> Severity:
+        """Return the severity of having's value."""
+        level, having = self.rule.severity, self.rule.having
+        if having is not None and value is not None:
+            for step in self.rule.steps:
+                if reaches(value, having.op, step.at):
+                    level = step.level
+        return level
 
     # timers -----------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ioc.model.events import DATA_TYPES
 from ioc.model.times import HOUR_US, SECOND_US
 from ioc.rules import compile as compiling
-from ioc.rules import engine, machine, schema, silence, spell, windows
+from ioc.rules import engine, having, machine, schema, silence, spell, windows
 from ioc.rules.describe import FUNCTIONS, KEYS, REQUIRED, TESTS
 from ioc.rules.predicate import FieldTable, syntax
 from ioc.rules.predicate.ast import Kind
@@ -35,6 +35,9 @@ _PREDICATES = """## Predicates
 functions:
 
 {functions}
+
+`lane == null` is `!has(lane)`, `lane != null` is `has(lane)`, and `"bus" in counts` asks whether a map has
+the key.
 
 A missing value makes a comparison *unknown*. Unknown passes through `!`, and through `&&` and `||`
 unless the other side decides. A predicate holds only when it is true: `speed_kmh < 15` and
@@ -177,7 +180,7 @@ def _bounds() -> str:
         ("rules in a program", f"{compiling.MAX_RULES:,}", "the files do not compile"),
         (
             "window",
-            f"{seconds(schema.MIN_WINDOW_US)} to {hours(schema.MAX_WINDOW_US)}",
+            f"{seconds(having.MIN_WINDOW_US)} to {hours(having.MAX_WINDOW_US)}",
             "the rule does not compile",
         ),
         ("`for`, `hold`, `absence`", f"at most {hours(schema.MAX_DURATION_US)}", "the rule does not compile"),

@@ -10,7 +10,11 @@ from ioc.model.texts import Text
 from ioc.rules.predicate import Predicate
 from ioc.rules.predicate.ast import Field, Value
 
-Function = Literal["count", "distinct", "sum", "avg", "min", "max"]
+Function = Literal[
+    "count", "rate", "distinct", "sum", "avg", "min", "max", "p50", "p95", "stddev", "ewma_z"
+]  # fmt: skip
+Transition = Literal["inside", "enters", "leaves", "dwells", "crosses"]
+LatePolicy = Literal["drop", "amend"]
 BoundOp = Literal[">=", ">", "<=", "<"]
 
 RANK: dict[Severity, int] = {Severity.LOW: 0, Severity.MEDIUM: 1, Severity.HIGH: 2, Severity.CRITICAL: 3}
@@ -35,6 +39,10 @@ class Having:
     op: BoundOp
     threshold: float
     window_us: int
+    tumbling: bool = False
+    """Windows side by side, aligned to the epoch and judged when they close, instead of one that slides."""
+    samples: int = 0
+    """Fewer events than so many have no value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +54,54 @@ class SeverityStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a sequence."""
+
+    types: tuple[str, ...]
+    where: Predicate
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Steps to be taken in order, the last less than `within_us` after the first."""
+
+    steps: tuple[Step, ...]
+    within_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class AreaChoice:
     """Areas of a kind and/or with given codes."""
 
     kind: str | None
     codes: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class FenceWatch:
+    """What a subject does at the border of areas."""
+
+    when: Transition
+    area: AreaChoice
+    dwell_us: int
+    initial: Literal["unknown", "outside"]
+    margin_m: float
+    lost_us: int
+
+    @property
+    def lasting(self) -> bool:
+        """Whether the rule is about being inside rather than about a moment."""
+        return self.when in ("inside", "dwells")
+
+
+@dataclass(frozen=True, slots=True)
+class Nearby:
+    """The other events a correlation looks for."""
+
+    types: tuple[str, ...]
+    where: Predicate | None
+    metres: float
+    within_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +133,14 @@ class Rule:
     for_us: int = 0
     clear_when: Predicate | None = None
     hold_us: int = 0
+    cooldown_us: int = 0
+    """After an episode of a key ends, none begins for so long."""
+    late: LatePolicy = "drop"
+    """What becomes of a late event: `amend` lets it add to an open episode, never begin one."""
     absence_us: int | None = None
+    sequence: Chain | None = None
+    fence: FenceWatch | None = None
+    near: Nearby | None = None
     steps: tuple[SeverityStep, ...] = ()
     """Rising severities by having's value; `severity` is the lowest."""
     clocks: Clocks = field(default_factory=Clocks)
@@ -94,6 +152,26 @@ class Rule:
     """Where `rule`, `area` and `ward` stand, for findings made after reading."""
 
     @property
+    def listens(self) -> tuple[str, ...]:
+        """Every event type that may matter."""
+        return self.types if self.near is None else tuple(dict.fromkeys((*self.types, *self.near.types)))
+
+    @property
+    def kind(self) -> str:
+        """What kind of machine runs the rule."""
+        if self.absence_us is not None:
+            return "silence"
+        if self.sequence is not None:
+            return "sequence"
+        if self.fence is not None:
+            return "fence"
+        if self.near is not None:
+            return "near"
+        if self.having is not None and self.having.function == "ewma_z":
+            return "ewma"
+        return "window" if self.having else "spell"
+
+    @property
     def shape(self) -> str:
         """Hash of what the meaning of stored state depends on: equal shapes keep their state.
 
@@ -102,6 +180,20 @@ class Rule:
         """
         having = self.having
         measured = having and (having.function, having.argument, having.window_us)
-        kind = "silence" if self.absence_us is not None else "window" if having else "spell"
-        parts = (self.name, self.stream.value, self.types, tuple(f.name for f in self.by), kind, measured)
+        if having is not None and having.tumbling:
+            measured = (*(measured or ()), "tumbling")
+        parts: tuple[object, ...] = (
+            self.name,
+            self.stream.value,
+            self.types,
+            tuple(f.name for f in self.by),
+            self.kind,
+            measured,
+        )
+        if self.sequence is not None:
+            parts = (*parts, tuple(step.types for step in self.sequence.steps))
+        if self.fence is not None:
+            parts = (*parts, self.fence.when, self.fence.area)
+        if self.near is not None:
+            parts = (*parts, self.near.types)
         return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import re
 from typing import cast
 
@@ -11,17 +10,17 @@ import yaml
 from ioc.model.events import DATA_TYPES, Stream
 from ioc.model.incidents import Clocks, Severity
 from ioc.model.texts import Text
-from ioc.model.times import HOUR_US, MINUTE_US, SECOND_US
+from ioc.model.times import HOUR_US, SECOND_US
 from ioc.rules.errors import PredicateError, RuleError, did_you_mean
+from ioc.rules.having import DEFAULT_REFRACTORY_US, duration_us, number_of, read_having
 from ioc.rules.nodes import Findings, Form, documents, plain
-from ioc.rules.predicate import FieldTable, Predicate, compile_expression, compile_predicate
-from ioc.rules.predicate.ast import Field, Kind, Value
+from ioc.rules.patterns import PatternReader
+from ioc.rules.predicate import FieldTable, Predicate, compile_predicate
+from ioc.rules.predicate.ast import Field
 from ioc.rules.rule import (
     RANK,
-    AreaChoice,
-    BoundOp,
-    Function,
     Having,
+    LatePolicy,
     Place,
     Rule,
     SeverityStep,
@@ -42,28 +41,33 @@ KEYS = [
     "for",
     "clear_when",
     "hold",
+    "cooldown",
+    "late",
     "absence",
+    "sequence",
+    "fence",
+    "near",
     "severity",
     "category",
     "route",
     "clocks",
     "enabled",
 ]
-MAX_WINDOW_US = 24 * HOUR_US
-MIN_WINDOW_US = SECOND_US
 MIN_ABSENCE_US = 5 * SECOND_US
 MAX_DURATION_US = 7 * 24 * HOUR_US
-"""Longest `for`, `hold` and `absence`."""
+"""Longest `for`, `hold`, `cooldown` and `absence`."""
 
+_DEFAULT_BY = {"fence": "subject", "near": "ward"}
+ALONE = {
+    "sequence": ("where", "having", "for", "clear_when", "absence", "fence", "near"),
+    "fence": ("area", "having", "for", "clear_when", "absence", "near"),
+    "near": ("having", "for", "clear_when", "absence"),
+    "ewma_z": ("for", "clear_when", "absence"),
+}
+"""Kinds of pattern and what cannot stand beside them."""
+_ALONE_HINTS = {"where": "write it into the pattern", "area": "write it into fence"}
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)")
-_UNITS_US = {"ms": 1_000, "s": SECOND_US, "m": MINUTE_US, "h": HOUR_US}
-_HAVING = re.compile(
-    r"\s*(?P<function>\w+)\s*(?:\((?P<argument>.*)\))?\s*(?P<op>>=|<=|==|!=|=|>|<)\s*"
-    r"(?P<threshold>\S+)\s+within\s+(?P<window>.*?)\s*"
-)
-_FUNCTIONS = ("count", "distinct", "sum", "avg", "min", "max")
 PLACEHOLDERS = ("value", "threshold", "count", "window", "source", "ward", "key")
 """What a title or summary may show besides the fields of the event."""
 BRACES = re.compile(r"\{([^{}]*)\}")
@@ -86,18 +90,6 @@ def parse_rules(file: str, text: str) -> tuple[list[Rule], list[RuleError]]:
     return rules, findings.errors
 
 
-def duration_us(text: str) -> int:
-    """Return microseconds of `90s`, `5m`, `2h`, `500ms`.
-
-    Raises:
-        ValueError: another form; the message says what is expected.
-    """
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"expected a duration such as 90s, 5m or 2h, found {text!r}")
-    return round(float(match.group(1)) * _UNITS_US[match.group(2)])
-
-
 class _Reader:
     """Reads one rule."""
 
@@ -118,12 +110,16 @@ class _Reader:
         severity, steps = self._severity(having)
         title, summary = self._texts("title", table), self._texts("summary", table)
         by = self._by(table)
-        area, wards = self._area(), self._wards()
+        patterns = PatternReader(self._findings, form, types)
+        sequence, fence, near = patterns.sequence(), patterns.fence(), patterns.near()
+        area, wards = patterns.area(form), self._wards()
         for_us = self._duration("for")
         hold_us, absence_us = self._duration("hold"), self._duration("absence")
+        cooldown_us, late = self._cooldown(having), self._late()
         category, clocks = self._category(stream), self._clocks()
         enabled = form.truth("enabled", True)
-        self._check_combination(hold_us, absence_us, having)
+        lasting = fence is not None and fence.lasting
+        self._check_combination(hold_us, absence_us, having, lasting=lasting)
         if name is None or stream is None or severity is None or title is None:
             return None
         return Rule(
@@ -140,7 +136,12 @@ class _Reader:
             for_us=for_us or 0,
             clear_when=clear_when,
             hold_us=hold_us or 0,
+            cooldown_us=cooldown_us,
+            late=late,
             absence_us=absence_us,
+            sequence=sequence,
+            fence=fence,
+            near=near,
             severity=severity,
             steps=steps,
             category=category or stream.value,
@@ -205,13 +206,8 @@ class _Reader:
         node = self._form.scalar("having")
         if node is None or not types:
             return None
-        match = _HAVING.fullmatch(node.value)
-        if match is None:
-            expected = "expected `function op number within duration`"
-            self._findings.at(node, f"having: {expected}", "as in count >= 3 within 60s")
-            return None
         try:
-            return _read_having(node.value, match, types)
+            return read_having(node.value, types)
         except PredicateError as error:
             self._findings.in_text(node, "having", error)
             return None
@@ -241,7 +237,7 @@ class _Reader:
         form = Form(self._findings, node, ("at", "level"), "a severity step")
         level = self._choice("level", form.scalar("level", required=True), [item.value for item in Severity])
         at = form.scalar("at", required=True)
-        number = None if at is None else _number(at.value)
+        number = None if at is None else number_of(at.value)
         if at is not None and number is None:
             self._findings.at(at, f"at: expected a number, found {at.value!r}")
         return None if level is None or number is None else SeverityStep(Severity(level), number)
@@ -273,28 +269,23 @@ class _Reader:
         if table is None:
             return ()
         if "by" not in self._form:
-            return (table.resolve(("source",), 0),)
+            default = next((by for kind, by in _DEFAULT_BY.items() if kind in self._form), "source")
+            return (table.resolve((default,), 0),)
         found: list[Field] = []
         for item in self._form.scalars("by"):
             try:
                 found.append(table.resolve(tuple(item.value.split(".")), 0))
             except PredicateError as error:
                 self._findings.at(item, f"by: {error.message}", error.suggestion)
+                continue
+            if "near" in self._form and found[-1].scope != "event":
+                hint = "source, ward or subject"
+                self._findings.at(item, f"by: {item.value} is not of both streams", hint)
         if not found and isinstance(self._form.get("by"), yaml.SequenceNode):
             self._findings.at(
                 self._form.get("by") or self._node, "by: the list is empty", "as in by: [source]"
             )
         return tuple(dict.fromkeys(found))
-
-    def _area(self) -> AreaChoice | None:
-        form = self._form.form("area", ("kind", "code"))
-        if form is None:
-            return None
-        kind = form.text("kind")
-        codes = tuple(str(item.value) for item in form.scalars("code"))
-        if kind is None and not codes:
-            self._findings.at(form.node, "area: needs kind or code", "as in area: {kind: underpass}")
-        return AreaChoice(kind, codes or None)
 
     def _wards(self) -> frozenset[str] | None:
         if "ward" not in self._form:
@@ -317,6 +308,16 @@ class _Reader:
             self._findings.at(node, f"{key}: longer than {longest_us // HOUR_US} h")
         return found
 
+    def _cooldown(self, having: Having | None) -> int:
+        found = self._duration("cooldown")
+        if found is None and having is not None and having.function == "ewma_z":
+            return DEFAULT_REFRACTORY_US
+        return found or 0
+
+    def _late(self) -> LatePolicy:
+        found = self._choice("late", self._form.scalar("late"), ["drop", "amend"])
+        return "amend" if found == "amend" else "drop"
+
     def _category(self, stream: Stream | None) -> str | None:
         route = self._form.form("route", ("category",))
         for node in (self._form.scalar("category"), route.scalar("category") if route else None):
@@ -337,11 +338,24 @@ class _Reader:
 
     # the whole --------------------------------------------------------------------------------------------
 
-    def _check_combination(self, hold_us: int | None, absence_us: int | None, having: Having | None) -> None:
+    def _check_combination(
+        self, hold_us: int | None, absence_us: int | None, having: Having | None, *, lasting: bool
+    ) -> None:
         form, findings = self._form, self._findings
+        warns = having is not None and having.function == "ewma_z"
+        for kind, refused in ALONE.items():
+            if kind in form or (warns and kind == "ewma_z"):
+                for key in refused:
+                    node = form.get(key)
+                    if node is not None:
+                        findings.at(node, f"{key}: cannot be combined with {kind}", _ALONE_HINTS.get(key))
+                if not hold_us and not lasting:
+                    hint = "give hold: 60s (ends so long after it last happened)"
+                    findings.at(form.get("hold") or self._node, "the incident would never end", hint)
+                return
         absence = form.get("absence")
         if absence is not None:
-            for key in ("having", "for", "clear_when", "hold"):
+            for key in ("having", "for", "clear_when", "hold", "cooldown", "late"):
                 node = form.get(key)
                 if node is not None:
                     hint = "silence ends with the next event; give only `absence`"
@@ -361,69 +375,6 @@ class _Reader:
         return {
             key: Place(node.start_mark.line + 1, node.start_mark.column + 1) for key, node in nodes.items()
         }
-
-
-def _read_having(text: str, match: re.Match[str], types: tuple[str, ...]) -> Having:
-    function, argument = match["function"], match["argument"]
-    if function not in _FUNCTIONS:
-        hint = did_you_mean(function, _FUNCTIONS) or f"known: {', '.join(_FUNCTIONS)}"
-        raise PredicateError(f"unknown function {function!r}", match.start("function"), hint)
-    if match["op"] in ("=", "==", "!="):
-        hint = "silence is `absence: 5m`" if function == "count" else "use >= > <= <"
-        raise PredicateError(f"{match['op']} never holds for long", match.start("op"), hint)
-    threshold = _number(match["threshold"])
-    if threshold is None:
-        raise PredicateError(f"expected a number, found {match['threshold']!r}", match.start("threshold"))
-    return Having(
-        " ".join(text.split()),
-        cast(Function, function),
-        _argument(function, argument, match, types),
-        cast(BoundOp, match["op"]),
-        threshold,
-        _window_us(match),
-    )
-
-
-def _argument(function: str, text: str | None, match: re.Match[str], types: tuple[str, ...]) -> Value | None:
-    if function == "count":
-        if text is not None and text.strip():
-            raise PredicateError("count takes no argument", match.start("argument"), "filter with `where`")
-        return None
-    if text is None or not text.strip():
-        raise PredicateError(
-            f"{function} needs a field", match.end("function"), f"as in {function}({_example(function)})"
-        )
-    try:
-        value = compile_expression(text, types, Kind.TEXT if function == "distinct" else Kind.NUMBER)
-    except PredicateError as error:
-        raise PredicateError(
-            error.message, match.start("argument") + error.offset, error.suggestion
-        ) from None
-    if function != "distinct" and value.kind is not Kind.NUMBER:
-        raise PredicateError(f"{function} needs a number, found {value.kind.value}", match.start("argument"))
-    return value
-
-
-def _example(function: str) -> str:
-    return "plate" if function == "distinct" else "speed_kmh"
-
-
-def _window_us(match: re.Match[str]) -> int:
-    try:
-        window = duration_us(match["window"])
-    except ValueError as error:
-        raise PredicateError(str(error), match.start("window")) from None
-    if not MIN_WINDOW_US <= window <= MAX_WINDOW_US:
-        raise PredicateError("a window is between 1 s and 24 h", match.start("window"))
-    return window
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _hash(content: object) -> str:

@@ -16,10 +16,9 @@ starts empty.
 """
 
 from ioc.model.events import Event
-from ioc.model.incidents import Severity
 from ioc.model.times import SECOND_US
 from ioc.rules.compile import CompiledRule
-from ioc.rules.machine import MAX_EVENT_IDS, NEVER_US, Machine
+from ioc.rules.machine import MAX_EVENT_IDS, NEVER_US, UPDATE_PAUSE_US, Machine
 from ioc.rules.predicate.ast import Kind
 from ioc.rules.predicate.values import value_reader
 from ioc.rules.rule import reaches
@@ -39,6 +38,7 @@ class SpellMachine(Machine[SpellState]):
         self.watermark_us = watermark_us
         self.horizon_us = rule.having.window_us if rule.having else max(rule.hold_us, rule.for_us, GRACE_US)
         """Events older than this behind the watermark are late: what they could begin is over."""
+        self._tumbling = rule.having is not None and rule.having.tumbling
         self.wants_others = rule.clear_when is not None or (rule.having is None and rule.for_us > 0)
         """Whether events that do not match matter, to keys that have state."""
         self.minded: set[str | None] = set()
@@ -55,6 +55,10 @@ class SpellMachine(Machine[SpellState]):
         """Apply one event of `key`; `at_us` is the log's time."""
         having = self.rule.having
         value: float | str | bool | None = None
+        if time_us < self.watermark_us - self.horizon_us:  # reaches us only where the rule amends
+            if matched:
+                self._amend(key, self.states.get(key), event, time_us, at_us)
+            return
         if having is None and clearing:
             matched = False
         elif matched and self._measure is not None:
@@ -66,13 +70,14 @@ class SpellMachine(Machine[SpellState]):
                 return
             self._make_room(at_us, _age)
             state = self.states[key] = SpellState(window_for(having) if having else None, time_us)
-        now_us = max(time_us, state.clock_us, self.watermark_us)
+        # a tumbling window closes by the watermark: by this event's time it would shut out those just behind
+        now_us = self.watermark_us if self._tumbling else max(time_us, state.clock_us, self.watermark_us)
         if state.due_us is None or state.due_us <= now_us:
             self._advance(key, state, now_us, at_us)
         was_open = state.episode is not None
         older = time_us < state.last_us  # it says nothing against what is newer
         if matched:
-            matched = self._match(state, event, value, time_us, now_us)
+            matched = self._match(key, state, event, value, time_us, now_us, at_us)
         elif having is None and not was_open and not older:
             state.since_us = None
             self.changed.add(key)
@@ -80,18 +85,49 @@ class SpellMachine(Machine[SpellState]):
             state.clock_us = max(state.clock_us, time_us)
             self.changed.add(key)
         if was_open:
-            self._consider_end(key, state, None if older else clearing, now_us, at_us)
+            self._consider_end(key, state, None if older else clearing, time_us, now_us, at_us)
         self._consider(key, state, matched, now_us, at_us)
         self._settle(key, state)
 
+    def _amend(self, key: str, state: SpellState | None, event: Event, time_us: int, at_us: int) -> None:
+        """Let a late event add to the count and evidence of the open episode it belongs to, by policy."""
+        episode = None if state is None else state.episode
+        if self.rule.late != "amend" or state is None or episode is None:
+            return
+        if time_us < episode.opened_us - self.horizon_us:
+            return
+        self.counters.amended += 1
+        self.changed.add(key)
+        episode.count += 1
+        state.ids = [event.id, *state.ids][:MAX_EVENT_IDS]
+        if at_us - episode.told_us >= UPDATE_PAUSE_US:
+            self._update(
+                key,
+                episode,
+                self._seen(state),
+                state.ids,
+                severity=episode.severity,
+                measured=self._value(state),
+                at_us=at_us,
+                when_us=time_us,
+            )
+
     def _match(
-        self, state: SpellState, event: Event, value: float | str | bool | None, time_us: int, now_us: int
+        self,
+        key: str,
+        state: SpellState,
+        event: Event,
+        value: float | str | bool | None,
+        time_us: int,
+        now_us: int,
+        at_us: int,
     ) -> bool:
         """Count a matching event; False where its window is over."""
         having, window = self.rule.having, state.window
         if having is not None and window is not None:
-            if time_us <= now_us - having.window_us:
+            if window.is_over(time_us, now_us):
                 self.counters.late += 1
+                self._amend(key, state, event, time_us, at_us)
                 return False
             window.add(time_us, value)
         state.last = event
@@ -102,10 +138,12 @@ class SpellMachine(Machine[SpellState]):
         state.count += 1
         if state.episode is not None:
             state.episode.count += 1
+        elif state.cool_us is not None and time_us < state.cool_us:
+            self.counters.cooled += 1
         if window is None:
             self._begin(state, time_us)
             state.ends_us = None
-        else:
+        elif not self._tumbling:
             self._measured(state, time_us)
         return True
 
@@ -131,13 +169,13 @@ class SpellMachine(Machine[SpellState]):
                 state.ends_us = time_us
 
     def _consider_end(
-        self, key: str, state: SpellState, clearing: bool | None, now_us: int, at_us: int
+        self, key: str, state: SpellState, clearing: bool | None, time_us: int, now_us: int, at_us: int
     ) -> None:
         if self.rule.clear_when is not None and clearing is not None:
             if not clearing:
                 state.ends_us = None
             elif state.ends_us is None:
-                state.ends_us = now_us
+                state.ends_us = max(time_us, now_us)
         if state.ends_us is not None and state.ends_us + self.rule.hold_us <= now_us:
             self._end(key, state, now_us, at_us)
 
@@ -145,7 +183,7 @@ class SpellMachine(Machine[SpellState]):
         if state.episode is None:
             since_us = state.since_us
             # the floor may have put the beginning a microsecond after this event
-            if since_us is not None and since_us + self.rule.for_us <= max(now_us, since_us):
+            if since_us is not None and self._fires_us(state, since_us) <= max(now_us, since_us):
                 self._fire(key, state, now_us, at_us)
         elif matched:
             value = self._value(state) if self.rule.steps else None
@@ -204,8 +242,12 @@ class SpellMachine(Machine[SpellState]):
             return None if state.ends_us is None else state.ends_us + rule.hold_us
         if state.since_us is None:
             return None
-        fires_us = state.since_us + rule.for_us
+        fires_us = self._fires_us(state, state.since_us)
         return min(fires_us, state.last_us + rule.hold_us) if single else fires_us
+
+    def _fires_us(self, state: SpellState, since_us: int) -> int:
+        fires_us = since_us + self.rule.for_us
+        return fires_us if state.cool_us is None else max(fires_us, state.cool_us)
 
     def _turn(self, key: str, state: SpellState, turn_us: int, at_us: int) -> None:
         if state.episode is not None:
@@ -218,7 +260,8 @@ class SpellMachine(Machine[SpellState]):
     def _is_stale(self, state: SpellState, turn_us: int) -> bool:
         rule = self.rule
         single = rule.having is None and rule.clear_when is None
-        return single and rule.for_us > 0 and state.last_us + rule.hold_us <= turn_us
+        waits = rule.for_us > 0 or state.cool_us is not None
+        return single and waits and state.last_us + rule.hold_us <= turn_us
 
     def _fire(self, key: str, state: SpellState, when_us: int, at_us: int) -> None:
         value = self._value(state)
@@ -235,7 +278,7 @@ class SpellMachine(Machine[SpellState]):
             count=state.count,
         )
         state.floor_us = state.since_us
-        state.ends_us = None
+        state.ends_us = state.cool_us = None
 
     def _end(self, key: str, state: SpellState, when_us: int, at_us: int) -> None:
         assert state.episode is not None
@@ -244,6 +287,8 @@ class SpellMachine(Machine[SpellState]):
             reason = "no further events"
         self._clear(key, state.episode, reason, at_us, when_us)
         state.episode = state.since_us = state.ends_us = None
+        if self.rule.cooldown_us:
+            state.cool_us = when_us + self.rule.cooldown_us
         state.count = 0
         state.ids = []
         if state.window is not None and self.rule.clear_when is not None:
@@ -282,8 +327,12 @@ class SpellMachine(Machine[SpellState]):
             if expiry_us is not None and (due_us is None or expiry_us < due_us):
                 due_us = expiry_us
         if due_us is None and state.floor_us is not None and self._is_idle(state):
-            return state.floor_us + self.horizon_us + 1
+            return self._over_us(state, state.floor_us) + 1
         return due_us
+
+    def _over_us(self, state: SpellState, floor_us: int) -> int:
+        """Return until when an idle key is remembered: no event may begin an episode twice, nor too soon."""
+        return max(floor_us + self.horizon_us, state.cool_us or floor_us)
 
     def _is_idle(self, state: SpellState) -> bool:
         empty = state.window is None or state.window.n == 0
@@ -291,18 +340,10 @@ class SpellMachine(Machine[SpellState]):
 
     def _is_over(self, state: SpellState, watermark_us: int) -> bool:
         floor_us = state.floor_us
-        return self._is_idle(state) and (floor_us is None or floor_us + self.horizon_us < watermark_us)
+        return self._is_idle(state) and (floor_us is None or self._over_us(state, floor_us) < watermark_us)
 
     def _value(self, state: SpellState) -> float | None:
         return None if state.window is None else state.window.value()
-
-    def _severity(self, value: float | None) -> Severity:
-        level, having = self.rule.severity, self.rule.having
-        if having is not None and value is not None:
-            for step in self.rule.steps:
-                if reaches(value, having.op, step.at):
-                    level = step.level
-        return level
 
     def _seen(self, state: SpellState) -> Seen:
         last = state.last
@@ -337,6 +378,7 @@ class SpellMachine(Machine[SpellState]):
                 None if state.last is None else self._seen(state),
                 state.episode,
                 None if state.window is None else state.window.pack(),
+                state.cool_us,
             )
         )
 
@@ -349,6 +391,7 @@ class SpellMachine(Machine[SpellState]):
         state.since_us, state.ends_us, state.last_us = packed.since_us, packed.ends_us, packed.last_us
         state.floor_us, state.count, state.ids = packed.floor_us, packed.count, packed.ids
         state.last, state.episode = packed.last, packed.episode
+        state.cool_us = packed.cool_us
         return state
 
 

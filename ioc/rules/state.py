@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ioc.model.events import Event
-from ioc.model.incidents import Severity
+from ioc.model.incidents import Evidence, Severity
 from ioc.rules.windows import Window
 
 ENGINE_KEY = ("", "")
@@ -51,6 +51,7 @@ class SpellState:
 
     __slots__ = (
         "clock_us",
+        "cool_us",
         "count",
         "due_us",
         "ends_us",
@@ -75,6 +76,8 @@ class SpellState:
         """Time of the newest matching event."""
         self.floor_us: int | None = None
         """Start of the last episode: a new one begins later, so that ids never repeat."""
+        self.cool_us: int | None = None
+        """Until when nothing is raised, after an episode."""
         self.count = 0
         """Matching events since the condition holds."""
         self.ids: list[str] = []
@@ -107,6 +110,84 @@ class PackedSpell(msgspec.Struct, array_like=True, tag="spell"):
     last: Seen | None
     episode: Episode | None
     window: list[Any] | None
+    cool_us: int | None = None
+
+
+class Waiting(msgspec.Struct, frozen=True, array_like=True):
+    """What is kept of an event until the watermark has passed it."""
+
+    time_us: int
+    rank: int
+    """Order among events of one moment."""
+    role: int
+    """What the event is to the rule, in bits."""
+    id: str
+    seen: Seen
+    number: float = 0.0
+    """The value measured, where the rule measures one."""
+    area: str | None = None
+    """The area it lies in, where the rule asks for one."""
+
+
+class OrderedState(msgspec.Struct, array_like=True):
+    """One key of an order-sensitive rule: what all kinds remember."""
+
+    waiting: list[Waiting] = []
+    episode: Episode | None = None
+    last: Seen | None = None
+    last_us: int = -(1 << 62)
+    """When the pattern was last complete."""
+    floor_us: int | None = None
+    cool_us: int | None = None
+    ends_us: int | None = None
+    ids: list[str] = []
+    evidence: list[Evidence] = []
+    clauses: list[str] = []
+    """The kind's part of the summary, vi and en."""
+    measured: float | None = None
+
+
+class Partial(msgspec.Struct, frozen=True, array_like=True):
+    """The first `taken` steps of a sequence."""
+
+    taken: int
+    began_us: int
+    ids: list[str]
+
+
+class SequenceState(OrderedState, array_like=True, tag="sequence"):
+    """One key of a sequence rule."""
+
+    partials: list[Partial] = []
+
+
+class FenceState(OrderedState, array_like=True, tag="fence"):
+    """One subject of a fence rule."""
+
+    place: tuple[float, float] | None = None
+    """Where it was last; None while unknown."""
+    seen_us: int = 0
+    inside: str | None = None
+    entered_us: int = 0
+    position: Waiting | None = None
+    """The last position, to speak of when time alone completes a dwell."""
+
+
+class NearState(OrderedState, array_like=True, tag="near"):
+    """One key of a correlation rule: the events of either side that may still meet."""
+
+    ours: list[Waiting] = []
+    others: list[Waiting] = []
+
+
+class EwmaState(OrderedState, array_like=True, tag="ewma"):
+    """One key of an early warning: what is usual for it."""
+
+    mean: float = 0.0
+    variance: float = 0.0
+    n: int = 0
+    read_us: int = 0
+    """Time of the newest reading."""
 
 
 class EngineState(msgspec.Struct, array_like=True):
@@ -123,13 +204,12 @@ class EngineState(msgspec.Struct, array_like=True):
 _encoder = msgspec.msgpack.Encoder()
 spell_decoder = msgspec.msgpack.Decoder(PackedSpell)
 quiet_decoder = msgspec.msgpack.Decoder(QuietState)
-_any_decoder: msgspec.msgpack.Decoder[PackedSpell | QuietState] = msgspec.msgpack.Decoder(
-    PackedSpell | QuietState
-)
+AnyState = PackedSpell | QuietState | SequenceState | FenceState | NearState | EwmaState
+_any_decoder: msgspec.msgpack.Decoder[AnyState] = msgspec.msgpack.Decoder(AnyState)
 engine_decoder = msgspec.msgpack.Decoder(EngineState)
 
 
-def encode(state: PackedSpell | QuietState | EngineState) -> bytes:
+def encode(state: PackedSpell | QuietState | OrderedState | EngineState) -> bytes:
     """Return the stored form."""
     return _encoder.encode(state)
 

@@ -39,6 +39,8 @@ class Example:
     note: str = ""
     listen: str = ""
     """`listen` of a rule test."""
+    areas: str = ""
+    """`areas` of a rule test."""
     severity: bool = field(default=False)
     """Whether `body` gives the severity."""
 
@@ -64,10 +66,12 @@ def _played(example: Example) -> tuple[RuleTest, Program]:
     text = f"tests:\n- name: example\n  until: {example.until_s}s\n  expect: []\n"
     text += f"  input:\n{lines}\n" if lines else ""
     text += f"  listen: {example.listen}\n" if example.listen else ""
+    text += f"areas: {example.areas}\n" if example.areas else ""
     found, errors = parse_tests(example.title, text)
     assert not errors, errors
+    areas = found.areas if isinstance(found.areas, tuple) else None
     head = HEAD.replace("severity: medium\n", "") if example.severity else HEAD
-    return found.tests[0], program_for(found, {example.title: head + example.body}, None)
+    return found.tests[0], program_for(found, {example.title: head + example.body}, areas)
 
 
 def _ruler(example: Example, width: int) -> list[str]:
@@ -95,6 +99,14 @@ def _events(example: Example, rule: Rule, events: Sequence[Event], width: int) -
 
 
 def _sign(rule: Rule, event: Event) -> str:
+    kind = event.data.__struct_config__.tag
+    for number, step in enumerate(rule.sequence.steps if rule.sequence else (), 1):
+        if kind in step.types and step.where(event):
+            return str(number)
+    if kind not in rule.types:
+        return "r" if kind in rule.listens else "o"
+    if rule.sequence is not None:
+        return "o"
     if rule.clear_when is not None and rule.clear_when(event):
         return "c"
     return "x" if rule.where is None or rule.where(event) else "o"
@@ -212,6 +224,88 @@ EXAMPLES: tuple[Example, ...] = (
         60,
         value="plate",
         note="The second `A` is no new value, but keeps `A` in the window.",
+    ),
+    Example(
+        ("rate",),
+        "`having: rate`",
+        _SLOW + "having: rate >= 9 within 20s\nhold: 10s\n",
+        "{series: traffic.flow, source: d, every: 5s, data: {speed_kmh: 12x3 _x2}}",
+        60,
+        note="Events per minute: three within 20 s are nine.",
+    ),
+    Example(
+        ("p50",),
+        "`having: p50`",
+        _FLOW + "having: p50(speed_kmh) < 15 within 20s, at least 3\nhold: 10s\n",
+        "{series: traffic.flow, source: d, every: 5s, data: {speed_kmh: 12 40 12 40}}",
+        60,
+        value="speed_kmh",
+        note="The median of fewer than three readings is no value.",
+    ),
+    Example(
+        ("p95",),
+        "`having: p95`, tumbling",
+        _FLOW + "having: p95(speed_kmh) > 60 within 20s tumbling\nhold: 10s\n",
+        "{series: traffic.flow, source: d, every: 5s, data: {speed_kmh: 40 70 40x6}}",
+        60,
+        value="speed_kmh",
+        note="Windows of 20 s side by side; each is judged when it closes.",
+    ),
+    Example(
+        ("stddev",),
+        "`having: stddev`",
+        _FLOW + "having: stddev(speed_kmh) > 20 within 20s\nhold: 10s\n",
+        "{series: traffic.flow, source: d, every: 5s, data: {speed_kmh: 40 41 90 40}}",
+        60,
+        value="speed_kmh",
+    ),
+    Example(
+        ("ewma_z",),
+        "`having: ewma_z`: early warning",
+        _FLOW + "having: ewma_z(speed_kmh) <= -4 within 10m, at least 5\nhold: 10s\n",
+        "{series: traffic.flow, source: d, every: 5s, data: {speed_kmh: 50 52 49 51 50 50 20 50}}",
+        60,
+        value="speed_kmh",
+        note="Five readings teach what is usual; 20 km/h is far from it.",
+    ),
+    Example(
+        ("cooldown",),
+        "`cooldown`: rest after an episode",
+        _SLOW + "hold: 5s\ncooldown: 20s\n",
+        "{series: traffic.flow, source: d, every: 5s, data: {speed_kmh: 12 _ _ 12 _x3 12}}",
+        60,
+    ),
+    Example(
+        ("sequence",),
+        "`sequence`: steps in order",
+        "stream: camera\ntype: camera.alarm\nsequence:\n"
+        "  steps: ['kind == \"motion\"', 'kind == \"intrusion\"']\n  within: 20s\nhold: 10s\n",
+        "{series: camera.alarm, source: c, every: 5s, data: {kind: [intrusion, motion, other, intrusion]}}",
+        40,
+        note="The digits are the steps an event may take. The first intrusion precedes the motion.",
+    ),
+    Example(
+        ("fence",),
+        "`fence`: a subject at a border",
+        "stream: camera\ntype: camera.count\nfence: {when: dwells 10s, area: {kind: zone}}\n",
+        "".join(
+            f"{{event: camera.count, at: {at}s, source: c, subject: car, lon: {lon}, lat: 0.0005}}\n"
+            for at, lon in ((0, 105.9995), (5, 106.0005), (10, 106.0005), (15, 106.0005), (25, 105.9995))
+        ),
+        40,
+        areas="[{kind: zone, code: z1, box: [106.0, 0.0, 106.001, 0.001]}]",
+        note="Inside from 5 s to 25 s.",
+    ),
+    Example(
+        ("near",),
+        "`near`: two streams meet",
+        "stream: camera\ntype: camera.alarm\nwhere: kind == 'flood'\n"
+        "near: {stream: feedback, type: feedback.report, metres: 300, within: 20s}\nhold: 10s\n",
+        "{event: camera.alarm, at: 0s, source: c, ward: w, lon: 106.0, lat: 0.0, data: {kind: flood}}\n"
+        "{event: feedback.report, at: 8s, source: an, ward: w, lon: 106.001, lat: 0.0, "
+        "data: {category: flood, text: nước}}",
+        40,
+        note="`r` is an event of the other stream, here 111 m away.",
     ),
     Example(
         ("severity",),

@@ -2,11 +2,15 @@
 
     speed_kmh < 15 && occupancy > 0.35
     kind in ["wrong_way", "red_light"] && confidence >= 0.6 && !(zone.startsWith("test-"))
+    plate.matches("^51[A-Z]") || "bus" in counts || zone == null
     has(extra.depth_cm) && extra.depth_cm * 2 >= 40
 
 A missing value makes a comparison *unknown*. Unknown passes through `!`, and through `&&` and `||` unless the
 other side decides (`false && unknown` is false, `true || unknown` is true). A predicate holds only when it is
 true; unknown is not true. `has(x)` is never unknown. NaN counts as missing, a division by zero gives missing.
+As in CEL an absent field is an error that `&&` and `||` may absorb. An absent field and one that is null are
+the same, because the wire makes them so: `x == null` is `!has(x)`, and `x != 3` is unknown for both.
+`matches` is linear in the text (`regex`).
 """
 
 from collections.abc import Sequence

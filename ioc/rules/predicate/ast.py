@@ -83,6 +83,14 @@ class TextMatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Matches:
+    """`value.matches("…")`: a regular expression anywhere in the text; unknown if missing."""
+
+    value: Value
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
 class Has:
     """Whether a field holds a value: never unknown."""
 
@@ -119,7 +127,7 @@ class Either:
     right: "Condition"
 
 
-Condition = Compare | Among | TextMatch | Has | Is | Not | Both | Either
+Condition = Compare | Among | TextMatch | Matches | Has | Is | Not | Both | Either
 
 NEGATED: dict[CompareOp, CompareOp] = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 """`!(a < b)` is `a >= b`: for missing values both are unknown, which is what makes the pairing exact."""

@@ -19,14 +19,17 @@ from ioc.rules.predicate.ast import (
     Has,
     Is,
     Kind,
+    Matches,
     Not,
     TextMatch,
     TextTest,
     Value,
 )
 from ioc.rules.predicate.fields import FieldTable
+from ioc.rules.predicate.regex import compile_regex
 
 _TEXT_TESTS = ("startsWith", "endsWith", "contains")
+_CALLS = (*_TEXT_TESTS, "matches")
 _ARITHMETIC = ("+", "-", "*", "/")
 
 
@@ -69,6 +72,8 @@ class Checker:
         if isinstance(node, syntax.Binary) and node.op in _ARITHMETIC:
             op = cast(ArithmeticOp, node.op)
             return Arithmetic(op, self._number(node.left), self._number(node.right))
+        if isinstance(node, syntax.Null):
+            raise PredicateError("null is no value to work with", node.offset, "as in field == null")
         raise PredicateError("a condition stands where a value is expected", syntax.start_of(node))
 
     def _number(self, node: syntax.Node) -> Value:
@@ -97,7 +102,17 @@ class Checker:
             )
         return self._compare(node)
 
-    def _compare(self, node: syntax.Binary) -> Compare:
+    def _null(self, node: syntax.Binary) -> Has | Not:
+        """Read `field == null` as !has(field): an absent field and one that is null are the same here."""
+        named = node.left if isinstance(node.right, syntax.Null) else node.right
+        if node.op not in ("==", "!=") or not isinstance(named, syntax.Name):
+            raise PredicateError("null compares with a field by == or !=", node.offset, "as in field == null")
+        present = Has(self._table.resolve(named.parts, named.offset))
+        return Not(present) if node.op == "==" else present
+
+    def _compare(self, node: syntax.Binary) -> Compare | Has | Not:
+        if isinstance(node.left, syntax.Null) or isinstance(node.right, syntax.Null):
+            return self._null(node)
         op = cast(CompareOp, node.op)
         left = self.value(node.left, Kind.ANY)
         right = self.value(node.right, left.kind)
@@ -117,7 +132,9 @@ class Checker:
         _check_choice(right, left, node.left)
         return Compare(op, left, right)
 
-    def _among(self, node: syntax.Binary) -> Among:
+    def _among(self, node: syntax.Binary) -> Among | Has:
+        if isinstance(node.right, syntax.Name):
+            return self._key(node.left, node.right)
         items = cast(syntax.Items, node.right).items
         if not items:
             raise PredicateError("the list is empty: nothing is in it", node.right.offset)
@@ -129,11 +146,37 @@ class Checker:
             _check_choice(value, _constant(item.value), item)
         return Among(value, tuple(cast("float | str", item.value) for item in items))
 
+    def _key(self, node: syntax.Node, named: syntax.Name) -> Has:
+        """Read `"bus" in counts` as has(counts.bus)."""
+        hint = 'as in "bus" in counts, or lane in ["left", "right"]'
+        if not (isinstance(node, syntax.Literal) and isinstance(node.value, str)):
+            raise PredicateError("expected a quoted key before `in` and a map", syntax.start_of(node), hint)
+        field = self._table.resolve((*named.parts, node.value), named.offset)
+        if field.key is None:
+            raise PredicateError(f"{named.parts[0]!r} is not a map", named.offset, hint)
+        return Has(field)
+
+    def _matches(self, node: syntax.Call) -> Matches:
+        assert node.receiver is not None
+        pattern = node.arguments[0] if len(node.arguments) == 1 else None
+        if not (isinstance(pattern, syntax.Literal) and isinstance(pattern.value, str)):
+            raise PredicateError(
+                "matches takes one quoted pattern", node.offset, "as in plate.matches('^51')"
+            )
+        value = self._text(node.receiver)
+        try:
+            compile_regex(pattern.value)
+        except PredicateError as error:
+            raise PredicateError(error.message, pattern.offset + 1 + error.offset, error.suggestion) from None
+        return Matches(value, pattern.value)
+
     def _call(self, node: syntax.Call) -> Condition:
         if node.receiver is None:
             return self._function(node)
+        if node.function == "matches":
+            return self._matches(node)
         if node.function not in _TEXT_TESTS:
-            hint = did_you_mean(node.function, _TEXT_TESTS) or f"known: {', '.join(_TEXT_TESTS)}"
+            hint = did_you_mean(node.function, _CALLS) or f"known: {', '.join(_CALLS)}"
             raise PredicateError(f"unknown test {node.function!r}", node.offset, hint)
         if len(node.arguments) != 1:
             raise PredicateError(f"{node.function} takes one text", node.offset)
@@ -148,7 +191,7 @@ class Checker:
 
     def _function(self, node: syntax.Call) -> Has:
         if node.function != "has":
-            hint = did_you_mean(node.function, ("has", *_TEXT_TESTS)) or "known: has(field)"
+            hint = did_you_mean(node.function, ("has", *_CALLS)) or "known: has(field)"
             raise PredicateError(f"unknown function {node.function!r}", node.offset, hint)
         if len(node.arguments) != 1 or not isinstance(node.arguments[0], syntax.Name):
             raise PredicateError("has() takes one field", node.offset, "as in has(speed_kmh)")

@@ -19,9 +19,11 @@ from ioc.rules.predicate.ast import (
     Has,
     Is,
     Kind,
+    Matches,
     Not,
     TextMatch,
 )
+from ioc.rules.predicate.regex import compile_regex
 from ioc.rules.predicate.values import field_reader, number_reader, value_reader
 
 Test = Callable[[Event], bool]
@@ -51,6 +53,8 @@ def compile_closure(condition: Condition, *, positive: bool = True) -> Test:
         return _among(condition, positive)
     if isinstance(condition, TextMatch):
         return _text(condition, positive)
+    if isinstance(condition, Matches):
+        return _matches(condition, positive)
     if isinstance(condition, Has):
         return _has(condition, positive)
     return _is(condition, positive)
@@ -91,6 +95,11 @@ def _text(node: TextMatch, positive: bool) -> Test:
         return matches_text(name, str(text), str(piece)) is positive
 
     return test
+
+
+def _matches(node: Matches, positive: bool) -> Test:
+    read, search = value_reader(node.value), compile_regex(node.pattern).search
+    return lambda event: (a := read(event)) is not None and search(str(a)) is positive
 
 
 def matches_text(test: str, text: str, piece: str) -> bool:

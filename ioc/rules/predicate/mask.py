@@ -22,11 +22,13 @@ from ioc.rules.predicate.ast import (
     Has,
     Is,
     Kind,
+    Matches,
     Not,
     TextMatch,
     Value,
 )
 from ioc.rules.predicate.closure import matches_text
+from ioc.rules.predicate.regex import compile_regex
 
 Mask = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
@@ -67,6 +69,8 @@ def compile_mask(condition: Condition, *, positive: bool = True) -> MaskFunction
         return _among(condition, positive)
     if isinstance(condition, TextMatch):
         return _text(condition, positive)
+    if isinstance(condition, Matches):
+        return _matches(condition, positive)
     if isinstance(condition, Has):
         return _has(condition, positive)
     return _is(condition, positive)
@@ -189,6 +193,13 @@ def _text(node: TextMatch, positive: bool) -> MaskFunction:
         return np.fromiter(found, np.bool_, columns.size)
 
     return compute
+
+
+def _matches(node: Matches, positive: bool) -> MaskFunction:
+    read, search = _objects(node.value), compile_regex(node.pattern).search
+    return lambda columns: np.fromiter(
+        [a is not None and search(a) is positive for a in read(columns)], np.bool_, columns.size
+    )
 
 
 def _has(node: Has, positive: bool) -> MaskFunction:

@@ -22,6 +22,13 @@ class Literal:
 
 
 @dataclass(frozen=True, slots=True)
+class Null:
+    """`null`, beside == or != only."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class Name:
     """A dotted name: `speed_kmh`, `extra.lane`."""
 
@@ -66,7 +73,7 @@ class Call:
     offset: int
 
 
-Node = Literal | Name | Unary | Binary | Items | Call
+Node = Literal | Null | Name | Unary | Binary | Items | Call
 
 
 def parse(source: str) -> Node:
@@ -150,6 +157,9 @@ class _Parser:
             return Binary(sign.text, node, self._sum(), sign.offset)
         if (self._next.kind, self._next.text) == ("name", "in"):
             sign = self._take()
+            if self._next.kind == "name":
+                word = self._take()
+                return Binary("in", node, Name((word.text,), word.offset), sign.offset)
             return Binary("in", node, self._items(), sign.offset)
         return node
 
@@ -207,7 +217,7 @@ class _Parser:
             if token.text in ("true", "false"):
                 return Literal(token.text == "true", token.offset)
             if token.text == "null":
-                raise PredicateError("there is no null", token.offset, "ask has(field) or !has(field)")
+                return Null(token.offset)
             if self._is("("):
                 return Call(token.text, None, self._arguments(), token.offset)
             return Name((token.text,), token.offset)

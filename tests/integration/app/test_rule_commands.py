@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from ioc.app.cli import EXPECTED, app
+from ioc.app.cli import app
+from ioc.app.cli_errors import EXPECTED
 from ioc.app.rule_push import PushRefused
 from ioc.model.events import CameraCount, Event
 from ioc.model.times import SECOND_US, format_us, parse_us

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from ioc.geo.index import AreaIndex
 from ioc.model.events import (
     AlarmKind,
     CameraAlarm,
@@ -12,7 +13,9 @@ from ioc.model.events import (
     TrafficFlow,
 )
 from ioc.model.incidents import Cleared, Effect, Raised, Updated
+from ioc.model.places import Area
 from ioc.model.records import Tick
+from ioc.model.texts import Text
 from ioc.rules import PartitionEngine, Program, load
 
 START_US = 1_700_000_000_000_000
@@ -25,9 +28,17 @@ severity: medium
 """
 
 
-def rule(body: str, *, head: str = HEAD) -> Program:
+def rule(body: str, *, head: str = HEAD, index: AreaIndex | None = None) -> Program:
     """Return the program of one rule: `head` plus the lines of `body`."""
-    return load({"it.yaml": head + body})
+    return load({"it.yaml": head + body}, index)
+
+
+def zone(code: str, west: float, south: float, size: float = 0.001) -> Area:
+    """Return a square area of kind `zone`, about 111 m wide."""
+    east, north = west + size, south + size
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    name = Text(f"vùng {code}", f"zone {code}")
+    return Area(code=code, kind="zone", name=name, geometry={"type": "Polygon", "coordinates": [ring]})
 
 
 def us(seconds: float) -> int:

@@ -95,6 +95,8 @@ def test_every_example_is_a_key_of_its_own_with_a_valid_value(name: str) -> None
     rule = {**BASE, **example}
     if name == "absence":
         rule = {key: value for key, value in rule.items() if key not in ("where", "hold")}
+    if name == "sequence":
+        del rule["where"]
     if name == "severity":
         rule["having"] = "avg(speed_kmh) >= 60 within 60s"
     VALID.validate(rule)
@@ -131,6 +133,13 @@ def test_every_example_is_a_key_of_its_own_with_a_valid_value(name: str) -> None
         {"route": {"team": "a"}},
         {"clocks": {"acknowledge": "soon"}},
         {"enabled": "maybe"},
+        {"cooldown": 5},
+        {"late": "keep"},
+        {"having": "avg(speed_kmh) > 3 within 5m, at least ten"},
+        {"sequence": {"steps": ["speed_kmh > 1", "speed_kmh < 1"], "within": "5m"}},
+        {"fence": {"when": "jumps", "area": {"kind": "a"}}},
+        {"fence": {"when": "enters"}},
+        {"near": {"stream": "camera", "metres": 30}},
         {"by": 3},
     ],
     ids=str,
@@ -162,11 +171,27 @@ values: dict[str, st.SearchStrategy[Any]] = {
     "having": st.sampled_from([
         "count >= 3 within 60s", " count()>2  within 1 m", "avg(speed_kmh) < 1e1 within 5m",
         "distinct(lane) > 2 within 1h", "sum(volume_veh * 2) >= 3 within 24h", "count > x within 5s",
+        "p95(speed_kmh) > 60 within 5m tumbling", "p50(speed_kmh) < 9 within 1 m , at  least 10",
+        "rate > 3 within 5m", "stddev(speed_kmh) > 3 within 5m", "ewma_z(speed_kmh) <= -4 within 1h",
     ]),
     "for": durations,
     "clear_when": st.sampled_from(["speed_kmh > 25", "!has(lane)"]),
     "hold": durations,
     "absence": durations,
+    "cooldown": durations,
+    "late": st.sampled_from(["drop", "amend", "keep"]),
+    "sequence": st.sampled_from([
+        {"steps": ["lane == null", {"where": True, "type": "traffic.flow"}], "within": "5m"},
+        {"steps": ["has(lane)"], "within": "5m"},
+    ]),
+    "fence": st.sampled_from([
+        {"when": "inside", "area": {"kind": "a"}}, {"when": "dwells 90 s", "area": {"code": [1]}},
+        {"when": "leaves", "area": {"code": "a"}, "initial": "outside", "margin_m": "5", "lost": "1h"},
+    ]),
+    "near": st.sampled_from([
+        {"stream": "camera", "metres": 300, "within": "5m"}, {"stream": "camera", "metres": 0},
+        {"stream": "feedback", "type": ["feedback.report"], "metres": "30", "within": "5m", "where": True},
+    ]),
     "severity": st.sampled_from([
         "low", "critical", [], [{"at": 1, "level": "low"}],
         [{"at": "1", "level": "low"}, {"at": 2, "level": "high"}],

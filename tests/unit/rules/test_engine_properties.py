@@ -5,11 +5,12 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ioc.geo.index import AreaIndex
 from ioc.model.events import Event
 from ioc.model.incidents import Cleared, Effect, Raised, Updated
 from ioc.model.records import Tick
 from ioc.rules import ExpectedSource, PartitionEngine, load
-from tests.unit.rules.scenes import START_US, Item, alarm, count, flow, report, us
+from tests.unit.rules.scenes import START_US, Item, alarm, count, flow, report, us, zone
 
 RULES = """
 rule: window-with-clear
@@ -73,6 +74,143 @@ by: [ward, category]
 having: sum(lat) <= 20 within 6s
 severity: low
 ---
+rule: tumbling
+title: {vi: a, en: a}
+stream: camera
+type: camera.count
+having: avg(people) >= 5 within 6s tumbling, at least 2
+for: 3s
+hold: 4s
+cooldown: 5s
+severity: [{at: 5, level: medium}, {at: 8, level: high}]
+---
+rule: tumbling-until-clear
+title: {vi: a, en: a}
+stream: traffic
+type: traffic.flow
+having: p50(speed_kmh) <= 20 within 9s tumbling
+clear_when: speed_kmh > 25
+hold: 3s
+late: amend
+severity: low
+---
+rule: quantile
+title: {vi: a, en: a}
+stream: camera
+type: camera.count
+having: p95(people) >= 6 within 10s, at least 2
+for: 2s
+cooldown: 20s
+late: amend
+severity: low
+---
+rule: deviation
+title: {vi: a, en: a}
+stream: traffic
+type: traffic.flow
+having: stddev(speed_kmh) > 8 within 30s
+severity: low
+---
+rule: rate
+title: {vi: a, en: a}
+stream: camera
+type: camera.count
+having: rate > 12 within 10s tumbling
+severity: low
+---
+rule: alarm-cooled
+title: {vi: a, en: a}
+stream: camera
+type: camera.alarm
+where: kind == "flood"
+hold: 5s
+cooldown: 9s
+late: amend
+severity: low
+---
+rule: slow-cooled
+title: {vi: a, en: a}
+stream: traffic
+type: traffic.flow
+where: speed_kmh < 15
+clear_when: speed_kmh > 25
+for: 1s
+cooldown: 40s
+severity: low
+---
+rule: sequence
+title: {vi: a, en: a}
+stream: camera
+by: [ward]
+sequence:
+  steps:
+    - {type: camera.count, where: people > 3}
+    - {type: [camera.count, camera.alarm], where: source == "a"}
+  within: 20s
+hold: 8s
+cooldown: 5s
+late: amend
+severity: low
+---
+rule: inside
+title: {vi: a, en: a}
+stream: camera
+by: [source]
+fence: {when: inside, area: {kind: zone}, margin_m: 20, lost: 30s}
+hold: 2s
+late: amend
+severity: low
+---
+rule: dwells
+title: {vi: a, en: a}
+stream: camera
+by: [source]
+fence: {when: dwells 3s, area: {kind: zone}, lost: 20s}
+cooldown: 5s
+severity: low
+---
+rule: enters
+title: {vi: a, en: a}
+stream: camera
+type: camera.count
+by: [source]
+fence: {when: enters, area: {kind: zone, code: z1}, initial: outside}
+hold: 4s
+severity: low
+---
+rule: leaves
+title: {vi: a, en: a}
+stream: traffic
+by: [source]
+fence: {when: leaves, area: {kind: zone}}
+hold: 4s
+severity: low
+---
+rule: crosses
+title: {vi: a, en: a}
+stream: camera
+by: [source]
+fence: {when: crosses, area: {kind: zone}}
+hold: 4s
+severity: low
+---
+rule: near
+title: {vi: a, en: a}
+stream: camera
+where: source == "a"
+near: {stream: traffic, type: traffic.flow, where: speed_kmh < 25, metres: 300, within: 15s}
+hold: 6s
+severity: low
+---
+rule: unusual
+title: {vi: a, en: a}
+stream: camera
+type: camera.count
+having: ewma_z(people) >= 1 within 20s, at least 3
+hold: 3s
+cooldown: 4s
+severity: [{at: 1, level: low}, {at: 2, level: high}]
+---
 rule: camera-silent
 title: {vi: a, en: a}
 stream: camera
@@ -87,11 +225,14 @@ where: speed_kmh < 15
 absence: 11s
 severity: low
 """
-PROGRAM = load({"rules.yaml": RULES})
+INDEX = AreaIndex([zone("z1", 105.9995, -0.0005), zone("z2", 106.0005, -0.0005)])
+PROGRAM = load({"rules.yaml": RULES}, INDEX)
 EXPECTED = {"cam-9": ExpectedSource("camera", "w1", 106.0, 11.0)}
 
 SOURCES = st.sampled_from(["a", "b"])
 WARDS = st.sampled_from(["w1", "w2", None])
+LONS = st.sampled_from([106.0, 106.0, 106.001, 106.003, None])
+LATS = st.sampled_from([0.0, 0.0, 0.0, 0.0006, 15.0])
 DELAYS = st.sampled_from([0.0, 0.0, 0.0, 0.4, 3.0, 15.0, 70.0, -90.0])
 
 
@@ -99,13 +240,14 @@ DELAYS = st.sampled_from([0.0, 0.0, 0.0, 0.4, 3.0, 15.0, 70.0, -90.0])
 def histories(draw: st.DrawFn) -> list[Item]:
     """Log order with delays, out-of-order times, pauses and clocks that run ahead."""
     now, items = 0.0, []
-    for number in range(draw(st.integers(1, 60))):
+    for _ in range(draw(st.integers(1, 60))):
         now += draw(st.sampled_from([0.0, 0.1, 0.5, 1.0, 1.0, 2.0, 5.0, 30.0]))
         kind = draw(st.sampled_from("tttfffccaar"))
         if kind == "t":
             items.append(Tick(us(now)))
             continue
-        more = {"source": draw(SOURCES), "ward": draw(WARDS), "arrives": now, "lat": float(number % 30)}
+        more = {"source": draw(SOURCES), "ward": draw(WARDS), "arrives": now}
+        more |= {"lon": draw(LONS), "lat": draw(LATS)}
         at = now - draw(DELAYS)
         if kind == "f":
             items.append(flow(at, draw(st.sampled_from([5.0, 10.0, 20.0, 30.0, None])), **more))
