@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import time
@@ -93,6 +94,9 @@ def run(
     logins: Annotated[
         Path | None, typer.Option(help='Let a duty crew handle incidents: JSON {"user": "password"}.')
     ] = None,
+    parent: Annotated[
+        int | None, typer.Option(help="Process that started this one; end when it is gone.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Play the city live. Without --scenario, the endless `demo`."""
@@ -106,7 +110,7 @@ def run(
     live = LiveCity(world, Target(url, host, int(port)), load_keys(keys), parts, crew)
     pictures = snapshot_server(world, snapshot_port) if snapshot_port else nullcontext()
     with pictures, _Teller(as_json) as teller:
-        _until_signal(lambda stop: live.run(stop, duration, teller.tell))
+        _until_signal(lambda stop: live.run(stop, duration, teller.tell), parent)
     if as_json:
         typer.echo(json_bytes(msgspec.to_builtins(live.status())).decode())
 
@@ -282,15 +286,26 @@ def _truth(world: World, duration_s: float) -> list[Expected]:
     return sorted(found, key=lambda item: item.from_s)
 
 
-def _until_signal(work: Callable[[asyncio.Event], Awaitable[T]]) -> T:
-    """Run `work` with an event that SIGINT and SIGTERM set."""
+def _until_signal(work: Callable[[asyncio.Event], Awaitable[T]], parent: int | None = None) -> T:
+    """Run `work` with an event that SIGINT and SIGTERM set, and the end of process `parent`."""
+
+    async def watch(stop: asyncio.Event) -> None:
+        while os.getppid() == parent:  # noqa: ASYNC110 - the kernel tells nobody
+            await asyncio.sleep(1.0)
+        stop.set()
 
     async def guarded() -> T:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        return await work(stop)
+        if parent is None:
+            return await work(stop)
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(watch(stop))
+            result = await work(stop)
+            watching.cancel()
+        return result
 
     return asyncio.run(guarded())
 

@@ -125,5 +125,6 @@ def simulator_command(settings: Settings, scenario: str | None, snapshot_port: i
         "--devices", str(SOURCES / "devices.geojson"),
         "--areas", str(SOURCES / "areas.geojson"),
         "--snapshot-port", str(snapshot_port),
+        "--parent", str(os.getpid()),
     ]  # fmt: skip
     return [*command, "--scenario", scenario] if scenario else command

@@ -267,6 +267,9 @@ class _Connection:
         """Write `data`; a peer that does not read it in time is dropped."""
         if not data:
             return
+        if self.writer.is_closing():
+            # Another connection of the same client took over while we stored.
+            raise ConnectionResetError("the connection was closed meanwhile")
         self.writer.write(data)
         async with asyncio.timeout(self._service.limits.mqtt_send_timeout_s):
             await self.writer.drain()

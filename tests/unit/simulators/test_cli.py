@@ -1,6 +1,7 @@
 """The command line: the same arguments give the same files; mistakes are one line."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -67,3 +68,17 @@ def test_logins_without_the_crews_user_are_a_mistake(
     with pytest.raises(SystemExit):
         main()
     assert "no password for supervisor" in capsys.readouterr().err
+
+
+def test_a_run_ends_when_the_process_that_started_it_is_gone(tmp_path: Path) -> None:
+    """A service that is killed must not leave its simulators behind."""
+    keys = tmp_path / "keys.json"
+    features = json.loads((DEMO / "devices.geojson").read_text("utf-8"))["features"]
+    keys.write_text(json.dumps({feature["properties"]["id"]: "key" for feature in features}), "utf-8")
+    command = [sys.executable, "-m", "simulators.cli", "run", "--keys", str(keys), "--snapshot-port", "0"]
+    done = subprocess.run(
+        [*command, "--parent", "1", "--url", "http://127.0.0.1:1", "--mqtt", "127.0.0.1:1"],
+        timeout=30,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
