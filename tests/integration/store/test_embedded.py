@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ioc.store.embedded import DataFolderError, embedded_postgres, is_running
+from ioc.store.embedded import DataFolderError, embedded_postgres, is_running, start_server
 
 
 @pytest.fixture
@@ -61,3 +61,32 @@ def test_the_last_user_stops_the_server_and_nobody_before(folder: Path) -> None:
             pass
         assert is_running(keeper)
     assert not is_running(keeper)
+
+
+class Recovering:
+    """A server whose process lives and which answers only at the third question, as after a power cut."""
+
+    def __init__(self, folder: Path) -> None:
+        self.pgdata, self.asked = folder, 0
+
+    def start(self) -> None:
+        self.asked += 1
+        assert self.asked >= 3, "status is starting"
+
+
+def test_a_server_that_recovers_for_long_is_waited_for_and_no_longer_than_allowed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ioc.store.embedded.RECOVERY_POLL_S", 0.0)
+    folder.mkdir()
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", str(folder)])
+    try:
+        (folder / "postmaster.pid").write_text(f"{process.pid}\n")
+        patient = Recovering(folder)
+        start_server(patient, max_recovery_s=60.0)  # type: ignore[arg-type]
+        assert patient.asked == 3
+        with pytest.raises(DataFolderError, match="status is starting"):
+            start_server(Recovering(folder), max_recovery_s=0.0)  # type: ignore[arg-type]
+    finally:
+        process.kill()
+        process.wait()
