@@ -27,7 +27,7 @@ with warnings.catch_warnings():
 
 MAX_SOCKET_PATH_BYTES: Final = 100
 MAX_RECOVERY_S: Final = 300.0
-"""After a power cut the server reads its log again before it answers; a server still at it then is given up."""
+"""After a power cut the server reads its log again before it answers; later than that it is given up."""
 RECOVERY_POLL_S: Final = 1.0
 APP_ROLE: Final = "ioc_app"
 _TUNING: Final = {
