@@ -25,6 +25,7 @@ from ioc.app.core import Core
 from ioc.app.feed_source import FeedSource
 from ioc.app.incident_service import IncidentKeeper, IncidentService
 from ioc.app.listener import ChangeListener
+from ioc.app.mqtt_tls import broker_tls, listener_tls
 from ioc.app.readiness import Readiness
 from ioc.app.retry import RETRYABLE
 from ioc.app.rule_sets import RuleSets
@@ -96,10 +97,12 @@ class Pipeline:
         plan.work.append(Service("ticker", Ticker(core.log, LogRetryable).run))
         if settings.mqtt.enabled:
             require_free(settings.mqtt.host, settings.mqtt.port, "--mqtt-port")
-            listener = MqttListener(service, settings.mqtt.host, settings.mqtt.port)
+            tls = listener_tls(settings.mqtt)
+            listener = MqttListener(service, settings.mqtt.host, settings.mqtt.port, tls)
             plan.intake.append(Service("mqtt", listener.run))
         if settings.mqtt.broker_host:
-            plan.intake.append(Service("mqtt broker", MqttSubscriber(service, _broker(settings.mqtt)).run))
+            subscriber = MqttSubscriber(service, _broker(settings.mqtt), broker_tls(settings.mqtt))
+            plan.intake.append(Service("mqtt broker", subscriber.run))
         return service
 
     def _store(self, plan: Plan) -> None:

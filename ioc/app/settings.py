@@ -91,6 +91,9 @@ class HttpSettings(_Section):
         (), description="origins besides our own host that may open the live feed"
     )
     secure_cookies: bool = Field(False, description="send session cookies over HTTPS only")
+    trusted_proxies: tuple[Network, ...] = Field(
+        (), description="networks of reverse proxies whose X-Forwarded-For and -Proto are believed"
+    )
     picture_hosts: tuple[Network, ...] = Field(
         ("127.0.0.0/8",), description="networks camera pictures may be fetched from"
     )
@@ -102,8 +105,13 @@ class MqttSettings(_Section):
     enabled: bool = Field(True, description="listen for MQTT at all")
     host: str = Field("127.0.0.1", description="address to listen on")
     port: Port = Field(1883, description="port to listen on")
+    tls_certificate: Path | None = Field(
+        None, description="PEM certificate chain; with `tls_key` the listener speaks TLS only"
+    )
+    tls_key: Path | None = Field(None, description="PEM private key of the certificate")
     broker_host: str = Field("", description="external broker to read from as well, e.g. Mosquitto")
     broker_port: Port = Field(1883, description="its port")
+    broker_tls: bool = Field(False, description="speak TLS with it, checked against the system's authorities")
     broker_username: str = Field("", description="our name there")
     broker_password: SecretStr = Field(SecretStr(""), description="our password there")
     broker_topic: str = Field("ioc/v1/+/events", description="what to read; may be a shared subscription")

@@ -19,8 +19,8 @@ Guessing is braked by counts of failures within a window, in `login_throttle`:
 An attempt is counted before its password is looked at, so that parallel guesses cannot slip past, and taken
 back when it succeeds or is refused: a control room behind one address may log in as often as it likes.
 
-The address is that of the connection; forwarded headers are not read. Behind a reverse proxy it is the
-proxy's, so everybody shares one count: such a proxy has to limit attempts itself.
+The address is that of the connection, or what a reverse proxy listed in `http.trusted_proxies` forwards.
+Behind a proxy that is not listed everybody shares the proxy's count.
 """
 
 import hashlib
