@@ -16,9 +16,19 @@ from ioc.api.history import history_router
 from ioc.api.incidents import incidents_router
 from ioc.api.pictures import PictureProxy
 from ioc.api.places import City, places_router
-from ioc.api.ports import History, Incidents, Places, Quarantine, ReadinessCheck, Rules, Users
+from ioc.api.ports import (
+    History,
+    Incidents,
+    Places,
+    Quarantine,
+    ReadinessCheck,
+    Receivers,
+    Rules,
+    Users,
+)
 from ioc.api.problems import install
 from ioc.api.quarantine import quarantine_router
+from ioc.api.receivers import receivers_router
 from ioc.api.rules import rules_router
 from ioc.api.security import Access, feed_authenticator
 from ioc.api.session import session_router
@@ -48,6 +58,7 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     history: History
     quarantine: Quarantine
     rules: Rules
+    receivers: Receivers
     hub: Hub
     pictures: PictureProxy
     city: Callable[[], City]
@@ -86,6 +97,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         history_router(deps.history, access, deps.clock_us),
         quarantine_router(deps.quarantine, access),
         rules_router(deps.rules, access),
+        receivers_router(deps.receivers, access),
         *deps.routers,
     ):
         app.include_router(router)

@@ -1,25 +1,25 @@
 """Camera pictures, fetched for the browser from the address in the registry, and from nowhere else.
 
-An address in the registry could name anything our machine can reach, so it must be one the operator allowed:
-a listed host, or an address within a listed network. The name is resolved once and the very address that was
-checked is connected to; redirects are not followed.
+An address in the registry could name anything our machine can reach, so it must be one the operator allowed,
+see `ioc/outbound/destination.py`.
 """
 
 import asyncio
-import socket
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from collections.abc import Callable
 from typing import Final
 
 import httpx
 import msgspec
 
+from ioc.outbound.destination import (
+    Destinations,
+    ForbiddenDestinationError,
+    Resolve,
+    pin,
+    resolve_host,
+)
 from ioc.stream.hub import monotonic_us
-
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
-Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 
 PICTURE_TYPES: Final = frozenset({"image/jpeg", "image/png", "image/webp"})
 
@@ -31,8 +31,7 @@ class PictureError(Exception):
 class PictureSettings(msgspec.Struct, frozen=True, kw_only=True):
     """From where pictures may come, and how large and slow they may be."""
 
-    hosts: frozenset[str] = frozenset()
-    networks: tuple[Network, ...] = ()
+    destinations: Destinations = Destinations()
     max_bytes: int = 2 * 1024 * 1024
     timeout_s: float = 3.0
     fresh_s: float = 1.0
@@ -137,40 +136,25 @@ class PictureProxy:
                 return await self._get(url)
         except TimeoutError:
             return f"no picture within {self._settings.timeout_s:g} s"
-        except (PictureError, OSError) as error:
+        except (PictureError, ForbiddenDestinationError, OSError) as error:
             return str(error)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             return f"{type(error).__name__}: {error}"
 
     async def _get(self, url: str) -> Picture:
         target = httpx.URL(url)
-        if target.scheme not in ("http", "https") or not target.host:
-            raise PictureError("only http and https addresses are fetched")
-        address = await self._allowed_address(target)
+        pinned, extensions = await pin(target, self._settings.destinations, self._resolve)
         request = self._client.build_request(
             "GET",
-            target.copy_with(host=str(address)),
+            pinned,
             headers={"Host": target.netloc.decode("ascii"), "Accept": ", ".join(sorted(PICTURE_TYPES))},
-            # The certificate is checked against the registered name, not the address.
-            extensions={"sni_hostname": target.host},
+            extensions=extensions,
         )
         response = await self._client.send(request, stream=True)
         try:
             return await self._body(response)
         finally:
             await response.aclose()
-
-    async def _allowed_address(self, target: httpx.URL) -> Address:
-        port = target.port or (443 if target.scheme == "https" else 80)
-        listed = target.host.lower() in self._settings.hosts
-        for address in await self._resolve(target.host, port):
-            if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-                address = address.ipv4_mapped  # noqa: PLW2901 - one address, two spellings
-            if any(address in network for network in self._settings.networks) or (
-                listed and not _is_never_a_camera(address)
-            ):
-                return address
-        raise PictureError(f"{target.host} is not among the hosts and networks that pictures may come from")
 
     async def _body(self, response: httpx.Response) -> Picture:
         if response.status_code != 200:
@@ -184,25 +168,3 @@ class PictureProxy:
             if len(data) > self._settings.max_bytes:
                 raise PictureError(f"the picture is larger than {self._settings.max_bytes} bytes")
         return Picture(media_type, bytes(data))
-
-
-def _is_never_a_camera(address: Address) -> bool:
-    """Addresses that a listed name must not lead to: this machine, cloud metadata, everybody."""
-    return (
-        address.is_loopback
-        or address.is_link_local
-        or address.is_multicast
-        or address.is_unspecified
-        or address.is_reserved
-    )
-
-
-async def resolve_host(host: str, port: int) -> Sequence[Address]:
-    """Return the addresses of `host`, in the system's order of preference.
-
-    Raises:
-        OSError: the name does not resolve.
-    """
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [ip_address(entry[4][0]) for entry in found]

@@ -8,9 +8,11 @@ import msgspec
 from ioc.incidents.lifecycle import Command
 from ioc.model.events import Event, Stream
 from ioc.model.incidents import Audit, Incident
+from ioc.model.notices import Receiver
 from ioc.model.places import Area, Device
 from ioc.model.texts import Text
 from ioc.store.incidents import IncidentFilter
+from ioc.store.receivers import DeliveryRow, NoticeRow, StoredReceiver
 from ioc.store.users import Person
 
 
@@ -170,6 +172,31 @@ class Users(Protocol):
 
     async def close_session(self, token: str) -> None:
         """End the session."""
+
+
+class Receivers(Protocol):
+    """Who is told of incidents."""
+
+    async def list(self) -> Sequence[StoredReceiver]:
+        """Return every receiver."""
+
+    async def put(self, receiver: Receiver, author: str) -> str | None:
+        """Add or replace a receiver; return the secret of a new webhook. Raises `TooManyReceiversError`."""
+
+    async def renew_secret(self, receiver_id: str) -> str:
+        """Replace a webhook's secret. Raises `NotFoundError`."""
+
+    async def remove(self, receiver_id: str) -> bool:
+        """Remove a receiver; False where there is none."""
+
+    async def deliveries(self, receiver_id: str, limit: int) -> Sequence[DeliveryRow]:
+        """Return a receiver's newest deliveries."""
+
+    async def notices(self, person: Person, limit: int) -> tuple[Sequence[NoticeRow], int]:
+        """Return the newest notices a person may see, and the newest one they have read."""
+
+    async def mark_read(self, person: Person, up_to: int) -> None:
+        """Remember up to which notice the person has read."""
 
 
 class Sockets(Protocol):

@@ -25,18 +25,21 @@ class Right(StrEnum):
     HISTORY = "history"
     QUARANTINE = "quarantine"
     RULES = "rules"
+    RECEIVERS = "receivers"
 
 
 _ALL_RIGHTS: Final = frozenset(Right)
+# Where our data is sent to, and mail addresses of people: for those who answer for the installation.
+_ALL_BUT_RECEIVERS: Final = _ALL_RIGHTS - {Right.RECEIVERS}
 _ALL_OPS: Final = frozenset(Op)
 
 RIGHTS: Final[dict[Role, frozenset[Right]]] = {
     Role.OPERATOR: frozenset({Right.HISTORY, Right.RULES}),
-    Role.SUPERVISOR: _ALL_RIGHTS,
+    Role.SUPERVISOR: _ALL_BUT_RECEIVERS,
     Role.WARD: frozenset({Right.HISTORY, Right.RULES}),
     Role.LEADER: frozenset({Right.HISTORY, Right.RULES}),
     # Raw messages may hold personal data: only those who repair the sources see them.
-    Role.ENGINEER: _ALL_RIGHTS,
+    Role.ENGINEER: _ALL_BUT_RECEIVERS,
     Role.ADMIN: _ALL_RIGHTS,
 }
 OPS: Final[dict[Role, frozenset[Op]]] = {

@@ -11,22 +11,27 @@ Each role is a function that adds its services to a plan; `ioc up` runs all of t
 one of them.
 """
 
+from collections.abc import Sequence
 from ipaddress import ip_network
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import REGISTRY
+from psycopg import AsyncConnection
 
 from ioc import __version__
 from ioc.api.application import ApiDeps, create_api
 from ioc.api.pictures import PictureProxy, PictureSettings
 from ioc.api.places import City
+from ioc.app.change_follower import ChangeFollower
 from ioc.app.clock import Ticker, now_us
 from ioc.app.core import Core
 from ioc.app.feed_source import FeedSource
 from ioc.app.incident_service import IncidentKeeper, IncidentService
 from ioc.app.listener import ChangeListener
 from ioc.app.mqtt_tls import broker_tls, listener_tls
+from ioc.app.notifier import Deliverer, mail_settings, queue_notices
 from ioc.app.readiness import Readiness
+from ioc.app.receivers import StoredReceivers
 from ioc.app.retry import RETRYABLE
 from ioc.app.rule_sets import RuleSets
 from ioc.app.rule_view import RunningRules
@@ -47,6 +52,9 @@ from ioc.ingest.mqtt_subscriber import MqttSubscriber, SubscriberSettings
 from ioc.ingest.service import IngestService
 from ioc.model.records import EVENTS_TOPIC
 from ioc.model.texts import Text
+from ioc.outbound.destination import Destinations
+from ioc.outbound.webhook import WebhookSender
+from ioc.store.change_followers import FollowedChange
 from ioc.store.maintenance import Maintenance, MaintenanceSettings
 from ioc.store.quarantine import Quarantine, QuarantineLimits
 from ioc.store.users import Users
@@ -114,6 +122,19 @@ class Pipeline:
         maintenance = Maintenance(core.pool, quarantine, kept, core.log, (EVENTS_TOPIC,))
         plan.work.append(Service("store", worker.run))
         plan.work.append(Service("maintenance", lambda: maintenance.run(now_us)))
+        self._notices(plan)
+
+    def _notices(self, plan: Plan) -> None:
+        core, settings = self._core, self._core.settings.notify
+
+        async def queue(connection: AsyncConnection[Any], changes: Sequence[FollowedChange]) -> None:
+            await queue_notices(connection, changes, now_us())
+
+        networks = tuple(ip_network(text) for text in settings.webhook_networks)
+        webhook = WebhookSender(Destinations(networks=networks, public=True), timeout_s=settings.timeout_s)
+        deliverer = Deliverer(core.pool, webhook, mail_settings(settings), now_us)
+        plan.work.append(Service("notices", ChangeFollower("notices", core.pool, queue).run))
+        plan.work.append(Service("deliveries", deliverer.run))
 
     def _rules(self, plan: Plan) -> None:
         core, settings = self._core, self._core.settings.rules
@@ -126,7 +147,11 @@ class Pipeline:
         core, settings = self._core, self._core.settings
         hub = Hub(FeedSource(core.api_pool))
         pictures = PictureProxy(
-            PictureSettings(networks=tuple(ip_network(text) for text in settings.http.picture_hosts))
+            PictureSettings(
+                destinations=Destinations(
+                    networks=tuple(ip_network(text) for text in settings.http.picture_hosts)
+                )
+            )
         )
         console = settings.console if with_console else None
         api = create_api(
@@ -137,6 +162,7 @@ class Pipeline:
                 history=StoredHistory(core.api_pool),
                 quarantine=StoredQuarantine(core.api_pool, QuarantineLimits()),
                 rules=RunningRules(self._rules_stored, core.api_pool),
+                receivers=StoredReceivers(core.api_pool),
                 hub=hub,
                 pictures=pictures,
                 city=lambda: _city(settings, core, self._demo),

@@ -32,6 +32,7 @@ from pydantic_settings import (
 )
 
 from ioc.app.settings_origin import DELIMITER, PREFIX, Origins, no_json, variable_name
+from ioc.outbound.sending import MailTls
 
 CONFIG_FILE = "ioc.toml"
 CHECKOUT = Path(__file__).parents[2]
@@ -159,6 +160,21 @@ class StoreSettings(_Section):
     quarantine_rows: Count = Field(100_000, description="refused messages kept; the oldest go first")
 
 
+class NotifySettings(_Section):
+    """Telling others of incidents: mail and webhooks. Receivers themselves are data, see the API."""
+
+    smtp_host: str = Field("", description="mail server that takes our messages; empty sends no mail")
+    smtp_port: Port = Field(587, description="its port")
+    smtp_tls: MailTls = Field(MailTls.STARTTLS, description="how the connection to it is protected")
+    smtp_username: str = Field("", description="our name there")
+    smtp_password: SecretStr = Field(SecretStr(""), description="our password there")
+    sender: str = Field("ioc@localhost.localdomain", description="address our mails come from")
+    timeout_s: Seconds = Field(10.0, le=10.0, description="longest wait for a receiver's answer")
+    webhook_networks: tuple[Network, ...] = Field(
+        (), description="networks webhooks may lead into, besides the public Internet"
+    )
+
+
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -186,6 +202,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     rules: RulesSettings = RulesSettings()
     store: StoreSettings = StoreSettings()
+    notify: NotifySettings = NotifySettings()
 
     @classmethod
     def settings_customise_sources(

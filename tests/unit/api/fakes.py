@@ -14,9 +14,12 @@ from ioc.api.ports import HistoryQuery, NotFoundError, Quarantined, RuleInfo, Sh
 from ioc.incidents.lifecycle import Command, on_command
 from ioc.model.events import Event
 from ioc.model.incidents import Audit, Incident
+from ioc.model.notices import Kind, Receiver
 from ioc.model.places import Area, Device
 from ioc.model.texts import Text
+from ioc.model.times import from_us
 from ioc.store.incidents import CursorError, IncidentFilter
+from ioc.store.receivers import DeliveryRow, NoticeRow, StoredReceiver
 from ioc.store.users import Person, Role, ThrottledError, login_id
 from ioc.stream.hub import Hub
 from ioc.stream.metrics import FeedMetrics
@@ -176,6 +179,55 @@ class FakeRules:
         ]
 
 
+@dataclass
+class FakeReceivers:
+    """One webhook; a notice of `WARD` for everybody who may see it."""
+
+    receivers: dict[str, Receiver] = field(
+        default_factory=lambda: {
+            "other": Receiver(id="other", kind=Kind.WEBHOOK, target="https://other.example/in")
+        }
+    )
+    read: dict[str, int] = field(default_factory=dict)
+
+    async def list(self) -> Sequence[StoredReceiver]:
+        return [
+            StoredReceiver(
+                receiver=each, author="an", open_until=None, last_error=None, last_sent=None, waiting=0
+            )
+            for each in self.receivers.values()
+        ]
+
+    async def put(self, receiver: Receiver, author: str) -> str | None:
+        known = receiver.id in self.receivers
+        self.receivers[receiver.id] = receiver
+        return None if known or receiver.kind is not Kind.WEBHOOK else "whsec_c2VjcmV0"
+
+    async def renew_secret(self, receiver_id: str) -> str:
+        if receiver_id not in self.receivers:
+            raise NotFoundError(receiver_id)
+        return "whsec_bmV3"
+
+    async def remove(self, receiver_id: str) -> bool:
+        return self.receivers.pop(receiver_id, None) is not None
+
+    async def deliveries(self, receiver_id: str, limit: int) -> Sequence[DeliveryRow]:
+        return [DeliveryRow(1, "inc-1.1", from_us(T0_US), from_us(T0_US), 1, "sent", None, from_us(T0_US))]
+
+    async def notices(self, person: Person, limit: int) -> tuple[Sequence[NoticeRow], int]:
+        rows = [
+            NoticeRow(
+                number, "raised", f"inc-{number}", 1, "high", "traffic", ward, {"vi": "…"}, from_us(T0_US)
+            )
+            for number, ward in ((1, WARD), (2, FOREIGN))
+            if person.wards is None or ward in person.wards
+        ]
+        return rows, self.read.get(person.username, 0)
+
+    async def mark_read(self, person: Person, up_to: int) -> None:
+        self.read[person.username] = up_to
+
+
 CITY = City(
     name=Text(vi="Bình Dương", en="Binh Duong"),
     center=(106.65, 11.0),
@@ -204,6 +256,7 @@ def make_deps(users: FakeUsers, **changes: object) -> ApiDeps:
         history=FakeHistory(),
         quarantine=FakeQuarantine(),
         rules=FakeRules(),
+        receivers=FakeReceivers(),
         hub=make_hub(),
         pictures=PictureProxy(transport=httpx.MockTransport(lambda _request: httpx.Response(404))),
         city=lambda: CITY,

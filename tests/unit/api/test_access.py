@@ -30,6 +30,7 @@ def filled(path: str) -> str:
         "{camera_id}": "cam-1",
         "{stream}": "camera",
         "{rule}": "underpass-jam",
+        "{receiver_id}": "other",
     }
     for name, value in known.items():
         path = path.replace(name, value)

@@ -8,12 +8,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ioc.api.pictures import Address, PictureError, PictureProxy, PictureSettings
+from ioc.api.pictures import PictureError, PictureProxy, PictureSettings
 from ioc.api.ports import Check
 from ioc.model.events import CameraPlate, CameraStatus, FeedbackReport
 from ioc.model.places import Area, Device, DeviceKind
 from ioc.model.texts import Text
 from ioc.model.times import HOUR_US
+from ioc.outbound.destination import Address, Destinations
 from ioc.store.users import Role
 from tests.unit.api.conftest import Browser
 from tests.unit.api.fakes import FOREIGN, WARD, FakeHistory, FakePlaces, FakeUsers, make_deps
@@ -44,9 +45,12 @@ def resolving(*addresses: str) -> Callable[[str, int], object]:
 
 
 def proxy(handler: Handler, address: str = "192.0.2.7", **settings: object) -> PictureProxy:
-    settings.setdefault("networks", (ip_network("192.0.2.0/24"),))
+    destinations = Destinations(
+        networks=settings.pop("networks", (ip_network("192.0.2.0/24"),)),  # type: ignore[arg-type]
+        hosts=settings.pop("hosts", frozenset()),  # type: ignore[arg-type]
+    )
     return PictureProxy(
-        PictureSettings(**settings),  # type: ignore[arg-type]
+        PictureSettings(destinations=destinations, **settings),  # type: ignore[arg-type]
         transport=httpx.MockTransport(handler),
         resolve=resolving(address),  # type: ignore[arg-type]
     )

@@ -1,0 +1,1 @@
+"""What leaves the service for other systems: who is told of what, signed, retried, only where it may go."""
