@@ -28,7 +28,7 @@ from ioc.api.ports import (
 )
 from ioc.api.problems import install
 from ioc.api.quarantine import quarantine_router
-from ioc.api.receivers import receivers_router
+from ioc.api.receivers import notices_router, receivers_router
 from ioc.api.rules import rules_router
 from ioc.api.security import Access, feed_authenticator
 from ioc.api.session import session_router
@@ -98,6 +98,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         quarantine_router(deps.quarantine, access),
         rules_router(deps.rules, access),
         receivers_router(deps.receivers, access),
+        notices_router(deps.receivers, access),
         *deps.routers,
     ):
         app.include_router(router)

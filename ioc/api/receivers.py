@@ -164,7 +164,7 @@ def _receiver(receiver_id: str, body: ReceiverBody) -> Receiver:
 
 
 def receivers_router(receivers: Receivers, access: Access) -> APIRouter:
-    """Return the routes of receivers and notices."""
+    """Return the routes of receivers and their deliveries."""
     router = APIRouter(prefix="/api/v1", tags=["notices"], dependencies=[Depends(require_own_page)])
 
     @router.get("/receivers", **documented(ReceiverList))
@@ -213,6 +213,13 @@ def receivers_router(receivers: Receivers, access: Access) -> APIRouter:
         require_right(person, Right.RECEIVERS)
         rows = await receivers.deliveries(receiver_id, limit)
         return json_answer(DeliveryList([_delivery_view(row) for row in rows]))
+
+    return router
+
+
+def notices_router(receivers: Receivers, access: Access) -> APIRouter:
+    """Return the routes of a person's own notices."""
+    router = APIRouter(prefix="/api/v1", tags=["notices"], dependencies=[Depends(require_own_page)])
 
     @router.get("/notices", **documented(NoticeList))
     async def list_notices(
