@@ -104,7 +104,7 @@ def _info(
         running=running,
         author=item.author,
         failures=sum(r.failures for r in reports),
-        seconds=round(sum(r.seconds for r in reports), 3),
+        seconds=round(sum(r.seconds for r in reports), 6),
         keys=sum(r.keys for r in reports),
         raised=sum(r.raised for r in reports),
         late=sum(r.late for r in reports),
@@ -127,5 +127,5 @@ def _shadow(
         raised=raised.get((item.rule, item.hash), 0),
         failures=sum(r.failures for r in reports),
         error=next((r.error for r in reports if r.error), None),
-        seconds=round(sum(r.seconds for r in reports), 3),
+        seconds=round(sum(r.seconds for r in reports), 6),
     )

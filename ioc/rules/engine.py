@@ -272,6 +272,7 @@ class PartitionEngine:
         if len(present) > 1:
             survivors.sort()
         counters, order, minded = machine.counters, machine.compiled.order, machine.minded
+        minds_all = machine.minds_all
         now_us = self._now_us if self._now_us is not None else NEVER_US
         broken = _broken(present, _asked(machine.rule))
         for position, matched, clearing in survivors:
@@ -281,7 +282,7 @@ class PartitionEngine:
                 if key is None:
                     counters.unkeyed += matched
                     continue
-                if not matched and key not in minded:
+                if not matched and key not in minded and not minds_all:
                     continue
                 if position in broken:
                     raise broken[position]
@@ -303,7 +304,8 @@ class PartitionEngine:
         late_before = self._watermark_us - machine.horizon_us
         late = columns.times_us < late_before if columns.oldest_us < late_before else None
         matched = np.ones(columns.size, dtype=np.bool_) if rule.where is None else columns.holds(rule.where)
-        if not machine.minded and not matched.any():
+        minds_all = machine.minds_all
+        if not minds_all and not machine.minded and not matched.any():
             return []
         scope = columns.within(machine.compiled.fence, rule.wards)
         if scope is not None:
@@ -315,7 +317,7 @@ class PartitionEngine:
         first = [positions[i] for i in matched.nonzero()[0].tolist()]
         if not machine.wants_others:
             return [(position, True, False) for position in first]
-        if not first and not machine.minded:
+        if not minds_all and not first and not machine.minded:
             return []
         none = np.zeros(columns.size, dtype=np.bool_)
         clearing = none if rule.clear_when is None else columns.holds(rule.clear_when)
@@ -323,7 +325,7 @@ class PartitionEngine:
         if late is not None:
             wanted = (wanted & ~late) | matched
         rows = zip(positions, matched.tolist(), clearing.tolist(), wanted.tolist(), strict=True)
-        if not keys:
+        if not keys or minds_all:
             return [(position, m, c) for position, m, c, w in rows if w]
         # only keys that are minded already, or may be once their match in this run is applied
         hot = machine.minded | {keys[position] for position in first}
@@ -493,7 +495,12 @@ class PartitionEngine:
             return ORDERED[compiled.rule.kind](
                 compiled, max_keys=self._max_keys, watermark_us=self._watermark_us
             )
-        return SpellMachine(compiled, max_keys=self._max_keys, watermark_us=self._watermark_us)
+        return SpellMachine(
+            compiled,
+            max_keys=self._max_keys,
+            watermark_us=self._watermark_us,
+            lateness_us=self._lateness_us,
+        )
 
     # state ------------------------------------------------------------------------------------------------
 

@@ -54,10 +54,10 @@ type:
 _TIME = """## Time
 
 Every rule reads the events' own times and the log's clock, which ticks once a second; never the
-machine's. Timers fire when the *watermark*, {lateness} behind the newest tick, has passed them, or when
-an event of the same key shows that they are over. Late events count at their own time as long as they
-can still matter, then they are counted as late and left out. A repeated (source, id) is left out by the
-log.
+machine's. Timers fire when the *watermark*, {lateness} behind the newest tick, has passed them, or, by
+`order: arrival`, when an event of the same key shows that they are over. Late events count at
+their own time as long as they can still matter, then they are counted as late and left out. A repeated
+(source, id) is left out by the log.
 
 `x` an event that matches, `o` one that does not, `c` one that meets `clear_when` (letters name events
 that arrive late); `:` the condition holds but not yet for long enough, `R` raised, `=` open, `U`
