@@ -27,10 +27,10 @@ class Explained:
 
 
 @contextmanager
-def progress(quiet: bool) -> Iterator[Callable[[float], None]]:
+def progress(quiet: bool, what: str = "backtest") -> Iterator[Callable[[float], None]]:
     """Yield a function that moves a progress bar on standard error; it does nothing when `quiet`."""
     with Progress(console=Console(stderr=True), transient=True, disable=quiet) as bar:
-        task = bar.add_task("backtest", total=1.0)
+        task = bar.add_task(what, total=1.0)
         yield lambda share: bar.update(task, completed=share)
 
 

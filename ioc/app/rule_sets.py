@@ -11,6 +11,7 @@ from ioc.app.rule_files import RuleFolder
 from ioc.eventlog.port import EventLog
 from ioc.geo.index import AreaIndex
 from ioc.model.records import EVENTS_TOPIC, Activate, encode_control
+from ioc.model.times import SECOND_US
 from ioc.rules.compile import Program, compile_rules
 from ioc.rules.errors import InvalidRules
 from ioc.rules.rule import Rule
@@ -200,8 +201,9 @@ async def announce(pool: Pool, log: EventLog) -> list[int]:
     """
     async with pool.connection() as connection:
         versions = await unannounced(connection)
-    for version in versions:
-        await log.append_controls(EVENTS_TOPIC, encode_control(Activate(version)), f"rules {version}")
+    for version, warm_s in versions:
+        control = Activate(version, warm_s * SECOND_US)
+        await log.append_controls(EVENTS_TOPIC, encode_control(control), f"rules {version}")
         async with pool.connection() as connection:
             await mark_announced(connection, version)
-    return versions
+    return [version for version, _ in versions]

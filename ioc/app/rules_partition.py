@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import structlog
@@ -11,11 +11,13 @@ from psycopg import AsyncConnection
 
 from ioc.app.rule_sets import Programs
 from ioc.model.events import Event, decode_event
-from ioc.model.incidents import Effect
+from ioc.model.incidents import Effect, Raised
 from ioc.model.records import Activate, Record, RecordKind, Tick, decode_control, decode_tick
 from ioc.model.times import SECOND_US
+from ioc.rules.compile import Program
 from ioc.rules.engine import PartitionEngine
 from ioc.rules.silence import ExpectedSource
+from ioc.rules.state import StateChange
 from ioc.store.rule_state import PartitionStatus, RuleReport, StateRow, load_state
 from ioc.store.rule_versions import Activation, read_activation
 
@@ -24,15 +26,22 @@ SHADOW_MARK = "~"
 STATUS_DETAIL_CHARS = 500
 
 Item = tuple[int, Event | Tick]
+Lane = Literal["active", "shadow"]
 
 _log = structlog.get_logger()
-_records = Counter("ioc_rules_records_total", "Log records the engine has taken", ["kind"])
 _poison = Counter("ioc_rules_poison_total", "Log records that could not be decoded and were passed over")
 _failures = Counter("ioc_rules_failures_total", "Times a rule failed", ["rule", "lane"])
 _seconds = Counter("ioc_rules_rule_seconds_total", "Time a rule has taken", ["rule", "lane"])
 _shadow_raised = Counter(
     "ioc_rules_shadow_raised_total", "Incidents a shadow rule would have raised", ["rule"]
 )
+
+
+class Planted(NamedTuple):
+    """What rules that start fresh found in the past: see `ioc.rules.warm`."""
+
+    rows: list[StateChange]
+    raised: list[Raised]
 
 
 class Stored(NamedTuple):
@@ -108,29 +117,42 @@ class PartitionWork:
         self.next_offset = next_offset
         self.dirty = True
 
-    def activate(self, version: int, programs: Programs, offset: int, *, enabled: Sequence[str]) -> None:
+    def activate(
+        self,
+        version: int,
+        programs: Programs,
+        offset: int,
+        *,
+        enabled: Sequence[str],
+        planted: Mapping[Lane, Planted] | None = None,
+    ) -> None:
         """Switch to a version exactly here: everything before `offset` was decided by the former one.
 
-        Rules that people have `enabled` since are forgiven their failures.
+        Rules that people have `enabled` since are forgiven their failures. Rules that start fresh begin with
+        what is `planted`.
         """
         self.version = version
         self.activation = Activation(self.number, version, offset)
-        self.adopt(programs)
+        self.adopt(programs, planted or {})
         for rule in enabled:
             self.engine.forgive(rule)
 
-    def adopt(self, programs: Programs) -> None:
+    def adopt(self, programs: Programs, planted: Mapping[Lane, Planted] = {}) -> None:
         """Run `programs` from here on; what the change itself ends is ended now."""
         self._programs = programs
-        for engine, program, out in (
-            (self.engine, programs.active, self.effects),
-            (self.shadow, programs.shadow, self.firings),
-        ):
+        for lane, engine, program in self.lanes(programs):
+            out = self.effects if lane == "active" else self.firings
             if engine.program is not program:
                 engine.adopt(program)
+                if lane in planted:
+                    engine.plant(*planted[lane])
                 # At once: their rows are gone with the next commit, so their effects must be in it.
                 out.extend(engine.on_batch([]))
         self.dirty = True
+
+    def lanes(self, programs: Programs) -> tuple[tuple[Lane, PartitionEngine, Program], ...]:
+        """Return each lane with its engine and its part of `programs`."""
+        return (("active", self.engine, programs.active), ("shadow", self.shadow, programs.shadow))
 
     def runs(self, programs: Programs) -> bool:
         """Whether these are the programs that run."""
@@ -214,5 +236,4 @@ def decode(records: Sequence[Record]) -> list[tuple[int, Event | Tick | Activate
             # The gateway wrote it, so this is a fault of ours (or of a newer version), not of a device.
             _poison.inc()
             _log.error("a log record cannot be decoded", offset=record.offset)
-    _records.labels("all").inc(len(records))
     return items

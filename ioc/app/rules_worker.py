@@ -11,7 +11,9 @@ same record again.
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 
+import msgspec
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -21,7 +23,8 @@ from ioc.app.expected import of_partition
 from ioc.app.incident_service import apply_effects
 from ioc.app.retry import with_retry
 from ioc.app.rule_sets import RuleSets, announce
-from ioc.app.rules_partition import Item, PartitionWork, decode, load
+from ioc.app.rule_warm import RuleWarmer
+from ioc.app.rules_partition import Item, Lane, PartitionWork, Planted, decode, load
 from ioc.app.settings import RulesSettings
 from ioc.eventlog.port import Consumer, EventLog
 from ioc.model.records import EVENTS_TOPIC, Activate, Batch, Tick
@@ -38,6 +41,7 @@ POLL_S = 0.2
 STATUS_INTERVAL_S = 5.0
 
 _log = structlog.get_logger()
+_records = Counter("ioc_rules_records_total", "Log records the engine has taken", ["kind"])
 _changes = Counter("ioc_rules_incident_changes_total", "Changes of incidents committed", ["op", "rule"])
 _commit = Histogram("ioc_rules_commit_seconds", "Time of one commit of effects, state and position")
 _engine = Histogram("ioc_rules_batch_seconds", "Time the engine spends on one batch")
@@ -64,6 +68,7 @@ class RulesWorker:
         self._settings = settings
         self._owner = owner
         self._directory = directory
+        self._warmer = RuleWarmer(log, settings)
         self._partitions: dict[int, PartitionWork] = {}
         self._count = 0
         self._status_at_s = 0.0
@@ -115,6 +120,7 @@ class RulesWorker:
             else:
                 run.append((offset, item))
         self._apply(work, run, batch.next_offset)
+        _records.labels("all").inc(len(batch.records))
 
     def _apply(self, work: PartitionWork, items: Sequence[Item], next_offset: int) -> None:
         with _engine.time():
@@ -126,9 +132,19 @@ class RulesWorker:
             return
         programs = await self._rules.programs(control.version, self._directory.index)
         enabled = await self._rules.enabled_between(work.version, control.version)
-        work.activate(control.version, programs, offset, enabled=enabled)
+        planted: dict[Lane, Planted] = {}
+        if control.warm_us:
+            planted = await self._warmer.warm(
+                work, programs, self._directory.index, control, offset, partial(self._tell_warming, work)
+            )
+        work.activate(control.version, programs, offset, enabled=enabled, planted=planted)
         _version.labels(str(work.number)).set(work.version)
         _log.info("rules switched", partition=work.number, version=control.version, offset=offset)
+
+    async def _tell_warming(self, work: PartitionWork, share: float) -> None:
+        status = msgspec.structs.replace(work.status(), warming=round(share, 3))
+        async with self._pool.connection() as connection:
+            await save_status(connection, work.number, status)
 
     async def _restore(self, batch: Batch) -> PartitionWork:
         self._count = len(await self._log.ends(EVENTS_TOPIC))

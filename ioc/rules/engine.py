@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from ioc.model.events import DATA_TYPES, Event
-from ioc.model.incidents import Cleared, Effect
+from ioc.model.incidents import Cleared, Effect, Raised
 from ioc.model.records import Tick
 from ioc.model.times import SECOND_US
 from ioc.rules.columns import EventColumns
@@ -172,6 +173,11 @@ class PartitionEngine:
     def watermark_us(self) -> int | None:
         """The time up to which timers have fired; None before the first tick."""
         return None if self._watermark_us == NEVER_US else self._watermark_us
+
+    @property
+    def now_us(self) -> int | None:
+        """The log's time: the newest tick; None before the first."""
+        return self._now_us
 
     @property
     def key_counts(self) -> Mapping[str, int]:
@@ -460,6 +466,23 @@ class PartitionEngine:
         self._scalar_changed = True
         self._expect_all()
 
+    def plant(self, rows: Iterable[StateChange], raised: Sequence[Raised]) -> None:
+        """Give rules that `adopt` has just begun fresh the state they reached in the past.
+
+        The next `on_batch` raises what is open. An episode that the former shape had open too goes on.
+        """
+        for name, key, data in rows:
+            if data is not None:
+                self._machines[name].restore(key, data)
+                self._machines[name].changed.add(key)
+        owed, opened = self._owed, {effect.incident_id for effect in raised}
+        going_on = {effect.incident_id for effect in owed} & opened
+        self._owed = [effect for effect in owed if effect.incident_id not in going_on]
+        for effect in raised:
+            if effect.incident_id not in going_on:
+                self._owed.append(replace(effect, at_us=max(self._now_us or 0, effect.at_us)))
+                self._machines[effect.rule].counters.raised += 1
+
     def forgive(self, rule: str) -> None:
         """Forget the failures of a rule, so that it runs again."""
         if self.failures.pop(rule, None) is not None:
@@ -495,21 +518,21 @@ class PartitionEngine:
             return ORDERED[compiled.rule.kind](
                 compiled, max_keys=self._max_keys, watermark_us=self._watermark_us
             )
-        return SpellMachine(
-            compiled,
-            max_keys=self._max_keys,
-            watermark_us=self._watermark_us,
-            lateness_us=self._lateness_us,
-        )
+        bounds = {"max_keys": self._max_keys, "watermark_us": self._watermark_us}
+        return SpellMachine(compiled, **bounds, lateness_us=self._lateness_us)
 
     # state ------------------------------------------------------------------------------------------------
 
     def drain_changes(self) -> list[StateChange]:
         """Return the rows changed since the last drain: write them with the effects, in one transaction."""
-        changes, self._gone = self._gone, []
+        gone, self._gone = self._gone, []
+        changes: list[StateChange] = []
         for machine in self._machines.values():
             if machine.changed:
                 changes += machine.drain()
+        if gone:  # a key that is gone may have come back under the rule's new shape: one row each
+            known = {change[:2] for change in changes}
+            changes += [change for change in gone if change[:2] not in known]
         if self._scalar_changed:
             changes.append(StateChange(*ENGINE_KEY, encode(self._scalars())))
             self._scalar_changed = False

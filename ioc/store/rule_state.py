@@ -66,6 +66,8 @@ class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
     shadow: dict[str, RuleReport] = {}
     error: str | None = None
     """Why the newest version does not run, where that is so."""
+    warming: float | None = None
+    """Share done of running the next version's rules over the past, while that lasts."""
 
 
 async def save_status(connection: AsyncConnection[Any], partition: int, status: PartitionStatus) -> None:
