@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 import structlog
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 from psycopg import AsyncConnection
 
 from ioc.app.rule_sets import Programs
@@ -24,17 +24,22 @@ from ioc.store.rule_versions import Activation, read_activation
 SHADOW_MARK = "~"
 """Before the rule of a stored row: it is a shadow's. No rule's name begins with it."""
 STATUS_DETAIL_CHARS = 500
+COUNTED: Final = ("matched", "raised", "late", "amended", "cooled", "unkeyed", "overflowed", "evicted")
+"""The engine's counters that are reported of every rule."""
 
 Item = tuple[int, Event | Tick]
 Lane = Literal["active", "shadow"]
 
 _log = structlog.get_logger()
 _poison = Counter("ioc_rules_poison_total", "Log records that could not be decoded and were passed over")
-_failures = Counter("ioc_rules_failures_total", "Times a rule failed", ["rule", "lane"])
-_seconds = Counter("ioc_rules_rule_seconds_total", "Time a rule has taken", ["rule", "lane"])
-_shadow_raised = Counter(
-    "ioc_rules_shadow_raised_total", "Incidents a shadow rule would have raised", ["rule"]
+_counts = Counter(
+    "ioc_rules_rule_events_total",
+    "What became of a rule's events and keys: " + ", ".join(COUNTED),
+    ["rule", "lane", "what"],
 )
+_failures = Counter("ioc_rules_failures_total", "Times a rule failed", ["rule", "lane"])
+_keys = Gauge("ioc_rules_rule_keys", "Keys a rule remembers", ["rule", "lane", "partition"])
+_seconds = Counter("ioc_rules_rule_seconds_total", "Time a rule has taken", ["rule", "lane"])
 
 
 class Planted(NamedTuple):
@@ -90,7 +95,7 @@ class PartitionWork:
         """Not yet committed."""
         self.dirty = False
         self._programs = programs
-        self._told: dict[tuple[str, str], tuple[int, float, int]] = {}
+        self._told: dict[tuple[str, str], tuple[Mapping[str, int], float]] = {}
         engines = []
         for program, mark in ((programs.active, ""), (programs.shadow, SHADOW_MARK)):
             engine = PartitionEngine.restore(
@@ -191,12 +196,13 @@ class PartitionWork:
             error=error and error[:STATUS_DETAIL_CHARS],
         )
 
-    def _reports(self, engine: PartitionEngine, lane: str) -> dict[str, RuleReport]:
+    def _reports(self, engine: PartitionEngine, lane: Lane) -> dict[str, RuleReport]:
         counters, keys = engine.counters, engine.key_counts
         found: dict[str, RuleReport] = {}
         for compiled in engine.program.rules:
             name = compiled.rule.name
-            count, failure = counters[name], engine.failures.get(name)
+            failure = engine.failures.get(name)
+            counts = {what: getattr(counters[name], what) for what in COUNTED}
             found[name] = RuleReport(
                 hash=compiled.rule.version,
                 failures=failure.count if failure else 0,
@@ -204,21 +210,25 @@ class PartitionWork:
                 disabled=failure is not None and failure.disabled,
                 seconds=round(engine.seconds.get(name, 0.0), 6),
                 keys=keys[name],
-                matched=count.matched,
-                late=count.late,
-                raised=count.raised,
+                **counts,
             )
-            self._tell(name, lane, count.failed, engine.seconds.get(name, 0.0), count.raised)
+            _keys.labels(name, lane, str(self.number)).set(keys[name])
+            counts["failed"] = counters[name].failed
+            self._tell(name, lane, counts, engine.seconds.get(name, 0.0))
         return found
 
-    def _tell(self, rule: str, lane: str, failed: int, seconds: float, raised: int) -> None:
-        before = self._told.get((rule, lane), (0, 0.0, 0))
-        # A rule pushed anew counts from nothing again.
-        _failures.labels(rule, lane).inc(failed - before[0] if failed >= before[0] else failed)
-        _seconds.labels(rule, lane).inc(max(0.0, seconds - before[1]))
-        if lane == "shadow":
-            _shadow_raised.labels(rule).inc(raised - before[2] if raised >= before[2] else raised)
-        self._told[rule, lane] = (failed, seconds, raised)
+    def _tell(self, rule: str, lane: Lane, counts: Mapping[str, int], seconds: float) -> None:
+        """Bring the metrics up to a rule's counters, which begin anew with a rule pushed anew."""
+        known, known_s = self._told.get((rule, lane), ({}, 0.0))
+        for what, count in counts.items():
+            before = known.get(what, 0)
+            more = count - before if count >= before else count
+            if what == "failed":
+                _failures.labels(rule, lane).inc(more)
+            else:
+                _counts.labels(rule, lane, what).inc(more)
+        _seconds.labels(rule, lane).inc(max(0.0, seconds - known_s))
+        self._told[rule, lane] = (counts, seconds)
 
 
 def decode(records: Sequence[Record]) -> list[tuple[int, Event | Tick | Activate]]:

@@ -55,6 +55,11 @@ class RuleReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     keys: int = 0
     matched: int = 0
     late: int = 0
+    amended: int = 0
+    cooled: int = 0
+    overflowed: int = 0
+    unkeyed: int = 0
+    evicted: int = 0
     raised: int = 0
 
 
