@@ -59,6 +59,9 @@ MIN_ABSENCE_US = 5 * SECOND_US
 MAX_DURATION_US = 7 * 24 * HOUR_US
 """Longest `for`, `hold`, `cooldown` and `absence`."""
 
+MAX_TEXT_CHARS = 500
+MAX_KEY_PARTS = 4
+
 _DEFAULT_BY = {"fence": "subject", "near": "ward"}
 ALONE = {
     "sequence": ("where", "having", "for", "clear_when", "order", "absence", "fence", "near"),
@@ -260,6 +263,10 @@ class _Reader:
         if nodes[0] is None or nodes[1] is None:
             return None
         for node in nodes:
+            if len(cast(yaml.ScalarNode, node).value) > MAX_TEXT_CHARS:
+                self._findings.at(
+                    cast(yaml.ScalarNode, node), f"{key}: longer than {MAX_TEXT_CHARS} characters"
+                )
             self._check_template(cast(yaml.ScalarNode, node), key, table)
         return Text(nodes[0].value, nodes[1].value)
 
@@ -289,6 +296,8 @@ class _Reader:
             if "near" in self._form and found[-1].scope != "event":
                 hint = "source, ward or subject"
                 self._findings.at(item, f"by: {item.value} is not of both streams", hint)
+        if len(found) > MAX_KEY_PARTS:
+            self._findings.at(self._form.get("by") or self._node, f"by: more than {MAX_KEY_PARTS} parts")
         if not found and isinstance(self._form.get("by"), yaml.SequenceNode):
             self._findings.at(
                 self._form.get("by") or self._node, "by: the list is empty", "as in by: [source]"
