@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import anyio.to_thread
 import structlog
 from psycopg import AsyncConnection
 
@@ -113,7 +114,7 @@ class RuleSets:
         if known is not None and known[0] is index:
             return known[1]
         try:
-            found = compile_set(await self.get(version), index)
+            found = await _compiled(await self.get(version), index)
         except InvalidRules as error:
             _log.error("a version of the rules does not compile", version=version, errors=str(error))
             if known is not None:
@@ -130,7 +131,7 @@ class RuleSets:
     async def _older(self, version: int, index: AreaIndex, error: InvalidRules) -> Programs:
         for older in range(version - 1, max(0, version - 1 - MAX_FALLBACK), -1):
             try:
-                return replace(compile_set(await self.get(older), index), error=str(error))
+                return replace(await _compiled(await self.get(older), index), error=str(error))
             except InvalidRules:
                 continue
         raise error
@@ -166,6 +167,11 @@ def compile_set(rules: RuleSet, index: AreaIndex) -> Programs:
         InvalidRules: with every finding.
     """
     return Programs(rules.version, compile_rules(rules.active, index), compile_rules(rules.shadow, index))
+
+
+async def _compiled(rules: RuleSet, index: AreaIndex) -> Programs:
+    """Compile beside the loop: the grids of a thousand fences take a good part of a second."""
+    return await anyio.to_thread.run_sync(compile_set, rules, index)
 
 
 async def ensure_first_version(pool: Pool, folder: RuleFolder, index: AreaIndex) -> None:

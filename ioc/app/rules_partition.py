@@ -159,6 +159,10 @@ class PartitionWork:
         """Return each lane with its engine and its part of `programs`."""
         return (("active", self.engine, programs.active), ("shadow", self.shadow, programs.shadow))
 
+    def engines(self) -> tuple[tuple[Lane, PartitionEngine], ...]:
+        """Return each lane with its engine."""
+        return (("active", self.engine), ("shadow", self.shadow))
+
     def runs(self, programs: Programs) -> bool:
         """Whether these are the programs that run."""
         return self._programs is programs
