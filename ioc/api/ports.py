@@ -115,8 +115,22 @@ class RuleInfo(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     """Time it has taken since the workers began, over all partitions."""
     keys: int = 0
+    """Keys it remembers now."""
+    matched: int = 0
+    """Events that met its conditions; this and what follows count since the workers began."""
     raised: int = 0
     late: int = 0
+    """Events that came too late to be judged."""
+    amended: int = 0
+    """Late events that were added to an open incident."""
+    cooled: int = 0
+    """Matches during a cooldown."""
+    unkeyed: int = 0
+    """Events without a value for its key."""
+    overflowed: int = 0
+    """Events refused because too many of their key waited."""
+    evicted: int = 0
+    """Keys forgotten because there were too many."""
     shadow: "ShadowInfo | None" = None
 
 

@@ -143,6 +143,14 @@ class RulesSettings(_Section):
     batch_records: Count = Field(1_000, description="records taken per poll")
     commit_s: Seconds = Field(1.0, description="longest time between commits when nothing fires")
     lateness_s: Seconds = Field(2.0, description="how far the watermark stays behind the clock ticks")
+    slow_us: Count = Field(
+        200,
+        description="a rule that takes longer per log record, for 15 s, is disabled; engines need about 4",
+    )
+    warm_records: Count = Field(
+        500_000,
+        description="most records of a partition that pushed rules run over before they go live",
+    )
     operators: Count = Field(
         1, description="people on duty who share the alarms: the budget is six alarms per person and hour"
     )

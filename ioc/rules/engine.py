@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from ioc.model.events import DATA_TYPES, Event
-from ioc.model.incidents import Cleared, Effect
+from ioc.model.incidents import Cleared, Effect, Raised
 from ioc.model.records import Tick
 from ioc.model.times import SECOND_US
 from ioc.rules.columns import EventColumns
@@ -174,6 +175,11 @@ class PartitionEngine:
         return None if self._watermark_us == NEVER_US else self._watermark_us
 
     @property
+    def now_us(self) -> int | None:
+        """The log's time: the newest tick; None before the first."""
+        return self._now_us
+
+    @property
     def key_counts(self) -> Mapping[str, int]:
         """Keys remembered per rule."""
         return {name: len(machine.states) for name, machine in self._machines.items()}
@@ -272,6 +278,7 @@ class PartitionEngine:
         if len(present) > 1:
             survivors.sort()
         counters, order, minded = machine.counters, machine.compiled.order, machine.minded
+        minds_all = machine.minds_all
         now_us = self._now_us if self._now_us is not None else NEVER_US
         broken = _broken(present, _asked(machine.rule))
         for position, matched, clearing in survivors:
@@ -281,7 +288,7 @@ class PartitionEngine:
                 if key is None:
                     counters.unkeyed += matched
                     continue
-                if not matched and key not in minded:
+                if not matched and key not in minded and not minds_all:
                     continue
                 if position in broken:
                     raise broken[position]
@@ -303,7 +310,8 @@ class PartitionEngine:
         late_before = self._watermark_us - machine.horizon_us
         late = columns.times_us < late_before if columns.oldest_us < late_before else None
         matched = np.ones(columns.size, dtype=np.bool_) if rule.where is None else columns.holds(rule.where)
-        if not machine.minded and not matched.any():
+        minds_all = machine.minds_all
+        if not minds_all and not machine.minded and not matched.any():
             return []
         scope = columns.within(machine.compiled.fence, rule.wards)
         if scope is not None:
@@ -315,7 +323,7 @@ class PartitionEngine:
         first = [positions[i] for i in matched.nonzero()[0].tolist()]
         if not machine.wants_others:
             return [(position, True, False) for position in first]
-        if not first and not machine.minded:
+        if not minds_all and not first and not machine.minded:
             return []
         none = np.zeros(columns.size, dtype=np.bool_)
         clearing = none if rule.clear_when is None else columns.holds(rule.clear_when)
@@ -323,7 +331,7 @@ class PartitionEngine:
         if late is not None:
             wanted = (wanted & ~late) | matched
         rows = zip(positions, matched.tolist(), clearing.tolist(), wanted.tolist(), strict=True)
-        if not keys:
+        if not keys or minds_all:
             return [(position, m, c) for position, m, c, w in rows if w]
         # only keys that are minded already, or may be once their match in this run is applied
         hot = machine.minded | {keys[position] for position in first}
@@ -458,6 +466,23 @@ class PartitionEngine:
         self._scalar_changed = True
         self._expect_all()
 
+    def plant(self, rows: Iterable[StateChange], raised: Sequence[Raised]) -> None:
+        """Give rules that `adopt` has just begun fresh the state they reached in the past.
+
+        The next `on_batch` raises what is open. An episode that the former shape had open too goes on.
+        """
+        for name, key, data in rows:
+            if data is not None:
+                self._machines[name].restore(key, data)
+                self._machines[name].changed.add(key)
+        owed, opened = self._owed, {effect.incident_id for effect in raised}
+        going_on = {effect.incident_id for effect in owed} & opened
+        self._owed = [effect for effect in owed if effect.incident_id not in going_on]
+        for effect in raised:
+            if effect.incident_id not in going_on:
+                self._owed.append(replace(effect, at_us=max(self._now_us or 0, effect.at_us)))
+                self._machines[effect.rule].counters.raised += 1
+
     def forgive(self, rule: str) -> None:
         """Forget the failures of a rule, so that it runs again."""
         if self.failures.pop(rule, None) is not None:
@@ -493,16 +518,21 @@ class PartitionEngine:
             return ORDERED[compiled.rule.kind](
                 compiled, max_keys=self._max_keys, watermark_us=self._watermark_us
             )
-        return SpellMachine(compiled, max_keys=self._max_keys, watermark_us=self._watermark_us)
+        bounds = {"max_keys": self._max_keys, "watermark_us": self._watermark_us}
+        return SpellMachine(compiled, **bounds, lateness_us=self._lateness_us)
 
     # state ------------------------------------------------------------------------------------------------
 
     def drain_changes(self) -> list[StateChange]:
         """Return the rows changed since the last drain: write them with the effects, in one transaction."""
-        changes, self._gone = self._gone, []
+        gone, self._gone = self._gone, []
+        changes: list[StateChange] = []
         for machine in self._machines.values():
             if machine.changed:
                 changes += machine.drain()
+        if gone:  # a key that is gone may have come back under the rule's new shape: one row each
+            known = {change[:2] for change in changes}
+            changes += [change for change in gone if change[:2] not in known]
         if self._scalar_changed:
             changes.append(StateChange(*ENGINE_KEY, encode(self._scalars())))
             self._scalar_changed = False

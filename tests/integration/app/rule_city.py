@@ -125,6 +125,14 @@ class RuleCity:
         async with self.pool.connection() as connection:
             return await (await connection.execute(text.encode())).fetchall()
 
+    async def wait_for(self, text: str) -> None:
+        """Wait until the count that a query returns is not 0."""
+        async with asyncio.timeout(150):
+            while True:
+                if await self.query(text) != [(0,)]:
+                    return
+                await asyncio.sleep(0.02)
+
     def forget_effects(self) -> None:
         """Undo everything the workers have done; the log and the versions stay."""
         with psycopg.connect(self.dsns.admin, autocommit=True) as connection:
