@@ -5,6 +5,7 @@ import random
 
 import pytest
 from psycopg import OperationalError
+from psycopg.conninfo import make_conninfo
 from psycopg.errors import InsufficientPrivilege, QueryCanceled
 
 from ioc.store.embedded import Dsns
@@ -19,7 +20,7 @@ async def test_a_superuser_is_refused(database: Dsns) -> None:
 
 async def test_an_absent_database_is_said_to_be_unavailable(database: Dsns) -> None:
     with pytest.raises(StoreUnavailable, match="test"):
-        async with open_pool(database.app + "&dbname=nowhere", name="test", timeout_s=0.3):
+        async with open_pool(make_conninfo(database.app, dbname="nowhere"), name="test", timeout_s=0.3):
             pass
 
 
