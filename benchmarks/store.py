@@ -1,10 +1,10 @@
 """The store alone: rows a second into history, and questions to a history of `--rows` events.
 
-The history is made inside the database: seven days up to the beginning of this day, half measurements of 1,000
-detectors, half counts of 1,000 cameras, each in turn, over 36 wards, in the order of time. Then aggregates are
-computed as maintenance or TimescaleDB's policies would, and TimescaleDB compresses all but the newest two days.
-Questions name a source, ward and moment drawn with a fixed seed; each is asked `ASKED` times on a connection
-that has asked before.
+The history is made inside the database: seven days up to the beginning of this day, half measurements of
+1,000 detectors, half counts of 1,000 cameras, each in turn, over 36 wards, in the order of time. Then
+aggregates are computed as maintenance or TimescaleDB's policies would, and TimescaleDB compresses all but the
+newest two days. Questions name a source, ward and moment drawn with a fixed seed; each is asked `ASKED` times
+on a connection that has asked before.
 
 Without `--database-url` the embedded PostgreSQL in a throw-away folder is measured, with it a database of its
 own on that server, dropped afterwards.

@@ -88,17 +88,17 @@ CREATE FUNCTION history_drop(parent text, before timestamptz) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 SET lock_timeout = '2s' AS $$
 DECLARE
-    name    text;
+    gone    text;
     dropped integer := 0;
 BEGIN
     LOCK TABLE public.history_partition IN SHARE ROW EXCLUSIVE MODE;
-    FOR name IN
+    FOR gone IN
         SELECT p.name FROM public.history_partition p
         WHERE p.parent = history_drop.parent AND p.upper <= least(before, now())
         ORDER BY p.upper LIMIT 50
     LOOP
-        EXECUTE format('DROP TABLE public.%I', name);
-        DELETE FROM public.history_partition p WHERE p.name = history_drop.name;
+        EXECUTE format('DROP TABLE public.%I', gone);
+        DELETE FROM public.history_partition p WHERE p.name = gone;
         dropped := dropped + 1;
     END LOOP;
     RETURN dropped;
