@@ -4,7 +4,7 @@ Only the administrator's connection does this, at a start. The policies then run
 """
 
 from datetime import timedelta
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, NamedTuple
 
 import psycopg
 
@@ -18,7 +18,7 @@ REFRESH_LAG: Final = timedelta(minutes=10)
 """Buckets still being written to are left to the real-time part of the view."""
 
 _JOB: Final[LiteralString] = """
-    SELECT job_id, config FROM timescaledb_information.jobs
+    SELECT config FROM timescaledb_information.jobs
     WHERE proc_name = %(policy)s AND hypertable_name = %(hypertable)s
 """
 _MATERIALIZED: Final[LiteralString] = """
@@ -53,59 +53,75 @@ def require_supported(connection: psycopg.Connection[Any], version: str) -> None
 
 
 def apply_policies(connection: psycopg.Connection[Any], plan: HistoryPlan) -> None:
-    """Bring chunk width, compression, retention and refreshing up to `plan`; what fits already stays."""
+    """Bring chunk width, compression, retention and refreshing up to `plan`; what fits already stays.
+
+    The connection must be in autocommit mode: refreshing commits by itself.
+    """
     for stream, table in HISTORY_TABLES.items():
         connection.execute(
             "SELECT set_chunk_time_interval(%s::regclass, %s)",
             (table, timedelta(seconds=plan.chunk_s(stream))),
         )
-        _retention(connection, table, table, plan.kept_s(stream))
-        _compression(connection, table, timedelta(seconds=plan.compress_after_s))
+        _retention(connection, _Names(table), plan.kept_s(stream))
+        _compression(connection, _Names(table), timedelta(seconds=plan.compress_after_s))
     for view in AGGREGATES.values():
         row = connection.execute(_MATERIALIZED, (view,)).fetchone()
         assert row is not None, f"migration 0060 creates {view}"
-        _refreshing(connection, view, row[0], plan)
-        _retention(connection, view, row[0], plan.aggregates_s)
+        names = _Names(view, row[0])
+        _refreshing(connection, names, plan)
+        _retention(connection, names, plan.aggregates_s)
 
 
-def _retention(connection: psycopg.Connection[Any], name: str, hypertable: str, kept_s: float) -> None:
+class _Names(NamedTuple):
+    """A hypertable; for an aggregate, newer versions list its jobs under the view, older under `stored`."""
+
+    name: str
+    stored: str = ""
+
+
+def _retention(connection: psycopg.Connection[Any], names: _Names, kept_s: float) -> None:
     kept = timedelta(seconds=kept_s)
-    if not _has(connection, "policy_retention", hypertable, drop_after=kept):
-        connection.execute("SELECT remove_retention_policy(%s::regclass, if_exists => true)", (name,))
-        connection.execute("SELECT add_retention_policy(%s::regclass, drop_after => %s)", (name, kept))
+    if not _has(connection, "policy_retention", names, drop_after=kept):
+        connection.execute("SELECT remove_retention_policy(%s::regclass, if_exists => true)", (names.name,))
+        connection.execute("SELECT add_retention_policy(%s::regclass, drop_after => %s)", (names.name, kept))
 
 
-def _compression(connection: psycopg.Connection[Any], table: str, after: timedelta) -> None:
-    if not _has(connection, "policy_compression", table, compress_after=after):
-        connection.execute("SELECT remove_compression_policy(%s::regclass, if_exists => true)", (table,))
+def _compression(connection: psycopg.Connection[Any], names: _Names, after: timedelta) -> None:
+    if not _has(connection, "policy_compression", names, compress_after=after):
+        connection.execute("SELECT remove_compression_policy(%s::regclass, if_exists => true)", (names.name,))
         connection.execute(
-            "SELECT add_compression_policy(%s::regclass, compress_after => %s)", (table, after)
+            "SELECT add_compression_policy(%s::regclass, compress_after => %s)", (names.name, after)
         )
 
 
-def _refreshing(connection: psycopg.Connection[Any], view: str, hypertable: str, plan: HistoryPlan) -> None:
+def _refreshing(connection: psycopg.Connection[Any], names: _Names, plan: HistoryPlan) -> None:
     start, policy = timedelta(seconds=plan.refresh_s), "policy_refresh_continuous_aggregate"
-    if _has(connection, policy, hypertable, start_offset=start, end_offset=REFRESH_LAG):
+    if _has(connection, policy, names, start_offset=start, end_offset=REFRESH_LAG):
         return
-    if connection.execute(_JOB, {"policy": policy, "hypertable": hypertable}).fetchone() is None:
-        # What is older than the policy's window would never be computed, and be hidden by the first run.
+    if _config(connection, policy, names) is None:
+        # What is older than the policy's window would never be computed, and be hidden by its first run.
         connection.execute(
-            "CALL refresh_continuous_aggregate(%s::regclass, NULL, now() - %s)", (view, REFRESH_LAG)
+            "CALL refresh_continuous_aggregate(%s::regclass, NULL, now() - %s)", (names.name, REFRESH_LAG)
         )
-    connection.execute("SELECT remove_continuous_aggregate_policy(%s::regclass, if_exists => true)", (view,))
+    connection.execute(
+        "SELECT remove_continuous_aggregate_policy(%s::regclass, if_exists => true)", (names.name,)
+    )
     connection.execute(
         "SELECT add_continuous_aggregate_policy(%s::regclass, start_offset => %s, end_offset => %s,"
         " schedule_interval => %s)",
-        (view, start, REFRESH_LAG, REFRESH_EVERY),
+        (names.name, start, REFRESH_LAG, REFRESH_EVERY),
     )
 
 
-def _has(connection: psycopg.Connection[Any], policy: str, hypertable: str, **intervals: timedelta) -> bool:
+def _config(connection: psycopg.Connection[Any], policy: str, names: _Names) -> dict[str, Any] | None:
+    row = connection.execute(_JOB, {"policy": policy, "names": list(names)}).fetchone()
+    return None if row is None else dict(row[0])
+
+
+def _has(connection: psycopg.Connection[Any], policy: str, names: _Names, **intervals: timedelta) -> bool:
     """Return whether there is such a policy with exactly these intervals: it and its statistics stay then."""
-    found = connection.execute(_JOB, {"policy": policy, "hypertable": hypertable}).fetchone()
-    if found is None:
-        return False
-    return all(
-        connection.execute("SELECT %s::interval = %s", (found[1].get(key), value)).fetchone() == (True,)
+    config = _config(connection, policy, names)
+    return config is not None and all(
+        connection.execute("SELECT %s::interval = %s", (config.get(key), value)).fetchone() == (True,)
         for key, value in intervals.items()
     )

@@ -1,7 +1,9 @@
 """Which of two ways this database holds history: TimescaleDB hypertables or native partitions.
 
 The first migration that differs decides, and its name in `schema_migration` tells. TimescaleDB installed
-later changes nothing by itself; `ioc database convert` does.
+later changes nothing: history stays in native partitions, which the start and `ioc doctor` say. Aggregates
+older than their events could not be brought into continuous aggregates, so there is no conversion in place;
+docs/timescale.md says how to move into a new database.
 """
 
 from collections.abc import Collection
@@ -16,6 +18,11 @@ from ioc.model.events import Stream
 from ioc.store.history_tables import TABLES
 
 _VERSION: Final[LiteralString] = "SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'"
+_FAILED: Final[LiteralString] = """
+    SELECT j.proc_name, j.hypertable_name FROM timescaledb_information.job_stats s
+    JOIN timescaledb_information.jobs j USING (job_id)
+    WHERE s.last_run_status = 'Failed' AND j.hypertable_name IS NOT NULL ORDER BY 1, 2
+"""
 _DECIDING: Final = "0060_history"
 
 
@@ -37,7 +44,11 @@ class Found(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         if self.layout is Layout.HYPERTABLES:
             return f"PostgreSQL {self.postgres} with TimescaleDB {self.timescale}: history in hypertables"
-        unused = "" if self.timescale is None else f", TimescaleDB {self.timescale} unused"
+        unused = (
+            ""
+            if self.timescale is None
+            else f"; TimescaleDB {self.timescale} came after them and stays unused, see docs/timescale.md"
+        )
         return f"PostgreSQL {self.postgres}: history in native partitions{unused}"
 
 
@@ -50,6 +61,12 @@ def timescale_version(connection: psycopg.Connection[Any]) -> str | None:
     """Return the version of TimescaleDB in this database, None without it."""
     row = connection.execute(_VERSION).fetchone()
     return None if row is None else str(row[0])
+
+
+async def failed_policies(connection: AsyncConnection[Any]) -> list[str]:
+    """Return the policies whose last run failed, as `what on hypertable`; call it with hypertables only."""
+    rows = await connection.execute(_FAILED)
+    return [f"{name} on {table}" async for name, table in rows]
 
 
 async def find_layout(connection: AsyncConnection[Any]) -> Found:
