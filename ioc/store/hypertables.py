@@ -19,7 +19,7 @@ REFRESH_LAG: Final = timedelta(minutes=10)
 
 _JOB: Final[LiteralString] = """
     SELECT config FROM timescaledb_information.jobs
-    WHERE proc_name = %(policy)s AND hypertable_name = %(hypertable)s
+    WHERE proc_name = %(policy)s AND hypertable_name = ANY(%(names)s)
 """
 _MATERIALIZED: Final[LiteralString] = """
     SELECT materialization_hypertable_name FROM timescaledb_information.continuous_aggregates
