@@ -104,7 +104,7 @@ def _bounded(dsn: str, name: str, statement_timeout_s: float) -> str:
         "idle_in_transaction_session_timeout": "10s",
         "timezone": "UTC",
         "jit": "off",
-        # The default is a spinning disk's, for which the planner would rather sort a day than follow an index.
+        # The default is a spinning disk's: the planner would rather sort a day than follow an index.
         "random_page_cost": "1.1",
     }
     given = str(conninfo_to_dict(dsn).get("options") or "")
