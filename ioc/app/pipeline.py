@@ -38,7 +38,7 @@ from ioc.app.rule_view import RunningRules
 from ioc.app.rules_worker import RulesWorker
 from ioc.app.settings import MqttSettings, Settings
 from ioc.app.state_lane import StateLane
-from ioc.app.store_worker import StoreWorker
+from ioc.app.store_worker import StoreWorker, count_maintenance
 from ioc.app.supervisor import Plan, Service
 from ioc.app.views import DirectoryPlaces, StoredHistory, StoredQuarantine
 from ioc.app.web import WebServer, require_free
@@ -124,7 +124,7 @@ class Pipeline:
             topics=(EVENTS_TOPIC,),
         )
         plan.work.append(Service("store", worker.run))
-        plan.work.append(Service("maintenance", lambda: maintenance.run(now_us)))
+        plan.work.append(Service("maintenance", lambda: maintenance.run(now_us, count_maintenance)))
         self._notices(plan)
 
     def _notices(self, plan: Plan) -> None:

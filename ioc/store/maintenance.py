@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Identifier
 from ioc.model.events import Stream
 from ioc.model.times import DAY_US, SECOND_US, from_us
 from ioc.store.history_plan import HistoryPlan
-from ioc.store.layout import AGGREGATES, HISTORY_TABLES, Layout, find_layout
+from ioc.store.layout import AGGREGATES, HISTORY_TABLES, Layout, failed_policies, find_layout
 from ioc.store.partitions import renew_partitions
 from ioc.store.pool import Pool
 from ioc.store.quarantine import Quarantine
@@ -36,6 +36,9 @@ _DELETE: Final = SQL(
     "SELECT ctid FROM {table} WHERE time < %(before)s ORDER BY time LIMIT %(rows)s))"
 )
 _BEFORE: Final[LiteralString] = "SELECT name FROM history_partition WHERE parent = %s AND lower = '-infinity'"
+
+
+Report = Callable[[dict[str, int]], None]
 
 
 class MaintenanceSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,12 +82,16 @@ class Maintenance:
         self._plan = plan or HistoryPlan()
         self._log = log
         self._topics = topics
+        self._failed: list[str] = []
 
-    async def run(self, now_us: Callable[[], int]) -> None:
-        """Make a round every `interval_s` until cancelled; a round that fails is tried again next time."""
+    async def run(self, now_us: Callable[[], int], report: Report = lambda done: None) -> None:
+        """Make a round every `interval_s` until cancelled; a round that fails is tried again next time.
+
+        `report` is told what each round did, see `round`.
+        """
         while True:
             try:
-                await self.round(now_us())
+                report(await self.round(now_us()))
             except Exception as error:
                 if not _is_passing(error):
                     raise
@@ -92,7 +99,11 @@ class Maintenance:
             await asyncio.sleep(self._settings.interval_s)
 
     async def round(self, now_us: int) -> dict[str, int]:
-        """Delete what is too old at `now_us` and return how many rows or records went, by task."""
+        """Delete what is too old at `now_us` and return how many rows or records went, by task.
+
+        Over native partitions also how many `partitions` were dropped and how many buckets of each aggregate
+        `… closed`.
+        """
         deleted = await self._history(now_us)
         deleted["incident_change"] = await self._slices(lambda: self._forget(_FORGET_CHANGES, now_us))
         deleted["incident_command"] = await self._slices(lambda: self._forget(_FORGET_COMMANDS, now_us))
@@ -108,6 +119,7 @@ class Maintenance:
         """Look after native partitions and their aggregates; TimescaleDB's policies do it by themselves."""
         async with self._pool.connection() as connection:
             if (await find_layout(connection)).layout is Layout.HYPERTABLES:
+                self._report(await failed_policies(connection))
                 return {}
         async with self._pool.connection() as connection:
             done = {"partitions": await renew_partitions(connection, self._plan, now_us)}
@@ -124,6 +136,14 @@ class Maintenance:
                 lambda r=rollups: r.expire(now_us, self._settings.slice_rows)  # type: ignore[misc]
             )
         return done
+
+    def _report(self, failed: list[str]) -> None:
+        """Say it once when policies begin to fail, and once when they work again."""
+        if failed and failed != self._failed:
+            _logger.error("TimescaleDB's policies failed, see `ioc doctor`: %s", ", ".join(failed))
+        elif self._failed and not failed:
+            _logger.info("TimescaleDB's policies work again")
+        self._failed = failed
 
     async def _deleted_from(self, table: str) -> list[str]:
         """Return the partitions that are never dropped, so that old rows have to be deleted from them."""

@@ -194,6 +194,35 @@ async def test_every_policy_runs(hyper: Dsns) -> None:
         assert await failed_policies(connection_) == []
 
 
+async def test_a_policy_that_failed_is_said_once_and_its_recovery_too(
+    hyper: Dsns, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "ioc.store.maintenance")
+    with psycopg.connect(hyper.admin, autocommit=True) as admin:
+        row = admin.execute(
+            "SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = 'policy_retention'"
+            " AND hypertable_name = 'camera_event'"
+        ).fetchone()
+        assert row is not None
+        async with open_pool(hyper.app, name="test", max_size=1) as pool:
+            maintenance = Maintenance(pool, Quarantine())
+            for status in ("f", "f", "t"):
+                admin.execute(
+                    "INSERT INTO _timescaledb_internal.bgw_job_stat (job_id, last_start, last_finish,"
+                    " next_start, last_successful_finish, last_run_success, total_runs, total_duration,"
+                    " total_duration_failures, total_successes, total_failures, total_crashes,"
+                    " consecutive_failures, consecutive_crashes) VALUES (%s, now(), now(), 'infinity', now(),"
+                    " %s, 1, '0', '0', 0, 1, 0, 1, 0) ON CONFLICT (job_id) DO UPDATE SET"
+                    " last_run_success = excluded.last_run_success",
+                    (row[0], status),
+                )
+                await maintenance.round(NOW_US)
+    assert [record.message for record in caplog.records] == [
+        "TimescaleDB's policies failed, see `ioc doctor`: policy_retention on camera_event",
+        "TimescaleDB's policies work again",
+    ]
+
+
 async def test_late_events_enter_compressed_chunks_once_each(hyper: Dsns) -> None:
     """Issues 5553, 6302 and 7672 (ON CONFLICT on compressed chunks: duplicates, rows skipped)."""
     old_us = NOW_US - 6 * DAY_US
