@@ -7,7 +7,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, sql
+from psycopg.conninfo import make_conninfo
 from psycopg.errors import InsufficientPrivilege, InvalidParameterValue
 
 from ioc.model.events import Stream
@@ -346,3 +347,31 @@ async def test_the_service_may_only_make_and_drop_partitions_of_history(native: 
         async with pool.connection() as connection:
             row = await (await connection.execute("SELECT history_drop('incident', now())")).fetchone()
             assert row == (0,)
+
+
+# Roles
+
+
+async def test_whoever_migrates_needs_to_own_the_database_and_no_more(empty_database: Dsns) -> None:
+    with psycopg.connect(empty_database.admin, autocommit=True) as connection:
+        name = str(connection.info.dbname)
+        owner = f"{name}_owner"
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'x'").format(sql.Identifier(owner)))
+        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = 'ioc_app'").fetchone():
+            connection.execute("CREATE ROLE ioc_app LOGIN")
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} OWNER TO {}").format(sql.Identifier(name), sql.Identifier(owner))
+        )
+        try:
+            admin = make_conninfo(empty_database.admin, user=owner, password="x")
+            migrate(admin)
+            migrate(admin, HistoryPlan(width_s=6 * HOUR_S, camera_s=20 * DAY_S))
+            async with open_pool(empty_database.app, name="test", max_size=2) as pool:
+                async with pool.connection() as writer:
+                    await HistoryWriter().write(writer, [event(n, time_us=NOW_US - n) for n in range(9)])
+                await Maintenance(pool, Quarantine()).round(NOW_US + DAY_US)
+                assert len(await ids(pool)) == 9
+        finally:
+            connection.execute(sql.SQL("REASSIGN OWNED BY {} TO CURRENT_USER").format(sql.Identifier(owner)))
+            connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(owner)))
+            connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(owner)))
