@@ -104,16 +104,18 @@ class Maintenance:
         Over native partitions also how many `partitions` were dropped and how many buckets of each aggregate
         `… closed`.
         """
-        deleted = await self._history(now_us)
-        deleted["incident_change"] = await self._slices(lambda: self._forget(_FORGET_CHANGES, now_us))
-        deleted["incident_command"] = await self._slices(lambda: self._forget(_FORGET_COMMANDS, now_us))
+        deleted = {
+            "incident_change": await self._slices(lambda: self._forget(_FORGET_CHANGES, now_us)),
+            "incident_command": await self._slices(lambda: self._forget(_FORGET_COMMANDS, now_us)),
+        }
         async with self._pool.connection() as connection:
             deleted["quarantine"] = await self._quarantine.prune(connection)
         if (log := self._log) is not None:
             deleted["log_dedup"] = await self._slices(lambda: log.prune_dedup(now_us))
             for topic in self._topics:
                 deleted[f"log {topic}"] = await self._slices(lambda t=topic: log.retain(t, now_us))  # type: ignore[misc]
-        return deleted
+        # Last, because it may give up on a lock: whoever holds one must not keep the rest from being done.
+        return deleted | await self._history(now_us)
 
     async def _history(self, now_us: int) -> dict[str, int]:
         """Look after native partitions and their aggregates; TimescaleDB's policies do it by themselves."""
