@@ -7,7 +7,7 @@ newest two days. Questions name a source, ward and moment drawn with a fixed see
 on a connection that has asked before.
 
 Without `--database-url` the embedded PostgreSQL in a throw-away folder is measured, with it a database of its
-own on that server, dropped afterwards.
+own on that server, dropped afterwards; `ioc_app` must be able to log in there without a password.
 """
 
 import argparse

@@ -34,7 +34,8 @@ class HistoryWriter:
         Raises:
             psycopg.OperationalError: nothing is written once the transaction has rolled back.
         """
-        for stream, found in by_stream(events).items():
+        # In one order everywhere: two writers that mark the same new buckets must not wait for each other.
+        for stream, found in sorted(by_stream(events).items()):
             if stream in AGGREGATES:
                 await _touch(connection, stream, found)
             await self._copy(connection, stream, found)

@@ -300,6 +300,18 @@ async def test_rows_written_while_their_bucket_is_being_closed_are_not_lost(pool
     assert expected([first, second]) == as_buckets(await points(pool, source="det-1"))
 
 
+@pytest.mark.usefixtures("native")
+async def test_writers_of_the_same_new_buckets_never_wait_for_each_other(pool: Pool) -> None:
+    bucket = [from_us(NOW_US)]
+    count = event(2, CameraCount(people=1), time_us=NOW_US, source="cam")
+    async with asyncio.TaskGroup() as group, pool.connection() as other:
+        await other.execute("SELECT history_touched(%s, %s)", (Stream.CAMERA, bucket))
+        group.create_task(write(pool, [flow(1, NOW_US), count]))
+        await _until_somebody_waits(pool)
+        await other.execute("SELECT history_touched(%s, %s)", (Stream.TRAFFIC, bucket))
+    assert len(await points(pool, source="det-1")) == 1
+
+
 async def _closed(rollups: Rollups) -> int:
     for _ in range(20):
         try:
@@ -313,9 +325,7 @@ async def _until_somebody_waits(pool: Pool) -> None:
     async with asyncio.timeout(30):
         while True:
             async with pool.connection() as connection:
-                found = await connection.execute(
-                    "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-                )
+                found = await connection.execute("SELECT 1 FROM pg_locks WHERE NOT granted")
                 if await found.fetchone():
                     return
             await asyncio.sleep(0.01)
