@@ -1,5 +1,6 @@
 """The past as the map and charts show it: the state at a moment, and 5-minute series."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from ioc.api.history import MAX_SPAN_US, parse_time
 from ioc.api.ports import History
 from ioc.api.problems import NO_NUL, refused
 from ioc.api.security import Access, Right, require_right, visible_wards
-from ioc.model.events import Stream
+from ioc.model.events import Event, Stream
 from ioc.model.times import DAY_US, SECOND_US, format_us
 from ioc.store.series import SeriesQuery
 from ioc.store.users import Person
@@ -65,6 +66,14 @@ class _EncodedMoment(msgspec.Struct, frozen=True):
     items: list[msgspec.Raw]
 
 
+def _states(events: Sequence[Event]) -> list[msgspec.Raw]:
+    states = EntityStates()
+    for event in events:
+        states.apply(event)
+    batch = states.collect()
+    return [entry.part for entry in batch.entries if entry.part is not None] if batch else []
+
+
 def playback_router(history: History, access: Access, clock_us: ClockUs) -> APIRouter:
     """Return the routes; they come before `history_router`'s, whose pattern matches `moment` too."""
     router = APIRouter(prefix="/api/v1/history", tags=["history"])
@@ -85,12 +94,8 @@ def playback_router(history: History, access: Access, clock_us: ClockUs) -> APIR
         wards = visible_wards(person, ward)
         if wards is None:
             raise refused("ward", "required", "Name a ward: the state of one ward is read at a time.")
-        states = EntityStates()
-        for event in await history.moment(wards, at_us, window_s * SECOND_US):
-            states.apply(event)
-        batch = states.collect()
-        items = [entry.part for entry in batch.entries if entry.part is not None] if batch else []
-        return json_answer(_EncodedMoment(format_us(at_us), window_s, items))
+        events = await history.moment(wards, at_us, window_s * SECOND_US)
+        return json_answer(_EncodedMoment(format_us(at_us), window_s, _states(events)))
 
     @router.get("/{stream}/series", **documented(Series, text="Buckets of 5 minutes, oldest first."))
     async def read_series(

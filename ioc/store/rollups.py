@@ -31,8 +31,10 @@ _CLAIM: Final[LiteralString] = """
         RETURNING stream, bucket
     )
     INSERT INTO rollup_open (stream, bucket, claimed) SELECT stream, bucket, true FROM taken
-    ON CONFLICT DO NOTHING
+    ON CONFLICT (stream, bucket, claimed) DO UPDATE SET claimed = true
 """
+"""Not DO NOTHING: somebody may be computing the bucket from before the new rows. The update waits until that
+claim is gone and makes another one."""
 _CLAIMED: Final[LiteralString] = """
     SELECT bucket FROM rollup_open WHERE stream = %s AND claimed ORDER BY bucket DESC
 """

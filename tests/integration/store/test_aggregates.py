@@ -350,6 +350,24 @@ async def test_closing_may_end_anywhere_and_be_done_by_two_at_once(pool: Pool) -
 
 
 @pytest.mark.usefixtures("native")
+async def test_a_bucket_changed_while_somebody_computes_it_stays_open(pool: Pool) -> None:
+    early, late = flow(1, NOW_US - HOUR_US), flow(2, NOW_US - HOUR_US)
+    await write(pool, [early])
+    rollups = Rollups(pool, Stream.TRAFFIC, PLAN)
+    await rollups._claim(NOW_US)
+    async with asyncio.TaskGroup() as group:
+        async with pool.connection() as computing:
+            await computing.execute("SELECT FROM rollup_open WHERE claimed FOR UPDATE")
+            await computing.execute("INSERT INTO traffic_5m_closed SELECT * FROM traffic_5m_open")
+            await write(pool, [late])
+            other = group.create_task(_closed(Rollups(pool, Stream.TRAFFIC, PLAN)))
+            await _until_somebody_waits(pool)
+            await computing.execute("DELETE FROM rollup_open WHERE claimed")
+        assert await other == 1
+    assert expected([early, late]) == as_buckets(await points(pool, source="det-1"))
+
+
+@pytest.mark.usefixtures("native")
 async def test_a_round_closes_so_many_buckets_the_newest_first(pool: Pool) -> None:
     await write(pool, [flow(n, NOW_US - HOUR_US - n * BUCKET_US) for n in range(5)])
     assert await Rollups(pool, Stream.TRAFFIC, PLAN, max_buckets=2).close(NOW_US) == 2
