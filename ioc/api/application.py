@@ -16,6 +16,7 @@ from ioc.api.history import history_router
 from ioc.api.incidents import incidents_router
 from ioc.api.pictures import PictureProxy
 from ioc.api.places import City, places_router
+from ioc.api.playback import playback_router
 from ioc.api.ports import (
     History,
     Incidents,
@@ -94,6 +95,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         session_router(deps.users, access, deps.hub, secure_cookies=deps.secure_cookies),
         incidents_router(deps.incidents, access),
         places_router(deps.places, deps.pictures, deps.city, access),
+        playback_router(deps.history, access, deps.clock_us),
         history_router(deps.history, access, deps.clock_us),
         quarantine_router(deps.quarantine, access),
         rules_router(deps.rules, access),

@@ -13,6 +13,7 @@ from ioc.model.places import Area, Device
 from ioc.model.texts import Text
 from ioc.store.incidents import IncidentFilter
 from ioc.store.receivers import DeliveryRow, NoticeRow, StoredReceiver
+from ioc.store.series import Point, SeriesQuery
 from ioc.store.users import Person
 
 
@@ -76,6 +77,12 @@ class History(Protocol):
 
         Raises ValueError (its text is shown) for a cursor that is not ours.
         """
+
+    async def series(self, query: SeriesQuery) -> Sequence[Point]:
+        """Return 5-minute buckets, oldest first."""
+
+    async def moment(self, wards: Sequence[str], moment_us: int, window_us: int) -> Sequence[Event]:
+        """Return the newest events per source of the window that ends at `moment_us`, oldest first."""
 
 
 class Quarantined(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,6 +21,8 @@ from ioc.rules.errors import InvalidRules
 from ioc.store.areas import AreaError
 from ioc.store.devices import UnknownDeviceError
 from ioc.store.embedded import DataFolderError
+from ioc.store.history_plan import RetentionError
+from ioc.store.hypertables import UnsupportedTimescaleError
 from ioc.store.pool import PrivilegedRoleError, StoreUnavailable
 from ioc.store.users import AccessError
 
@@ -47,6 +49,8 @@ _NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
     (PortInUseError, _DOCTOR),
     (StoreUnavailable, _DOCTOR),
     (PrivilegedRoleError, "Set database.app_dsn to a connection of that role. " + _DOCTOR),
+    (RetentionError, "Mend the setting; docs/settings.md lists them all."),
+    (UnsupportedTimescaleError, _DOCTOR),
     (psycopg.OperationalError, _DOCTOR),
     (PushRefused, "Nothing was pushed."),
     (NoHistoryError, "Choose a time with `--from` and `--to` for which events are stored."),

@@ -12,10 +12,12 @@ from ioc.eventlog.postgres import PostgresLog
 from ioc.eventlog.settings import LogSettings
 from ioc.model.records import EVENTS_TOPIC
 from ioc.store.embedded import PostgresServer, create_database, embedded_postgres
+from ioc.store.history_plan import DAY_S, HistoryPlan, chunk_width_s
 from ioc.store.migrate import migrate
 from ioc.store.pool import Pool, open_pool
 
 DATABASE = "ioc"
+MAX_CAMERA_S = 30 * DAY_S
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,19 @@ class Database:
     """The embedded server, where that is what it is."""
 
 
+def history_plan(settings: Settings) -> HistoryPlan:
+    """Return how long history is kept and how it is cut."""
+    store = settings.store
+    return HistoryPlan(
+        camera_s=min(store.history_retention_s, MAX_CAMERA_S),
+        traffic_s=store.history_retention_s,
+        aggregates_s=store.aggregate_retention_s,
+        compress_after_s=store.compress_after_s,
+        log_retention_s=settings.log.retention_s,
+        width_s=chunk_width_s(store.expected_events_per_s, store.database_memory_mb),
+    )
+
+
 @contextmanager
 def open_database(settings: Settings, *, keep: bool = False) -> Iterator[Database]:
     """Yield a migrated database: the configured one, or the embedded one.
@@ -37,9 +52,11 @@ def open_database(settings: Settings, *, keep: bool = False) -> Iterator[Databas
     Raises:
         DataFolderError: the data folder cannot hold the embedded database, or somebody else runs it.
         psycopg.Error: the configured database cannot be reached or migrated.
+        RetentionError: history would be deleted before aggregates have read it.
+        UnsupportedTimescaleError: the extension there cannot hold our history.
     """
     if settings.database.admin_dsn:
-        migrate(settings.database.admin_dsn)
+        migrate(settings.database.admin_dsn, history_plan(settings))
         yield Database(settings.database.app_dsn)
         return
     settings.data.mkdir(parents=True, exist_ok=True)
@@ -47,7 +64,7 @@ def open_database(settings: Settings, *, keep: bool = False) -> Iterator[Databas
         with _alone(settings.data / "setup.lock"):
             server = stack.enter_context(embedded_postgres(settings.data / "pg", keep=keep))
             dsns = create_database(server, DATABASE)
-            migrate(dsns.admin)
+            migrate(dsns.admin, history_plan(settings))
         yield Database(dsns.app, server)
 
 

@@ -24,7 +24,7 @@ from ioc.api.pictures import PictureProxy, PictureSettings
 from ioc.api.places import City
 from ioc.app.change_follower import ChangeFollower
 from ioc.app.clock import Ticker, now_us
-from ioc.app.core import Core
+from ioc.app.core import Core, history_plan
 from ioc.app.feed_source import FeedSource
 from ioc.app.incident_service import IncidentKeeper, IncidentService
 from ioc.app.listener import ChangeListener
@@ -38,7 +38,7 @@ from ioc.app.rule_view import RunningRules
 from ioc.app.rules_worker import RulesWorker
 from ioc.app.settings import MqttSettings, Settings
 from ioc.app.state_lane import StateLane
-from ioc.app.store_worker import StoreWorker
+from ioc.app.store_worker import StoreWorker, count_maintenance
 from ioc.app.supervisor import Plan, Service
 from ioc.app.views import DirectoryPlaces, StoredHistory, StoredQuarantine
 from ioc.app.web import WebServer, require_free
@@ -55,7 +55,7 @@ from ioc.model.texts import Text
 from ioc.outbound.destination import Destinations
 from ioc.outbound.webhook import WebhookSender
 from ioc.store.change_followers import FollowedChange
-from ioc.store.maintenance import Maintenance, MaintenanceSettings
+from ioc.store.maintenance import Maintenance
 from ioc.store.quarantine import Quarantine, QuarantineLimits
 from ioc.store.users import Users
 from ioc.store.writer import HistoryWriter
@@ -116,12 +116,15 @@ class Pipeline:
     def _store(self, plan: Plan) -> None:
         core, settings = self._core, self._core.settings.store
         worker = StoreWorker(core.log, core.pool, HistoryWriter(), settings, core.owner)
-        days = settings.history_retention_s / 86_400
-        kept = MaintenanceSettings(camera_days=min(days, 30.0), traffic_days=days)
-        quarantine = Quarantine(QuarantineLimits(max_rows=settings.quarantine_rows))
-        maintenance = Maintenance(core.pool, quarantine, kept, core.log, (EVENTS_TOPIC,))
+        maintenance = Maintenance(
+            core.pool,
+            Quarantine(QuarantineLimits(max_rows=settings.quarantine_rows)),
+            plan=history_plan(core.settings),
+            log=core.log,
+            topics=(EVENTS_TOPIC,),
+        )
         plan.work.append(Service("store", worker.run))
-        plan.work.append(Service("maintenance", lambda: maintenance.run(now_us)))
+        plan.work.append(Service("maintenance", lambda: maintenance.run(now_us, count_maintenance)))
         self._notices(plan)
 
     def _notices(self, plan: Plan) -> None:

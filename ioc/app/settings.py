@@ -9,7 +9,7 @@ import re
 import tomllib
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import psycopg
 import pydantic_settings
@@ -22,6 +22,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    model_validator,
 )
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
@@ -125,6 +126,12 @@ class DatabaseSettings(_Section):
     app_dsn: Dsn = Field("", description="unprivileged connection; empty for the embedded database")
     pool_size: Count = Field(8, description="connections per process and purpose")
 
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if bool(self.admin_dsn) != bool(self.app_dsn):
+            raise ValueError("expected admin_dsn and app_dsn, or neither for the embedded database")
+        return self
+
 
 class LogSettings(_Section):
     """The embedded event log."""
@@ -164,7 +171,22 @@ class StoreSettings(_Section):
 
     batch_records: Count = Field(2_000, description="records taken per poll")
     linger_s: Seconds = Field(0.25, description="longest time events wait to be stored together")
-    history_retention_s: Seconds = Field(90 * 86_400, description="how long history is kept")
+    history_retention_s: Seconds = Field(
+        90 * 86_400, description="how long history is kept; camera events 30 days at most"
+    )
+    aggregate_retention_s: Seconds = Field(
+        1_825 * 86_400, description="how long 5-minute aggregates are kept"
+    )
+    compress_after_s: Annotated[float, Field(ge=8 * 86_400)] = Field(
+        8 * 86_400,
+        description="age at which TimescaleDB compresses history; longer than the 7 days events may be late",
+    )
+    expected_events_per_s: Seconds = Field(
+        50.0, description="events per second of the busier stream, from which the width of a chunk follows"
+    )
+    database_memory_mb: Count = Field(
+        4_096, description="the database's memory; a quarter must hold the indexes of the newest chunk"
+    )
     quarantine_rows: Count = Field(100_000, description="refused messages kept; the oldest go first")
 
 

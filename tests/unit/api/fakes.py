@@ -20,6 +20,7 @@ from ioc.model.texts import Text
 from ioc.model.times import from_us
 from ioc.store.incidents import CursorError, IncidentFilter
 from ioc.store.receivers import DeliveryRow, NoticeRow, StoredReceiver
+from ioc.store.series import Point, SeriesQuery
 from ioc.store.users import Person, Role, ThrottledError, login_id
 from ioc.stream.hub import Hub
 from ioc.stream.metrics import FeedMetrics
@@ -128,6 +129,16 @@ class FakePlaces:
 class FakeHistory:
     events: list[Event] = field(default_factory=list)
     queries: list[HistoryQuery] = field(default_factory=list)
+    points: list[Point] = field(default_factory=list)
+    asked: list[object] = field(default_factory=list)
+
+    async def series(self, query: SeriesQuery) -> Sequence[Point]:
+        self.asked.append(query)
+        return self.points
+
+    async def moment(self, wards: Sequence[str], moment_us: int, window_us: int) -> Sequence[Event]:
+        self.asked.append((tuple(wards), moment_us, window_us))
+        return self.events
 
     async def page(self, query: HistoryQuery) -> tuple[Sequence[Event], str | None]:
         self.queries.append(query)
