@@ -57,6 +57,7 @@ from ioc.outbound.webhook import WebhookSender
 from ioc.store.change_followers import FollowedChange
 from ioc.store.maintenance import Maintenance, MaintenanceSettings
 from ioc.store.quarantine import Quarantine, QuarantineLimits
+from ioc.store.row_scope import SERVICE
 from ioc.store.users import Users
 from ioc.store.writer import HistoryWriter
 from ioc.stream.hub import Hub
@@ -73,7 +74,7 @@ class Pipeline:
         self._core = core
         self._rules_stored = RuleSets(core.pool)
         self._demo = demo
-        self.users = Users(core.api_pool)
+        self.users = Users(core.api_pool.of(SERVICE))
 
     def plan(self, roles: tuple[str, ...]) -> Plan:
         """Return the services of `roles`, in the order in which they end."""
@@ -145,7 +146,7 @@ class Pipeline:
 
     def _web(self, plan: Plan, ingest: IngestService | None, *, with_console: bool) -> None:
         core, settings = self._core, self._core.settings
-        hub = Hub(FeedSource(core.api_pool))
+        hub = Hub(FeedSource(core.feed_pool))
         pictures = PictureProxy(
             PictureSettings(
                 destinations=Destinations(

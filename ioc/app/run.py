@@ -20,6 +20,7 @@ from ioc.app.rule_files import RuleFolder
 from ioc.app.rule_sets import ensure_first_version
 from ioc.app.settings import Settings
 from ioc.app.supervisor import Service, stop_on_signals, supervise
+from ioc.store.row_scope import SERVICE
 from ioc.store.users import Role, Users
 
 DATABASE_ROLE = "database"
@@ -54,7 +55,7 @@ async def run_roles(settings: Settings, database: Database, rules: RuleFolder, o
     stop = asyncio.Event()
     stop_on_signals(asyncio.get_running_loop(), stop)
     async with open_core(settings, database, _owner(options)) as core:
-        users = Users(core.api_pool)
+        users = Users(core.api_pool.of(SERVICE))
         snapshot_port = free_snapshot_port()
         logins = await _prepare(core, users, options, snapshot_port)
         await ensure_first_version(core.pool, rules, core.directory.index)
