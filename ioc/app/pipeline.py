@@ -185,7 +185,7 @@ class Pipeline:
         if with_console:
             plan.work.append(Service("hub", hub.run))
             plan.work.append(Service("state lane", StateLane(core.log, hub).run))
-            plan.work.append(Service("change listener", ChangeListener(core.dsn, hub.wake).run))
+            plan.work.append(Service("change listener", ChangeListener(core.dsn, hub.wake, hub.close_user).run))
 
 
 def _broker(settings: MqttSettings) -> SubscriberSettings:
