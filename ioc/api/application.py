@@ -10,20 +10,24 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from ioc import __version__
 from ioc.api.answers import document
-from ioc.api.headers import BodyLimit, SecurityHeaders
+from ioc.api.headers import BodyLimit, RequestScope, SecurityHeaders
 from ioc.api.health import health_router
 from ioc.api.history import history_router
 from ioc.api.incidents import incidents_router
+from ioc.api.personal import personal_router
 from ioc.api.pictures import PictureProxy
 from ioc.api.places import City, places_router
 from ioc.api.ports import (
     History,
     Incidents,
+    NoTokens,
+    Personal,
     Places,
     Quarantine,
     ReadinessCheck,
     Receivers,
     Rules,
+    Tokens,
     Users,
 )
 from ioc.api.problems import install
@@ -43,8 +47,8 @@ FEED_PATH: Final = "/api/v1/feed"
 SSE_PATH: Final = "/api/v1/feed/sse"
 INGEST_PREFIX: Final = "/api/v1/ingest/"
 _DESCRIPTION: Final = (
-    "Incidents, places and history of a smart city's operations centre. People use a session cookie; unsafe "
-    "requests carry `X-IOC: 1`. Every error is a problem document (RFC 9457). The live feed is the WebSocket "
+    "Incidents, places and history of a smart city's operations centre. People use a session cookie, their "
+    "unsafe requests carry `X-IOC: 1`; machines use a bearer token (`ioc tokens issue`). Every error is a problem document (RFC 9457). The live feed is the WebSocket "
     f"`{FEED_PATH}` with subprotocol `ioc.feed.v1`."
 )
 
@@ -66,6 +70,9 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     readiness: Mapping[str, ReadinessCheck] = {}
     console: Path | None = None
     """The console's built files; None serves none."""
+    tokens: Tokens = NoTokens()
+    personal: Personal | None = None
+    """None unmasks nothing for anybody."""
     routers: tuple[APIRouter, ...] = ()
     """Further routers with authentication of their own, e.g. ingest."""
     sockets: SocketSettings = SocketSettings()
@@ -88,7 +95,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         redoc_url=None,
     )
     install(app)
-    access = Access(deps.users)
+    access = Access(deps.users, deps.tokens)
     for router in (
         health_router(deps.readiness, deps.registry),
         session_router(deps.users, access, deps.hub, secure_cookies=deps.secure_cookies),
@@ -99,6 +106,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         rules_router(deps.rules, access),
         receivers_router(deps.receivers, access),
         notices_router(deps.receivers, access),
+        *([personal_router(deps.personal, access)] if deps.personal else []),
         *deps.routers,
     ):
         app.include_router(router)
@@ -109,5 +117,6 @@ def create_api(deps: ApiDeps) -> FastAPI:
         app.mount("/", Console(deps.console), name="console")
     document(app)
     app.add_middleware(BodyLimit, max_bytes=deps.body_bytes, exempt=(INGEST_PREFIX,))
+    app.add_middleware(RequestScope)
     app.add_middleware(SecurityHeaders)
     return app

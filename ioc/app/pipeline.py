@@ -30,6 +30,7 @@ from ioc.app.incident_service import IncidentKeeper, IncidentService
 from ioc.app.listener import ChangeListener
 from ioc.app.mqtt_tls import broker_tls, listener_tls
 from ioc.app.notifier import Deliverer, mail_settings, queue_notices
+from ioc.app.personal import StoredPersonal
 from ioc.app.readiness import Readiness
 from ioc.app.receivers import StoredReceivers
 from ioc.app.retry import RETRYABLE
@@ -58,6 +59,7 @@ from ioc.store.change_followers import FollowedChange
 from ioc.store.maintenance import Maintenance, MaintenanceSettings
 from ioc.store.quarantine import Quarantine, QuarantineLimits
 from ioc.store.row_scope import SERVICE
+from ioc.store.tokens import Tokens
 from ioc.store.users import Users
 from ioc.store.writer import HistoryWriter
 from ioc.stream.hub import Hub
@@ -164,6 +166,8 @@ class Pipeline:
                 quarantine=StoredQuarantine(core.api_pool, QuarantineLimits()),
                 rules=RunningRules(self._rules_stored, core.api_pool),
                 receivers=StoredReceivers(core.api_pool),
+                tokens=Tokens(core.api_pool.of(SERVICE)),
+                personal=StoredPersonal(core.api_pool),
                 hub=hub,
                 pictures=pictures,
                 city=lambda: _city(settings, core, self._demo),

@@ -23,6 +23,7 @@ from psycopg.types.json import Jsonb
 
 BATCH_ENTRIES: Final = 2_000
 MAX_FINDINGS: Final = 100
+RECENT_ENTRIES: Final = 5_000
 _ROOT: Final = bytes(32)
 
 
@@ -81,6 +82,18 @@ async def record(
         "INSERT INTO audit_entry (area, actor, op, subject, doc) VALUES (%s, %s, %s, %s, %s)",
         (area.value, actor, op, subject, Jsonb(doc)),
     )
+
+
+async def count_recent(connection: AsyncConnection[Any], area: Area, actor: str) -> int:
+    """Return how many entries `actor` caused within the last hour, of the newest `RECENT_ENTRIES`."""
+    found = await connection.execute(
+        "SELECT count(*) FROM (SELECT actor, recorded FROM audit_entry WHERE area = %s ORDER BY seq DESC LIMIT %s)"
+        " AS newest WHERE actor = %s AND recorded > now() - interval '1 hour'",
+        (area.value, RECENT_ENTRIES, actor),
+    )
+    row = await found.fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 async def read_heads(connection: AsyncConnection[Any]) -> list[Anchor]:

@@ -275,7 +275,7 @@ def incident_view(incident: Incident) -> IncidentJson:
     """Return `incident` in the wire's shape.
 
     A rule may compare, group by or quote whatever an event holds, so plates and phone numbers are masked in
-    every text that a rule made. What people wrote stays theirs.
+    every text, whether a rule made it or a person wrote it.
     """
     why = incident.why
     return IncidentJson(
@@ -301,7 +301,7 @@ def incident_view(incident: Incident) -> IncidentJson:
         closed=time_text(incident.closed_us),
         assignee=incident.assignee,
         team=incident.team,
-        note=incident.note,
+        note=None if incident.note is None else mask_text(incident.note),
         count=incident.count,
         ack_due=time_text(incident.ack_due_us),
         resolve_due=time_text(incident.resolve_due_us),

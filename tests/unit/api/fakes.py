@@ -53,7 +53,7 @@ class FakeUsers:
             raise ThrottledError(77)
         return self.people.get(username) if password == "secret" else None
 
-    async def open_session(self, username: str, user_agent: str = "") -> str:
+    async def open_session(self, username: str, user_agent: str = "", address: str = "") -> str:
         token = f"opened-{len(self.sessions)}-{username}"
         self.sessions[token] = username
         return token
