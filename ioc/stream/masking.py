@@ -30,7 +30,27 @@ MASK: Final = "•••"
 
 _ABOUT_A_PERSON: Final = CameraPlate | FeedbackReport | FeedbackVote
 _FREE_TEXT: Final = frozenset({"text", "title", "address"})
-_PERSONAL_UPPER: Final = "".join(chr(code) for code in range(ord("A"), ord("Ỹ")) if chr(code).isupper())
+_PERSONAL_NAME: Final = re.compile(
+    r"contact|phone|plate|owner|driver|e-?mail|zalo|cccd|cmnd|sdt|so_?dien_?thoai|bien_?so", re.IGNORECASE
+)
+_PERSONAL_ROOTS: Final = ("contact", "extra.")
+"""Whose names count: `distinct(plate)` is a number of plates and tells of nobody."""
+_MIN_PLATE_CHARS: Final = 7
+"""A shorter plate would be told by its first three and last two characters."""
+_PHONE_END_DIGITS: Final = 3
+
+_NO_WORD_BEFORE: Final = r"(?<![^\W_])"
+_NO_WORD_AFTER: Final = r"(?![^\W_])"
+_PLATE: Final = re.compile(
+    # A motorcycle's series has a digit after its letter. "13 km 1000" is no plate.
+    _NO_WORD_BEFORE
+    + r"\d{2}[.-]?[A-ZĐ]{1,2}[\s.-]?(?:\d[\s.-]{0,2})?(?:\d{3}[\s.]?\d{2}|\d{4})"
+    + _NO_WORD_AFTER,
+    re.IGNORECASE,
+)
+_MAIL: Final = re.compile(r"[\w.+-]{1,64}@(?=[\w-]{1,63}(?:\.[\w-]{1,63})+)")
+_CITIZEN_NUMBER: Final = re.compile(r"(?<!\d)0\d{2}[0-3]\d{2}\d{6}(?!\d)")
+_UPPER: Final = "".join(chr(code) for code in range(ord("A"), ord("Ỹ")) if chr(code).isupper())
 _NAME: Final = re.compile(
     # A small letter begins the address, or it may be a place: cầu Ông Lãnh, Bà Rịa.
     r"\b((?i:tôi là|toi la|tên là|ten la|tên tôi là|họ tên|họ và tên)|ông|bà|anh|chị|chú|cô|bác|em|cháu)"
