@@ -45,10 +45,10 @@ class TokenScope(StrEnum):
 
 
 class Door(msgspec.Struct, frozen=True):
-    """What opens a route: the audience, for persons a right (None: any role) and the scope of tokens."""
+    """What opens a route: the audience, for persons the rights of their role, and the scope of tokens."""
 
     audience: Audience
-    right: Right | None = None
+    rights: frozenset[Right] = frozenset()
     scope: TokenScope | None = None
 
 
@@ -58,12 +58,13 @@ _SESSION: Final = Door(Audience.PERSON)
 _READ: Final = Door(Audience.PERSON, scope=TokenScope.INCIDENTS_READ)
 _WRITE: Final = Door(Audience.PERSON, scope=TokenScope.INCIDENTS_WRITE)
 _PLACES: Final = Door(Audience.PERSON, scope=TokenScope.PLACES)
-_HISTORY: Final = Door(Audience.PERSON, Right.HISTORY, TokenScope.HISTORY)
-_QUARANTINE: Final = Door(Audience.PERSON, Right.QUARANTINE, TokenScope.QUARANTINE)
-_RULES: Final = Door(Audience.PERSON, Right.RULES, TokenScope.RULES)
-_RECEIVERS: Final = Door(Audience.PERSON, Right.RECEIVERS, TokenScope.RECEIVERS)
+_HISTORY: Final = Door(Audience.PERSON, frozenset({Right.HISTORY}), TokenScope.HISTORY)
+_QUARANTINE: Final = Door(Audience.PERSON, frozenset({Right.QUARANTINE}), TokenScope.QUARANTINE)
+_RULES: Final = Door(Audience.PERSON, frozenset({Right.RULES}), TokenScope.RULES)
+_RECEIVERS: Final = Door(Audience.PERSON, frozenset({Right.RECEIVERS}), TokenScope.RECEIVERS)
 # A machine gives no reason: personal data is for people in a session of their own.
-_PERSONAL: Final = Door(Audience.PERSON, Right.PERSONAL)
+_PERSONAL: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL}))
+_RAW: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL, Right.QUARANTINE}))
 
 ROUTES: Final[dict[str, Door]] = {
     "GET /healthz": _EVERYBODY,
@@ -72,9 +73,6 @@ ROUTES: Final[dict[str, Door]] = {
     "POST /api/v1/session": _EVERYBODY,
     "DELETE /api/v1/session": _EVERYBODY,
     "GET /api/v1/session": _SESSION,
-    "GET /api/v1/session/options": _EVERYBODY,
-    "GET /api/v1/session/oidc": _EVERYBODY,
-    "GET /api/v1/session/oidc/callback": _EVERYBODY,
     "GET /api/v1/incidents": _READ,
     "GET /api/v1/incidents/{incident_id}": _READ,
     "GET /api/v1/incidents/{incident_id}/history": _READ,
@@ -86,7 +84,7 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /api/v1/cameras/{camera_id}/picture": _SESSION,
     "GET /api/v1/history/{stream}": _HISTORY,
     "GET /api/v1/quarantine": _QUARANTINE,
-    "POST /api/v1/quarantine/{message_id}/unmask": _PERSONAL,
+    "POST /api/v1/quarantine/{message_id}/unmask": _RAW,
     "GET /api/v1/rules": _RULES,
     "GET /api/v1/rules/{rule}/shadow": _RULES,
     "GET /api/v1/receivers": _RECEIVERS,

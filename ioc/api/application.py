@@ -48,8 +48,9 @@ SSE_PATH: Final = "/api/v1/feed/sse"
 INGEST_PREFIX: Final = "/api/v1/ingest/"
 _DESCRIPTION: Final = (
     "Incidents, places and history of a smart city's operations centre. People use a session cookie, their "
-    "unsafe requests carry `X-IOC: 1`; machines use a bearer token (`ioc tokens issue`). Every error is a problem document (RFC 9457). The live feed is the WebSocket "
-    f"`{FEED_PATH}` with subprotocol `ioc.feed.v1`."
+    "unsafe requests carry `X-IOC: 1`; machines use a bearer token (`ioc tokens issue`). Every error is a "
+    f"problem document (RFC 9457). The live feed is the WebSocket `{FEED_PATH}` with subprotocol "
+    "`ioc.feed.v1`."
 )
 
 

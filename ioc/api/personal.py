@@ -65,9 +65,7 @@ def personal_router(personal: Personal, access: Access) -> APIRouter:
     Me = Annotated[Person, Depends(access.person)]  # noqa: N806 - a type
 
     @router.post("/incidents/{incident_id}/unmask", **documented(Unmasked, text="The texts as written."))
-    async def unmask_incident(
-        incident_id: Annotated[str, NO_NUL], body: Reason, person: Me
-    ) -> Response:
+    async def unmask_incident(incident_id: Annotated[str, NO_NUL], body: Reason, person: Me) -> Response:
         """Return an incident's texts unmasked; the look is recorded first."""
         require_right(person, Right.PERSONAL)
         incident = await _looked_up(personal.incident(incident_id, person, body.reason))

@@ -38,7 +38,7 @@ class QuarantinePage(msgspec.Struct, frozen=True):
 
 
 def quarantine_view(row: Quarantined, *, masked: bool = True) -> QuarantineItem:
-    """Return a message in the shape of the API; masked, of bytes that are no text only their number is told."""
+    """Return a message in the shape of the API; masked, bytes that are no text are left out."""
     encoding: Literal["utf-8", "base64"] = "utf-8"
     try:
         raw = row.raw.decode()

@@ -106,7 +106,7 @@ class Access:
         A bearer token counts alone where there is one: the cookie of a browser is not looked at.
 
         Raises:
-            Problem: 401, nobody is known; 403, the role has not the route's right, or the token not its scope.
+            Problem: 401, nobody is known; 403, the role lacks the route's right, or the token its scope.
         """
         door = ROUTES.get(f"{request.method} {request.scope['route'].path}")
         bearer = bearer_token(request)
@@ -114,8 +114,8 @@ class Access:
             person = await self._by_session(request)
         else:
             person = await self._by_token(bearer, None if door is None else door.scope)
-        if door is not None and door.right is not None:
-            require_right(person, door.right)
+        for right in sorted(door.rights) if door else ():
+            require_right(person, right)
         serve(RowScope.of_person(person.username, person.wards))
         return person
 

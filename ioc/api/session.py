@@ -55,9 +55,7 @@ def session_router(users: Users, access: Access, sockets: Sockets, *, secure_coo
         if person is None:
             raise Problem(401, "The name or the password is wrong.")
         await _end(session_token(request))
-        token = await users.open_session(
-            person.username, request.headers.get("user-agent", ""), address
-        )
+        token = await users.open_session(person.username, request.headers.get("user-agent", ""), address)
         response = json_answer(_me(person))
         response.set_cookie(
             SESSION_COOKIE,

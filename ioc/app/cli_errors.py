@@ -10,6 +10,7 @@ from typing import Final
 import psycopg
 
 from ioc.api.ports import NotFoundError
+from ioc.app.audit_keeper import AnchorFileError
 from ioc.app.cli_output import notes
 from ioc.app.device_file import DeviceFileError, InvalidDevice
 from ioc.app.rule_push import PushRefused
@@ -43,6 +44,7 @@ _NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
     (AreaError, "Nothing was imported: mend the file, then import it again."),
     (InvalidRules, "Mend the rule files, then run `{ioc} rules check`."),
     (UnknownDeviceError, "`{ioc} devices list` shows the registered ones, `{ioc} devices add` adds one."),
+    (AnchorFileError, "Give another file with --anchors, or look who wrote into this one."),
     (AccessError, "`{ioc} users list` shows who has an account, `{ioc} users --help` what can be done."),
     (PortInUseError, _DOCTOR),
     (StoreUnavailable, _DOCTOR),

@@ -93,10 +93,10 @@ async def _create_people(users: Users) -> dict[str, str]:
 
 
 def readable_password() -> str:
-    """Return a random password of 79 bits that can be read aloud."""
+    """Return a random password of 60 bits that can be read aloud."""
     letters = "abcdefghjkmnpqrstuvwxyz23456789"
     while True:
-        password = "-".join("".join(secrets.choice(letters) for _ in range(4)) for _ in range(4))
+        password = "-".join("".join(secrets.choice(letters) for _ in range(4)) for _ in range(3))
         with suppress(UnfitPasswordError):
             # Hardly ever is it all digits.
             return check_password(password)

@@ -14,7 +14,7 @@ from ioc.store.users import ACCESS_CHANNEL
 
 
 class ChangeListener:
-    """Listens on a connection of its own: `wake` for every change, `leave` for everybody whose rights ended."""
+    """Listens on a connection of its own: `wake` for every change, `leave` for whose rights ended."""
 
     def __init__(self, dsn: str, wake: Callable[[], None], leave: Callable[[str], object]) -> None:
         self._dsn = dsn

@@ -24,7 +24,9 @@ class StoredPersonal:
 
     async def incident(self, incident_id: str, person: Person, reason: str) -> Incident:
         """Return an incident within the person's wards; see `ioc.api.ports.Personal`."""
-        async with self._pool.of(RowScope.of_person(person.username, person.wards)).connection() as connection:
+        async with self._pool.of(
+            RowScope.of_person(person.username, person.wards)
+        ).connection() as connection:
             incident = await read_incident(connection, incident_id)
         if incident is None:
             raise NotFoundError(incident_id)

@@ -22,6 +22,7 @@ from ioc import __version__
 from ioc.api.application import ApiDeps, create_api
 from ioc.api.pictures import PictureProxy, PictureSettings
 from ioc.api.places import City
+from ioc.app.audit_keeper import AuditKeeper
 from ioc.app.change_follower import ChangeFollower
 from ioc.app.clock import Ticker, now_us
 from ioc.app.core import Core
@@ -125,6 +126,8 @@ class Pipeline:
         maintenance = Maintenance(core.pool, quarantine, kept, core.log, (EVENTS_TOPIC,))
         plan.work.append(Service("store", worker.run))
         plan.work.append(Service("maintenance", lambda: maintenance.run(now_us)))
+        keeper = AuditKeeper(core.pool, core.settings.anchors_file, core.settings.audit.interval_s, now_us)
+        plan.work.append(Service("audit anchors", keeper.run))
         self._notices(plan)
 
     def _notices(self, plan: Plan) -> None:
@@ -189,7 +192,9 @@ class Pipeline:
         if with_console:
             plan.work.append(Service("hub", hub.run))
             plan.work.append(Service("state lane", StateLane(core.log, hub).run))
-            plan.work.append(Service("change listener", ChangeListener(core.dsn, hub.wake, hub.close_user).run))
+            plan.work.append(
+                Service("change listener", ChangeListener(core.dsn, hub.wake, hub.close_user).run)
+            )
 
 
 def _broker(settings: MqttSettings) -> SubscriberSettings:

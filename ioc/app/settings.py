@@ -175,6 +175,15 @@ class NotifySettings(_Section):
     )
 
 
+class AuditSettings(_Section):
+    """The audit log's anchors outside the database."""
+
+    anchors: Path | None = Field(
+        None, description="file of anchors; empty: `audit-anchors.jsonl` in the data folder"
+    )
+    interval_s: Seconds = Field(3_600.0, description="time between two anchors")
+
+
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -203,6 +212,12 @@ class Settings(BaseSettings):
     rules: RulesSettings = RulesSettings()
     store: StoreSettings = StoreSettings()
     notify: NotifySettings = NotifySettings()
+    audit: AuditSettings = AuditSettings()
+
+    @property
+    def anchors_file(self) -> Path:
+        """Where the audit log is anchored."""
+        return self.audit.anchors or self.data / "audit-anchors.jsonl"
 
     @classmethod
     def settings_customise_sources(

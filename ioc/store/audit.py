@@ -87,8 +87,8 @@ async def record(
 async def count_recent(connection: AsyncConnection[Any], area: Area, actor: str) -> int:
     """Return how many entries `actor` caused within the last hour, of the newest `RECENT_ENTRIES`."""
     found = await connection.execute(
-        "SELECT count(*) FROM (SELECT actor, recorded FROM audit_entry WHERE area = %s ORDER BY seq DESC LIMIT %s)"
-        " AS newest WHERE actor = %s AND recorded > now() - interval '1 hour'",
+        "SELECT count(*) FROM (SELECT actor, recorded FROM audit_entry WHERE area = %s"
+        " ORDER BY seq DESC LIMIT %s) AS newest WHERE actor = %s AND recorded > now() - interval '1 hour'",
         (area.value, RECENT_ENTRIES, actor),
     )
     row = await found.fetchone()
@@ -198,7 +198,9 @@ class _Check:
         if lost:
             self._find("missing", self._area, self._seq + 1, f"entries up to number {max(lost)} at least")
             self._anchors = {
-                key: value for key, value in self._anchors.items() if key[0] != self._area or key[1] <= self._seq
+                key: value
+                for key, value in self._anchors.items()
+                if key[0] != self._area or key[1] <= self._seq
             }
 
     def report_lost_anchors(self) -> None:

@@ -56,6 +56,7 @@ class ThrottleKeys(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, username: str, address: str) -> "ThrottleKeys":
+        """Return the keys of an attempt from `address`, as its text."""
         place = _place_of(address)
         return cls(f"ip:{place}", f"pair:{username} {place}", f"user:{username}")
 

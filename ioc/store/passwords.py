@@ -10,6 +10,7 @@ import re
 import unicodedata
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Final
 
 MIN_PASSWORD: Final = 12
@@ -43,7 +44,9 @@ def check_password(password: str, *names: str) -> str:
         if len(word) > 2:
             rest = rest.replace(word, " ")
     if len(rest.replace(" ", "")) < MIN_OWN_CHARS:
-        raise UnfitPasswordError("a number, a common password or a name, whatever is put around it: choose several words")
+        raise UnfitPasswordError(
+            "a number, a common password or a name, whatever is put around it: choose several words"
+        )
     return password
 
 
@@ -55,7 +58,7 @@ def _folded(text: str) -> str:
 
 
 def _is_run(password: str) -> bool:
-    steps = {ord(after) - ord(before) for before, after in zip(password, password[1:], strict=False)}
+    steps = {ord(after) - ord(before) for before, after in pairwise(password)}
     return len(steps) == 1
 
 

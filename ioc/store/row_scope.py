@@ -63,9 +63,7 @@ def serve(scope: RowScope) -> None:
 class Pool(Protocol):
     """Where transactions come from."""
 
-    def connection(
-        self, timeout: float | None = None
-    ) -> AbstractAsyncContextManager[AsyncConnection[Any]]:
+    def connection(self, timeout: float | None = None) -> AbstractAsyncContextManager[AsyncConnection[Any]]:
         """Lend a connection; what was done on it is committed at the end, rolled back after an error."""
 
 

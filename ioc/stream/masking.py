@@ -8,8 +8,8 @@ every role alike: `mask_event` for history, `mask_text` and `mask_value` for inc
                                 or more digits (phone, identity card, bank account) keeps its last 3
     every text of every type    likewise what is shaped like a plate or a phone number of Viet Nam (`•••567`),
                                 a mail address (`•••@example.vn`), or a citizen's number (12 digits)
-    text, title, address        besides, in what citizens write: a name that follows an address or introduction
-                                ("tôi là …", "ông …", "chị …"; places such as "cầu Ông Lãnh" stay)
+    text, title, address        besides, of what citizens write: names after an introduction or form
+                                of address ("tôi là …", "ông …", "chị …"; places such as "cầu Ông Lãnh" stay)
     extra of the other types    kept, but a field whose name speaks of a person or a plate becomes `•••`
 
 Identifiers (`id`, `source`) stay as they are, because people and machines look things up by them: a source

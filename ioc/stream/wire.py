@@ -314,6 +314,27 @@ def incident_view(incident: Incident) -> IncidentJson:
     )
 
 
+def mask_incident(incident: Incident) -> Incident:
+    """Return `incident` itself masked as `incident_view` shows it, for whoever writes it out elsewhere."""
+    why = incident.why
+    evidence = tuple(
+        msgspec.structs.replace(
+            item,
+            name=mask_text(item.name),
+            value=mask_value(item.name, item.value),
+            threshold=mask_value(item.name, item.threshold),
+        )
+        for item in why.evidence
+    )
+    return msgspec.structs.replace(
+        incident,
+        key=mask_text(incident.key),
+        title=_mask_both(incident.title),
+        note=None if incident.note is None else mask_text(incident.note),
+        why=msgspec.structs.replace(why, summary=_mask_both(why.summary), evidence=evidence),
+    )
+
+
 def _evidence_view(item: Evidence) -> EvidenceJson:
     value, threshold = mask_value(item.name, item.value), mask_value(item.name, item.threshold)
     return EvidenceJson(mask_text(item.name), value, item.op, threshold, item.unit)

@@ -49,7 +49,10 @@ async def test_an_untouched_log_is_intact_and_progress_is_told(connection: Async
     ("statements", "kinds"),
     [
         (["UPDATE audit_entry SET actor = 'other' WHERE area = 'access' AND seq = 2"], {"edited"}),
-        (["UPDATE audit_entry SET recorded = recorded + '1 us' WHERE area = 'access' AND seq = 2"], {"edited"}),
+        (
+            ["UPDATE audit_entry SET recorded = recorded + '1 us' WHERE area = 'access' AND seq = 2"],
+            {"edited"},
+        ),
         (["""UPDATE audit_entry SET doc = '{"x": 1}' WHERE area = 'access' AND seq = 1"""], {"content"}),
         (["UPDATE incident_audit SET actor = 'other' WHERE incident_id = 'inc-2'"], {"content"}),
         (["DELETE FROM incident_audit WHERE incident_id = 'inc-2'"], {"content"}),
