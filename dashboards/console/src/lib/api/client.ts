@@ -1,6 +1,6 @@
 /** The REST calls of the console. Every failure is an `ApiError` that says what the screen should say. */
 import type { Incident } from '../feed/types'
-import type { Areas, Audit, City, Command, Device, Me, Problem } from './types'
+import type { Areas, Audit, City, Command, Device, Me, Problem, Unmasked } from './types'
 
 const REQUEST_TIMEOUT_MS = 10_000
 
@@ -59,5 +59,7 @@ export const api = {
     (await json<{ items: Audit[] }>('GET', `/incidents/${id(incident)}/history`)).items,
   command: (incident: string, command: Command) =>
     json<Incident>('POST', `/incidents/${id(incident)}/commands`, command),
+  unmask: (incident: string, reason: string) =>
+    json<Unmasked>('POST', `/incidents/${id(incident)}/unmask`, { reason }),
   picture: async (camera: string) => (await request('GET', `/cameras/${id(camera)}/picture`)).blob(),
 }

@@ -160,6 +160,23 @@ export const en: Catalogue = {
       comment: 'Comment',
     },
   },
+  unmask: {
+    title: 'Personal data',
+    open: 'Show full phone numbers, plates…',
+    recorded: 'Needs a reason; every look is recorded.',
+    reason: 'Why you need to see it (at least 10 characters)',
+    confirm: 'Show',
+    hide: 'Hide again',
+    key: 'Subject',
+    summary: 'Summary',
+    evidence: 'Values',
+    note: 'Note',
+    trouble: {
+      short: 'Give a reason of at least 10 characters.',
+      many: 'You have looked at too much within an hour. Wait, then try again.',
+      failed: 'It could not be shown. Try again.',
+    },
+  },
   command: {
     title: 'Actions',
     op: {

@@ -158,6 +158,23 @@ export const vi = {
       comment: 'Ghi chú',
     } as Record<string, string>,
   },
+  unmask: {
+    title: 'Dữ liệu cá nhân',
+    open: 'Xem đầy đủ số điện thoại, biển số…',
+    recorded: 'Phải có lý do; mỗi lần xem đều được ghi vào nhật ký.',
+    reason: 'Lý do cần xem (ít nhất 10 ký tự)',
+    confirm: 'Xem',
+    hide: 'Che lại',
+    key: 'Đối tượng',
+    summary: 'Tóm tắt',
+    evidence: 'Giá trị',
+    note: 'Ghi chú',
+    trouble: {
+      short: 'Hãy ghi lý do ít nhất 10 ký tự.',
+      many: 'Đã xem quá nhiều trong một giờ. Hãy đợi rồi thử lại.',
+      failed: 'Không xem được. Hãy thử lại.',
+    },
+  },
   command: {
     title: 'Thao tác',
     op: {
