@@ -14,6 +14,7 @@ from ioc.api.headers import BodyLimit, RequestScope, SecurityHeaders
 from ioc.api.health import health_router
 from ioc.api.history import history_router
 from ioc.api.incidents import incidents_router
+from ioc.api.oidc import OidcLogin, oidc_router
 from ioc.api.personal import personal_router
 from ioc.api.pictures import PictureProxy
 from ioc.api.places import City, places_router
@@ -72,6 +73,8 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     console: Path | None = None
     """The console's built files; None serves none."""
     tokens: Tokens = NoTokens()
+    oidc: OidcLogin | None = None
+    """None where everybody logs in here."""
     personal: Personal | None = None
     """None unmasks nothing for anybody."""
     routers: tuple[APIRouter, ...] = ()
@@ -99,7 +102,13 @@ def create_api(deps: ApiDeps) -> FastAPI:
     access = Access(deps.users, deps.tokens)
     for router in (
         health_router(deps.readiness, deps.registry),
-        session_router(deps.users, access, deps.hub, secure_cookies=deps.secure_cookies),
+        session_router(
+            deps.users,
+            access,
+            deps.hub,
+            secure_cookies=deps.secure_cookies,
+            identity_provider=deps.oidc is not None,
+        ),
         incidents_router(deps.incidents, access),
         places_router(deps.places, deps.pictures, deps.city, access),
         history_router(deps.history, access, deps.clock_us),
@@ -107,6 +116,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         rules_router(deps.rules, access),
         receivers_router(deps.receivers, access),
         notices_router(deps.receivers, access),
+        *([oidc_router(deps.oidc, deps.users, secure_cookies=deps.secure_cookies)] if deps.oidc else []),
         *([personal_router(deps.personal, access)] if deps.personal else []),
         *deps.routers,
     ):

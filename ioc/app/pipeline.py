@@ -31,6 +31,7 @@ from ioc.app.incident_service import IncidentKeeper, IncidentService
 from ioc.app.listener import ChangeListener
 from ioc.app.mqtt_tls import broker_tls, listener_tls
 from ioc.app.notifier import Deliverer, mail_settings, queue_notices
+from ioc.app.oidc import OidcLogins
 from ioc.app.personal import StoredPersonal
 from ioc.app.readiness import Readiness
 from ioc.app.receivers import StoredReceivers
@@ -160,6 +161,7 @@ class Pipeline:
             )
         )
         console = settings.console if with_console else None
+        oidc = OidcLogins(settings.oidc, core.api_pool.of(SERVICE)) if settings.oidc.issuer else None
         api = create_api(
             ApiDeps(
                 users=self.users,
@@ -169,6 +171,7 @@ class Pipeline:
                 quarantine=StoredQuarantine(core.api_pool, QuarantineLimits()),
                 rules=RunningRules(self._rules_stored, core.api_pool),
                 receivers=StoredReceivers(core.api_pool),
+                oidc=oidc,
                 tokens=Tokens(core.api_pool.of(SERVICE)),
                 personal=StoredPersonal(core.api_pool),
                 hub=hub,
@@ -186,6 +189,8 @@ class Pipeline:
         async def stop() -> None:
             await hub.shutdown()
             await pictures.aclose()
+            if oidc:
+                await oidc.aclose()
             server.stop()
 
         plan.intake.append(Service("http", server.run_service, stop))

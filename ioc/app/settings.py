@@ -9,7 +9,7 @@ import re
 import tomllib
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
 import psycopg
 import pydantic_settings
@@ -22,6 +22,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    model_validator,
 )
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
@@ -33,11 +34,12 @@ from pydantic_settings import (
 
 from ioc.app.settings_origin import DELIMITER, PREFIX, Origins, no_json, variable_name
 from ioc.outbound.sending import MailTls
+from ioc.store.users import Role
 
 CONFIG_FILE = "ioc.toml"
 CHECKOUT = Path(__file__).parents[2]
 """Where the source stands: its rules and console serve where the current folder has none."""
-_SECRETS = ("dsn", "password")
+_SECRETS = ("dsn", "password", "secret")
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -175,6 +177,37 @@ class NotifySettings(_Section):
     )
 
 
+class OidcSettings(_Section):
+    """Logging in at an identity provider; without an issuer everybody logs in here."""
+
+    issuer: str = Field("", description="the provider's issuer, exactly as it names itself; empty: none")
+    client_id: str = Field("", description="our name there")
+    client_secret: SecretStr = Field(SecretStr(""), description="our secret there")
+    redirect_uri: str = Field(
+        "", description="where it sends people back: our public address + `/api/v1/session/oidc/callback`"
+    )
+    scope: str = Field("openid profile email", description="what we ask for")
+    algorithms: tuple[Literal["RS256", "PS256", "ES256", "EdDSA", "RS384", "PS384", "ES384"], ...] = Field(
+        ("RS256", "PS256", "ES256"), description="signatures of ID tokens that count"
+    )
+    username_claim: str = Field("preferred_username", description="claim that holds the user name")
+    name_claim: str = Field("name", description="claim that holds the name shown")
+    roles_claim: str = Field("roles", description="claim that holds the roles there")
+    roles: dict[str, Role] = Field(
+        {}, description="role there → role here; the first that somebody has counts"
+    )
+    wards_claim: str = Field("wards", description="claim that holds the ward codes of ward staff")
+    timeout_s: Seconds = Field(5.0, le=30.0, description="longest wait for the provider's answer")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        needed = ("client_id", "client_secret", "redirect_uri", "roles")
+        missing = [name for name in needed if not getattr(self, name)]
+        if self.issuer and missing:
+            raise ValueError(f"with an issuer, expected also {', '.join(missing)}")
+        return self
+
+
 class AuditSettings(_Section):
     """The audit log's anchors outside the database."""
 
@@ -213,6 +246,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     notify: NotifySettings = NotifySettings()
     audit: AuditSettings = AuditSettings()
+    oidc: OidcSettings = OidcSettings()
 
     @property
     def anchors_file(self) -> Path:

@@ -8,6 +8,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from ioc.api.application import ApiDeps
+from ioc.api.oidc import LoginRefusedError
 from ioc.api.pictures import PictureProxy
 from ioc.api.places import City
 from ioc.api.ports import HistoryQuery, NotFoundError, Quarantined, RuleInfo, ShadowDiff, TooManyLooksError
@@ -291,6 +292,16 @@ class FakePersonal:
         raise NotFoundError(str(message_id))
 
 
+class FakeOidc:
+    """A provider that knows nobody."""
+
+    async def begin(self) -> tuple[str, str]:
+        return "https://id.example/authorize?state=s", "s"
+
+    async def complete(self, state: str, code: str) -> str:
+        raise LoginRefusedError("nobody")
+
+
 def make_deps(users: FakeUsers, **changes: object) -> ApiDeps:
     deps = ApiDeps(
         users=users,
@@ -300,6 +311,7 @@ def make_deps(users: FakeUsers, **changes: object) -> ApiDeps:
         quarantine=FakeQuarantine(),
         rules=FakeRules(),
         receivers=FakeReceivers(),
+        oidc=FakeOidc(),
         personal=FakePersonal(),
         hub=make_hub(),
         pictures=PictureProxy(transport=httpx.MockTransport(lambda _request: httpx.Response(404))),

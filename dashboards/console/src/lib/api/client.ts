@@ -50,6 +50,7 @@ const id = encodeURIComponent
 export const api = {
   me: () => json<Me>('GET', '/session'),
   login: (username: string, password: string) => json<Me>('POST', '/session', { username, password }),
+  loginOptions: () => json<{ oidc: boolean }>('GET', '/session/options'),
   logout: async () => void (await request('DELETE', '/session')),
   city: () => json<City>('GET', '/city'),
   areas: () => json<Areas>('GET', '/areas'),
