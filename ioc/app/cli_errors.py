@@ -13,6 +13,8 @@ from ioc.api.ports import NotFoundError
 from ioc.app.audit_keeper import AnchorFileError
 from ioc.app.cli_output import notes
 from ioc.app.device_file import DeviceFileError, InvalidDevice
+from ioc.app.erasure import ErasureError
+from ioc.app.privacy import PrivacyKeyError
 from ioc.app.rule_push import PushRefused
 from ioc.app.rules_backtest import NoHistoryError
 from ioc.app.settings import SettingsError
@@ -23,6 +25,7 @@ from ioc.store.areas import AreaError
 from ioc.store.devices import UnknownDeviceError
 from ioc.store.embedded import DataFolderError
 from ioc.store.pool import PrivilegedRoleError, StoreUnavailable
+from ioc.store.privacy import UnknownRequestError
 from ioc.store.users import AccessError
 
 
@@ -44,6 +47,9 @@ _NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
     (AreaError, "Nothing was imported: mend the file, then import it again."),
     (InvalidRules, "Mend the rule files, then run `{ioc} rules check`."),
     (UnknownDeviceError, "`{ioc} devices list` shows the registered ones, `{ioc} devices add` adds one."),
+    (ErasureError, "Give it as it is written, e.g. --phone 0912345678 or --plate 61A-123.45."),
+    (UnknownRequestError, "`{ioc} erasure list` shows the open ones."),
+    (PrivacyKeyError, "Restore the file, or name another with the setting privacy.plate_key."),
     (AnchorFileError, "Give another file with --anchors, or look who wrote into this one."),
     (AccessError, "`{ioc} users list` shows who has an account, `{ioc} users --help` what can be done."),
     (PortInUseError, _DOCTOR),

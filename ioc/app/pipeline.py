@@ -33,6 +33,7 @@ from ioc.app.mqtt_tls import broker_tls, listener_tls
 from ioc.app.notifier import Deliverer, mail_settings, queue_notices
 from ioc.app.oidc import OidcLogins
 from ioc.app.personal import StoredPersonal
+from ioc.app.privacy import Retention, read_key
 from ioc.app.readiness import Readiness
 from ioc.app.receivers import StoredReceivers
 from ioc.app.retry import RETRYABLE
@@ -129,6 +130,8 @@ class Pipeline:
         plan.work.append(Service("maintenance", lambda: maintenance.run(now_us)))
         keeper = AuditKeeper(core.pool, core.settings.anchors_file, core.settings.audit.interval_s, now_us)
         plan.work.append(Service("audit anchors", keeper.run))
+        retention = Retention(core.pool, core.settings.privacy, read_key(core.settings.plate_key_file))
+        plan.work.append(Service("retention", retention.run))
         self._notices(plan)
 
     def _notices(self, plan: Plan) -> None:

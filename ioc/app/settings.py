@@ -177,6 +177,24 @@ class NotifySettings(_Section):
     )
 
 
+class PrivacySettings(_Section):
+    """How long personal data is kept in plain text; `ioc retention report` shows where each stands."""
+
+    plate_s: Seconds = Field(
+        7 * 86_400, description="plates in camera history; then only a keyed token of each stays"
+    )
+    contact_s: Seconds = Field(
+        180 * 86_400, description="who sent a report, and names and numbers in its text"
+    )
+    incident_text_s: Seconds = Field(
+        365 * 86_400, description="texts of finished incidents, and notes in their history"
+    )
+    quarantine_s: Seconds = Field(14 * 86_400, description="refused messages as they came")
+    plate_key: Path | None = Field(
+        None, description="file of the tokens' key; empty: `secrets/plate.key` in the data folder"
+    )
+
+
 class OidcSettings(_Section):
     """Logging in at an identity provider; without an issuer everybody logs in here."""
 
@@ -247,11 +265,17 @@ class Settings(BaseSettings):
     notify: NotifySettings = NotifySettings()
     audit: AuditSettings = AuditSettings()
     oidc: OidcSettings = OidcSettings()
+    privacy: PrivacySettings = PrivacySettings()
 
     @property
     def anchors_file(self) -> Path:
         """Where the audit log is anchored."""
         return self.audit.anchors or self.data / "audit-anchors.jsonl"
+
+    @property
+    def plate_key_file(self) -> Path:
+        """Where the key of plates' tokens is."""
+        return self.privacy.plate_key or self.data / "secrets" / "plate.key"
 
     @classmethod
     def settings_customise_sources(

@@ -38,6 +38,8 @@ _PERSONAL_ROOTS: Final = ("contact", "extra.")
 _MIN_PLATE_CHARS: Final = 7
 """A shorter plate would be told by its first three and last two characters."""
 _PHONE_END_DIGITS: Final = 3
+_TOKEN_MARK: Final = "h:"  # noqa: S105 - no secret
+"""What stands in a plate's place once its time is over (`ioc/store/privacy.py`)."""
 
 _NO_WORD_BEFORE: Final = r"(?<![^\W_])"
 _NO_WORD_AFTER: Final = r"(?![^\W_])"
@@ -56,7 +58,7 @@ _NAME: Final = re.compile(
     r"\b((?i:tôi là|toi la|tên là|ten la|tên tôi là|họ tên|họ và tên)|ông|bà|anh|chị|chú|cô|bác|em|cháu)"
     rf"(\s*:?\s+)((?:[{_UPPER}][^\W\d_]*)(?:\s+[{_UPPER}][^\W\d_]*){{0,4}})"
 )
-_JSON_FIELD: Final = re.compile(r'"((?:[^"\\]|\\.){1,64})"(\s*:\s*)"((?:[^"\\]|\\.)*)"')
+_JSON_FIELD: Final = re.compile(r'"((?:[^"\\]|\\.){1,64})"(\s*:\s*)(?:"((?:[^"\\]|\\.)*)"|(-?\d[\d.eE+-]*))')
 _SEPARATOR: Final = r"[\s.()-]{0,2}"
 _PHONE: Final = re.compile(
     rf"(?<!\d)(?:(?:\+|00)?84{_SEPARATOR}0?|0){_SEPARATOR}[2-9](?:{_SEPARATOR}\d){{7,9}}(?!\d)"
@@ -107,13 +109,16 @@ def mask_raw(text: str) -> str:
 
 
 def _mask_json_field(match: re.Match[str]) -> str:
-    name, colon, value = match.groups()
-    masked = _mask_field(name, value)
-    return f'"{name}"{colon}"{masked}"'
+    name, colon, text, _number = match.groups()
+    if text is None:
+        return f'"{name}"{colon}"{MASK}"' if _is_personal(name) else match[0]
+    return f'"{name}"{colon}"{_mask_field(name, text)}"'
 
 
 def mask_plate(plate: str) -> str:
-    """Return the first 3 and last 2 letters and digits of `plate`, none of a plate shorter than 7."""
+    """Return the first 3 and last 2 letters and digits of `plate`; none of a short one or of a token."""
+    if plate.startswith(_TOKEN_MARK):
+        return MASK
     signs = "".join(char for char in plate if char.isalnum())
     return f"{signs[:3]}{MASK}{signs[-2:]}" if len(signs) >= _MIN_PLATE_CHARS else MASK
 

@@ -45,3 +45,10 @@ BEGIN
     END LOOP;
 END
 $$;
+
+-- COPY does not write into a protected table, but into a view whose trigger inserts. Reports are few.
+CREATE VIEW feedback_intake AS SELECT * FROM feedback_report;
+CREATE FUNCTION ioc_take_feedback() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN INSERT INTO feedback_report SELECT (NEW).*; RETURN NEW; END $$;
+CREATE TRIGGER take INSTEAD OF INSERT ON feedback_intake FOR EACH ROW EXECUTE FUNCTION ioc_take_feedback();
+GRANT INSERT ON feedback_intake TO ioc_app;

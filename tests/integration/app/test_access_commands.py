@@ -97,3 +97,46 @@ def test_anchors_stand_in_the_data_folder_unless_told_otherwise(tmp_path: Path, 
         None, data=tmp_path, **({"audit": {"anchors": tmp_path / place}} if place else {})
     )
     assert settings.anchors_file == tmp_path / (place or "audit-anchors.jsonl")
+
+
+def test_retention_and_erasure_are_run_and_reported_by_command(ioc: Ioc, database: Dsns) -> None:
+    report = json.loads(ioc("retention", "report", "--json")[1])
+    assert {row["purpose"]: row["overdue"] for row in report} == {
+        "plates": 0, "contacts": 0, "incidents": 0, "quarantine": 0,
+    }  # fmt: skip
+    with psycopg.connect(database.admin, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO camera_event (time, received, event_id, source, type, plate)"
+            " VALUES (now() - interval '8 d', now(), 'e', 'c', 'camera.plate', '61A-123.45')"
+        )
+    changed = json.loads(ioc("retention", "run", "--json")[1])
+    assert changed[0] == {"purpose": "plates", "changed": 1}
+    taken = json.loads(ioc("erasure", "add", "--plate", "61A 12345", "--note", "thư", "--json")[1])
+    assert taken["answer_due"] < taken["done_due"]
+    (pending,) = json.loads(ioc("erasure", "list", "--json")[1])
+    assert (pending["id"], pending["answered"], pending["overdue"]) == (taken["id"], None, False)
+    assert ioc("erasure", "answer", str(taken["id"]))[0] == 0
+    done = json.loads(ioc("erasure", "run", str(taken["id"]), "--json")[1])
+    assert done["erased"] == {"camera readings": 1, "incidents": 0}
+    assert json.loads(ioc("erasure", "list", "--json")[1]) == []
+    assert len(json.loads(ioc("erasure", "list", "--all", "--json")[1])) == 1
+    for wrong in (("add",), ("add", "--phone", "1", "--plate", "x"), ("add", "--phone", "12"), ("run", "99")):
+        code, _, err = ioc("erasure", *wrong)
+        assert code == 1 and err.startswith("error: "), wrong
+    assert ioc("audit", "verify")[0] == 0
+
+
+def test_an_export_is_masked_unless_a_reason_is_given_and_recorded(ioc: Ioc, database: Dsns) -> None:
+    with psycopg.connect(database.admin, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO incident (id, rev, rule, key, category, severity, condition, handling, title, why,"
+            " opened, detected, updated, note) VALUES ('inc-1', 1, 'r', '61A-123.45', 'c', 'high', 'active', 'new',"
+            """ '{"vi": "Xe 61A-123.45", "en": "x"}', '{"rule_version": "1", "summary": {"vi": "a", "en": "b"}}',"""
+            " now(), now(), now(), 'gọi 0912 345 678')"
+        )
+    masked = ioc("export", "incidents")[1]
+    assert "61A•••45" in masked and "•••678" in masked
+    assert "123.45" not in masked and "345 678" not in masked
+    assert "gọi 0912 345 678" in ioc("export", "incidents", "--unmasked", "giao cho công an theo văn bản")[1]
+    told = rows(database, "SELECT op, doc ->> 'reason' FROM audit_entry WHERE area = 'personal'")
+    assert told == [("incidents_exported_unmasked", "giao cho công an theo văn bản")]
