@@ -130,9 +130,12 @@ def test_an_export_is_masked_unless_a_reason_is_given_and_recorded(ioc: Ioc, dat
     with psycopg.connect(database.admin, autocommit=True) as connection:
         connection.execute(
             "INSERT INTO incident (id, rev, rule, key, category, severity, condition, handling, title, why,"
-            " opened, detected, updated, note) VALUES ('inc-1', 1, 'r', '61A-123.45', 'c', 'high', 'active', 'new',"
-            """ '{"vi": "Xe 61A-123.45", "en": "x"}', '{"rule_version": "1", "summary": {"vi": "a", "en": "b"}}',"""
-            " now(), now(), now(), 'gọi 0912 345 678')"
+            " opened, detected, updated, note) VALUES ('inc-1', 1, 'r', '61A-123.45', 'c', 'high', 'active',"
+            " 'new', %s, %s, now(), now(), now(), 'gọi 0912 345 678')",
+            (
+                json.dumps({"vi": "Xe 61A-123.45", "en": "x"}),
+                json.dumps({"rule_version": "1", "summary": {"vi": "a", "en": "b"}}),
+            ),
         )
     masked = ioc("export", "incidents")[1]
     assert "61A•••45" in masked and "•••678" in masked

@@ -60,7 +60,8 @@ async def people(database: Dsns) -> AsyncIterator[ScopedPool]:
             )
             await connection.execute(
                 "INSERT INTO privacy_request"
-                " (subject_kind, subject, token, received, answer_due, done_due, author) VALUES ('plate', 'x', 't', now(), now(), now(), 'an')"
+                " (subject_kind, subject, token, received, answer_due, done_due, author)"
+                " VALUES ('plate', 'x', 't', now(), now(), now(), 'an')"
             )
     async with open_pool(database.app, name="people", max_size=2, scope=NOBODY) as pool:
         yield ScopedPool(pool)
