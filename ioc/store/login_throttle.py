@@ -19,9 +19,14 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 import msgspec
+import structlog
+from prometheus_client import Counter
 from psycopg import AsyncConnection
 
 from ioc.store.pool import Pool
+
+_log = structlog.get_logger()
+_refused = Counter("ioc_login_throttled_total", "Logins refused because of too many failures before them")
 
 
 class ThrottledError(Exception):
@@ -96,6 +101,9 @@ class LoginThrottle:
             counts = {key: await self._add_attempt(connection, key) for key in keys.in_order}
             waits = [left_s for key, (count, left_s) in counts.items() if count > refusing.get(key, count)]
             if waits:
+                _refused.inc()
+                # Whose name or address it was stays in the table: the log tells of nobody.
+                _log.warning("a login was refused: too many failures before it")
                 # The transaction is rolled back: a refused attempt is no failure.
                 raise ThrottledError(max(1, int(max(waits))))
         async with self._pool.connection() as connection:
