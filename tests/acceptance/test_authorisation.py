@@ -39,11 +39,13 @@ def incidents_of_both(service: Service) -> dict[str, str]:
     keys = json.loads((service.data / "demo" / "keys.json").read_text())
     for ward in (OWN, FOREIGN):
         headers = {"authorization": f"Bearer {keys[f'gw-{ward}']}"}
-        answer = httpx.post(f"{service.url}/api/v1/ingest/events", json=alarm(ward), headers=headers)
+        answer = httpx.post(
+            f"{service.url}/api/v1/ingest/events", json=alarm(ward), headers=headers, timeout=60
+        )
         assert answer.json()["accepted"] == 1, answer.text
     supervisor, deadline_s = service.login("supervisor"), time.monotonic() + 60
     while True:
-        items = httpx.get(f"{service.url}/api/v1/incidents", headers=supervisor).json()["items"]
+        items = httpx.get(f"{service.url}/api/v1/incidents", headers=supervisor, timeout=60).json()["items"]
         found = {item["ward"]: item["id"] for item in items if item["rule"] == "wrong-way"}
         if found.keys() == {OWN, FOREIGN}:
             return found
@@ -82,7 +84,7 @@ def test_ward_staff_learn_nothing_of_another_ward_from_any_route_or_feed(service
         "unmask": {"reason": "xem của phường khác"},
     }
     asked = 0
-    with httpx.Client(base_url=service.url, headers=ward, timeout=30) as client:
+    with httpx.Client(base_url=service.url, headers=ward, timeout=60) as client:
         paths = client.get("/api/v1/openapi.json").json()["paths"]
         for path, operations in paths.items():
             for method in operations:
@@ -135,5 +137,5 @@ def test_whoever_is_disabled_loses_session_and_open_console_at_once(service: Ser
             return socket.close_code
 
     assert asyncio.run(closed_by(["users", "disable", "ward"])) == 4401
-    answer = httpx.get(f"{service.url}/api/v1/session", headers=headers)
+    answer = httpx.get(f"{service.url}/api/v1/session", headers=headers, timeout=60)
     assert answer.status_code == 401

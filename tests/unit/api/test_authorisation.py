@@ -128,3 +128,10 @@ async def test_unmasking_needs_a_reason_and_has_an_end(users: FakeUsers, browse:
         ).status_code == 404
         answer = await client.post(path, json=BODIES["unmask"])
         assert (answer.status_code, answer.headers["retry-after"]) == (429, "600")
+
+
+async def test_a_shadow_rules_firings_in_other_wards_are_no_ward_staffs_business(browse: Browser) -> None:
+    path = "/api/v1/rules/underpass-jam/shadow"
+    async with browse(Role.WARD) as ward, browse(Role.OPERATOR) as centre:
+        assert (await ward.get(path)).json()["items"] == []
+        assert len((await centre.get(path)).json()["items"]) == 1
