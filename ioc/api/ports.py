@@ -14,6 +14,7 @@ from ioc.model.texts import Text
 from ioc.store.incidents import IncidentFilter
 from ioc.store.receivers import DeliveryRow, NoticeRow, StoredReceiver
 from ioc.store.series import Point, SeriesQuery
+from ioc.store.tokens import Bearer
 from ioc.store.users import Person
 
 
@@ -185,7 +186,7 @@ class Users(Protocol):
     async def authenticate(self, username: str, password: str, address: str) -> Person | None:
         """Return whose name and password these are. Raises `ioc.store.users.ThrottledError`."""
 
-    async def open_session(self, username: str, user_agent: str = "") -> str:
+    async def open_session(self, username: str, user_agent: str = "", address: str = "") -> str:
         """Open a session and return its token."""
 
     async def read_session(self, token: str) -> Person | None:
@@ -193,6 +194,38 @@ class Users(Protocol):
 
     async def close_session(self, token: str) -> None:
         """End the session."""
+
+
+class Tokens(Protocol):
+    """Tokens of machines; `ioc.store.tokens.Tokens` is one."""
+
+    async def read(self, token: str) -> Bearer | None:
+        """Return whom a token stands for."""
+
+
+class NoTokens:
+    """An installation without tokens."""
+
+    async def read(self, token: str) -> Bearer | None:
+        """Return None: nobody has a token."""
+        return None
+
+
+class Personal(Protocol):
+    """Personal data, unmasked; each look is in the audit log before it is answered.
+
+    The methods raise `NotFoundError`, and `TooManyLooksError` beyond what one person may see in an hour.
+    """
+
+    async def incident(self, incident_id: str, person: Person, reason: str) -> Incident:
+        """Return an incident as its rule and people wrote it."""
+
+    async def quarantined(self, message_id: int, person: Person, reason: str) -> Quarantined:
+        """Return a refused message with its raw bytes."""
+
+
+class TooManyLooksError(Exception):
+    """This person has unmasked as much as one may in an hour."""
 
 
 class Receivers(Protocol):

@@ -15,6 +15,7 @@ from ioc.store.embedded import PostgresServer, create_database, embedded_postgre
 from ioc.store.history_plan import DAY_S, HistoryPlan, chunk_width_s
 from ioc.store.migrate import migrate
 from ioc.store.pool import Pool, open_pool
+from ioc.store.row_scope import NOBODY, ScopedPool
 
 DATABASE = "ioc"
 MAX_CAMERA_S = 30 * DAY_S
@@ -88,8 +89,10 @@ class Core:
     log: PostgresLog
     pool: Pool
     """For rules, store and housekeeping."""
-    api_pool: Pool
-    """For people: a burst of events must not take their connections."""
+    api_pool: ScopedPool
+    """For people: a burst of events must not take their connections, and each sees their own wards' rows."""
+    feed_pool: Pool
+    """For the live feed, which reads every ward's changes and gives each client its own."""
     directory: Directory
 
 
@@ -100,7 +103,10 @@ async def open_core(settings: Settings, database: Database, owner: str = "") -> 
     async with AsyncExitStack() as stack:
         log_pool = await stack.enter_async_context(open_pool(database.app, name="log", max_size=size))
         pool = await stack.enter_async_context(open_pool(database.app, name="work", max_size=size))
-        api_pool = await stack.enter_async_context(open_pool(database.app, name="api", max_size=size))
+        api_pool = await stack.enter_async_context(
+            open_pool(database.app, name="api", max_size=size, scope=NOBODY)
+        )
+        feed_pool = await stack.enter_async_context(open_pool(database.app, name="feed", max_size=2))
         log = PostgresLog(
             log_pool,
             database.app,
@@ -112,4 +118,4 @@ async def open_core(settings: Settings, database: Database, owner: str = "") -> 
         await log.create_topic(EVENTS_TOPIC, settings.log.partitions)
         directory = Directory(pool)
         await directory.refresh()
-        yield Core(settings, database.app, owner, log, pool, api_pool, directory)
+        yield Core(settings, database.app, owner, log, pool, ScopedPool(api_pool), feed_pool, directory)

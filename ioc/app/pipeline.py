@@ -22,6 +22,7 @@ from ioc import __version__
 from ioc.api.application import ApiDeps, create_api
 from ioc.api.pictures import PictureProxy, PictureSettings
 from ioc.api.places import City
+from ioc.app.audit_keeper import AuditKeeper
 from ioc.app.change_follower import ChangeFollower
 from ioc.app.clock import Ticker, now_us
 from ioc.app.core import Core, history_plan
@@ -30,6 +31,9 @@ from ioc.app.incident_service import IncidentKeeper, IncidentService
 from ioc.app.listener import ChangeListener
 from ioc.app.mqtt_tls import broker_tls, listener_tls
 from ioc.app.notifier import Deliverer, mail_settings, queue_notices
+from ioc.app.oidc import OidcLogins
+from ioc.app.personal import StoredPersonal
+from ioc.app.privacy import Retention, read_key
 from ioc.app.readiness import Readiness
 from ioc.app.receivers import StoredReceivers
 from ioc.app.retry import RETRYABLE
@@ -57,6 +61,8 @@ from ioc.outbound.webhook import WebhookSender
 from ioc.store.change_followers import FollowedChange
 from ioc.store.maintenance import Maintenance
 from ioc.store.quarantine import Quarantine, QuarantineLimits
+from ioc.store.row_scope import SERVICE
+from ioc.store.tokens import Tokens
 from ioc.store.users import Users
 from ioc.store.writer import HistoryWriter
 from ioc.stream.hub import Hub
@@ -73,7 +79,7 @@ class Pipeline:
         self._core = core
         self._rules_stored = RuleSets(core.pool)
         self._demo = demo
-        self.users = Users(core.api_pool)
+        self.users = Users(core.api_pool.of(SERVICE))
 
     def plan(self, roles: tuple[str, ...]) -> Plan:
         """Return the services of `roles`, in the order in which they end."""
@@ -125,6 +131,10 @@ class Pipeline:
         )
         plan.work.append(Service("store", worker.run))
         plan.work.append(Service("maintenance", lambda: maintenance.run(now_us, count_maintenance)))
+        keeper = AuditKeeper(core.pool, core.settings.anchors_file, core.settings.audit.interval_s, now_us)
+        plan.work.append(Service("audit anchors", keeper.run))
+        retention = Retention(core.pool, core.settings.privacy, read_key(core.settings.plate_key_file))
+        plan.work.append(Service("retention", retention.run))
         self._notices(plan)
 
     def _notices(self, plan: Plan) -> None:
@@ -148,7 +158,7 @@ class Pipeline:
 
     def _web(self, plan: Plan, ingest: IngestService | None, *, with_console: bool) -> None:
         core, settings = self._core, self._core.settings
-        hub = Hub(FeedSource(core.api_pool))
+        hub = Hub(FeedSource(core.feed_pool))
         pictures = PictureProxy(
             PictureSettings(
                 destinations=Destinations(
@@ -157,6 +167,7 @@ class Pipeline:
             )
         )
         console = settings.console if with_console else None
+        oidc = OidcLogins(settings.oidc, core.api_pool.of(SERVICE)) if settings.oidc.issuer else None
         api = create_api(
             ApiDeps(
                 users=self.users,
@@ -166,6 +177,9 @@ class Pipeline:
                 quarantine=StoredQuarantine(core.api_pool, QuarantineLimits()),
                 rules=RunningRules(self._rules_stored, core.api_pool),
                 receivers=StoredReceivers(core.api_pool),
+                oidc=oidc,
+                tokens=Tokens(core.api_pool.of(SERVICE)),
+                personal=StoredPersonal(core.api_pool),
                 hub=hub,
                 pictures=pictures,
                 city=lambda: _city(settings, core, self._demo),
@@ -181,13 +195,17 @@ class Pipeline:
         async def stop() -> None:
             await hub.shutdown()
             await pictures.aclose()
+            if oidc:
+                await oidc.aclose()
             server.stop()
 
         plan.intake.append(Service("http", server.run_service, stop))
         if with_console:
             plan.work.append(Service("hub", hub.run))
             plan.work.append(Service("state lane", StateLane(core.log, hub).run))
-            plan.work.append(Service("change listener", ChangeListener(core.dsn, hub.wake).run))
+            plan.work.append(
+                Service("change listener", ChangeListener(core.dsn, hub.wake, hub.close_user).run)
+            )
 
 
 def _broker(settings: MqttSettings) -> SubscriberSettings:

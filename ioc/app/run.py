@@ -21,6 +21,7 @@ from ioc.app.rule_sets import ensure_first_version
 from ioc.app.settings import Settings
 from ioc.app.supervisor import Service, stop_on_signals, supervise
 from ioc.store.layout import find_layout
+from ioc.store.row_scope import SERVICE
 from ioc.store.users import Role, Users
 
 DATABASE_ROLE = "database"
@@ -56,7 +57,7 @@ async def run_roles(settings: Settings, database: Database, rules: RuleFolder, o
     stop_on_signals(asyncio.get_running_loop(), stop)
     async with open_core(settings, database, _owner(options)) as core:
         await _say_database(core)
-        users = Users(core.api_pool)
+        users = Users(core.api_pool.of(SERVICE))
         snapshot_port = free_snapshot_port()
         logins = await _prepare(core, users, options, snapshot_port)
         await ensure_first_version(core.pool, rules, core.directory.index)

@@ -11,7 +11,11 @@ from psycopg import AsyncConnection, OperationalError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
-Pool = AsyncConnectionPool[AsyncConnection[Any]]
+from ioc.store.row_scope import NOBODY, SCOPE_SETTING, SERVICE, Pool, RowScope
+
+__all__ = ["Connections", "Pool", "PrivilegedRoleError", "StoreUnavailable", "open_pool"]
+
+Connections = AsyncConnectionPool[AsyncConnection[Any]]
 
 _PRIVILEGED: Final[LiteralString] = """
     SELECT current_user, EXISTS (
@@ -64,12 +68,14 @@ async def open_pool(
     timeout_s: float = 5.0,
     max_waiting: int = 200,
     statement_timeout_s: float = 15.0,
-) -> AsyncIterator[Pool]:
+    scope: RowScope = SERVICE,
+) -> AsyncIterator[Connections]:
     """Open a pool of at most `max_size` connections and close it at the end.
 
     A caller waits up to `timeout_s` for a connection, `max_waiting` callers at most; beyond either,
     `pool.connection()` raises `psycopg_pool.PoolTimeout` or `TooManyRequests` (`OperationalError`s).
-    Connections start a transaction with their first statement and commit at the end of
+    `scope` is SERVICE for machines at work; a pool that serves people starts from NOBODY and is wrapped in a
+    `ScopedPool`. Connections start a transaction with their first statement and commit at the end of
     `async with pool.connection()`.
 
     Raises:
@@ -77,8 +83,8 @@ async def open_pool(
         PrivilegedRoleError: the role is or may become a superuser, one that bypasses row-level security, or
             the owner of the tables.
     """
-    pool: Pool = AsyncConnectionPool(
-        _bounded(dsn, name, statement_timeout_s),
+    pool: Connections = AsyncConnectionPool(
+        _bounded(dsn, name, statement_timeout_s, scope),
         name=name,
         min_size=min_size,
         max_size=max_size,
@@ -97,8 +103,11 @@ async def open_pool(
         yield pool
 
 
-def _bounded(dsn: str, name: str, statement_timeout_s: float) -> str:
+def _bounded(dsn: str, name: str, statement_timeout_s: float, scope: RowScope) -> str:
+    if scope not in (SERVICE, NOBODY):
+        raise ValueError("a connection outlives the person it serves: wrap the pool in a ScopedPool")
     limits = {
+        SCOPE_SETTING: scope.kind,
         "statement_timeout": f"{round(statement_timeout_s * 1000)}ms",
         # An idle transaction holds back vacuum and everybody who follows commit order.
         "idle_in_transaction_session_timeout": "10s",

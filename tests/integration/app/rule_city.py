@@ -136,9 +136,11 @@ class RuleCity:
     def forget_effects(self) -> None:
         """Undo everything the workers have done; the log and the versions stay."""
         with psycopg.connect(self.dsns.admin, autocommit=True) as connection:
+            # The audit log is append-only, even for its owner, until its triggers are told to sleep.
+            connection.execute("SET session_replication_role = replica")
             connection.execute(
-                "TRUNCATE incident_audit, incident_change, incident, rule_state, rule_activation,"
-                " rule_shadow_firing, rule_shadow_count CASCADE"
+                "TRUNCATE audit_entry, incident_audit, incident_change, incident, rule_state,"
+                " rule_activation, rule_shadow_firing, rule_shadow_count CASCADE"
             )
             connection.execute("UPDATE log_owner SET next_offset = 0 WHERE group_name = 'rules'")
 

@@ -118,3 +118,13 @@ export interface Problem {
   errors?: { field?: string; rule?: string; detail?: string }[]
   current?: Incident
 }
+
+/** What is masked elsewhere, as it was written (`POST /incidents/{id}/unmask`). */
+export interface Unmasked {
+  id: string
+  key: string
+  title: Text
+  summary: Text
+  evidence: string[]
+  note: string | null
+}
