@@ -113,6 +113,8 @@ class SpellMachine(Machine[SpellState]):
         matched: bool, clearing: bool,
     ) -> None:  # fmt: skip
         """Keep an event until the watermark has passed it."""
+        if state.waiting is None:
+            state.waiting = []
         if len(state.waiting) >= MAX_WAITING:
             self.counters.overflowed += 1
             return
@@ -277,7 +279,7 @@ class SpellMachine(Machine[SpellState]):
     def _release(self, key: str, state: SpellState, watermark_us: int, at_us: int) -> None:
         """Apply the events that the watermark has passed."""
         passed = 0
-        for item in state.waiting:
+        for item in state.waiting or ():
             if item.time_us >= watermark_us:
                 break
             passed += 1
@@ -294,8 +296,8 @@ class SpellMachine(Machine[SpellState]):
                 matched=item.matched,
                 clearing=item.clearing,
             )
-        if passed:
-            del state.waiting[:passed]
+        if state.waiting and passed:
+            state.waiting = state.waiting[passed:] or None
             self.changed.add(key)
 
     def _advance(self, key: str, state: SpellState, now_us: int, at_us: int) -> None:
@@ -467,7 +469,7 @@ class SpellMachine(Machine[SpellState]):
                 state.episode,
                 None if state.window is None else state.window.pack(),
                 state.cool_us,
-                state.waiting,
+                state.waiting or [],
             )
         )
 
@@ -480,7 +482,7 @@ class SpellMachine(Machine[SpellState]):
         state.since_us, state.ends_us, state.last_us = packed.since_us, packed.ends_us, packed.last_us
         state.floor_us, state.count, state.ids = packed.floor_us, packed.count, packed.ids
         state.last, state.episode = packed.last, packed.episode
-        state.cool_us, state.waiting = packed.cool_us, packed.waiting
+        state.cool_us, state.waiting = packed.cool_us, packed.waiting or None
         return state
 
 

@@ -96,7 +96,7 @@ class SpellState:
         self.ids: list[str] = []
         self.last: Event | Seen | None = None
         self.episode: Episode | None = None
-        self.waiting: list[Held] = []
+        self.waiting: list[Held] | None = None
         """Events the watermark has not passed, by time; only of rules whose `order` is time."""
         self.due_us: int | None = None
         """Scheduled wake-up; never later than needed. Derived, not stored."""
