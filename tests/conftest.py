@@ -4,6 +4,7 @@ import itertools
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
@@ -11,6 +12,7 @@ import pytest
 
 from ioc.store.embedded import Dsns, PostgresServer, create_database, embedded_postgres
 from ioc.store.migrate import migrate
+from tests.kafka.broker import BrokerUnavailable, shared_broker
 
 SHARED_DATA = Path(os.environ.get("IOC_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 _numbers = itertools.count()
@@ -41,6 +43,22 @@ def migrated_template(postgres: PostgresServer) -> str:
 def database(postgres: PostgresServer, migrated_template: str) -> Dsns:
     """A fresh migrated database of this test's own."""
     return create_database(postgres, f"ioc_test_{next(_numbers)}", template=migrated_template)
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real Kafka, one for all workers: `IOC_TEST_KAFKA`, else ours; skips where none can be had."""
+    if address := os.environ.get("IOC_TEST_KAFKA"):
+        yield address
+        return
+    base = tmp_path_factory.getbasetemp()
+    with ExitStack() as stack:
+        try:
+            folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "kafka"
+            address = stack.enter_context(shared_broker(folder))
+        except BrokerUnavailable as error:
+            pytest.skip(f"no Kafka: {error}")
+        yield address
 
 
 @pytest.fixture
