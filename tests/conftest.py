@@ -47,7 +47,7 @@ def database(postgres: PostgresServer, migrated_template: str) -> Dsns:
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a real Kafka, one for all workers: `IOC_TEST_KAFKA`, else ours; skips where none can be had."""
+    """Address of a real Kafka, one for all workers: `IOC_TEST_KAFKA`, else one of our own."""
     if address := os.environ.get("IOC_TEST_KAFKA"):
         yield address
         return

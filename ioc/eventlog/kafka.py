@@ -149,7 +149,10 @@ class KafkaLog:
         return await self._cluster.starts(self._name(topic), range(await self._partitions_of(topic)))
 
     async def retain(self, topic: str, now_us: int) -> int:
-        """Delete what need not be kept; see `EventLog.retain`. Kafka drops whole stretches, so one call is enough."""
+        """Delete what need not be kept; see `EventLog.retain`.
+
+        Kafka drops whole stretches at once, so one call is enough.
+        """
         name, partitions = self._name(topic), range(await self._partitions_of(topic))
         starts, ends = await self.starts(topic), await self.ends(topic)
         soft = await self._cluster.since(

@@ -1,8 +1,8 @@
 """Connections to Kafka: how they are made, questioned, ended, and what their errors mean here.
 
-Two habits of aiokafka 0.14 are met in this file. A call may wait for ever (`start` of a client whose broker went
-away half-way, issue 759; `stop` while something is still to be sent), so every call has a timeout here. And an
-orderly `stop` is all there is, so a client that cannot stop in order is taken apart by its parts.
+Two habits of aiokafka 0.14 are met in this file. A call may wait for ever (`start` of a client whose broker
+went away half-way, issue 759; `stop` while something is still to be sent), so every call has a timeout here.
+And an orderly `stop` is all there is, so a client that cannot stop in order is taken apart by its parts.
 """
 
 import asyncio
@@ -166,10 +166,18 @@ class Cluster:
             (_, code, message), *_ = answer.topic_errors
             if code and for_code(code) is not TopicAlreadyExistsError:
                 raise for_code(code)(f"{topic}: {message}")
-        async with asyncio.timeout(self._settings.request_timeout_s):
-            while not (found := await self.partitions(topic)):
-                await asyncio.sleep(0.05)
+        # Brokers learn of a new topic one after the other.
+        deadline = asyncio.get_running_loop().time() + self._settings.request_timeout_s
+        while not (found := await self.partitions(topic)):
+            if asyncio.get_running_loop().time() >= deadline:
+                raise LogUnavailable(f"Kafka created {topic} and does not know it")
+            await asyncio.sleep(0.05)
         return found
+
+    async def brokers(self) -> int:
+        """Return how many brokers there are. Raises as `asking`."""
+        async with self._asked() as (admin, _):
+            return len((await admin.describe_cluster())["brokers"])
 
     async def partitions(self, topic: str) -> int:
         """Return the number of partitions, 0 where there is no such topic. Raises as `asking`."""
@@ -195,7 +203,7 @@ class Cluster:
         return {place.partition: offset for place, offset in found.items()}
 
     async def since(self, topic: str, partitions: Iterable[int], at_us: int) -> dict[int, int]:
-        """Return the offset of the first record appended at `at_us` or later; left out where there is none."""
+        """Return the offset of the first record appended at `at_us` or later, if there is one."""
         moments = {TopicPartition(topic, number): max(0, at_us // 1000) for number in partitions}
         async with self._asked() as (_, reader):
             found = await reader.offsets_for_times(moments)

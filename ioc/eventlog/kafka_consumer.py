@@ -1,9 +1,9 @@
 """A member of a consumer group: Kafka shares the partitions out, PostgreSQL knows where the group stands.
 
-Kafka tells of a new assignment in a background task, in the midst of whatever we do. So its callback only leaves a
-note, which the next `poll` sees to: it claims the new partitions in PostgreSQL, which raises their generation and
-fences their former owner, and seeks to the committed positions. Until then the old assignment stands, harmlessly:
-whoever lost a partition cannot commit.
+Kafka tells of a new assignment in a background task, in the midst of whatever we do. So its callback only
+leaves a note, which the next `poll` sees to: it claims the new partitions in PostgreSQL, which raises their
+generation and fences their former owner, and seeks to the committed positions. Until then the old assignment
+stands, harmlessly: whoever lost a partition cannot commit.
 
 Nothing ever is committed to Kafka (issues 929 and 933 cannot arise).
 """
@@ -48,7 +48,7 @@ class GroupLog(Source, Protocol):
 
 
 class _Notes(ConsumerRebalanceListener):  # type: ignore[misc]
-    """The group's word on the assignment. Callbacks that did more could deadlock with `getmany` (issue 335)."""
+    """The group's word on the assignment; callbacks that did more could deadlock with `getmany` (#335)."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
@@ -125,7 +125,8 @@ class KafkaConsumer(KafkaReader):
             else None,
             session_timeout_ms=round(log.lease_s * 1000),
             heartbeat_interval_ms=round(log.heartbeat_s * 1000),
-            # A class of its own: this assignor keeps what it remembers on its class, and several members live here.
+            # A class of its own: this assignor keeps what it remembers on its class, and several members live
+            # here.
             partition_assignment_strategy=[type("Sticky", (StickyPartitionAssignor,), {})],
         )
         self._consumer, self._notes = consumer, _Notes(consumer)
@@ -190,7 +191,7 @@ class KafkaConsumer(KafkaReader):
                 (self._consumer.pause if partition in self._paused else self._consumer.resume)(place)
 
     async def _watch(self) -> None:
-        """Rebuild the consumer where it gets nothing although there is something (issues 1154, 847 and 1037)."""
+        """Rebuild the consumer where it gets nothing although there is something (issues 1154, 847, 1037)."""
         now_s, stuck_s = time.monotonic(), self._source.kafka.stuck_s
         if now_s - self._polled_s >= stuck_s / 4:
             # It was we who did not ask.

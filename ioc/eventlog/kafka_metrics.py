@@ -1,4 +1,4 @@
-"""Metrics of the log over Kafka. Labels are bounded: groups and topics are our words, partitions are counted."""
+"""Metrics of the log over Kafka. Labels are bounded: groups and topics are our words."""
 
 from typing import Final
 

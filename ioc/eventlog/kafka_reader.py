@@ -1,6 +1,7 @@
 """Reading Kafka's records: buffers per partition, and only what counts is delivered.
 
-Memory is bounded: aiokafka fetches ahead one answer per partition, and we take from it no more than one poll asks.
+Memory is bounded: aiokafka fetches ahead one answer per partition, and we take from it no more than one poll
+asks.
 """
 
 import asyncio
@@ -239,8 +240,9 @@ class KafkaReader:
         """Kafka's own offsets have no gap; what is missing was deleted."""
         if first < state.fetched:
             raise LogRejected(
-                f"{self._name}/{partition} ends before {state.fetched}, where {self._label} stands: the topic was "
-                "made anew or belongs to another database; set log.prefix to a name not used before"
+                f"{self._name}/{partition} ends before {state.fetched}, where {self._label} stands: "
+                "the topic was made anew, or belongs to another database; "
+                "set log.prefix to a name not used before"
             )
         if gap := first - state.fetched:
             state.lost += gap
@@ -263,7 +265,8 @@ def fetching(settings: KafkaSettings) -> dict[str, Any]:
     """Return the arguments of every client that reads: the defaults lose data, or know no bound."""
     return {
         "enable_auto_commit": False,
-        # Only where a position lies outside the log: then on with the earliest, and `lost` says what is missing.
+        # Only where a position lies outside the log: then on with the earliest, and `lost` says what is
+        # missing.
         "auto_offset_reset": "earliest",
         "max_poll_records": 500,
         "max_partition_fetch_bytes": settings.fetch_bytes,

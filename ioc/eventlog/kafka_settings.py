@@ -32,7 +32,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
     replication: int = 3
     min_insync: int = 2
     request_timeout_s: float = 8.0
-    """Longest wait for one answer. Below the database's limit for idle transactions: an append holds one open."""
+    """Longest wait for one answer. An append holds a transaction open so long: the database must let it."""
     join_timeout_s: float = 30.0
     """Longest wait for a first assignment."""
     close_timeout_s: float = 3.0

@@ -1,9 +1,10 @@
 """Which of Kafka's records count.
 
-Kafka keeps order and durability. It does not recognise a repeat, and an append to several partitions may succeed
-in part. So a record carries a *stamp*, its writer and the number of the append, and counts once PostgreSQL says
-that the append is committed; the transaction that says so has claimed the append's dedup keys. A writer makes one
-append at a time and holds its row locked meanwhile. After a failure it goes on under a new id. Hence per writer:
+Kafka keeps order and durability. It does not recognise a repeat, and an append to several partitions may
+succeed in part. So a record carries a *stamp*, its writer and the number of the append, and counts once
+PostgreSQL says that the append is committed; the transaction that says so has claimed the append's dedup
+keys. A writer makes one append at a time and holds its row locked meanwhile. After a failure it goes on under
+a new id. Hence per writer:
 
     number <= committed                  the record counts, for every reader and for ever
     number >  committed, row locked      its append is under way: wait

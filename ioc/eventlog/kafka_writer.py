@@ -1,9 +1,9 @@
 """Appending to Kafka: one transaction of PostgreSQL around one idempotent, fully acknowledged write.
 
-The transaction locks the writer's row, claims the dedup keys, waits for Kafka and commits the append's number;
-see `kafka_stamps` for what a reader makes of it. Whatever fails, nothing of the append counts, and both the
-writer's id and the producer are thrown away: an idempotent producer may stay dead after an error (issue 1017),
-and what it might still deliver is void.
+The transaction locks the writer's row, claims the dedup keys, waits for Kafka and commits the append's
+number; see `kafka_stamps` for what a reader makes of it. Whatever fails, nothing of the append counts, and
+both the writer's id and the producer are thrown away: an idempotent producer may stay dead after an error
+(issue 1017), and what it might still deliver is void.
 """
 
 import asyncio

@@ -1,8 +1,9 @@
 """What every event log promises. `tests/contract/test_eventlog.py` runs over each implementation.
 
 A topic has a fixed number of partitions. Within a partition offsets rise from 0 in the order in which appends
-became durable, without gaps but those that failed appends leave where records are in Kafka. A group shares a topic's partitions among its owners; a partition handed to
-another owner gets a higher *generation*, and a commit that presents an older one fails.
+became durable, without gaps but those that failed appends leave where records are in Kafka. A group shares a
+topic's partitions among its owners; a partition handed to another owner gets a higher *generation*, and a
+commit that presents an older one fails.
 
 Positions are committed by the consumer inside its own database transaction, together with the effects
 (`ioc.store.positions.commit_position`); a log never commits by itself.

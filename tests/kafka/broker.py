@@ -1,7 +1,7 @@
 """A real Apache Kafka broker (KRaft, one node) on free loopback ports, in a throw-away folder.
 
-`make kafka` resolves its archives into `.venv/kafka`. Run as a module it serves every worker of a test session
-and ends when nobody holds the folder's lock any more, however the session ended.
+`make kafka` resolves its archives into `.venv/kafka`. Run as a module it serves every worker of a test
+session and ends when nobody holds the folder's lock any more, however the session ended.
 """
 
 import base64
