@@ -12,9 +12,9 @@ import pytest
 
 from ioc.store.embedded import Dsns, PostgresServer, create_database, embedded_postgres
 from ioc.store.migrate import migrate
-from tests.kafka.broker import BrokerUnavailable, shared_broker
+from benchmarks.broker import BrokerUnavailable, shared_broker
 
-SHARED_DATA = Path(os.environ.get("IOC_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+SHARED_DATA = Path(os.environ.get("IOC_SHARED_DATA", Path(__file__).parents[1] / "shared" / "data"))
 _numbers = itertools.count()
 
 

@@ -27,6 +27,7 @@ from ioc.eventlog.kafka_client import asking, connection, end_consumer
 from ioc.eventlog.kafka_reader import Buffer, KafkaReader, Source, fetching
 from ioc.eventlog.port import LogStuck, Positions
 from ioc.eventlog.settings import LogSettings
+from ioc.model.records import Batch
 
 LAG_INTERVAL_S: Final = 1.0
 _log = structlog.get_logger()
@@ -77,7 +78,8 @@ class KafkaConsumer(KafkaReader):
         self._owner = f"{owner}#{secrets.token_hex(4)}"
         self._notes: _Notes | None = None
         self._rebuilds = 0
-        self._polled_s = self._rebuilt_s = self._measured_s = 0.0
+        self._rebuilt_s = self._measured_s = 0.0
+        self._left_s = time.monotonic()
 
     async def __aenter__(self) -> Self:
         await self._open()
@@ -93,6 +95,16 @@ class KafkaConsumer(KafkaReader):
     def assigned(self) -> dict[int, int]:
         """Return the generation of each partition owned now."""
         return {partition: state.generation for partition, state in self._states.items()}
+
+    async def poll(self, max_records: int, timeout_s: float) -> list[Batch]:
+        """Return the next records; see `LogReader.poll`."""
+        now_s = time.monotonic()
+        for state in self._states.values():  # while nobody asked, nothing was to come
+            state.moved_s = min(now_s, state.moved_s + now_s - self._left_s)
+        try:
+            return await super().poll(max_records, timeout_s)
+        finally:
+            self._left_s = time.monotonic()
 
     async def rewind(self, partition: int) -> None:
         """Go back to the committed position; see `Consumer.rewind`."""
@@ -193,11 +205,6 @@ class KafkaConsumer(KafkaReader):
     async def _watch(self) -> None:
         """Rebuild the consumer where it gets nothing although there is something (issues 1154, 847, 1037)."""
         now_s, stuck_s = time.monotonic(), self._source.kafka.stuck_s
-        if now_s - self._polled_s >= stuck_s / 4:
-            # It was we who did not ask.
-            for state in self._states.values():
-                state.moved_s = now_s
-        self._polled_s = now_s
         silent = {p: s for p, s in self._active().items() if not s.ready and now_s - s.moved_s >= stuck_s}
         if not silent:
             self._rebuilds = self._rebuilds if now_s - self._rebuilt_s < 2 * stuck_s else 0

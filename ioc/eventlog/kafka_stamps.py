@@ -52,7 +52,7 @@ def decode_header(headers: Iterable[tuple[str, bytes]]) -> tuple[RecordKind, Sta
     for name, value in headers:
         if name == HEADER and value is not None and len(value) == _LAYOUT.size:
             kind, writer, number = _LAYOUT.unpack(value)
-            return (_KINDS[kind], Stamp(writer, number)) if kind in _KINDS else None
+            return (_KINDS[kind], Stamp(writer, number)) if kind in _KINDS and number > 0 else None
     return None
 
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-ARCHIVES = Path(__file__).parents[2] / ".venv" / "kafka"
+ARCHIVES = Path(__file__).parents[1] / ".venv" / "kafka"
 START_S = 120.0
 STOP_S = 30.0
 HEAP = "-Xmx384m"
@@ -168,8 +168,8 @@ def shared_broker(folder: Path) -> Iterator[str]:
         with (folder / "start.lock").open("w") as starting:
             fcntl.flock(starting, fcntl.LOCK_EX)
             if not (folder / ADDRESS).exists() and not (folder / FAILURE).exists():
-                keeper = [sys.executable, "-m", "tests.kafka.broker", str(folder)]
-                subprocess.run(keeper, cwd=Path(__file__).parents[2], stdin=subprocess.DEVNULL, check=True)
+                keeper = [sys.executable, "-m", "benchmarks.broker", str(folder)]
+                subprocess.run(keeper, cwd=Path(__file__).parents[1], stdin=subprocess.DEVNULL, check=True)
                 _wait_for_either(folder / ADDRESS, folder / FAILURE)
         if (folder / FAILURE).exists():
             raise BrokerUnavailable((folder / FAILURE).read_text("utf-8"))
