@@ -10,9 +10,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from benchmarks.broker import BrokerUnavailable, shared_broker
 from ioc.store.embedded import Dsns, PostgresServer, create_database, embedded_postgres
 from ioc.store.migrate import migrate
-from benchmarks.broker import BrokerUnavailable, shared_broker
 
 SHARED_DATA = Path(os.environ.get("IOC_SHARED_DATA", Path(__file__).parents[1] / "shared" / "data"))
 _numbers = itertools.count()

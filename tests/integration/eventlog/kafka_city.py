@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from msgspec import structs
@@ -52,6 +52,13 @@ async def running_log(
 def events(*names: str) -> list[NewRecord]:
     """One record per name, each in a partition that its name decides."""
     return [NewRecord(RecordKind.EVENT, name, name.encode(), ("cam", name)) for name in names]
+
+
+async def until(met: Callable[[], bool]) -> None:
+    """Wait until `met()` is true."""
+    async with asyncio.timeout(SOON_S):
+        while not met():  # noqa: ASYNC110 - looks at what other processes do, too
+            await asyncio.sleep(0.05)
 
 
 async def append_surely(log: KafkaLog, records: Sequence[NewRecord]) -> None:

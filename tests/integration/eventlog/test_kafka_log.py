@@ -24,6 +24,7 @@ from tests.integration.eventlog.kafka_city import (
     read_names,
     running_log,
     settings_for,
+    until,
 )
 
 START = dict.fromkeys(range(PARTITIONS), 0)
@@ -160,7 +161,8 @@ async def test_a_group_that_stands_beyond_the_end_is_told_that_the_topic_is_anot
         await log.append_ticks(TOPIC, 1)
         async with log.connection() as connection:
             await connection.execute(
-                "INSERT INTO log_owner (group_name, topic, partition, next_offset) VALUES ('store', %s, 0, 9)",
+                "INSERT INTO log_owner (group_name, topic, partition, next_offset)"
+                " VALUES ('store', %s, 0, 9)",
                 (TOPIC,),
             )
         async with log.consume(TOPIC, "store", "one") as consumer:
@@ -172,22 +174,21 @@ async def test_a_named_instance_comes_back_to_its_partitions_without_a_rebalance
     database: Dsns, kafka: str
 ) -> None:
     shared = settings_for(kafka)
-    async with running_log(database, shared) as log:
-        async with log.consume(TOPIC, "store", "stays") as stays:
-            named = settings_for(kafka, prefix=shared.prefix, instance="rules-1")
-            async with running_log(database, named) as first, first.consume(TOPIC, "store", "a") as consumer:
-                its = consumer.assigned()
-                assert len(its) == PARTITIONS // 2
-                async with asyncio.timeout(SOON_S):
-                    while len(stays.assigned()) != PARTITIONS // 2:
-                        await stays.poll(10, 0.1)
-            before = sample("ioc_log_rebalances_total", group="store")
-            async with running_log(database, named) as again, again.consume(TOPIC, "store", "b") as consumer:
-                assert consumer.assigned().keys() == its.keys()
-                assert all(consumer.assigned()[p] > its[p] for p in its), "the former incarnation is fenced"
-                await stays.poll(10, 0.5)
-            # The one that came back was given its partitions; the one that stayed was not disturbed.
-            assert sample("ioc_log_rebalances_total", group="store") == before + 1
+    async with running_log(database, shared) as log, log.consume(TOPIC, "store", "stays") as stays:
+        named = settings_for(kafka, prefix=shared.prefix, instance="rules-1")
+        async with running_log(database, named) as first, first.consume(TOPIC, "store", "a") as consumer:
+            its = consumer.assigned()
+            assert len(its) == PARTITIONS // 2
+            async with asyncio.timeout(SOON_S):
+                while len(stays.assigned()) != PARTITIONS // 2:
+                    await stays.poll(10, 0.1)
+        before = sample("ioc_log_rebalances_total", group="store")
+        async with running_log(database, named) as again, again.consume(TOPIC, "store", "b") as consumer:
+            assert consumer.assigned().keys() == its.keys()
+            assert all(consumer.assigned()[p] > its[p] for p in its), "the former incarnation is fenced"
+            await stays.poll(10, 0.5)
+        # The one that came back was given its partitions; the one that stayed was not disturbed.
+        assert sample("ioc_log_rebalances_total", group="store") == before + 1
 
 
 async def test_a_consumer_that_hangs_is_built_anew_and_goes_on_where_it_was(
@@ -223,10 +224,12 @@ async def test_a_consumer_that_no_rebuilding_helps_ends_its_process(
 
 
 async def test_a_quiet_topic_is_no_reason_to_rebuild(database: Dsns, kafka: str) -> None:
-    async with running_log(database, settings_for(kafka, stuck_s=0.2)) as log:
-        async with log.consume(TOPIC, "quiet", "one") as consumer:
-            for _ in range(10):
-                assert await consumer.poll(10, 0.1) == []
+    async with (
+        running_log(database, settings_for(kafka, stuck_s=0.2)) as log,
+        log.consume(TOPIC, "quiet", "one") as consumer,
+    ):
+        for _ in range(10):
+            assert await consumer.poll(10, 0.1) == []
     assert sample("ioc_log_consumer_rebuilds_total", group="quiet") == 0
 
 
@@ -256,9 +259,7 @@ async def test_a_reader_nobody_holds_gives_its_connection_back(database: Dsns, k
         reader = await log.tail(TOPIC)
         assert len(log._tails) == 1
         del reader
-        async with asyncio.timeout(SOON_S):
-            while log._tails:
-                await asyncio.sleep(0.05)
+        await until(lambda: not log._tails)
 
 
 def hang(consumer: KafkaConsumer) -> None:
