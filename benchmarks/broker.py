@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +50,12 @@ class Broker:
     def address(self) -> str:
         """Where clients connect, `host:port`."""
         return f"127.0.0.1:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running broker."""
+        assert self._process is not None
+        return self._process.pid
 
     def start(self) -> None:
         """Start it and wait until it takes connections.
@@ -152,6 +159,23 @@ def _free_ports(count: int) -> list[int]:
     finally:
         for each in sockets:
             each.close()
+
+
+@contextmanager
+def running_broker() -> Iterator[Broker]:
+    """Run a broker in a throw-away folder.
+
+    Raises:
+        BrokerUnavailable: none can be had here.
+    """
+    require_archives()
+    with tempfile.TemporaryDirectory(prefix="ioc-kafka-", ignore_cleanup_errors=True) as folder:
+        broker = Broker(Path(folder))
+        broker.start()
+        try:
+            yield broker
+        finally:
+            broker.kill()
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import secrets
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 import httpx
 import psycopg
 
-from benchmarks.service import free_port
+from benchmarks.service import free_port, kafka_environment
 from ioc.eventlog.kafka_client import Cluster
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.model.records import EVENTS_TOPIC
@@ -27,18 +26,16 @@ class KafkaRoles:
 
     def __init__(self, data: Path, address: str, database: Dsns, prefix: str | None = None) -> None:
         self.database = database
-        self.prefix = prefix or f"t{secrets.token_hex(4)}."
+        environment = kafka_environment(address, PARTITIONS)
+        self.prefix = prefix or environment["IOC_LOG__PREFIX"]
         self.port = free_port()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._kafka = KafkaSettings(bootstrap_servers=address, prefix=self.prefix)
         self._data = data
         self._environment = os.environ | {
             "IOC_LOG_LEVEL": "warning",
-            "IOC_LOG__KIND": "kafka",
-            "IOC_LOG__BOOTSTRAP_SERVERS": address,
+            **environment,
             "IOC_LOG__PREFIX": self.prefix,
-            "IOC_LOG__REPLICATION": "1",
-            "IOC_LOG__PARTITIONS": str(PARTITIONS),
             "IOC_DATABASE__ADMIN_DSN": database.admin,
             "IOC_DATABASE__APP_DSN": database.app,
         }
