@@ -68,7 +68,13 @@ class Broker:
             self._folder.mkdir(parents=True, exist_ok=True)
             properties.write_text(self._properties(), "utf-8")
             cluster = base64.urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
-            arguments = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+            arguments = [
+                "kafka.tools.StorageTool",
+                "format",
+                f"--cluster-id={cluster}",
+                "-c",
+                str(properties),
+            ]
             subprocess.run(self._java("-Xmx128m", *arguments), check=True, capture_output=True)
         with (self._folder / "server.out").open("ab") as output:
             self._process = subprocess.Popen(

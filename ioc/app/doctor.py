@@ -21,7 +21,7 @@ from ioc.app.demo import SNAPSHOT_PORT
 from ioc.app.directory import CITY_ZONE
 from ioc.app.rule_files import RuleFolder
 from ioc.app.settings import LogKind, Settings
-from ioc.eventlog.kafka_client import Cluster
+from ioc.eventlog.kafka_client import Cluster, tls_context
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.port import LogRejected, LogUnavailable
 from ioc.geo.index import WARD, AreaIndex
@@ -278,6 +278,7 @@ def _kafka(settings: Settings) -> list[Finding]:
 
 
 async def _ask_kafka(settings: KafkaSettings) -> tuple[int, int]:
+    tls_context(settings)  # so that a file that cannot be read is told from a broker that does not answer
     cluster = Cluster(settings)
     try:
         return await cluster.brokers(), await cluster.partitions(settings.prefix + EVENTS_TOPIC)

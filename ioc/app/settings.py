@@ -347,7 +347,9 @@ def _explain(origins: Origins, item: ErrorDetails) -> str:
     location = item["loc"]
     name = ".".join(str(part) for part in location)
     where = origins.of(location) or variable_name(location)
-    if isinstance(item["input"], Mapping):  # the parts do not fit together; among them may be a password
+    if item["type"] == "value_error" and isinstance(
+        item["input"], Mapping
+    ):  # the parts do not fit together; among them may be a password
         return f"{where}: {item['msg'].removeprefix('Value error, ')}"
     shown = "…" if name.endswith(_SECRETS) else repr(item["input"])
     return f"{where}: {name} = {shown}: {item['msg'].removeprefix('Value error, ')}"

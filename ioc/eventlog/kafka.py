@@ -16,7 +16,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from ioc.eventlog.append_queue import AppendQueue, Pending
 from ioc.eventlog.database import as_unavailable, moment, prune_keys
-from ioc.eventlog.kafka_client import Cluster, end_consumer
+from ioc.eventlog.kafka_client import Cluster, end_consumer, tls_context
 from ioc.eventlog.kafka_consumer import KafkaConsumer
 from ioc.eventlog.kafka_reader import KafkaReader
 from ioc.eventlog.kafka_settings import KafkaSettings
@@ -45,7 +45,8 @@ _PRUNE_WRITERS: Final[LiteralString] = "DELETE FROM log_writer WHERE used_at < %
 class KafkaLog:
     """`EventLog` over a Kafka cluster and the tables of migrations 0001 and 0050.
 
-    `pool` is this log's own: one connection for appending and one per concurrent reader.
+    `pool` is this log's own: one connection for appending and one per concurrent reader. The constructor
+    raises OSError where a file of the TLS settings cannot be used.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class KafkaLog:
         kafka: KafkaSettings,
         settings: LogSettings | None = None,
     ) -> None:
+        tls_context(kafka)  # raises where a file is missing, before anything waits for a broker
         self._pool = pool
         self.positions: Positions = positions
         self.kafka = kafka
