@@ -18,7 +18,7 @@ import psutil
 
 from benchmarks.machine import family
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 20.0
 
 

@@ -32,5 +32,5 @@ def configure_logs(level: str) -> None:
         )
     )
     # What fails there and concerns somebody reaches us as an error of the log; the rest is how Kafka lives.
-    logging.getLogger("aiokafka").setLevel(logging.DEBUG if number <= logging.DEBUG else logging.CRITICAL)
+    logging.getLogger("aiokafka").setLevel(logging.WARNING if number <= logging.DEBUG else logging.CRITICAL)
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)

@@ -1,7 +1,8 @@
 """The whole service over Kafka while its broker or its database is away."""
 
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import psutil
 import pytest
 
 from benchmarks.broker import Broker, BrokerUnavailable, running_broker
+from benchmarks.machine import resident_mb
 from benchmarks.service import Service, kafka_environment
 from tests.acceptance.test_survival import count, stored_ids, wait_until
 
 PATIENCE_S = 90.0
+SILENCE_S = 30.0
+GROWTH_MB = 50.0
 
 
 @pytest.fixture
@@ -83,14 +87,23 @@ def test_without_its_broker_ingest_says_when_to_come_back_and_nothing_acknowledg
 
 
 @pytest.mark.slow
-def test_a_database_that_dies_under_kafka_costs_time_and_no_event(service: Service) -> None:
+@pytest.mark.parametrize("fault", ["killed", "frozen"])
+def test_a_database_that_is_away_under_kafka_costs_time_and_no_event(service: Service, fault: str) -> None:
     sender = Sender(service)
     for _ in range(50):
         assert sender.send().status_code == 202
     postmaster = psutil.Process(service.postmaster())
-    for process in [postmaster, *postmaster.children()]:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
+    processes = [postmaster, *postmaster.children()]
+    if fault == "killed":
+        _each(processes, psutil.Process.kill)
+    else:
+        _each(processes, psutil.Process.suspend)
+        before = resident_mb(service.processes())
+        silent_until_s = time.monotonic() + SILENCE_S
+        while time.monotonic() < silent_until_s:
+            assert not sender.accepted()
+        assert resident_mb(service.processes()) < before + GROWTH_MB
+        _each(processes, psutil.Process.resume)
     wait_until(sender.accepted, PATIENCE_S)
     for _ in range(50):
         wait_until(sender.accepted, PATIENCE_S)
@@ -98,3 +111,9 @@ def test_a_database_that_dies_under_kafka_costs_time_and_no_event(service: Servi
     found = stored_ids(service)
     assert sender.acknowledged == set(found)
     assert set(found.values()) == {1}
+
+
+def _each(processes: Iterable[psutil.Process], do: Callable[[psutil.Process], None]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            do(process)

@@ -71,6 +71,25 @@ async def test_an_append_that_failed_after_kafka_had_it_counts_nowhere_and_its_r
             assert sorted(await read_names(await other.tail(TOPIC, START), 40)) == sorted(names)
 
 
+async def test_a_reader_that_came_too_early_gets_the_append_once_it_is_committed(
+    database: Dsns, kafka: str
+) -> None:
+    async with running_log(database, settings_for(kafka)) as log, running_log(database, log.kafka) as other:
+        readers = [await log.tail(TOPIC, START), await other.tail(TOPIC, START)]
+        go_on = asyncio.Event()
+        reached = fail_after_producing(log, go_on)
+        async with asyncio.TaskGroup() as group:
+            append = group.create_task(_outcome(log, events("a", "b", "c")))
+            await reached.wait()
+            for reader in readers:
+                assert await reader.poll(100, 1.0) == []
+            go_on.set()
+            assert await append == "appended"
+        for reader in readers:
+            assert sorted(await read_names(reader, 3)) == ["a", "b", "c"]
+            assert reader.lost() == {}
+
+
 async def test_a_reader_waits_for_an_append_under_way_and_no_longer_than_it_lives(
     database: Dsns, kafka: str
 ) -> None:
