@@ -173,7 +173,8 @@ class LogSettings(_Section):
         "", description="put before topics and groups, for clusters that serve others too"
     )
     instance: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,80}$")] = Field(
-        "", description="name of this process that it keeps over restarts: its partitions then wait for it"
+        "",
+        description="name of this process, no other's, kept over restarts: its partitions then wait for it",
     )
     replication: Annotated[int, Field(ge=1, le=9)] = Field(
         3, description="copies of a new topic; 1 where there is one broker"

@@ -42,7 +42,6 @@ _HOPELESS: Final = (
     InvalidReplicationFactorError,
     InvalidSessionTimeoutError,
 )
-_FENCED_INSTANCE: Final = 82  # a code aiokafka has no class for
 
 
 @asynccontextmanager
@@ -61,8 +60,6 @@ async def asking(timeout_s: float) -> AsyncIterator[None]:
     except _HOPELESS as error:
         raise LogRejected(f"Kafka refuses: {error}") from error
     except (KafkaError, OSError) as error:
-        if str(_FENCED_INSTANCE) in str(error) and "nstance" in str(error):
-            raise LogRejected(f"another process runs with the same log.instance: {error}") from error
         raise LogUnavailable(f"Kafka: {error}") from error
 
 

@@ -27,7 +27,6 @@ from ioc.eventlog.kafka_client import asking, connection, end_consumer
 from ioc.eventlog.kafka_reader import Buffer, KafkaReader, Source, fetching
 from ioc.eventlog.port import LogStuck, Positions
 from ioc.eventlog.settings import LogSettings
-from ioc.model.records import Batch
 
 LAG_INTERVAL_S: Final = 1.0
 _log = structlog.get_logger()
@@ -38,10 +37,6 @@ class GroupLog(Source, Protocol):
 
     settings: LogSettings
     positions: Positions
-
-    async def ends(self, topic: str) -> dict[int, int]:
-        """Return the next offset of each partition, from a connection other than the member's."""
-        ...
 
     async def starts(self, topic: str) -> dict[int, int]:
         """Return the offset of the first record kept, by partition."""
@@ -79,7 +74,6 @@ class KafkaConsumer(KafkaReader):
         self._notes: _Notes | None = None
         self._rebuilds = 0
         self._rebuilt_s = self._measured_s = 0.0
-        self._left_s = time.monotonic()
 
     async def __aenter__(self) -> Self:
         await self._open()
@@ -95,16 +89,6 @@ class KafkaConsumer(KafkaReader):
     def assigned(self) -> dict[int, int]:
         """Return the generation of each partition owned now."""
         return {partition: state.generation for partition, state in self._states.items()}
-
-    async def poll(self, max_records: int, timeout_s: float) -> list[Batch]:
-        """Return the next records; see `LogReader.poll`."""
-        now_s = time.monotonic()
-        for state in self._states.values():  # while nobody asked, nothing was to come
-            state.moved_s = min(now_s, state.moved_s + now_s - self._left_s)
-        try:
-            return await super().poll(max_records, timeout_s)
-        finally:
-            self._left_s = time.monotonic()
 
     async def rewind(self, partition: int) -> None:
         """Go back to the committed position; see `Consumer.rewind`."""
@@ -131,14 +115,12 @@ class KafkaConsumer(KafkaReader):
         consumer = AIOKafkaConsumer(
             **connection(settings, self._group),
             **fetching(settings),
-            group_id=settings.prefix + self._group,
-            group_instance_id=f"{settings.instance}-{self._group}-{self._topic}"
-            if settings.instance
-            else None,
+            # One group per topic: the members of one topic do not wait for those of another to rebalance.
+            group_id=f"{self._name}.{self._group}",
+            group_instance_id=settings.instance or None,
             session_timeout_ms=round(log.lease_s * 1000),
             heartbeat_interval_ms=round(log.heartbeat_s * 1000),
-            # A class of its own: this assignor keeps what it remembers on its class, and several members live
-            # here.
+            # A class of its own: the assignor keeps what it remembers on its class, for one member.
             partition_assignment_strategy=[type("Sticky", (StickyPartitionAssignor,), {})],
         )
         self._consumer, self._notes = consumer, _Notes(consumer)
@@ -158,12 +140,15 @@ class KafkaConsumer(KafkaReader):
             await end_consumer(consumer, self._source.kafka.close_timeout_s)
 
     async def _prepare(self) -> None:
+        if self._consumer is None:  # building it anew failed the last time
+            await self._open()
+            return
         assert self._notes is not None
         while (assigned := self._notes.assigned) is not None:
             await self._adopt(assigned)
             if self._notes.assigned is assigned:
                 self._notes.assigned = None
-        await self._watch()
+        await super()._prepare()
         self._measure_lag()
 
     async def _adopt(self, assigned: frozenset[int]) -> None:
@@ -197,23 +182,15 @@ class KafkaConsumer(KafkaReader):
         if self._consumer is None:
             return
         present = self._consumer.assignment()
-        places = {partition: self._place(partition) for partition in self._states}
-        for partition, place in places.items():
-            if place in present:
+        for partition in self._states:
+            if (place := self._place(partition)) in present:
                 (self._consumer.pause if partition in self._paused else self._consumer.resume)(place)
 
-    async def _watch(self) -> None:
-        """Rebuild the consumer where it gets nothing although there is something (issues 1154, 847, 1037)."""
-        now_s, stuck_s = time.monotonic(), self._source.kafka.stuck_s
-        silent = {p: s for p, s in self._active().items() if not s.ready and now_s - s.moved_s >= stuck_s}
-        if not silent:
-            self._rebuilds = self._rebuilds if now_s - self._rebuilt_s < 2 * stuck_s else 0
-            return
-        ends = await self._log.ends(self._topic)
-        if not any(ends.get(partition, 0) > state.fetched for partition, state in silent.items()):
-            for state in silent.values():
-                state.moved_s = now_s
-            return
+    async def _unstick(self, partitions: Collection[int]) -> None:
+        """Build the consumer anew, a few times in a row at most."""
+        now_s = time.monotonic()
+        if now_s - self._rebuilt_s >= 2 * self._source.kafka.stuck_s:
+            self._rebuilds = 0
         if self._rebuilds >= self._source.kafka.max_rebuilds:
             raise LogStuck(
                 f"{self._group}: nothing comes from {self._name} after {self._rebuilds} new consumers"
@@ -221,7 +198,7 @@ class KafkaConsumer(KafkaReader):
         self._rebuilds += 1
         self._rebuilt_s = now_s
         kafka_metrics.rebuilds.labels(self._group).inc()
-        _log.warning("consumer is stuck, building it anew", group=self._group, partitions=sorted(silent))
+        _log.warning("consumer is stuck, building it anew", group=self._group, partitions=sorted(partitions))
         await self._close()
         for state in self._states.values():
             state.moved_s = time.monotonic()

@@ -7,6 +7,7 @@ asks.
 import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import structlog
@@ -17,7 +18,7 @@ from ioc.eventlog import kafka_metrics
 from ioc.eventlog.kafka_client import asking, connection, cut_consumer
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.kafka_stamps import Stamp, Stamps, Verdict, decode_header
-from ioc.eventlog.port import LogRejected
+from ioc.eventlog.port import LogRejected, LogUnavailable
 from ioc.eventlog.sharing import share_out
 from ioc.model.records import Batch, Record, RecordKind
 
@@ -74,6 +75,10 @@ class Source(Protocol):
     kafka: KafkaSettings
     stamps: Stamps
 
+    async def ends(self, topic: str) -> dict[int, int]:
+        """Return the next offset of each partition, from a connection other than the reader's."""
+        ...
+
 
 class KafkaReader:
     """The reader of a tail, and the base of a group's consumer. One task at a time may poll."""
@@ -86,6 +91,7 @@ class KafkaReader:
         self._consumer: AIOKafkaConsumer | None = None
         self._states: dict[int, Buffer] = {}
         self._paused: set[int] = set()
+        self._left_s = time.monotonic()
 
     @classmethod
     async def at(
@@ -121,18 +127,37 @@ class KafkaReader:
 
     async def poll(self, max_records: int, timeout_s: float) -> list[Batch]:
         """Return the next records; see `LogReader.poll`."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout_s
-        while True:
-            await self._prepare()
-            await self._fetch(max_records, min(max(0.0, deadline - loop.time()), SLICE_S))
-            if batches := self._deliver(max_records):
-                return batches
-            if loop.time() >= deadline:
-                return []
+        started_s = time.monotonic()
+        for state in self._states.values():  # while nobody asked, nothing was to come
+            state.moved_s = min(started_s, state.moved_s + started_s - self._left_s)
+        try:
+            while True:
+                await self._prepare()
+                left_s = max(0.0, started_s + timeout_s - time.monotonic())
+                await self._fetch(max_records, min(left_s, SLICE_S))
+                batches = self._deliver(max_records)
+                if batches or not left_s:
+                    return batches
+        finally:
+            self._left_s = time.monotonic()
 
     async def _prepare(self) -> None:
-        """See to the assignment, where there is one."""
+        """Look whether anything comes where there is something (issues 1154, 847, 1037: alive and stuck)."""
+        now_s, stuck_s = time.monotonic(), self._source.kafka.stuck_s
+        silent = {p: s for p, s in self._active().items() if not s.ready and now_s - s.moved_s >= stuck_s}
+        if not silent:
+            return
+        ends = await self._source.ends(self._topic)
+        if any(ends.get(partition, 0) > state.fetched for partition, state in silent.items()):
+            await self._unstick(silent)
+        for state in silent.values():
+            state.moved_s = time.monotonic()
+
+    async def _unstick(self, partitions: Collection[int]) -> None:
+        """Do something about partitions from which nothing comes."""
+        raise LogUnavailable(
+            f"nothing comes from {self._name}, partitions {sorted(partitions)}: read it anew"
+        )
 
     def _place(self, partition: int) -> TopicPartition:
         return TopicPartition(self._name, partition)
@@ -142,11 +167,11 @@ class KafkaReader:
 
     def _seek(self, partition: int) -> None:
         """Let Kafka go on where the buffer ends."""
-        assert self._consumer is not None
-        try:
-            self._consumer.seek(self._place(partition), self._states[partition].fetched)
-        except IllegalStateError:
-            return  # taken away this moment; the new assignment is about to be seen to
+        state = self._states.get(partition)
+        if self._consumer is None or state is None:
+            return
+        with suppress(IllegalStateError):  # taken away this moment; the new assignment is seen to next
+            self._consumer.seek(self._place(partition), state.fetched)
 
     async def _fetch(self, max_records: int, wait_s: float) -> None:
         active = self._active()
@@ -157,13 +182,20 @@ class KafkaReader:
             # counts as idle and cannot come back to its group (issue 1187). Nobody has a partition -1.
             await self._get([-1], 0.0 if ready else wait_s, 1)
             return
-        found = await self._sweep(hungry, max_records)
-        if not found and not ready:
-            found = await self._get(hungry, wait_s, max_records)
-            if found:
-                found |= await self._sweep([p for p in hungry if p not in found], max_records)
-        if found:
+        taken = False
+        try:
+            found = await self._sweep(hungry, max_records)
+            if not found and not ready:
+                found = await self._get(hungry, wait_s, max_records)
+                if found:
+                    found |= await self._sweep([p for p in hungry if p not in found], max_records)
             await self._absorb(found, wait_s)
+            taken = True
+        finally:
+            if not taken:
+                # `getmany` has moved on already and would never give the same again (issue 1046).
+                for partition in hungry:
+                    self._seek(partition)
 
     async def _sweep(self, partitions: Collection[int], limit: int) -> dict[int, list[ConsumerRecord]]:
         """Take what is there from each, so that a busy partition does not keep the others from being read."""
@@ -194,25 +226,17 @@ class KafkaReader:
         """Judge records taken from Kafka and keep those that count."""
         states = {partition: self._states[partition] for partition in found if partition in self._states}
         judged: dict[int, list[Judged]] = {}
-        settled = False
-        try:
-            for partition, state in states.items():
-                self._check_continuity(partition, state, found[partition][0].offset)
-                judged[partition] = [(r.offset, decode_header(r.headers), r.value) for r in found[partition]]
-            open_stamps = {
-                header[1]
-                for records in judged.values()
-                for _, header, _ in records
-                if header and self._source.stamps.verdict(header[1]) is Verdict.OPEN
-            }
-            if open_stamps:
-                await self._source.stamps.settle(open_stamps, max(wait_s, 0.01))
-            settled = True
-        finally:
-            if not settled:
-                # `getmany` has moved on already and would never give these again (issue 1046).
-                for partition in states:
-                    self._seek(partition)
+        for partition, state in states.items():
+            self._check_continuity(partition, state, found[partition][0].offset)
+            judged[partition] = [(r.offset, decode_header(r.headers), r.value) for r in found[partition]]
+        open_stamps = {
+            header[1]
+            for records in judged.values()
+            for _, header, _ in records
+            if header and self._source.stamps.verdict(header[1]) is Verdict.OPEN
+        }
+        if open_stamps:
+            await self._source.stamps.settle(open_stamps, max(wait_s, 0.01))
         for partition, state in states.items():
             if self._states.get(partition) is state:
                 self._keep(partition, state, judged[partition])
@@ -265,10 +289,8 @@ def fetching(settings: KafkaSettings) -> dict[str, Any]:
     """Return the arguments of every client that reads: the defaults lose data, or know no bound."""
     return {
         "enable_auto_commit": False,
-        # Only where a position lies outside the log: then on with the earliest, and `lost` says what is
-        # missing.
+        # Only where a position lies outside the log: on with the earliest, and `lost` says what is missing.
         "auto_offset_reset": "earliest",
-        "max_poll_records": 500,
         "max_partition_fetch_bytes": settings.fetch_bytes,
         "fetch_max_bytes": settings.fetch_total_bytes,
     }

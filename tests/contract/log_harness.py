@@ -21,6 +21,7 @@ from ioc.store.embedded import Dsns
 from ioc.store.pool import Pool, open_pool
 from ioc.store.positions import Fenced as StoreFenced
 from ioc.store.positions import StorePositions, commit_position
+from tests.integration.eventlog.kafka_city import collect_half_made_connections
 
 TOPIC = "test.events"
 PARTITIONS = 4
@@ -169,3 +170,4 @@ async def kafka_harness(database: Dsns, address: str) -> AsyncIterator[LogHarnes
             finally:
                 for task in running:
                     task.cancel()
+        collect_half_made_connections()

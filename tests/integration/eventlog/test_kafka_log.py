@@ -13,7 +13,8 @@ from prometheus_client import REGISTRY
 
 from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.kafka_consumer import KafkaConsumer
-from ioc.eventlog.port import LogRejected, LogStuck, LogUnavailable
+from ioc.eventlog.kafka_reader import KafkaReader
+from ioc.eventlog.port import LogReader, LogRejected, LogStuck, LogUnavailable
 from ioc.model.records import NewRecord, RecordKind
 from ioc.store.embedded import Dsns
 from tests.integration.eventlog.kafka_city import (
@@ -242,6 +243,23 @@ async def test_a_consumer_that_no_rebuilding_helps_ends_its_process(
                 await read_names(consumer, 1)
 
 
+async def test_a_tail_that_hangs_says_so_instead_of_standing_still(database: Dsns, kafka: str) -> None:
+    async with running_log(database, settings_for(kafka, stuck_s=1.0)) as log:
+        reader = await log.tail(TOPIC)
+        assert isinstance(reader, KafkaReader)
+        hang(reader)
+        assert await reader.poll(10, 1.5) == [], "nothing is there"
+        await log.append(TOPIC, events("a"))
+        with pytest.raises(LogUnavailable, match="nothing comes"):
+            await read_until_error(reader)
+
+
+async def read_until_error(reader: LogReader) -> None:
+    async with asyncio.timeout(SOON_S):
+        while True:
+            await reader.poll(10, 1.0)
+
+
 async def test_a_quiet_topic_is_no_reason_to_rebuild(database: Dsns, kafka: str) -> None:
     async with (
         running_log(database, settings_for(kafka, stuck_s=0.2)) as log,
@@ -281,7 +299,7 @@ async def test_a_reader_nobody_holds_gives_its_connection_back(database: Dsns, k
         await until(lambda: not log._tails)
 
 
-def hang(consumer: KafkaConsumer) -> None:
+def hang(consumer: KafkaReader) -> None:
     """Do to a consumer what aiokafka's issue 1154 does: it lives, and fetches nothing."""
     assert consumer._consumer is not None
     consumer._consumer._fetcher._fetch_task.cancel()
