@@ -119,7 +119,9 @@ class Pipeline:
         worker = StoreWorker(core.log, core.pool, HistoryWriter(), settings, core.owner, quarantine)
         days = settings.history_retention_s / 86_400
         kept = MaintenanceSettings(camera_days=min(days, 30.0), traffic_days=days)
-        maintenance = Maintenance(core.pool, quarantine, kept, core.log, (EVENTS_TOPIC,))
+        maintenance = Maintenance(
+            core.pool, quarantine, kept, core.log, (EVENTS_TOPIC,), retryable=(LogRetryable,)
+        )
         plan.work.append(Service("store", worker.run))
         plan.work.append(Service("maintenance", lambda: maintenance.run(now_us)))
         self._notices(plan)

@@ -115,7 +115,7 @@ async def cut_consumer(consumer: AIOKafkaConsumer) -> None:
         task.cancel()
     if tasks:
         await asyncio.wait(tasks)
-    with suppress(KafkaError, OSError, asyncio.CancelledError):
+    with suppress(KafkaError, OSError, asyncio.CancelledError):  # of the fetcher's own tasks
         if consumer._fetcher is not None:
             await consumer._fetcher.close()
     await consumer._client.close()
