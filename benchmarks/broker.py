@@ -22,6 +22,8 @@ from uuid import uuid4
 ARCHIVES = Path(__file__).parents[1] / ".venv" / "kafka"
 START_S = 120.0
 STOP_S = 30.0
+LOGIN = ("ioc", "only-for-tests")
+"""Name and password at `Broker.login_address`."""
 HEAP = "-Xmx384m"
 USERS, ADDRESS, FAILURE = "users.lock", "address", "failure"
 
@@ -43,13 +45,18 @@ class Broker:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._port, self._controller_port = _free_ports(2)
+        self._port, self._controller_port, self._login_port = _free_ports(3)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
         """Where clients connect, `host:port`."""
         return f"127.0.0.1:{self._port}"
+
+    @property
+    def login_address(self) -> str:
+        """Where clients have to log in, as `LOGIN` does."""
+        return f"127.0.0.1:{self._login_port}"
 
     @property
     def pid(self) -> int:
@@ -135,15 +142,20 @@ class Broker:
         ]
 
     def _properties(self) -> str:
+        user, password = LOGIN
         broker, controller = self.address, f"127.0.0.1:{self._controller_port}"
         values = {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@{controller}",
-            "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{broker}",
+            "listeners": f"PLAINTEXT://{broker},LOGIN://{self.login_address},CONTROLLER://{controller}",
+            "advertised.listeners": f"PLAINTEXT://{broker},LOGIN://{self.login_address}",
             "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,LOGIN:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listener.name.login.sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.login.plain.sasl.jaas.config": (
+                f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";'
+            ),
             "log.dirs": str(self._folder / "data"),
             "offsets.topic.replication.factor": "1",
             "offsets.topic.num.partitions": "4",

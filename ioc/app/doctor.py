@@ -266,7 +266,9 @@ def _kafka(settings: Settings) -> list[Finding]:
         text = f"{place}{error.strerror or error}"
         return [Finding("log", False, text, "check log.tls_ca, log.tls_certificate and log.tls_key")]
     except LogUnavailable as error:
-        remedy = "check log.bootstrap_servers, and whether those brokers run"
+        remedy = (
+            "check log.bootstrap_servers, whether those brokers run, and log.security with our login there"
+        )
         return [Finding("log", False, f"{servers}: {error}", remedy)]
     found = f"Kafka at {servers}, {brokers} brokers"
     if not partitions and settings.log.replication > brokers:

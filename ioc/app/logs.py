@@ -32,5 +32,8 @@ def configure_logs(level: str) -> None:
         )
     )
     # What fails there and concerns somebody reaches us as an error of the log; the rest is how Kafka lives.
-    logging.getLogger("aiokafka").setLevel(logging.WARNING if number <= logging.DEBUG else logging.CRITICAL)
+    # Why a broker cannot be used (its address, our login) is said by "aiokafka" itself and nowhere else.
+    for name in ("conn", "consumer", "coordinator", "producer"):
+        quiet = logging.WARNING if number <= logging.DEBUG else logging.CRITICAL
+        logging.getLogger(f"aiokafka.{name}").setLevel(quiet)
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)

@@ -8,9 +8,11 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from benchmarks.broker import Broker, BrokerUnavailable, require_archives
+from benchmarks.broker import LOGIN, Broker, BrokerUnavailable, require_archives
 from ioc.eventlog.kafka import KafkaLog
+from ioc.eventlog.kafka_settings import KafkaSecurity
 from ioc.eventlog.port import Consumer, LogRetryable, LogUnavailable
 from ioc.store.embedded import Dsns
 from ioc.store.pool import Pool, open_pool
@@ -130,6 +132,23 @@ async def test_a_broker_that_goes_away_and_comes_back_costs_time_and_nothing_els
     assert expected <= ledger.taken.keys()
     assert ledger.taken.keys() - expected <= {"refused while it is away"}
     assert set(ledger.taken.values()) == {1}
+
+
+async def test_a_broker_that_asks_for_a_login_gets_it_and_says_so_where_it_is_wrong(
+    database: Dsns, broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    user, password = LOGIN
+    security = KafkaSecurity(protocol="SASL_PLAINTEXT", mechanism="PLAIN", username=user, password=password)
+    async with running_log(database, settings_for(broker.login_address, security=security)) as log:
+        await log.append(TOPIC, events("a"))
+        async with log.consume(TOPIC, "store", "one") as consumer:
+            assert await read_names(consumer, 1) == ["a"]
+    wrong = structs.replace(security, password="guessed")
+    with pytest.raises(LogUnavailable, match="Unable to bootstrap"):
+        async with running_log(database, settings_for(broker.login_address, security=wrong)):
+            pass
+    (reason,) = [record for record in caplog.records if record.name == "aiokafka"]
+    assert "Invalid username or password" in reason.getMessage()
 
 
 async def test_an_unreachable_broker_is_reported_in_bounded_time(database: Dsns, broker: Broker) -> None:
