@@ -14,7 +14,7 @@ from benchmarks.broker import BrokerUnavailable, shared_broker
 from ioc.store.embedded import Dsns, PostgresServer, create_database, embedded_postgres
 from ioc.store.migrate import migrate
 
-SHARED_DATA = Path(os.environ.get("IOC_SHARED_DATA", Path(__file__).parents[1] / "shared" / "data"))
+SHARED_DATA = Path(os.environ.get("IOC_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 _numbers = itertools.count()
 
 

@@ -348,12 +348,12 @@ def _explain(origins: Origins, item: ErrorDetails) -> str:
     location = item["loc"]
     name = ".".join(str(part) for part in location)
     where = origins.of(location) or variable_name(location)
-    if item["type"] == "value_error" and isinstance(
-        item["input"], Mapping
-    ):  # the parts do not fit together; among them may be a password
-        return f"{where}: {item['msg'].removeprefix('Value error, ')}"
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "value_error" and isinstance(item["input"], Mapping):
+        # Parts of a section that do not fit together: among them may be a password.
+        return f"{where}: {message}"
     shown = "…" if name.endswith(_SECRETS) else repr(item["input"])
-    return f"{where}: {name} = {shown}: {item['msg'].removeprefix('Value error, ')}"
+    return f"{where}: {name} = {shown}: {message}"
 
 
 def _no_json(variable: str, value: str) -> str:
