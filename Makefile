@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 DEMO_ARGS ?=
 TEST_ARGS ?=
 
-.PHONY: help demo up setup test check format lock bench clean
+.PHONY: help demo up setup test check format lock bench kafka clean
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
@@ -25,7 +25,10 @@ up: setup ## set everything up, then run the service
 
 setup: $(STAMPS)/runtime $(CONSOLE)/dist/index.html
 
-test: setup $(STAMPS)/dev ## set everything up, then run every test
+# Tests need a real broker: with Java and Maven there is one.
+KAFKA := $(if $(IOC_TEST_KAFKA),,$(if $(and $(shell command -v java),$(shell command -v mvn)),$(STAMPS)/kafka))
+
+test: setup $(STAMPS)/dev $(KAFKA) ## set everything up, then run every test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(TEST_ARGS)
 	@cd $(CONSOLE) && npm test --silent
 
@@ -49,6 +52,8 @@ lock: $(STAMPS)/tools ## renew the lock files from requirements/*.in
 	    --no-emit-find-links --custom-compile-command "make lock" $(LOCK_ARGS) \
 	    requirements/$$name.in -o requirements/$$name.lock || exit 1; done
 
+kafka: $(STAMPS)/kafka ## fetch Apache Kafka for the tests (Java 17 and Maven)
+
 clean: ## remove everything that setup made (data stays)
 	rm -rf $(VENV) $(CONSOLE)/node_modules $(CONSOLE)/dist
 
@@ -69,6 +74,11 @@ $(STAMPS)/runtime: $(STAMPS)/tools requirements/runtime.lock pyproject.toml
 $(STAMPS)/dev: $(STAMPS)/runtime requirements/dev.lock
 	@echo "· installing locked test dependencies"
 	@$(UV) -r requirements/dev.lock
+	@touch $@
+
+$(STAMPS)/kafka: $(STAMPS)/tools tests/kafka/pom.xml
+	@echo "· fetching Apache Kafka into $(VENV)"
+	@mvn --quiet --batch-mode --file tests/kafka/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(VENV)/kafka
 	@touch $@
 
 $(STAMPS)/node: $(STAMPS)/tools requirements/node.lock

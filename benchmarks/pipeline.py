@@ -20,8 +20,9 @@ import psutil
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
+from benchmarks.broker import running_broker
 from benchmarks.machine import cpu_seconds, family, percentile, resident_mb
-from benchmarks.service import Service, running_service
+from benchmarks.service import Service, kafka_environment, running_service
 from benchmarks.workload import Workload, schedule
 
 POSTS_PER_S = 30.0
@@ -31,6 +32,7 @@ WARM_UP_S = 5.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.add_argument("--log", choices=["embedded", "kafka"], default="embedded", help="where the log is")
     parser.add_argument("--rate", type=float, default=3000, help="events a second, sustained phase")
     parser.add_argument("--seconds", type=float, default=60, help="length of the sustained phase")
     parser.add_argument("--latency-rate", type=float, default=500, help="events a second, latency phase")
@@ -39,8 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, object]:
     """Measure and return the figures."""
-    with running_service() as service:
-        return asyncio.run(_measure(service, arguments))
+    if arguments.log == "embedded":
+        with running_service() as service:
+            return asyncio.run(_measure(service, arguments))
+    with running_broker() as broker, running_service(kafka_environment(broker.address)) as service:
+        measured = asyncio.run(_measure(service, arguments))
+        spent = family(broker.pid)
+        return measured | {"broker": {"rss_mb": resident_mb(spent), "cpu_s": round(cpu_seconds(spent), 1)}}
 
 
 @dataclass
@@ -83,6 +90,7 @@ async def _measure(service: Service, arguments: argparse.Namespace) -> dict[str,
         follower.cancel()
     return {
         "workload": {
+            "log": arguments.log,
             "rate_per_s": arguments.rate,
             "seconds": arguments.seconds,
             "cameras": 300,

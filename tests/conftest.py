@@ -9,7 +9,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +18,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from benchmarks.broker import BrokerUnavailable, shared_broker
 from ioc.store.embedded import Dsns, PostgresServer, create_database, embedded_postgres
 from ioc.store.migrate import migrate
 
@@ -166,6 +167,22 @@ def empty_database(postgres: Server) -> Iterator[Dsns]:
     name = f"ioc_empty_{next(_numbers)}"
     yield postgres.create(name)
     postgres.drop(name)
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real Kafka, one for all workers: `IOC_TEST_KAFKA`, else one of our own."""
+    if address := os.environ.get("IOC_TEST_KAFKA"):
+        yield address
+        return
+    base = tmp_path_factory.getbasetemp()
+    with ExitStack() as stack:
+        try:
+            folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "kafka"
+            address = stack.enter_context(shared_broker(folder))
+        except BrokerUnavailable as error:
+            pytest.skip(f"no Kafka: {error}")
+        yield address
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from ioc.app.rule_push import PushRefused
 from ioc.app.rules_backtest import NoHistoryError
 from ioc.app.settings import SettingsError
 from ioc.app.web import PortInUseError
+from ioc.eventlog.port import LogError
 from ioc.geo.geojson import InvalidAreas
 from ioc.rules.errors import InvalidRules
 from ioc.store.areas import AreaError
@@ -60,6 +61,7 @@ _NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
     (RetentionError, "Mend the setting; docs/settings.md lists them all."),
     (UnsupportedTimescaleError, _DOCTOR),
     (psycopg.OperationalError, _DOCTOR),
+    (LogError, _DOCTOR),
     (PushRefused, "Nothing was pushed."),
     (NoHistoryError, "Choose a time with `--from` and `--to` for which events are stored."),
     (NotFoundError, "`{ioc} rules list` shows the rules in force."),

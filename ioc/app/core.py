@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ioc.app.directory import Directory
-from ioc.app.settings import Settings
+from ioc.app.settings import LogKind, Settings
+from ioc.eventlog.kafka import KafkaLog
+from ioc.eventlog.kafka_settings import KafkaSecurity, KafkaSettings
 from ioc.eventlog.postgres import PostgresLog
 from ioc.eventlog.settings import LogSettings
 from ioc.model.records import EVENTS_TOPIC
 from ioc.store.embedded import PostgresServer, create_database, embedded_postgres
 from ioc.store.history_plan import DAY_S, HistoryPlan, chunk_width_s
 from ioc.store.migrate import migrate
-from ioc.store.pool import Pool, open_pool
+from ioc.store.pool import Connections, Pool, open_pool
+from ioc.store.positions import StorePositions
 from ioc.store.row_scope import NOBODY, ScopedPool
 
 DATABASE = "ioc"
@@ -86,7 +89,7 @@ class Core:
     """For connections that live outside the pools."""
     owner: str
     """Unique among living processes: who holds a partition."""
-    log: PostgresLog
+    log: PostgresLog | KafkaLog
     pool: Pool
     """For rules, store and housekeeping."""
     api_pool: ScopedPool
@@ -94,6 +97,44 @@ class Core:
     feed_pool: Pool
     """For the live feed, which reads every ward's changes and gives each client its own."""
     directory: Directory
+
+
+def kafka_settings(settings: Settings) -> KafkaSettings:
+    """Return how to reach Kafka."""
+    log = settings.log
+    return KafkaSettings(
+        bootstrap_servers=log.bootstrap_servers,
+        prefix=log.prefix,
+        instance=log.instance,
+        replication=log.replication,
+        min_insync=log.min_insync,
+        security=KafkaSecurity(
+            protocol=log.security.value,
+            mechanism=log.sasl_mechanism.value,
+            username=log.username,
+            password=log.password.get_secret_value(),
+            ca_file=log.tls_ca,
+            certificate_file=log.tls_certificate,
+            key_file=log.tls_key,
+        ),
+    )
+
+
+@asynccontextmanager
+async def _open_log(settings: Settings, pool: Connections, dsn: str) -> AsyncIterator[PostgresLog | KafkaLog]:
+    limits = LogSettings(
+        dedup_window_s=settings.log.dedup_window_s,
+        retention_s=settings.log.retention_s,
+        lease_s=settings.log.lease_s,
+    )
+    if settings.log.kind is LogKind.EMBEDDED:
+        yield PostgresLog(pool, dsn, limits)
+        return
+    log = KafkaLog(pool, StorePositions(pool), kafka_settings(settings), limits)
+    try:
+        yield log
+    finally:
+        await log.close()
 
 
 @asynccontextmanager
@@ -107,14 +148,7 @@ async def open_core(settings: Settings, database: Database, owner: str = "") -> 
             open_pool(database.app, name="api", max_size=size, scope=NOBODY)
         )
         feed_pool = await stack.enter_async_context(open_pool(database.app, name="feed", max_size=2))
-        log = PostgresLog(
-            log_pool,
-            database.app,
-            LogSettings(
-                dedup_window_s=settings.log.dedup_window_s,
-                retention_s=settings.log.retention_s,
-            ),
-        )
+        log = await stack.enter_async_context(_open_log(settings, log_pool, database.app))
         await log.create_topic(EVENTS_TOPIC, settings.log.partitions)
         directory = Directory(pool)
         await directory.refresh()

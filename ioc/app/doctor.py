@@ -16,11 +16,16 @@ import psycopg
 
 from ioc.app.cli_database import use_database
 from ioc.app.cli_errors import with_command
+from ioc.app.core import kafka_settings
 from ioc.app.demo import SNAPSHOT_PORT
 from ioc.app.directory import CITY_ZONE
 from ioc.app.rule_files import RuleFolder
-from ioc.app.settings import Settings
+from ioc.app.settings import LogKind, Settings
+from ioc.eventlog.kafka_client import Cluster, tls_context
+from ioc.eventlog.kafka_settings import KafkaSettings
+from ioc.eventlog.port import LogRejected, LogUnavailable
 from ioc.geo.index import WARD, AreaIndex
+from ioc.model.records import EVENTS_TOPIC
 from ioc.rules.compile import compile_rules
 from ioc.rules.errors import InvalidRules
 from ioc.store.areas import read_areas
@@ -74,6 +79,7 @@ def diagnose(settings: Settings) -> list[Finding]:
         _console(settings.console),
         _rules(settings.rules.folder, inside),
         database,
+        *_kafka(settings),
         *_contents(inside),
     ]
     return [msgspec.structs.replace(each, remedy=with_command(each.remedy)) for each in findings]
@@ -265,6 +271,47 @@ def _history(inside: _Inside) -> Finding:
         remedy = "see timescaledb_information.job_errors in that database"
         return Finding("history", False, f"failed last time: {', '.join(inside.failed)}", remedy)
     return Finding("history", True, str(inside.history))
+
+
+# The log
+
+
+def _kafka(settings: Settings) -> list[Finding]:
+    """Look at Kafka, where the log is there."""
+    if settings.log.kind is not LogKind.KAFKA:
+        return []
+    servers = settings.log.bootstrap_servers
+    try:
+        brokers, partitions = asyncio.run(_ask_kafka(kafka_settings(settings)))
+    except LogRejected as error:
+        return [
+            Finding("log", False, f"{servers}: {error}", "check log.security, log.username, log.password")
+        ]
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        text = f"{place}{error.strerror or error}"
+        return [Finding("log", False, text, "check log.tls_ca, log.tls_certificate and log.tls_key")]
+    except LogUnavailable as error:
+        remedy = (
+            "check log.bootstrap_servers, whether those brokers run, and log.security with our login there"
+        )
+        return [Finding("log", False, f"{servers}: {error}", remedy)]
+    found = f"Kafka at {servers}, {brokers} brokers"
+    if not partitions and settings.log.replication > brokers:
+        remedy = f"set log.replication to {brokers} at most, or add brokers"
+        return [Finding("log", False, f"{found}: too few for {settings.log.replication} copies", remedy)]
+    topic = f"{settings.log.prefix}{EVENTS_TOPIC}"
+    state = f"{topic} with {partitions} partitions" if partitions else f"{topic} is made at the first start"
+    return [Finding("log", True, f"{found}, {state}")]
+
+
+async def _ask_kafka(settings: KafkaSettings) -> tuple[int, int]:
+    tls_context(settings)  # so that a file that cannot be read is told from a broker that does not answer
+    cluster = Cluster(settings)
+    try:
+        return await cluster.brokers(), await cluster.partitions(settings.prefix + EVENTS_TOPIC)
+    finally:
+        await cluster.close()
 
 
 def _contents(inside: _Inside | None) -> list[Finding]:

@@ -48,4 +48,9 @@ def configure_logs(level: str) -> None:
             processors=[*shared, structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
         )
     )
+    # What fails there and concerns somebody reaches us as an error of the log; the rest is how Kafka lives.
+    # Why a broker cannot be used (its address, our login) is said by "aiokafka" itself and nowhere else.
+    for name in ("conn", "consumer", "coordinator", "producer"):
+        quiet = logging.WARNING if number <= logging.DEBUG else logging.CRITICAL
+        logging.getLogger(f"aiokafka.{name}").setLevel(quiet)
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)

@@ -1,7 +1,7 @@
 """The whole way of an event, in one place: which parts exist and how they hold on to each other.
 
     field hardware ─► MqttListener ┐
-    field hardware ─► ingest_router ┴─► IngestService ─► PostgresLog ─┬─► StoreWorker ─► history tables
+    field hardware ─► ingest_router ┴─► IngestService ─► event log ───┬─► StoreWorker ─► history tables
                                              │                        ├─► RulesWorker ─► incidents ─┐
                                              └─► quarantine            └─► StateLane ─► Hub ◄───────┘
     operators ─► api routers ─► IncidentService ─► incidents ────────────────────────────┘  │
@@ -121,13 +121,15 @@ class Pipeline:
 
     def _store(self, plan: Plan) -> None:
         core, settings = self._core, self._core.settings.store
-        worker = StoreWorker(core.log, core.pool, HistoryWriter(), settings, core.owner)
+        quarantine = Quarantine(QuarantineLimits(max_rows=settings.quarantine_rows))
+        worker = StoreWorker(core.log, core.pool, HistoryWriter(), settings, core.owner, quarantine)
         maintenance = Maintenance(
             core.pool,
-            Quarantine(QuarantineLimits(max_rows=settings.quarantine_rows)),
+            quarantine,
             plan=history_plan(core.settings),
             log=core.log,
             topics=(EVENTS_TOPIC,),
+            retryable=(LogRetryable,),
         )
         plan.work.append(Service("store", worker.run))
         plan.work.append(Service("maintenance", lambda: maintenance.run(now_us, count_maintenance)))

@@ -30,6 +30,13 @@ _retries = Counter(
 )
 
 
+def _passes(error: Exception) -> bool:
+    """Return whether repeating may mend `error`; of a group of tasks, every error."""
+    if isinstance(error, ExceptionGroup):
+        return all(_passes(each) for each in error.exceptions)
+    return isinstance(error, RETRYABLE) and not isinstance(error, PERMANENT)
+
+
 async def with_retry(role: str, work: Callable[[], Awaitable[None]]) -> None:
     """Run `work` until it returns; after a retryable error begin again, waiting longer each time.
 
@@ -40,9 +47,9 @@ async def with_retry(role: str, work: Callable[[], Awaitable[None]]) -> None:
         started_s = asyncio.get_running_loop().time()
         try:
             return await work()
-        except PERMANENT:
-            raise
-        except RETRYABLE as error:
+        except Exception as error:
+            if not _passes(error):
+                raise
             _retries.labels(role).inc()
             if asyncio.get_running_loop().time() - started_s > MAX_WAIT_S:
                 wait_s = FIRST_WAIT_S

@@ -7,6 +7,8 @@ service is a field here; the page `docs/settings.md` is generated from them.
 import json
 import re
 import tomllib
+from collections.abc import Mapping
+from enum import StrEnum
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -40,6 +42,7 @@ CONFIG_FILE = "ioc.toml"
 CHECKOUT = Path(__file__).parents[2]
 """Where the source stands: its rules and console serve where the current folder has none."""
 _SECRETS = ("dsn", "password", "secret")
+_SERVERS = r"^([^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*)?$"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -134,14 +137,77 @@ class DatabaseSettings(_Section):
         return self
 
 
-class LogSettings(_Section):
-    """The embedded event log."""
+class LogKind(StrEnum):
+    """Where the event log is."""
 
+    EMBEDDED = "embedded"
+    KAFKA = "kafka"
+
+
+class KafkaProtocol(StrEnum):
+    """How connections to Kafka are protected, in Kafka's words."""
+
+    PLAINTEXT = "PLAINTEXT"
+    SSL = "SSL"
+    SASL_PLAINTEXT = "SASL_PLAINTEXT"
+    SASL_SSL = "SASL_SSL"
+
+
+class SaslMechanism(StrEnum):
+    """How we log in to Kafka."""
+
+    PLAIN = "PLAIN"
+    SCRAM_SHA_256 = "SCRAM-SHA-256"
+    SCRAM_SHA_512 = "SCRAM-SHA-512"
+
+
+class LogSettings(_Section):
+    """The event log: embedded in PostgreSQL, or Kafka."""
+
+    kind: LogKind = Field(LogKind.EMBEDDED, description="where the log is: `embedded` or `kafka`")
     partitions: Annotated[int, Field(gt=0, le=256)] = Field(
         4, description="partitions of the events topic; fixed once the log holds data"
     )
     dedup_window_s: Seconds = Field(86_400, description="how long a repeated event id is recognised")
     retention_s: Seconds = Field(7 * 86_400, description="how long the log is kept")
+    lease_s: Annotated[float, Field(ge=6, le=60)] = Field(
+        8.0, description="a process silent for this long loses its partitions to the others"
+    )
+    bootstrap_servers: str = Field(
+        "", pattern=_SERVERS, description="Kafka brokers to ask first, `host:port`, separated by commas"
+    )
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,40}$")] = Field(
+        "", description="put before topics and groups, for clusters that serve others too"
+    )
+    instance: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,80}$")] = Field(
+        "",
+        description="name of this process, no other's, kept over restarts: its partitions then wait for it",
+    )
+    replication: Annotated[int, Field(ge=1, le=9)] = Field(
+        3, description="copies of a new topic; 1 where there is one broker"
+    )
+    min_insync: Annotated[int, Field(ge=1, le=9)] = Field(
+        2, description="copies that must have a record before it is acknowledged; at most `replication`"
+    )
+    security: KafkaProtocol = Field(
+        KafkaProtocol.PLAINTEXT, description="`PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`"
+    )
+    sasl_mechanism: SaslMechanism = Field(
+        SaslMechanism.SCRAM_SHA_512, description="`PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`"
+    )
+    username: str = Field("", description="our name there")
+    password: SecretStr = Field(SecretStr(""), description="our password there")
+    tls_ca: Path | None = Field(None, description="PEM authorities of the brokers; the system's if not set")
+    tls_certificate: Path | None = Field(None, description="PEM certificate of ours, where brokers ask")
+    tls_key: Path | None = Field(None, description="PEM private key of the certificate")
+
+    @model_validator(mode="after")
+    def _complete(self) -> "LogSettings":
+        if self.kind is LogKind.KAFKA and not self.bootstrap_servers:
+            raise ValueError("log.kind = kafka needs log.bootstrap_servers")
+        if self.security.startswith("SASL") and not self.username:
+            raise ValueError(f"log.security = {self.security} needs log.username and log.password")
+        return self
 
 
 class RulesSettings(_Section):
@@ -383,8 +449,12 @@ def _explain(origins: Origins, item: ErrorDetails) -> str:
     location = item["loc"]
     name = ".".join(str(part) for part in location)
     where = origins.of(location) or variable_name(location)
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "value_error" and isinstance(item["input"], Mapping):
+        # Parts of a section that do not fit together: among them may be a password.
+        return f"{where}: {message}"
     shown = "…" if name.endswith(_SECRETS) else repr(item["input"])
-    return f"{where}: {name} = {shown}: {item['msg'].removeprefix('Value error, ')}"
+    return f"{where}: {name} = {shown}: {message}"
 
 
 def _no_json(variable: str, value: str) -> str:

@@ -56,10 +56,10 @@ async def write_appends(connection: Connection, taken: Sequence[Pending]) -> Wri
 
     Locks are taken in one order everywhere: keys ascending, then partitions ascending.
     """
-    known = await _claim_keys(connection, taken)
+    known = await claim_keys(connection, taken)
     fresh: dict[Place, list[tuple[RecordKind, bytes]]] = {}
     # Within the transaction a record's number in its partition stands for its offset.
-    numbers = [list(_place(pending, known, fresh)) for pending in taken]
+    numbers = [list(place_records(pending, known, fresh)) for pending in taken]
     bases = await _store(connection, fresh) if fresh else {}
     outcomes = [
         [
@@ -75,9 +75,13 @@ def _stored(place: Place, base: int, records: list[tuple[RecordKind, bytes]]) ->
     return Stored(*place, [Record(base + number, *record) for number, record in enumerate(records)])
 
 
-def _place(
+def place_records(
     pending: Pending, known: set[bytes], fresh: dict[Place, list[tuple[RecordKind, bytes]]]
 ) -> Iterator[int | None]:
+    """Add what is new of `pending` to `fresh` and yield each record's number there, None for a repeat.
+
+    Keys met are added to `known`.
+    """
     for record, partition, key in zip(pending.records, pending.partitions, pending.dedup_keys, strict=True):
         if key is not None:
             if key in known:
@@ -89,7 +93,7 @@ def _place(
         records.append((record.kind, record.payload))
 
 
-async def _claim_keys(connection: Connection, taken: Sequence[Pending]) -> set[bytes]:
+async def claim_keys(connection: Connection, taken: Sequence[Pending]) -> set[bytes]:
     """Claim every dedup key for this transaction and return those that somebody has claimed before."""
     keys = sorted({key for pending in taken for key in pending.dedup_keys if key is not None})
     if not keys:

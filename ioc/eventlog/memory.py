@@ -147,9 +147,18 @@ class MemoryLog:
                 deleted += 1
         return deleted
 
-    async def claim(self, group: str, topic: str, partition: int, owner: str) -> Claim:
-        """Make `owner` the owner with a new generation."""
+    async def claim(self, group: str, topic: str, partition: int, owner: str, start: int = 0) -> Claim:
+        """Make `owner` the owner with a new generation; a new group begins at the earliest record."""
         return self.group(group, topic).claim(partition, owner)
+
+    async def held(self, group: str, topic: str, owner: str) -> dict[int, Claim]:
+        """Return what `owner` owns, by partition."""
+        state = self.group(group, topic)
+        return {
+            number: Claim(state.generations[number], state.next_offsets[number])
+            for number, name in enumerate(state.owners)
+            if name == owner
+        }
 
     async def commit(self, group: str, topic: str, partition: int, generation: int, next_offset: int) -> None:
         """Record the position, as `ioc.store.positions.commit_position` does in a database transaction.

@@ -1,8 +1,9 @@
 """What every event log promises. `tests/contract/test_eventlog.py` runs over each implementation.
 
-A topic has a fixed number of partitions. Within a partition offsets count from 0 without gaps, in the order
-in which appends became durable. A group shares a topic's partitions among its owners; a partition handed to
-another owner gets a higher *generation*, and a commit that presents an older one fails.
+A topic has a fixed number of partitions. Within a partition offsets rise from 0 in the order in which appends
+became durable, without gaps but those that failed appends leave where records are in Kafka. A group shares a
+topic's partitions among its owners; a partition handed to another owner gets a higher *generation*, and a
+commit that presents an older one fails.
 
 Positions are committed by the consumer inside its own database transaction, together with the effects
 (`ioc.store.positions.commit_position`); a log never commits by itself.
@@ -13,7 +14,9 @@ Errors::
     ├── LogRetryable        nothing is known to be wrong with the records: the same call may succeed later
     │   ├── LogUnavailable  the log cannot be reached; the records may or may not have been appended
     │   └── LogOverloaded   the bounded queue is full; none of the records was appended
-    ├── LogRejected         the call can never succeed: unknown topic, or more at once than a call may hold
+    ├── LogRejected         the call can never succeed: unknown topic, more at once than a call may hold, or
+    │                       the log refuses us: credentials, permissions, settings
+    ├── LogStuck            a reader gets nothing although there is something: only a new process may help
     └── Fenced              the partition has another owner now: drop the work, its owner will do it
 """
 
@@ -43,6 +46,10 @@ class LogOverloaded(LogRetryable):
 
 class LogRejected(LogError):
     """The call can never succeed as it is."""
+
+
+class LogStuck(LogError):
+    """Nothing comes although there is something, again and again: end the process."""
 
 
 class Fenced(LogError):
@@ -76,11 +83,17 @@ class Claim(NamedTuple):
 class Positions(Protocol):
     """Where groups stand, for logs that assign partitions by themselves (Kafka)."""
 
-    async def claim(self, group: str, topic: str, partition: int, owner: str) -> tuple[int, int]:
+    async def claim(
+        self, group: str, topic: str, partition: int, owner: str, start: int = 0
+    ) -> tuple[int, int]:
         """Make `owner` the owner and return (generation, next offset), the fields of a `Claim`.
 
-        The generation is new: every earlier one's commit fails from now on.
+        The generation is new: every earlier one's commit fails from now on. A new group begins at `start`.
         """
+        ...
+
+    async def held(self, group: str, topic: str, owner: str) -> Mapping[int, tuple[int, int]]:
+        """Return (generation, next offset) of the partitions that are `owner`'s."""
         ...
 
 

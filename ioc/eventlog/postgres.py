@@ -8,7 +8,6 @@ transaction. NOTIFY only wakes readers; whoever misses one looks again after `po
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from datetime import datetime
 from typing import Any, Final, LiteralString
 
 import psycopg
@@ -18,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool
 from ioc.eventlog.append_queue import AppendQueue, Pending
 from ioc.eventlog.append_write import write_appends
 from ioc.eventlog.batch_reader import BatchReader
+from ioc.eventlog.database import as_unavailable, moment, prune_keys
 from ioc.eventlog.group_consumer import GroupConsumer
 from ioc.eventlog.membership import Member
 from ioc.eventlog.port import AppendOutcome, Consumer, LogReader, LogRejected, LogUnavailable
@@ -25,7 +25,6 @@ from ioc.eventlog.recent import RecentBatches
 from ioc.eventlog.settings import LogSettings
 from ioc.eventlog.wakeup import Wakeup
 from ioc.model.records import NewRecord
-from ioc.model.times import SECOND_US, from_us
 
 Connection = AsyncConnection[Any]
 CHANNEL: Final = "ioc_log"
@@ -56,10 +55,6 @@ _RETAIN: Final[LiteralString] = """
         RETURNING b.count
     )
     SELECT coalesce(sum(count), 0)::bigint FROM gone
-"""
-_PRUNE: Final[LiteralString] = """
-    DELETE FROM log_dedup WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM log_dedup WHERE seen_at < %(before)s LIMIT %(keys)s))
 """
 
 
@@ -105,15 +100,9 @@ class PostgresLog:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Borrow a connection; whatever the driver finds wrong with it becomes `LogUnavailable`."""
-        try:
+        with as_unavailable():
             async with self._pool.connection() as connection:
                 yield connection
-        except (
-            psycopg.OperationalError,
-            psycopg.InterfaceError,
-            psycopg.errors.IdleInTransactionSessionTimeout,  # we were paused meanwhile
-        ) as error:
-            raise LogUnavailable(f"the log's database: {error}") from error
 
     async def create_topic(self, topic: str, partitions: int) -> int:
         """Create `topic` unless it exists and return its number of partitions."""
@@ -159,8 +148,8 @@ class PostgresLog:
                 parameters = {
                     "topic": topic,
                     "partition": partition,
-                    "soft": _moment(now_us, self._settings.retention_s),
-                    "hard": _moment(now_us, self._settings.never_beyond_s),
+                    "soft": moment(now_us, self._settings.retention_s),
+                    "hard": moment(now_us, self._settings.never_beyond_s),
                     "rows": self._settings.slice_batches,
                 }
                 row = await (await connection.execute(_RETAIN, parameters)).fetchone()
@@ -174,10 +163,8 @@ class PostgresLog:
             LogUnavailable: repeat the call.
         """
         async with self.connection() as connection:
-            before = _moment(now_us, self._settings.dedup_window_s)
-            return (
-                await connection.execute(_PRUNE, {"before": before, "keys": self._settings.slice_keys})
-            ).rowcount
+            before = moment(now_us, self._settings.dedup_window_s)
+            return await prune_keys(connection, before, self._settings.slice_keys)
 
     async def _partitions_of(self, topic: str) -> int:
         if topic not in self._partitions:
@@ -233,7 +220,3 @@ class PostgresLog:
                 # A consumer stops delivering by itself when its lease has run out.
                 with suppress(LogUnavailable):
                     await consumer.beat()
-
-
-def _moment(now_us: int, age_s: float) -> datetime:
-    return from_us(now_us - round(age_s * SECOND_US))

@@ -29,7 +29,7 @@ class NewRecord(msgspec.Struct, frozen=True):
 
 
 class Record(NamedTuple):
-    """A stored record. `offset` counts from 0 without gaps within its partition."""
+    """A stored record. `offset` rises from 0 within its partition."""
 
     offset: int
     kind: RecordKind

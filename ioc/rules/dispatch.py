@@ -1,9 +1,9 @@
-"""Which events concern which rule: a condition is asked once and a place looked up once, however many rules ask.
+"""Which events concern which rule: a condition is asked once and a place looked up once, for all rules.
 
-Per event type the rules on events are grouped by their predicate. A group whose predicate holds for no event of
-a run costs nothing more. For the events it holds for, the fences and wards they lie in lead to the rules; so the
-cost follows the events that matter, not the rules. What remains is one list of survivors for each rule concerned,
-the same as if the rule had looked at every event by itself (property test).
+Per event type the rules on events are grouped by their predicate. A group whose predicate holds for no event
+of a run costs nothing more. For the events it holds for, the fences and wards they lie in lead to the rules;
+so the cost follows the events that matter, not the rules. What remains is one list of survivors for each rule
+concerned, the same as if the rule had looked at every event by itself (property test).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -180,10 +180,11 @@ class Dispatch:
         watermark_us: int,
     ) -> None:
         positions = columns.positions
-        for machine, rows in matched.items():
+        for machine in matched:
             late_before_us = watermark_us - machine.horizon_us
             if columns.oldest_us < late_before_us:
-                rows = matched[machine] = _in_time(machine, columns, rows, late_before_us)
+                matched[machine] = _in_time(machine, columns, matched[machine], late_before_us)
+            rows = matched[machine]
             if rows and not machine.wants_others:
                 name = machine.rule.name
                 survivors = [(positions[row], True, False) for row in rows]

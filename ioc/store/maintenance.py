@@ -65,7 +65,10 @@ class ExpiringLog(Protocol):
 
 
 class Maintenance:
-    """Applies every retention of the database. One process runs it; a second one does no harm."""
+    """Applies every retention of the database. One process runs it; a second one does no harm.
+
+    `retryable` are the errors of `log` that mean "try again later".
+    """
 
     def __init__(
         self,
@@ -75,6 +78,7 @@ class Maintenance:
         plan: HistoryPlan | None = None,
         log: ExpiringLog | None = None,
         topics: tuple[str, ...] = (),
+        retryable: tuple[type[Exception], ...] = (),
     ) -> None:
         self._pool = pool
         self._quarantine = quarantine
@@ -83,6 +87,7 @@ class Maintenance:
         self._log = log
         self._topics = topics
         self._failed: list[str] = []
+        self._passing: tuple[type[Exception], ...] = (*_PASSING, *retryable)
 
     async def run(self, now_us: Callable[[], int], report: Report = lambda done: None) -> None:
         """Make a round every `interval_s` until cancelled; a round that fails is tried again next time.
@@ -93,9 +98,9 @@ class Maintenance:
             try:
                 report(await self.round(now_us()))
             except Exception as error:
-                if not _is_passing(error):
+                if not isinstance(error, self._passing):
                     raise
-                _logger.warning("maintenance waits for the database: %s", error)
+                _logger.warning("maintenance waits for the database or the log: %s", error)
             await asyncio.sleep(self._settings.interval_s)
 
     async def round(self, now_us: int) -> dict[str, int]:
@@ -174,8 +179,3 @@ class Maintenance:
         async with self._pool.connection() as connection:
             parameters = {"before": before, "rows": self._settings.slice_rows}
             return (await connection.execute(statement, parameters)).rowcount
-
-
-def _is_passing(error: Exception) -> bool:
-    # The log wraps what the driver says in an error of its own.
-    return isinstance(error, _PASSING) or isinstance(error.__cause__, _PASSING)

@@ -12,11 +12,15 @@ _COMMIT: Final[LiteralString] = """
         AND generation = %(generation)s AND next_offset <= %(next_offset)s
 """
 _CLAIM: Final[LiteralString] = """
-    INSERT INTO log_owner AS o (group_name, topic, partition, owner, generation)
-    VALUES (%(group)s, %(topic)s, %(partition)s, %(owner)s, 1)
+    INSERT INTO log_owner AS o (group_name, topic, partition, owner, generation, next_offset)
+    VALUES (%(group)s, %(topic)s, %(partition)s, %(owner)s, 1, %(start)s)
     ON CONFLICT (group_name, topic, partition)
         DO UPDATE SET owner = excluded.owner, generation = o.generation + 1
     RETURNING generation, next_offset
+"""
+_HELD: Final[LiteralString] = """
+    SELECT partition, generation, next_offset FROM log_owner
+    WHERE group_name = %(group)s AND topic = %(topic)s AND owner = %(owner)s
 """
 _STANDINGS: Final[LiteralString] = """
     SELECT group_name, topic, partition, owner, generation, next_offset FROM log_owner
@@ -81,17 +85,30 @@ class StorePositions:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def claim(self, group: str, topic: str, partition: int, owner: str) -> Claimed:
+    async def claim(self, group: str, topic: str, partition: int, owner: str, start: int = 0) -> Claimed:
         """Make `owner` the owner with a new generation, after any commit that is under way.
+
+        A group that has never been here begins at `start`.
 
         Raises:
             psycopg.OperationalError: nothing is claimed; try again.
         """
-        parameters = {"group": group, "topic": topic, "partition": partition, "owner": owner}
+        parameters = {"group": group, "topic": topic, "partition": partition, "owner": owner, "start": start}
         async with self._pool.connection() as connection:
             row = await (await connection.execute(_CLAIM, parameters)).fetchone()
         assert row is not None
         return Claimed(*row)
+
+    async def held(self, group: str, topic: str, owner: str) -> dict[int, Claimed]:
+        """Return what `owner` owns, by partition.
+
+        Raises:
+            psycopg.OperationalError: try again.
+        """
+        parameters = {"group": group, "topic": topic, "owner": owner}
+        async with self._pool.connection() as connection:
+            found = await connection.execute(_HELD, parameters)
+            return {partition: Claimed(*claimed) async for partition, *claimed in found}
 
 
 async def standings(connection: AsyncConnection[Any]) -> list[Standing]:

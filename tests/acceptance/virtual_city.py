@@ -33,7 +33,7 @@ from ioc.store.embedded import Dsns
 from ioc.store.incidents import IncidentFilter, read_page
 from ioc.store.pool import Pool, open_pool
 from ioc.store.positions import standings
-from ioc.store.quarantine import QuarantineLimits
+from ioc.store.quarantine import Quarantine, QuarantineLimits
 from ioc.store.writer import HistoryWriter
 
 ROOT = Path(__file__).parents[2]
@@ -122,7 +122,7 @@ async def virtual_city(
             "test",
             directory,
         )
-        store = StoreWorker(log, pool, HistoryWriter(), StoreSettings(linger_s=0.01), "test")
+        store = StoreWorker(log, pool, HistoryWriter(), StoreSettings(linger_s=0.01), "test", Quarantine())
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(log.run())]
             await log.create_topic(EVENTS_TOPIC, PARTITIONS)

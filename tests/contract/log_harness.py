@@ -1,12 +1,18 @@
 """What the contract suite needs to know of an implementation beyond its port."""
 
 import asyncio
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
+from msgspec import structs
 from psycopg import AsyncConnection
 
+from ioc.eventlog.kafka import KafkaLog
+from ioc.eventlog.kafka_client import cut_consumer
+from ioc.eventlog.kafka_consumer import KafkaConsumer
+from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.memory import MemoryLog
 from ioc.eventlog.port import Consumer, EventLog, Fenced
 from ioc.eventlog.postgres import PostgresLog
@@ -14,7 +20,8 @@ from ioc.eventlog.settings import LogSettings
 from ioc.store.embedded import Dsns
 from ioc.store.pool import Pool, open_pool
 from ioc.store.positions import Fenced as StoreFenced
-from ioc.store.positions import commit_position
+from ioc.store.positions import StorePositions, commit_position
+from tests.integration.eventlog.kafka_city import collect_half_made_connections
 
 TOPIC = "test.events"
 PARTITIONS = 4
@@ -26,6 +33,9 @@ SETTINGS = LogSettings(
     lease_s=0.6,
     append_timeout_s=5.0,
 )
+
+
+KAFKA_SETTINGS = structs.replace(SETTINGS, heartbeat_s=0.3, lease_s=6.0)  # as short as brokers allow
 
 
 class LogHarness(ABC):
@@ -97,6 +107,30 @@ class PostgresHarness(LogHarness):
         self._other_running.cancel()
 
 
+class KafkaHarness(LogHarness):
+    fenced = StoreFenced
+
+    def __init__(self, pool: Pool, other_pool: Pool, dsn: str, kafka: KafkaSettings) -> None:
+        self._pool = pool
+        self._dsn = dsn
+        self.log = KafkaLog(pool, StorePositions(pool), kafka, KAFKA_SETTINGS)
+        self.other = KafkaLog(other_pool, StorePositions(other_pool), kafka, KAFKA_SETTINGS)
+
+    async def commit(self, group: str, partition: int, generation: int, next_offset: int) -> None:
+        async with self._pool.connection() as connection:
+            await commit_position(connection, group, TOPIC, partition, generation, next_offset)
+
+    @asynccontextmanager
+    async def stalled(self) -> AsyncIterator[None]:
+        async with await AsyncConnection.connect(self._dsn) as connection:
+            await connection.execute("LOCK TABLE log_writer IN EXCLUSIVE MODE")
+            yield
+
+    async def crash_other(self, consumer: Consumer, group: str, owner: str) -> None:
+        assert isinstance(consumer, KafkaConsumer) and consumer._consumer is not None
+        await cut_consumer(consumer._consumer)
+
+
 @asynccontextmanager
 async def memory_harness() -> AsyncIterator[LogHarness]:
     harness = MemoryHarness()
@@ -118,3 +152,22 @@ async def postgres_harness(database: Dsns) -> AsyncIterator[LogHarness]:
             finally:
                 for task in running:
                     task.cancel()
+
+
+@asynccontextmanager
+async def kafka_harness(database: Dsns, address: str) -> AsyncIterator[LogHarness]:
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(open_pool(database.app, name="log"))
+        other_pool = await stack.enter_async_context(open_pool(database.app, name="other"))
+        prefix = f"t{secrets.token_hex(4)}."  # topics and groups of this test's own
+        kafka = KafkaSettings(bootstrap_servers=address, prefix=prefix, replication=1, min_insync=1)
+        harness = KafkaHarness(pool, other_pool, database.app, kafka)
+        await harness.log.create_topic(TOPIC, PARTITIONS)
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(log.run()) for log in (harness.log, harness.other)]
+            try:
+                yield harness
+            finally:
+                for task in running:
+                    task.cancel()
+        collect_half_made_connections()

@@ -22,21 +22,24 @@ from tests.contract.log_harness import (
     SETTINGS,
     TOPIC,
     LogHarness,
+    kafka_harness,
     memory_harness,
     postgres_harness,
 )
 
-SOON_S = 10.0
+SOON_S = 30.0
 """Within this, or the promise is broken; nothing waits this long when it holds."""
 KEYS = [f"{25_700 + number}" for number in range(12)]
 
 
-@pytest.fixture(params=["memory", "postgres"])
+@pytest.fixture(params=["memory", "postgres", "kafka"])
 async def harness(request: pytest.FixtureRequest) -> AsyncIterator[LogHarness]:
     if request.param == "memory":
         opened = memory_harness()
-    else:
+    elif request.param == "postgres":
         opened = postgres_harness(request.getfixturevalue("database"))
+    else:
+        opened = kafka_harness(request.getfixturevalue("database"), request.getfixturevalue("kafka"))
     async with opened as found:
         yield found
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ioc.app.doctor import Finding, diagnose
-from ioc.app.settings import Settings, load_settings
+from ioc.app.settings import KafkaProtocol, LogKind, Settings, load_settings
 from ioc.store.embedded import Dsns
 
 RULES = Path(__file__).parents[3] / "rules"
@@ -138,3 +138,23 @@ def test_retention_that_outruns_the_aggregates_is_a_finding_with_the_setting(set
     found = finding(with_(settings, "store", history_retention_s=86_400.0), "database")
     assert not found.ok
     assert "store.history_retention_s" in found.detail
+
+
+def test_a_kafka_that_is_reached_and_one_that_is_not(settings: Settings, kafka: str) -> None:
+    known = {"kind": LogKind.KAFKA, "bootstrap_servers": kafka, "prefix": "doctor."}
+    found = finding(with_(settings, "log", **known, replication=1), "log")
+    assert (found.ok, found.detail) == (
+        True,
+        f"Kafka at {kafka}, 1 brokers, doctor.ioc.events is made at the first start",
+    )
+    too_many = finding(with_(settings, "log", **known, replication=3), "log")
+    assert (too_many.ok, "log.replication to 1" in too_many.remedy) == (False, True)
+    away = finding(with_(settings, "log", **known | {"bootstrap_servers": "127.0.0.1:9"}), "log")
+    assert (away.ok, "log.bootstrap_servers" in away.remedy) == (False, True)
+    no_file = {"security": KafkaProtocol.SSL, "tls_ca": Path("/absent.pem")}
+    without = finding(with_(settings, "log", **known, **no_file), "log")
+    assert (without.ok, "tls_ca" in without.remedy) == (False, True)
+
+
+def test_the_embedded_log_needs_no_finding_of_its_own(settings: Settings) -> None:
+    assert "log" not in {each.name for each in diagnose(settings)}

@@ -52,21 +52,26 @@ async def test_only_what_is_too_old_goes(pool: Pool) -> None:
         assert [int(item.id[2:]) for item in (await read_history(connection, query)).items] == list(range(61))
 
 
-async def test_a_lost_database_is_waited_for_and_a_fault_of_ours_is_not(pool: Pool) -> None:
-    rounds = 0
+class LogGone(Exception):
+    """Any error: the log's may have nothing to do with the database."""
 
-    class LogError(Exception):
-        pass
+
+@pytest.mark.parametrize("lost", [OperationalError("lost"), LogGone("lost")])
+async def test_a_lost_database_or_log_is_waited_for_and_a_fault_of_ours_is_not(
+    pool: Pool, lost: Exception
+) -> None:
+    rounds = 0
 
     class LosingLog(FakeLog):
         async def prune_dedup(self, now_us: int) -> int:
             nonlocal rounds
             rounds += 1
             if rounds < 3:
-                raise LogError("lost") from OperationalError("lost")
+                raise lost
             raise ZeroDivisionError
 
-    maintenance = Maintenance(pool, Quarantine(), MaintenanceSettings(interval_s=0.0), log=LosingLog())
+    settings = MaintenanceSettings(interval_s=0.0)
+    maintenance = Maintenance(pool, Quarantine(), settings, log=LosingLog(), retryable=(LogGone,))
     with pytest.raises(ZeroDivisionError):
         await maintenance.run(lambda: NOON_US)
     assert rounds == 3

@@ -132,3 +132,24 @@ def test_a_folder_that_somebody_chose_is_left_alone() -> None:
     assert load_settings(rules={"folder": Path("rules")}).rules.folder == Path("rules")
     Path("ioc.toml").write_text('[rules]\nfolder = "rules"\n', "utf-8")
     assert load_settings().rules.folder == Path("rules")
+
+
+def test_kafka_without_brokers_is_refused_and_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IOC_LOG__KIND", "kafka")
+    with pytest.raises(SettingsError, match=r"^IOC_LOG: log\.kind = kafka needs log\.bootstrap_servers"):
+        load_settings()
+
+
+def test_parts_of_the_log_that_do_not_fit_together_show_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("ioc.toml").write_text(
+        '[log]\nkind = "kafka"\nbootstrap_servers = "k:9092"\nsecurity = "SASL_SSL"\npassword = "geheim"\n'
+    )
+    with pytest.raises(SettingsError, match=r"needs log\.username") as caught:
+        load_settings()
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize("servers", ["kafka", "kafka:x", "a:1;b:2", "a:1, b:2"])
+def test_brokers_are_hosts_with_ports(servers: str) -> None:
+    with pytest.raises(SettingsError, match=r"log\.bootstrap_servers"):
+        load_settings(log={"bootstrap_servers": servers})

@@ -1,0 +1,259 @@
+"""A real Apache Kafka broker (KRaft, one node) on free loopback ports, in a throw-away folder.
+
+`make kafka` resolves its archives into `.venv/kafka`. Run as a module it serves every worker of a test
+session and ends when nobody holds the folder's lock any more, however the session ended.
+"""
+
+import base64
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+ARCHIVES = Path(__file__).parents[1] / ".venv" / "kafka"
+START_S = 120.0
+STOP_S = 30.0
+LOGIN = ("ioc", "only-for-tests")
+"""Name and password at `Broker.login_address`."""
+HEAP = "-Xmx384m"
+USERS, ADDRESS, FAILURE = "users.lock", "address", "failure"
+
+
+class BrokerUnavailable(Exception):
+    """No broker can be had here; the message says why and what to do."""
+
+
+def require_archives() -> None:
+    """Raise `BrokerUnavailable` unless Java and the archives are there."""
+    if shutil.which("java") is None:
+        raise BrokerUnavailable("no Java: install openjdk-17-jre-headless, or set IOC_TEST_KAFKA")
+    if not any(ARCHIVES.glob("kafka_2.13-*.jar")):
+        raise BrokerUnavailable("no Kafka archives: run `make kafka`, or set IOC_TEST_KAFKA")
+
+
+class Broker:
+    """One broker. It keeps its ports and data over `stop`, `kill` and `start`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port, self._controller_port, self._login_port = _free_ports(3)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """Where clients connect, `host:port`."""
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def login_address(self) -> str:
+        """Where clients have to log in, as `LOGIN` does."""
+        return f"127.0.0.1:{self._login_port}"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running broker."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it and wait until it takes connections.
+
+        Raises:
+            BrokerUnavailable: it ended, or was not there within `START_S`.
+        """
+        properties = self._folder / "server.properties"
+        if not properties.exists():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            properties.write_text(self._properties(), "utf-8")
+            cluster = base64.urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
+            arguments = [
+                "kafka.tools.StorageTool",
+                "format",
+                f"--cluster-id={cluster}",
+                "-c",
+                str(properties),
+            ]
+            subprocess.run(self._java("-Xmx128m", *arguments), check=True, capture_output=True)
+        with (self._folder / "server.out").open("ab") as output:
+            self._process = subprocess.Popen(
+                self._java(HEAP, "kafka.Kafka", str(properties)), stdout=output, stderr=output
+            )
+        deadline_s = time.monotonic() + START_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline_s:
+                tail = (self._folder / "server.out").read_text("utf-8", "replace")[-2000:]
+                raise BrokerUnavailable(f"Kafka did not start: {tail}")
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """End it in order."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once, as a power cut does to the process."""
+        self._end(signal.SIGKILL)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Keep it alive but silent (SIGSTOP): connections stay open and nothing answers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(number)
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self._port), timeout=1):
+                return True
+        except OSError:
+            return False
+
+    def _java(self, heap: str, *arguments: str) -> list[str]:
+        return [
+            "java",
+            heap,
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-cp",
+            f"{ARCHIVES}/*",
+            *arguments,
+        ]
+
+    def _properties(self) -> str:
+        user, password = LOGIN
+        broker, controller = self.address, f"127.0.0.1:{self._controller_port}"
+        values = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@{controller}",
+            "listeners": f"PLAINTEXT://{broker},LOGIN://{self.login_address},CONTROLLER://{controller}",
+            "advertised.listeners": f"PLAINTEXT://{broker},LOGIN://{self.login_address}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,LOGIN:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listener.name.login.sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.login.plain.sasl.jaas.config": (
+                f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";'
+            ),
+            "log.dirs": str(self._folder / "data"),
+            "offsets.topic.replication.factor": "1",
+            "offsets.topic.num.partitions": "4",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "group.initial.rebalance.delay.ms": "0",
+            "auto.create.topics.enable": "false",
+            "log.cleaner.dedupe.buffer.size": str(8 << 20),
+        }
+        return "".join(f"{name}={value}\n" for name, value in values.items())
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+@contextmanager
+def running_broker() -> Iterator[Broker]:
+    """Run a broker in a throw-away folder.
+
+    Raises:
+        BrokerUnavailable: none can be had here.
+    """
+    require_archives()
+    with tempfile.TemporaryDirectory(prefix="ioc-kafka-", ignore_cleanup_errors=True) as folder:
+        broker = Broker(Path(folder))
+        broker.start()
+        try:
+            yield broker
+        finally:
+            broker.kill()
+
+
+@contextmanager
+def shared_broker(folder: Path) -> Iterator[str]:
+    """Yield the address of the broker that all users of `folder` share; the first one starts it.
+
+    Raises:
+        BrokerUnavailable: none can be had here.
+    """
+    require_archives()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / USERS).open("w") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        with (folder / "start.lock").open("w") as starting:
+            fcntl.flock(starting, fcntl.LOCK_EX)
+            if not (folder / ADDRESS).exists() and not (folder / FAILURE).exists():
+                keeper = [sys.executable, "-m", "benchmarks.broker", str(folder)]
+                subprocess.run(keeper, cwd=Path(__file__).parents[1], stdin=subprocess.DEVNULL, check=True)
+                _wait_for_either(folder / ADDRESS, folder / FAILURE)
+        if (folder / FAILURE).exists():
+            raise BrokerUnavailable((folder / FAILURE).read_text("utf-8"))
+        yield (folder / ADDRESS).read_text("utf-8")
+
+
+def _wait_for_either(*paths: Path) -> None:
+    deadline_s = time.monotonic() + START_S + 30
+    while not any(path.exists() for path in paths):
+        if time.monotonic() > deadline_s:
+            raise BrokerUnavailable("the broker's keeper said nothing")
+        time.sleep(0.1)
+
+
+def _write(path: Path, text: str) -> None:
+    """Let the file appear with its content."""
+    path.with_suffix(".new").write_text(text, "utf-8")
+    path.with_suffix(".new").rename(path)
+
+
+def keep(folder: Path) -> None:
+    """Run a broker for as long as anybody holds the folder's lock."""
+    broker = Broker(folder / "broker")
+    try:
+        broker.start()
+        _write(folder / ADDRESS, broker.address)
+        with (folder / USERS).open("w") as users:
+            while True:
+                try:
+                    fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    time.sleep(0.3)
+    except (BrokerUnavailable, subprocess.CalledProcessError) as error:
+        output = error.stderr.decode() if isinstance(error, subprocess.CalledProcessError) else ""
+        _write(folder / FAILURE, f"{error} {output}")
+    finally:
+        broker.kill()
+
+
+if __name__ == "__main__":
+    # It outlives whoever needs it first.
+    if os.fork() == 0:
+        os.setsid()
+        keep(Path(sys.argv[1]))

@@ -1,0 +1,245 @@
+"""Connections to Kafka: how they are made, questioned, ended, and what their errors mean here.
+
+Two habits of aiokafka 0.14 are met in this file. A call may wait for ever (`start` of a client whose broker
+went away half-way, issue 759; `stop` while something is still to be sent), so every call has a timeout here.
+And an orderly `stop` is all there is, so a client that cannot stop in order is taken apart by its parts.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from ssl import SSLContext
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    InvalidReplicationFactorError,
+    InvalidSessionTimeoutError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+from aiokafka.helpers import create_ssl_context
+
+from ioc.eventlog.kafka_settings import KafkaSettings
+from ioc.eventlog.port import LogRejected, LogUnavailable
+
+_HOPELESS: Final = (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    SaslAuthenticationFailed,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    InvalidReplicationFactorError,
+    InvalidSessionTimeoutError,
+)
+
+
+@asynccontextmanager
+async def asking(timeout_s: float) -> AsyncIterator[None]:
+    """Bound a call and translate what goes wrong.
+
+    Raises:
+        LogUnavailable: no answer in time, or one that may be better next time.
+        LogRejected: Kafka refuses us: credentials, permissions, settings.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except TimeoutError as error:
+        raise LogUnavailable(f"Kafka did not answer within {timeout_s} s") from error
+    except _HOPELESS as error:
+        raise LogRejected(f"Kafka refuses: {error}") from error
+    except (KafkaError, OSError) as error:
+        raise LogUnavailable(f"Kafka: {error}") from error
+
+
+def tls_context(settings: KafkaSettings) -> SSLContext | None:
+    """Return the TLS context where the protocol wants one.
+
+    Raises:
+        OSError: a file that cannot be read; ssl.SSLError: or that is no certificate.
+    """
+    security = settings.security
+    if not security.protocol.endswith("SSL"):
+        return None
+    context: SSLContext = create_ssl_context(
+        cafile=security.ca_file, certfile=security.certificate_file, keyfile=security.key_file
+    )
+    return context
+
+
+def connection(settings: KafkaSettings, client: str) -> dict[str, Any]:
+    """Return the arguments that every client of aiokafka takes."""
+    arguments: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap_servers,
+        "client_id": f"ioc-{client}",
+        "request_timeout_ms": round(settings.request_timeout_s * 1000),
+        "security_protocol": settings.security.protocol,
+        "ssl_context": tls_context(settings),
+    }
+    if settings.security.protocol.startswith("SASL"):
+        arguments |= {
+            "sasl_mechanism": settings.security.mechanism,
+            "sasl_plain_username": settings.security.username,
+            "sasl_plain_password": settings.security.password,
+        }
+    return arguments
+
+
+async def end_consumer(consumer: AIOKafkaConsumer, timeout_s: float) -> None:
+    """Stop it, leaving its group; where that is not possible in time, cut it off."""
+    with suppress(TimeoutError, KafkaError, OSError):
+        async with asyncio.timeout(timeout_s):
+            await consumer.stop()
+            return
+    await cut_consumer(consumer)
+
+
+async def cut_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Take a consumer apart without a word to its group, as a crash would."""
+    consumer._closed = True
+    coordinator = consumer._coordinator
+    names = ("_coordination_task", "_heartbeat_task", "_commit_refresh_task", "_reset_committed_task")
+    tasks = [task for name in names if (task := getattr(coordinator, name, None)) is not None]
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+    with suppress(KafkaError, OSError, asyncio.CancelledError):  # of the fetcher's own tasks
+        if consumer._fetcher is not None:
+            await consumer._fetcher.close()
+    await consumer._client.close()
+
+
+async def end_producer(producer: AIOKafkaProducer, timeout_s: float) -> None:
+    """Stop it; what it could not send in time is dropped: its append has failed already, or is nobody's."""
+    with suppress(TimeoutError, KafkaError, OSError):
+        async with asyncio.timeout(timeout_s):
+            await producer.stop()
+            return
+    producer._closed = True
+    with suppress(KafkaError, OSError, asyncio.CancelledError):
+        # An idempotent producer never gives a batch up: without this it would go on for ever.
+        await producer._sender.close()
+    await producer.client.close()
+
+
+class Cluster:
+    """Questions about topics, and their making. Names are Kafka's own, prefix included."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._admin: AIOKafkaAdminClient | None = None
+        self._reader: AIOKafkaConsumer | None = None
+        self._opening = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Close both connections; the next question opens new ones."""
+        admin, self._admin = self._admin, None
+        reader, self._reader = self._reader, None
+        if admin is not None:
+            with suppress(KafkaError, OSError):
+                await admin.close()
+        if reader is not None:
+            await end_consumer(reader, self._settings.close_timeout_s)
+
+    async def create(self, topic: str, partitions: int, configs: dict[str, str]) -> int:
+        """Create `topic` unless it exists and return its number of partitions. Raises as `asking`."""
+        if found := await self.partitions(topic):
+            return found
+        async with self._asked() as (admin, _):
+            wanted = NewTopic(topic, partitions, self._settings.replication, topic_configs=configs)
+            answer = await admin.create_topics([wanted])
+            (_, code, message), *_ = answer.topic_errors
+            if code and for_code(code) is not TopicAlreadyExistsError:
+                raise for_code(code)(f"{topic}: {message}")
+        # Brokers learn of a new topic one after the other.
+        deadline = asyncio.get_running_loop().time() + self._settings.request_timeout_s
+        while not (found := await self.partitions(topic)):
+            if asyncio.get_running_loop().time() >= deadline:
+                raise LogUnavailable(f"Kafka created {topic} and does not know it")
+            await asyncio.sleep(0.05)
+        return found
+
+    async def brokers(self) -> int:
+        """Return how many brokers there are. Raises as `asking`."""
+        async with self._asked() as (admin, _):
+            return len((await admin.describe_cluster())["brokers"])
+
+    async def partitions(self, topic: str) -> int:
+        """Return the number of partitions, 0 where there is no such topic. Raises as `asking`."""
+        async with self._asked() as (admin, _):
+            (described,) = await admin.describe_topics([topic])
+            error = for_code(described["error_code"])
+            if error is UnknownTopicOrPartitionError:
+                return 0
+            if described["error_code"]:
+                raise error(topic)
+            return len(described["partitions"])
+
+    async def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """Return the offset after the last record, by partition. Raises as `asking`."""
+        async with self._asked() as (_, reader):
+            found = await reader.end_offsets([TopicPartition(topic, number) for number in partitions])
+        return {place.partition: offset for place, offset in found.items()}
+
+    async def starts(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """Return the offset of the first record kept, by partition. Raises as `asking`."""
+        async with self._asked() as (_, reader):
+            found = await reader.beginning_offsets([TopicPartition(topic, number) for number in partitions])
+        return {place.partition: offset for place, offset in found.items()}
+
+    async def since(self, topic: str, partitions: Iterable[int], at_us: int) -> dict[int, int]:
+        """Return the offset of the first record appended at `at_us` or later, if there is one."""
+        moments = {TopicPartition(topic, number): max(0, at_us // 1000) for number in partitions}
+        async with self._asked() as (_, reader):
+            found = await reader.offsets_for_times(moments)
+        return {place.partition: each.offset for place, each in found.items() if each is not None}
+
+    async def delete(self, topic: str, before: dict[int, int]) -> None:
+        """Delete what lies before these offsets. Raises as `asking`."""
+        async with self._asked() as (admin, _):
+            cuts = {
+                TopicPartition(topic, number): RecordsToDelete(offset) for number, offset in before.items()
+            }
+            await admin.delete_records(cuts)
+
+    @asynccontextmanager
+    async def _asked(self) -> AsyncIterator[tuple[AIOKafkaAdminClient, AIOKafkaConsumer]]:
+        try:
+            async with asking(self._settings.request_timeout_s):
+                yield await self._open()
+        except LogUnavailable:
+            # A connection that failed once is not to be trusted (issue 1154: alive and stuck).
+            await self.close()
+            raise
+
+    async def _open(self) -> tuple[AIOKafkaAdminClient, AIOKafkaConsumer]:
+        async with self._opening:
+            if self._admin is None:
+                admin = AIOKafkaAdminClient(**connection(self._settings, "admin"))
+                try:
+                    await admin.start()
+                except BaseException:
+                    await admin.close()
+                    raise
+                self._admin = admin
+            if self._reader is None:
+                reader = AIOKafkaConsumer(**connection(self._settings, "offsets"), enable_auto_commit=False)
+                try:
+                    await reader.start()
+                except BaseException:
+                    await cut_consumer(reader)
+                    raise
+                self._reader = reader
+            return self._admin, self._reader
