@@ -10,16 +10,19 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from ioc import __version__
 from ioc.api.answers import document
+from ioc.api.forecast import forecast_router
 from ioc.api.headers import BodyLimit, SecurityHeaders
 from ioc.api.health import health_router
 from ioc.api.history import history_router
 from ioc.api.incidents import incidents_router
 from ioc.api.pictures import PictureProxy
 from ioc.api.places import City, places_router
+from ioc.api.policies import policies_router
 from ioc.api.ports import (
     History,
     Incidents,
     Places,
+    PolicyStore,
     Quarantine,
     ReadinessCheck,
     Receivers,
@@ -54,6 +57,7 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
 
     users: Users
     incidents: Incidents
+    policies: PolicyStore
     places: Places
     history: History
     quarantine: Quarantine
@@ -93,6 +97,8 @@ def create_api(deps: ApiDeps) -> FastAPI:
         health_router(deps.readiness, deps.registry),
         session_router(deps.users, access, deps.hub, secure_cookies=deps.secure_cookies),
         incidents_router(deps.incidents, access),
+        forecast_router(deps.incidents, access),
+        policies_router(deps.policies, access),
         places_router(deps.places, deps.pictures, deps.city, access),
         history_router(deps.history, access, deps.clock_us),
         quarantine_router(deps.quarantine, access),

@@ -8,7 +8,7 @@ from fastapi import Request
 
 from ioc.api.ports import NotFoundError, Users
 from ioc.api.problems import Problem, refused
-from ioc.incidents.lifecycle import Op
+from ioc.incidents.commands import Op
 from ioc.store.users import Person, Role, login_id
 from ioc.stream.ports import Authenticate, SourceUnavailableError, Viewer
 from ioc.stream.scope import Scope
@@ -26,11 +26,15 @@ class Right(StrEnum):
     QUARANTINE = "quarantine"
     RULES = "rules"
     RECEIVERS = "receivers"
+    POLICIES = "policies"
 
 
 _ALL_RIGHTS: Final = frozenset(Right)
 # Where our data is sent to, and mail addresses of people: for those who answer for the installation.
 _ALL_BUT_RECEIVERS: Final = _ALL_RIGHTS - {Right.RECEIVERS}
+# Engineers repair; who is responsible, and within what time, is for those who lead the shift.
+_ENGINEERS: Final = _ALL_BUT_RECEIVERS - {Right.POLICIES}
+_HANDED_OVER: Final = frozenset({Op.REROUTE, Op.ACCEPT, Op.DECLINE})
 _ALL_OPS: Final = frozenset(Op)
 
 RIGHTS: Final[dict[Role, frozenset[Right]]] = {
@@ -39,13 +43,13 @@ RIGHTS: Final[dict[Role, frozenset[Right]]] = {
     Role.WARD: frozenset({Right.HISTORY, Right.RULES}),
     Role.LEADER: frozenset({Right.HISTORY, Right.RULES}),
     # Raw messages may hold personal data: only those who repair the sources see them.
-    Role.ENGINEER: _ALL_BUT_RECEIVERS,
+    Role.ENGINEER: _ENGINEERS,
     Role.ADMIN: _ALL_RIGHTS,
 }
 OPS: Final[dict[Role, frozenset[Op]]] = {
     Role.OPERATOR: _ALL_OPS,
     Role.SUPERVISOR: _ALL_OPS,
-    Role.WARD: frozenset({Op.ACKNOWLEDGE, Op.ASSIGN, Op.START, Op.RESOLVE, Op.COMMENT}),
+    Role.WARD: frozenset({Op.ACKNOWLEDGE, Op.ASSIGN, Op.START, Op.RESOLVE, Op.COMMENT, *_HANDED_OVER}),
     Role.LEADER: frozenset({Op.COMMENT}),
     Role.ENGINEER: frozenset({Op.COMMENT}),
     Role.ADMIN: _ALL_OPS,

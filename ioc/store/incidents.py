@@ -22,32 +22,39 @@ FEED_CHANNEL: Final = "ioc_feed"
 
 _PLAIN: Final = (
     "id", "rev", "rule", "key", "category", "severity", "condition", "handling", "ward", "source", "lon",
-    "lat", "assignee", "team", "note", "count",
+    "lat", "assignee", "team", "note", "count", "working_clock", "pause_reason", "level", "handed_from",
+    "photo", "merged_into", "merged_by", "resumes", "members", "members_active",
 )  # fmt: skip
 _JSON: Final = ("title", "why")
 _TIMES: Final = (
     "opened", "detected", "updated", "cleared", "acknowledged", "resolved", "closed", "ack_due",
-    "resolve_due",
+    "resolve_due", "respond_due", "responded", "paused", "escalate", "escalated", "shelved_until",
 )  # fmt: skip
 
-_SELECT: Final[LiteralString] = (
-    "SELECT id, rev, rule, key, category, severity, condition, handling, ward, source, lon, lat, assignee,"
-    " team, note, count, title, why, opened, detected, updated, cleared, acknowledged, resolved, closed,"
-    " ack_due, resolve_due FROM incident"
+_COLUMNS: Final[LiteralString] = (
+    "id, rev, rule, key, category, severity, condition, handling, ward, source, lon, lat, assignee, team,"
+    " note, count, working_clock, pause_reason, level, handed_from, photo, merged_into, merged_by, resumes,"
+    " members, members_active, agencies, title, why, opened, detected, updated, cleared, acknowledged,"
+    " resolved, closed, ack_due, resolve_due, respond_due, responded, paused, escalate, escalated,"
+    " shelved_until"
 )
-_UPSERT: Final[LiteralString] = """
-    INSERT INTO incident (id, rev, rule, key, category, severity, condition, handling, ward, source, lon, lat,
-        assignee, team, note, count, title, why, opened, detected, updated, cleared, acknowledged, resolved,
-        closed, ack_due, resolve_due)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
-        %s, %s, %s)
-    ON CONFLICT (id) DO UPDATE SET (rev, severity, condition, handling, assignee, team, note, count, why,
-        ward, updated, cleared, acknowledged, resolved, closed, ack_due, resolve_due) =
-        (excluded.rev, excluded.severity, excluded.condition, excluded.handling, excluded.assignee,
-        excluded.team, excluded.note, excluded.count, excluded.why, excluded.ward, excluded.updated,
-        excluded.cleared, excluded.acknowledged, excluded.resolved, excluded.closed, excluded.ack_due,
-        excluded.resolve_due)
-"""
+_CHANGING: Final[LiteralString] = (
+    "rev, severity, condition, handling, assignee, team, note, count, why, ward, working_clock, pause_reason,"
+    " level, handed_from, photo, merged_into, merged_by, resumes, members, members_active, agencies, updated,"
+    " cleared, acknowledged, resolved, closed, ack_due, resolve_due, respond_due, responded, paused,"
+    " escalate, escalated, shelved_until"
+)
+_COLUMN_COUNT: Final = len(_PLAIN) + 1 + len(_JSON) + len(_TIMES)
+_SELECT: Final[LiteralString] = "SELECT " + _COLUMNS + " FROM incident"  # noqa: S608 - names of ours
+_UPSERT: Final[LiteralString] = (
+    "INSERT INTO incident (" + _COLUMNS + ")"  # noqa: S608 - likewise
+    " VALUES (" + ", ".join(["%s"] * _COLUMN_COUNT) + ")"
+    " ON CONFLICT (id) DO UPDATE SET (" + _CHANGING + ") ="
+    " (excluded." + _CHANGING.replace(", ", ", excluded.") + ")"
+)
+MAX_AROUND: Final = 2_000
+"""Open incidents looked at around the new alarms of one transaction, the latest first."""
+LOCK_ROUNDS: Final = 5
 
 
 class CursorError(ValueError):
@@ -74,6 +81,7 @@ class StoredChange(msgspec.Struct, frozen=True):
 
 def _to_row(incident: Incident) -> list[object]:
     row: list[object] = [getattr(incident, name) for name in _PLAIN]
+    row.append(list(incident.agencies))
     row += [Jsonb(msgspec.to_builtins(getattr(incident, name))) for name in _JSON]
     times: Iterable[int | None] = (getattr(incident, f"{name}_us") for name in _TIMES)
     return row + [None if time_us is None else from_us(time_us) for time_us in times]
@@ -143,6 +151,85 @@ async def read_for_update(connection: AsyncConnection[Any], ids: Sequence[str]) 
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(_SELECT + " WHERE id = ANY(%s) ORDER BY id FOR UPDATE", (sorted(set(ids)),))
         return {row["id"]: _from_row(row) for row in await cursor.fetchall()}
+
+
+async def lock_groups(
+    connection: AsyncConnection[Any], ids: Sequence[str], *, with_members: bool = False
+) -> dict[str, Incident]:
+    """Return the incidents of `ids` that exist and the heads they are part of, or their members as well.
+
+    All are locked, in a fixed order, until the transaction ends. Groups may change while we wait for locks,
+    so it is looked again until what is locked is complete.
+    """
+    wanted = set(ids)
+    for _ in range(LOCK_ROUNDS):
+        async with connection.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(
+                _SELECT
+                + " WHERE id = ANY(%(ids)s) OR (%(members)s AND merged_into = ANY(%(ids)s))"
+                + " ORDER BY id FOR UPDATE",
+                {"ids": sorted(wanted), "members": with_members},
+            )
+            known = {row["id"]: _from_row(row) for row in await cursor.fetchall()}
+        heads = {incident.merged_into for incident in known.values() if incident.merged_into}
+        if heads <= known.keys():
+            return known
+        wanted |= {head for head in heads if head}
+    return known
+
+
+async def read_around(
+    connection: AsyncConnection[Any], wards: Sequence[str], since: datetime, until: datetime
+) -> list[str]:
+    """Return the ids of open incidents of `wards` detected between two moments, at most `MAX_AROUND`."""
+    rows = await connection.execute(
+        "SELECT id FROM incident WHERE ward = ANY(%s) AND detected BETWEEN %s AND %s"
+        " AND handling IN ('new', 'acknowledged', 'assigned', 'in_progress')"
+        " ORDER BY detected DESC, id LIMIT %s",
+        (list(wards), since, until, MAX_AROUND),
+    )
+    return [incident_id async for (incident_id,) in rows]
+
+
+async def read_members(connection: AsyncConnection[Any], head_id: str, limit: int) -> list[Incident]:
+    """Return what is merged into an incident, the oldest first."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(
+            _SELECT + " WHERE merged_into = %s ORDER BY detected, id LIMIT %s", (head_id, limit)
+        )
+        return [_from_row(row) for row in await cursor.fetchall()]
+
+
+async def read_open(
+    connection: AsyncConnection[Any], wards: Sequence[str] | None, limit: int
+) -> list[Incident]:
+    """Return the open incidents of `wards` (None: of all), the earliest due first, at most `limit`."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(
+            _SELECT + " WHERE handling IN ('new', 'acknowledged', 'assigned', 'in_progress')"
+            " AND (%(wards)s::text[] IS NULL OR ward = ANY(%(wards)s))"
+            " ORDER BY resolve_due, id LIMIT %(limit)s",
+            {"wards": None if wards is None else list(wards), "limit": limit},
+        )
+        return [_from_row(row) for row in await cursor.fetchall()]
+
+
+async def read_pace(connection: AsyncConnection[Any], since: datetime) -> dict[str | None, int]:
+    """Return how many incidents each ward has resolved since `since`."""
+    rows = await connection.execute(
+        "SELECT ward, count(*) FROM incident WHERE resolved >= %s GROUP BY ward", (since,)
+    )
+    return {ward: count async for ward, count in rows}
+
+
+async def read_due(connection: AsyncConnection[Any], now: datetime, limit: int) -> list[str]:
+    """Return ids of incidents of which an escalation step or the end of shelving is due."""
+    rows = await connection.execute(
+        "(SELECT id FROM incident WHERE escalate <= %(now)s ORDER BY escalate LIMIT %(limit)s) UNION"
+        " (SELECT id FROM incident WHERE shelved_until <= %(now)s ORDER BY shelved_until LIMIT %(limit)s)",
+        {"now": now, "limit": limit},
+    )
+    return [incident_id async for (incident_id,) in rows]
 
 
 async def read_active_ids(connection: AsyncConnection[Any], pairs: Sequence[tuple[str, str]]) -> list[str]:
@@ -236,7 +323,7 @@ async def read_history(connection: AsyncConnection[Any], incident_id: str) -> li
 async def read_returned(connection: AsyncConnection[Any], before: datetime, limit: int) -> list[str]:
     """Return ids of incidents that cleared before `before` and that nobody has taken up."""
     rows = await connection.execute(
-        "SELECT id FROM incident WHERE handling = 'new' AND condition = 'cleared'"
+        "SELECT id FROM incident WHERE handling = 'new' AND condition = 'cleared' AND members_active = 0"
         " AND severity <> 'critical' AND cleared < %s"
         " ORDER BY cleared LIMIT %s",
         (before, limit),
@@ -245,21 +332,23 @@ async def read_returned(connection: AsyncConnection[Any], before: datetime, limi
 
 
 async def claim_command(
-    connection: AsyncConnection[Any], idem: str, incident_id: str, actor: str
-) -> str | None:
-    """Claim an idempotency key; return None if it was free, else the incident it was used for."""
+    connection: AsyncConnection[Any], idem: str, incident_id: str, actor: str, digest: bytes
+) -> bytes | None:
+    """Claim an idempotency key for a command; return None if it was free, else the digest it was used with.
+
+    A key claimed before digests were kept comes back as an empty one.
+    """
+    key = f"{actor}:{idem}"
     claimed = await connection.execute(
-        "INSERT INTO incident_command (idem, incident_id, actor) VALUES (%s, %s, %s)"
+        "INSERT INTO incident_command (idem, incident_id, actor, digest) VALUES (%s, %s, %s, %s)"
         " ON CONFLICT (idem) DO NOTHING",
-        (f"{actor}:{idem}", incident_id, actor),
+        (key, incident_id, actor, digest),
     )
     if claimed.rowcount:
         return None
-    found = await connection.execute(
-        "SELECT incident_id FROM incident_command WHERE idem = %s", (f"{actor}:{idem}",)
-    )
+    found = await connection.execute("SELECT digest FROM incident_command WHERE idem = %s", (key,))
     row = await found.fetchone()
-    return row[0] if row else incident_id
+    return bytes(row[0]) if row and row[0] is not None else b""
 
 
 async def read_position(connection: AsyncConnection[Any]) -> tuple[str, int]:

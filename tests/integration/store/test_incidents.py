@@ -137,9 +137,9 @@ async def test_returned_incidents_are_found_once_nobody_took_them(database: Dsns
 
 async def test_an_idempotency_key_is_claimed_once_per_person(database: Dsns) -> None:
     async with await connect(database) as connection:
-        assert await claim_command(connection, "k", "inc-1", "an") is None
-        assert await claim_command(connection, "k", "inc-2", "an") == "inc-1"
-        assert await claim_command(connection, "k", "inc-2", "binh") is None
+        assert await claim_command(connection, "k", "inc-1", "an", b"one") is None
+        assert await claim_command(connection, "k", "inc-2", "an", b"two") == b"one"
+        assert await claim_command(connection, "k", "inc-2", "binh", b"two") is None
 
 
 async def test_a_reader_behind_concurrent_writers_misses_no_change(database: Dsns) -> None:
