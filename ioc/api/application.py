@@ -17,7 +17,7 @@ from ioc.api.history import history_router
 from ioc.api.incidents import incidents_router
 from ioc.api.pictures import PictureProxy
 from ioc.api.places import City, places_router
-from ioc.api.policies import policies_router
+from ioc.api.policies import POLICY_BYTES, POLICY_PREFIX, PREVIEW_BYTES, PREVIEW_PATH, policies_router
 from ioc.api.ports import (
     History,
     Incidents,
@@ -114,6 +114,11 @@ def create_api(deps: ApiDeps) -> FastAPI:
     if deps.console is not None:
         app.mount("/", Console(deps.console), name="console")
     document(app)
-    app.add_middleware(BodyLimit, max_bytes=deps.body_bytes, exempt=(INGEST_PREFIX,))
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=deps.body_bytes,
+        exempt=(INGEST_PREFIX,),
+        wider={PREVIEW_PATH: PREVIEW_BYTES, POLICY_PREFIX + "authority": POLICY_BYTES},
+    )
     app.add_middleware(SecurityHeaders)
     return app

@@ -1,6 +1,6 @@
 """Who is responsible, how long things may take, what belongs together: read, change, look ahead."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Response
@@ -15,7 +15,13 @@ from ioc.incidents.routing import Preview, Rerouted
 from ioc.store.policies import StalePolicyError
 from ioc.store.users import Person
 
-MAX_SHOWN = 1_000
+POLICY_PREFIX: Final = "/api/v1/policies/"
+PREVIEW_PATH: Final = POLICY_PREFIX + "preview"
+PREVIEW_BYTES: Final = 16 * 2**20
+"""Largest body of a preview: the boundaries of a province."""
+POLICY_BYTES: Final = 2**20
+"""Largest authority table: `MAX_ROWS` rows with their wards."""
+MAX_SHOWN: Final = 1_000
 """Changed incidents named in one preview; all are counted."""
 
 

@@ -31,6 +31,7 @@ def filled(path: str) -> str:
         "{stream}": "camera",
         "{rule}": "underpass-jam",
         "{receiver_id}": "other",
+        "{name}": "grouping",
     }
     for name, value in known.items():
         path = path.replace(name, value)
