@@ -7,7 +7,7 @@ import typer
 import uvloop
 from prometheus_client import disable_created_metrics
 
-from ioc.app import cli_data, cli_rule_ops, cli_rules, cli_users
+from ioc.app import cli_data, cli_policies, cli_rule_ops, cli_rules, cli_users
 from ioc.app.cli_database import use_database
 from ioc.app.cli_errors import expected_in, show
 from ioc.app.cli_options import (
@@ -37,6 +37,8 @@ app.add_typer(cli_data.areas, name="areas", help="Areas: wards, roads, schools â
 app.add_typer(cli_data.devices, name="devices", help="Registered devices and their keys.")
 app.add_typer(cli_data.export, name="export", help="Write out what is stored.")
 app.add_typer(cli_users.app, name="users", help="People who may log in.")
+app.add_typer(cli_policies.app, name="policies", help="Who is responsible, how long things may take â€¦")
+app.command("forecast")(cli_policies.forecast)
 cli_rule_ops.register(cli_rules.app)
 app.add_typer(cli_rules.app, name="rules")
 

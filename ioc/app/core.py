@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 from dataclasses import dataclass
 from pathlib import Path
 
+from ioc.app.desk import Desk
 from ioc.app.directory import Directory
 from ioc.app.settings import Settings
 from ioc.eventlog.postgres import PostgresLog
@@ -74,11 +75,12 @@ class Core:
     api_pool: Pool
     """For people: a burst of events must not take their connections."""
     directory: Directory
+    desk: Desk
 
 
 @asynccontextmanager
 async def open_core(settings: Settings, database: Database, owner: str = "") -> AsyncIterator[Core]:
-    """Open pools and log, create the topic, read the directory once."""
+    """Open pools and log, create the topic, read directory and policies once."""
     size = settings.database.pool_size
     async with AsyncExitStack() as stack:
         log_pool = await stack.enter_async_context(open_pool(database.app, name="log", max_size=size))
@@ -95,4 +97,6 @@ async def open_core(settings: Settings, database: Database, owner: str = "") -> 
         await log.create_topic(EVENTS_TOPIC, settings.log.partitions)
         directory = Directory(pool)
         await directory.refresh()
-        yield Core(settings, database.app, owner, log, pool, api_pool, directory)
+        desk = Desk(pool, directory)
+        await desk.refresh()
+        yield Core(settings, database.app, owner, log, pool, api_pool, directory, desk)

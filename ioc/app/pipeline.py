@@ -25,7 +25,6 @@ from ioc.api.places import City
 from ioc.app.change_follower import ChangeFollower
 from ioc.app.clock import Ticker, now_us
 from ioc.app.core import Core
-from ioc.app.desk import Desk
 from ioc.app.feed_source import FeedSource
 from ioc.app.incident_keeper import IncidentKeeper
 from ioc.app.incident_service import IncidentService
@@ -75,7 +74,6 @@ class Pipeline:
     def __init__(self, core: Core, demo: bool = False) -> None:
         self._core = core
         self._rules_stored = RuleSets(core.pool)
-        self._desk = Desk(core.pool, core.directory)
         self._demo = demo
         self.users = Users(core.api_pool)
 
@@ -84,7 +82,7 @@ class Pipeline:
         core, plan = self._core, Plan()
         plan.base.append(Service("log", core.log.run))
         plan.base.append(Service("directory", core.directory.run))
-        plan.base.append(Service("desk", self._desk.run))
+        plan.base.append(Service("desk", core.desk.run))
         ingest = self._ingest(plan) if "ingest" in roles else None
         if "store" in roles:
             self._store(plan)
@@ -143,7 +141,7 @@ class Pipeline:
 
     def _rules(self, plan: Plan) -> None:
         core, settings = self._core, self._core.settings.rules
-        policies = self._desk.policies
+        policies = core.desk.policies
         worker = RulesWorker(
             core.log, core.pool, self._rules_stored, settings, core.owner, core.directory, policies
         )
@@ -165,8 +163,8 @@ class Pipeline:
         api = create_api(
             ApiDeps(
                 users=self.users,
-                incidents=IncidentService(core.api_pool, self._desk.policies),
-                policies=StoredPolicies(core.api_pool, self._desk, core.directory),
+                incidents=IncidentService(core.api_pool, core.desk.policies),
+                policies=StoredPolicies(core.api_pool, core.desk, core.directory),
                 places=DirectoryPlaces(core.directory),
                 history=StoredHistory(core.api_pool),
                 quarantine=StoredQuarantine(core.api_pool, QuarantineLimits()),
