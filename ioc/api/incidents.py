@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -106,14 +107,7 @@ def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
     )
     Me = Annotated[Person, Depends(access.person)]  # noqa: N806 - a type
 
-    async def visible(incident_id: str, person: Person) -> Incident:
-        if "\x00" in incident_id:
-            # No incident has such an id, and the database would refuse the question.
-            raise NotFoundError(incident_id)
-        incident = await incidents.get(incident_id)
-        if not scope_of(person).allows(incident.ward):
-            raise NotFoundError(incident_id)
-        return incident
+    visible = partial(_visible, incidents)
 
     @router.get("", **documented(IncidentPage, text="A page of incidents, newest first."))
     async def list_incidents(
@@ -168,6 +162,17 @@ def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
         return json_answer(incident_view(await _carry_out(incidents, incident_id, body, person)))
 
     return router
+
+
+async def _visible(incidents: Incidents, incident_id: str, person: Person) -> Incident:
+    """Return an incident of the person's wards. Raises NotFoundError for any other, existing or not."""
+    if "\x00" in incident_id:
+        # No incident has such an id, and the database would refuse the question.
+        raise NotFoundError(incident_id)
+    incident = await incidents.get(incident_id)
+    if not scope_of(person).allows(incident.ward):
+        raise NotFoundError(incident_id)
+    return incident
 
 
 async def _page(incidents: Incidents, query: IncidentFilter) -> tuple[Sequence[Incident], str | None]:
