@@ -128,7 +128,9 @@ def steps_of(incident: Incident, policy: ClockPolicy) -> list[Taken]:
         due_us = running_due(incident, step.clock)
         if due_us is None:
             continue
-        at_us = max(due_us + length_of(step.at).us, incident.detected_us)
+        # A warning of a short clock waits for half of it: at once it would warn of nothing.
+        halfway_us = incident.detected_us + max(0, due_us - incident.detected_us) // 2
+        at_us = max(due_us + length_of(step.at).us, halfway_us)
         if taken_us is None or at_us > taken_us:
             ahead.append(Taken(step, at_us, due_us))
     return sorted(ahead, key=lambda taken: (taken.at_us, taken.step.level, taken.step.clock))

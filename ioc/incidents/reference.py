@@ -56,8 +56,9 @@ weekends, no public holidays (Tết, Hùng Kings, …), with `days_off` and `mak
 clock alone, with the time `accept`. Only the resolve clock can stand still, for one of these reasons:
 """
 _ESCALATION: Final = """\
-Escalation: a step is taken once, at its moment seen from the due date, as long as its clock runs. It is
-a revision with `op: escalate`, which receivers of notices can ask for.
+Escalation: a step is taken once, at its moment seen from the due date, as long as its clock runs; a
+warning not before half of that clock has passed. It is a revision with `op: escalate`, which receivers
+of notices can ask for.
 """
 _FORECAST: Final = """\
 `ioc forecast --hours 24` and `GET /forecast` name the wards about to miss due dates: each is taken to

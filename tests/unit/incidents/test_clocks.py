@@ -96,6 +96,11 @@ def test_a_warning_before_the_due_date_says_that_it_is_not_late_yet() -> None:
     assert (change.audit.details["clock"], change.audit.details["overdue"]) == ("resolve", False)
 
 
+def test_a_short_clock_is_warned_of_halfway_and_not_at_once() -> None:
+    incident = after_doing(an_incident(clocks=Clocks(resolve_s=600)), Op.START)
+    assert incident.escalate_us == NOW_US + 300 * SECOND_US
+
+
 @pytest.mark.parametrize("op", [Op.RESOLVE, Op.REJECT])
 def test_what_is_finished_is_not_escalated(op: Op) -> None:
     assert after_doing(an_incident(), op, note="xong").escalate_us is None

@@ -113,7 +113,7 @@ export const vi = {
     category: 'Lĩnh vực',
     source: 'Nguồn',
     assignee: 'Người xử lý',
-    team: 'Đơn vị phụ trách',
+    team: 'Phụ trách',
     agencies: 'Phối hợp',
     locate: 'Tới vị trí trên bản đồ',
     noPlace: 'Không có toạ độ: vẽ ở giữa phường',
