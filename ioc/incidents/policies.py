@@ -52,7 +52,7 @@ def length_of(text: str) -> Length:
 
 
 class _Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    pass
+    """Rows are shown without what they leave open, policies whole."""
 
 
 # who is responsible -----------------------------------------------------------------------------------------
@@ -69,7 +69,7 @@ class Responsible(_Policy, frozen=True, kw_only=True):
     wards: Annotated[tuple[Code, ...], Meta(min_length=1, max_length=400)] | None = None
 
 
-class AuthorityTable(_Policy, frozen=True, kw_only=True):
+class AuthorityTable(_Policy, frozen=True, kw_only=True, omit_defaults=False):
     """Category and ward → team. The most particular row decides; `fallback` where none does."""
 
     rows: Annotated[tuple[Responsible, ...], Meta(max_length=MAX_ROWS)] = ()
@@ -102,7 +102,7 @@ class Step(_Policy, frozen=True, kw_only=True):
     level: Annotated[int, Meta(ge=1, le=9)]
 
 
-class ClockPolicy(_Policy, frozen=True, kw_only=True):
+class ClockPolicy(_Policy, frozen=True, kw_only=True, omit_defaults=False):
     """Clocks and escalation. Among `rows` the most particular that states a time decides.
 
     The shipped rows of the category `citizen` are the rules of Hồ Chí Minh City's 1022: triage within five
@@ -128,7 +128,7 @@ class ClockPolicy(_Policy, frozen=True, kw_only=True):
     )
 
 
-class CalendarPolicy(_Policy, frozen=True, kw_only=True):
+class CalendarPolicy(_Policy, frozen=True, kw_only=True, omit_defaults=False):
     """Days off besides weekends and public holidays, and days worked in their stead."""
 
     days_off: Annotated[tuple[date, ...], Meta(max_length=MAX_ROWS)] = ()
@@ -154,7 +154,7 @@ class Correlation(_Policy, frozen=True, kw_only=True):
     at_least: Annotated[int, Meta(ge=2, le=50)] = 2
 
 
-class GroupingPolicy(_Policy, frozen=True, kw_only=True):
+class GroupingPolicy(_Policy, frozen=True, kw_only=True, omit_defaults=False):
     """Which alarms become one incident: the `correlations` in their order, then what is of one category,
     within `metres` and `within`."""
 

@@ -24,6 +24,10 @@ ALTER TABLE incident
     ADD CONSTRAINT incident_merged CHECK ((handling = 'merged') = (merged_into IS NOT NULL)),
     ADD CONSTRAINT incident_no_chain CHECK (merged_into IS NULL OR members = 0);
 
+-- The keeper works out the next step of what is open; what was due before this table knew of it is not told.
+UPDATE incident SET escalate = now(), escalated = now()
+    WHERE handling IN ('new', 'acknowledged', 'assigned', 'in_progress');
+
 CREATE INDEX incident_members ON incident (merged_into) WHERE merged_into IS NOT NULL;
 -- What the keeper looks for every few seconds.
 CREATE INDEX incident_escalate ON incident (escalate) WHERE escalate IS NOT NULL;
