@@ -90,7 +90,7 @@ class IncidentService:
         """Return what will be late within `hours`, by ward; `wards` None looks at all."""
         at_us = now_us()
         async with self._pool.connection() as connection:
-            incidents = await rows.read_open(connection, wards, MAX_FORECAST)
+            incidents = await rows.read_pending(connection, wards, MAX_FORECAST)
             resolved = await rows.read_pace(connection, from_us(at_us) - timedelta(hours=PACE_HOURS))
         pace = {ward: count / PACE_HOURS for ward, count in resolved.items()}
         return forecast(incidents, pace, at_us, hours * 3600 * SECOND_US)

@@ -11,7 +11,7 @@ import msgspec
 
 from ioc.incidents.calendar import WorkingCalendar
 from ioc.incidents.policies import Allowed, ClockPolicy, Policies, Step, length_of
-from ioc.model.incidents import Clocks, Incident, Severity
+from ioc.model.incidents import Clocks, Incident, Pending, Severity
 from ioc.model.times import HOUR_US, SECOND_US
 
 MAX_NAMED: Final = 20
@@ -165,7 +165,7 @@ class WardForecast(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def forecast(
-    incidents: Iterable[Incident], pace: Mapping[str | None, float], now_us: int, horizon_us: int
+    incidents: Iterable[Pending], pace: Mapping[str | None, float], now_us: int, horizon_us: int
 ) -> list[WardForecast]:
     """Return per ward what will be late within `horizon_us`, the worst ward first.
 
@@ -178,7 +178,7 @@ def forecast(
         now_us: the present.
         horizon_us: how far to look.
     """
-    queues: dict[str | None, list[Incident]] = {}
+    queues: dict[str | None, list[Pending]] = {}
     for incident in incidents:
         queues.setdefault(incident.ward, []).append(incident)
     found = [_ward(ward, queue, pace.get(ward, 0.0), now_us, horizon_us) for ward, queue in queues.items()]
@@ -186,14 +186,13 @@ def forecast(
 
 
 def _ward(
-    ward: str | None, queue: Sequence[Incident], per_hour: float, now_us: int, horizon_us: int
+    ward: str | None, queue: Sequence[Pending], per_hour: float, now_us: int, horizon_us: int
 ) -> WardForecast:
-    timed = [
-        (due_us, incident.id)
+    timed = sorted(
+        (incident.due_us, incident.id)
         for incident in queue
-        if (due_us := running_due(incident, "resolve")) is not None
-    ]
-    timed.sort()
+        if incident.due_us is not None and not incident.is_paused
+    )
     late: list[tuple[int, str]] = []
     overdue = 0
     for place, (due_us, incident_id) in enumerate(timed, start=1):
@@ -208,7 +207,7 @@ def _ward(
         open=len(queue),
         overdue=overdue,
         will_breach=len(late),
-        paused=sum(incident.paused_us is not None for incident in queue),
+        paused=sum(incident.is_paused for incident in queue),
         per_hour=per_hour,
         first_breach_us=late[0][0] if late else None,
         incidents=tuple(incident_id for _, incident_id in late[:MAX_NAMED]),

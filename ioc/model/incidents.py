@@ -2,6 +2,7 @@
 
 import hashlib
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -151,6 +152,15 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     def is_open(self) -> bool:
         """True while somebody still has to act."""
         return self.handling in OPEN_HANDLINGS
+
+
+class Pending(NamedTuple):
+    """What a forecast needs of an open incident. `due_us` is when it must be resolved."""
+
+    id: str
+    ward: str | None
+    due_us: int | None
+    is_paused: bool
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from ioc.model.incidents import OPEN_HANDLINGS, Audit, Change, Incident, Severity
+from ioc.model.incidents import OPEN_HANDLINGS, Audit, Change, Incident, Pending, Severity
 from ioc.model.times import from_us, to_us
 
 MAX_PAGE: Final = 500
@@ -212,6 +212,22 @@ async def read_open(
             {"wards": None if wards is None else list(wards), "limit": limit},
         )
         return [_from_row(row) for row in await cursor.fetchall()]
+
+
+async def read_pending(
+    connection: AsyncConnection[Any], wards: Sequence[str] | None, limit: int
+) -> list[Pending]:
+    """Return what a forecast needs of the open incidents of `wards` (None: of all), first due first."""
+    rows = await connection.execute(
+        "SELECT id, ward, resolve_due, paused IS NOT NULL FROM incident"
+        " WHERE handling IN ('new', 'acknowledged', 'assigned', 'in_progress')"
+        " AND (%(wards)s::text[] IS NULL OR ward = ANY(%(wards)s))"
+        " ORDER BY resolve_due, id LIMIT %(limit)s",
+        {"wards": None if wards is None else list(wards), "limit": limit},
+    )
+    return [
+        Pending(id_, ward, due and to_us(due), paused) for id_, ward, due, paused in await rows.fetchall()
+    ]
 
 
 async def read_pace(connection: AsyncConnection[Any], since: datetime) -> dict[str | None, int]:

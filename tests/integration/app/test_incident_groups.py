@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from ioc.api.ports import NotFoundError
+from ioc.app.clock import now_us
 from ioc.app.desk import Desk
 from ioc.app.directory import Directory
 from ioc.app.incident_effects import apply_effects
@@ -148,6 +149,19 @@ async def test_the_keeper_takes_each_escalation_step_once_and_ends_shelving(
     assert [change.audit.op for change in await keeper.remind(shelved_until_us)] == ["unshelve"]
 
 
+async def test_a_forecast_is_made_of_what_is_open_and_of_the_pace_of_a_day(
+    pool: Pool, service: IncidentService
+) -> None:
+    now = now_us()
+    first, other = (raised(now, key=f"cam-{n}", ward=ward) for n, ward in ((1, "25747"), (2, "25750")))
+    await apply(pool, first, other)
+    resolve = Command(op=Op.RESOLVE, expect_rev=1, idem="resolve-1", note="xong")
+    await service.command(first.incident_id, resolve, "an")
+    (item,) = await service.forecast(None, 24)
+    assert (item.ward, item.open, item.will_breach, item.per_hour) == ("25750", 1, 1, 0.0)
+    assert await service.forecast(["25747"], 24) == []
+
+
 def ward(code: str, south: float, north: float) -> Area:
     ring = [[106.0, south], [107.0, south], [107.0, north], [106.0, north], [106.0, south]]
     geometry = {"type": "Polygon", "coordinates": [ring]}
@@ -178,7 +192,7 @@ async def test_every_version_of_a_policy_is_kept_and_only_the_newest_is_followed
     await policies.put("authority", {"fallback": "Tổ C"}, **put, expect_version=1)
     versions = await policies.versions("authority")
     assert [(info.version, info.doc.get("fallback"), info.author) for info in versions] == [
-        (2, "Tổ C", "an"), (1, "Tổ A", "an"), (0, None, None),
+        (2, "Tổ C", "an"), (1, "Tổ A", "an"), (0, "Tổ trực trung tâm", None),
     ]  # fmt: skip
     assert policies._desk.policies().authority.fallback == "Tổ C"
     with pytest.raises(NotFoundError):

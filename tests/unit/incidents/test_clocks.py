@@ -1,6 +1,5 @@
 """Due dates from policy and rule, escalation, and the forecast."""
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +8,7 @@ from ioc.incidents.clocks import due_dates, forecast, steps_of
 from ioc.incidents.commands import Op
 from ioc.incidents.effects import escalate, on_effect, unshelve_due
 from ioc.incidents.policies import Allowed, ClockPolicy, Policies, Step
-from ioc.model.incidents import Cleared, Clocks, Handling, Incident, PauseReason, Severity
+from ioc.model.incidents import Cleared, Clocks, Handling, PauseReason, Pending, Severity
 from ioc.model.times import DAY_US, HOUR_US, MINUTE_US, SECOND_US, parse_us
 from tests.unit.incidents.samples import NOW_US, POLICIES, after_doing, an_incident
 
@@ -133,9 +132,8 @@ def test_a_shelved_incident_comes_back_when_its_time_is_up() -> None:
 # forecast --------------------------------------------------------------------------------------------------
 
 
-def due_in(hours: float, number: int = 0, **changes: object) -> Incident:
-    incident = an_incident(f"inc-{hours}-{number}")
-    return msgspec.structs.replace(incident, resolve_due_us=NOW_US + round(hours * HOUR_US), **changes)
+def due_in(hours: float, number: int = 0, ward: str = "25747", is_paused: bool = False) -> Pending:
+    return Pending(f"inc-{hours}-{number}", ward, NOW_US + round(hours * HOUR_US), is_paused)
 
 
 def test_a_ward_that_works_too_slowly_will_be_late_with_the_tail_of_its_queue() -> None:
@@ -144,7 +142,7 @@ def test_a_ward_that_works_too_slowly_will_be_late_with_the_tail_of_its_queue() 
     (ward,) = forecast(queue, {"25747": 2.0}, NOW_US, 24 * HOUR_US)
     assert (ward.open, ward.overdue, ward.will_breach) == (3, 0, 1)
     assert ward.incidents == (queue[2].id,)
-    assert ward.first_breach_us == queue[2].resolve_due_us
+    assert ward.first_breach_us == queue[2].due_us
 
 
 def test_what_is_late_already_stands_before_the_others_and_is_counted_apart() -> None:
@@ -158,7 +156,7 @@ def test_a_ward_that_resolves_nothing_will_be_late_with_all_that_falls_due() -> 
 
 
 def test_a_clock_that_stands_still_is_in_no_forecast() -> None:
-    (ward,) = forecast([due_in(1, paused_us=NOW_US)], {}, NOW_US, 24 * HOUR_US)
+    (ward,) = forecast([due_in(1, is_paused=True)], {}, NOW_US, 24 * HOUR_US)
     assert (ward.open, ward.paused, ward.will_breach) == (1, 1, 0)
 
 
