@@ -147,9 +147,8 @@ def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
     async def read_members(incident_id: str, person: Me) -> Response:
         """Return what has been merged into an incident, by grouping or by people."""
         await visible(incident_id, person)
-        members = await incidents.members(incident_id)
-        scope = scope_of(person)
-        return json_answer(MemberList([incident_view(item) for item in members if scope.allows(item.ward)]))
+        seen = filter(lambda item: scope_of(person).allows(item.ward), await incidents.members(incident_id))
+        return json_answer(MemberList([incident_view(item) for item in seen]))
 
     @router.post("/{incident_id}/commands", **documented(IncidentJson, text="The incident afterwards."))
     async def command_incident(incident_id: str, body: CommandBody, person: Me) -> Response:

@@ -1,7 +1,8 @@
 """What rules want done, carried out on the stored incidents inside the transaction of the log position."""
 
+import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from psycopg import AsyncConnection
 
@@ -11,6 +12,9 @@ from ioc.incidents.policies import GroupingPolicy, Policies, length_of
 from ioc.model.incidents import Change, Cleared, Condition, Effect, Incident, Raised
 from ioc.model.times import from_us
 from ioc.store import incidents as rows
+
+LEAST_DEGREE_M: Final = 110_000.0
+"""A degree of latitude is nowhere shorter: boxes are rather too large than too small."""
 
 
 async def apply_effects(
@@ -37,15 +41,33 @@ async def apply_effects(
 async def _around(
     connection: AsyncConnection[Any], raised: Sequence[Raised], policy: GroupingPolicy
 ) -> list[str]:
-    """Return the ids of what the new alarms may belong to."""
-    wards = {effect.ward for effect in raised if effect.ward is not None}
+    """Return the ids of what the new alarms may belong to, and perhaps of more: `group` decides."""
+    wards = sorted({effect.ward for effect in raised if effect.ward is not None})
     if not wards or not policy.enabled:
         return []
+    wide = [item for item in policy.correlations if item.metres is None]
     spans = [policy.within, *(correlation.within for correlation in policy.correlations)]
     within_us = max(length_of(span).us for span in spans)
-    since = from_us(min(effect.at_us for effect in raised) - within_us)
-    until = from_us(max(effect.at_us for effect in raised) + within_us)
-    return await rows.read_around(connection, sorted(wards), since, until)
+    around = rows.Around(
+        wards=tuple(wards),
+        since=from_us(min(effect.at_us for effect in raised) - within_us),
+        until=from_us(max(effect.at_us for effect in raised) + within_us),
+        box=_box(raised, max([policy.metres, *(item.metres or 0 for item in policy.correlations)])),
+        rules=tuple(rule for item in wide for rule in item.rules),
+        categories=tuple(category for item in wide for category in item.categories),
+    )
+    return await rows.read_around(connection, around)
+
+
+def _box(raised: Sequence[Raised], metres: float) -> tuple[float, float, float, float] | None:
+    """Return a box that holds everything within `metres` of the new alarms."""
+    lons = [effect.lon for effect in raised if effect.lon is not None]
+    lats = [effect.lat for effect in raised if effect.lat is not None]
+    if not lons or not lats:
+        return None
+    margin = metres / LEAST_DEGREE_M
+    wider = margin / max(0.01, math.cos(math.radians(max(map(abs, lats)))))
+    return min(lons) - wider, min(lats) - margin, max(lons) + wider, max(lats) + margin
 
 
 class _Work:

@@ -52,7 +52,7 @@ _UPSERT: Final[LiteralString] = (
     " ON CONFLICT (id) DO UPDATE SET (" + _CHANGING + ") ="
     " (excluded." + _CHANGING.replace(", ", ", excluded.") + ")"
 )
-MAX_AROUND: Final = 2_000
+MAX_AROUND: Final = 500
 """Open incidents looked at around the new alarms of one transaction, the latest first."""
 LOCK_ROUNDS: Final = 5
 
@@ -178,16 +178,33 @@ async def lock_groups(
     return known
 
 
-async def read_around(
-    connection: AsyncConnection[Any], wards: Sequence[str], since: datetime, until: datetime
-) -> list[str]:
-    """Return the ids of open incidents of `wards` detected between two moments, at most `MAX_AROUND`."""
+class Around(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to look for what a new alarm may belong to: near it, or of these rules and categories anywhere.
+
+    `box` is west, south, east, north in degrees; None where no new alarm has a position.
+    """
+
+    wards: tuple[str, ...]
+    since: datetime
+    until: datetime
+    box: tuple[float, float, float, float] | None = None
+    rules: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+
+
+async def read_around(connection: AsyncConnection[Any], around: Around) -> list[str]:
+    """Return the ids of the open incidents there, at most `MAX_AROUND`, the latest."""
+    west, south, east, north = around.box or (None, None, None, None)
     rows = await connection.execute(
         "SELECT id FROM incident WHERE ward = ANY(%s) AND detected BETWEEN %s AND %s"
         " AND handling IN ('new', 'acknowledged', 'assigned', 'in_progress')"
+        " AND ((lon BETWEEN %s AND %s AND lat BETWEEN %s AND %s) OR rule = ANY(%s) OR category = ANY(%s))"
         " ORDER BY detected DESC, id LIMIT %s",
-        (list(wards), since, until, MAX_AROUND),
-    )
+        (
+            list(around.wards), around.since, around.until, west, east, south, north, list(around.rules),
+            list(around.categories), MAX_AROUND,
+        ),
+    )  # fmt: skip
     return [incident_id async for (incident_id,) in rows]
 
 

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 import msgspec
 import psycopg
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -179,6 +180,7 @@ class Actors(RuleBasedStateMachine):
         return [(await self.service.get(each), await self.service.history(each)) for each in self.ids]
 
 
+@pytest.mark.slow
 def test_three_people_at_once_lose_double_and_break_nothing(database: Dsns) -> None:
     class OnThisDatabase(Actors):
         dsns = database

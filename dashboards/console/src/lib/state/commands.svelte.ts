@@ -62,7 +62,10 @@ class Commands {
     }
     attempt({ kind: 'sending' })
     try {
-      live.book.put(await api.command(seen.id, command))
+      const now = await api.command(seen.id, command)
+      const wards = session.me?.wards
+      // Handed over to a ward that is not ours: the feed takes it away, and may have done so already.
+      if (!wards || (now.ward && wards.includes(now.ward))) live.book.put(now)
       this.form = null
       attempt({ kind: 'done' })
     } catch (error) {
