@@ -5,12 +5,14 @@ Everything that writes takes a connection, so that the caller decides what share
 
 import base64
 import binascii
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, LiteralString
 
 import msgspec
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, Rollback
+from psycopg.errors import SerializationFailure
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
@@ -158,24 +160,37 @@ async def lock_groups(
 ) -> dict[str, Incident]:
     """Return the incidents of `ids` that exist and the heads they are part of, or their members as well.
 
-    All are locked, in a fixed order, until the transaction ends. Groups may change while we wait for locks,
-    so it is looked again until what is locked is complete.
+    All are locked until the transaction ends: in one statement and in the order of their ids, so that no two
+    transactions wait for each other. A group may change before its locks are had; they are then given back
+    and taken anew.
+
+    Raises:
+        psycopg.errors.SerializationFailure: it changed `LOCK_ROUNDS` times; the same may succeed in a moment.
     """
-    wanted = set(ids)
     for _ in range(LOCK_ROUNDS):
-        async with connection.cursor(row_factory=dict_row) as cursor:
-            await cursor.execute(
-                _SELECT
-                + " WHERE id = ANY(%(ids)s) OR (%(members)s AND merged_into = ANY(%(ids)s))"
-                + " ORDER BY id FOR UPDATE",
-                {"ids": sorted(wanted), "members": with_members},
-            )
-            known = {row["id"]: _from_row(row) for row in await cursor.fetchall()}
-        heads = {incident.merged_into for incident in known.values() if incident.merged_into}
-        if heads <= known.keys():
-            return known
-        wanted |= {head for head in heads if head}
-    return known
+        wanted = await _with_groups(connection, ids, with_members)
+        async with connection.transaction():
+            known = await read_for_update(connection, wanted)
+            if _are_whole(known, ids, with_members):
+                return known
+            raise Rollback
+    raise SerializationFailure("the group of an incident kept changing")
+
+
+async def _with_groups(connection: AsyncConnection[Any], ids: Sequence[str], with_members: bool) -> list[str]:
+    rows = await connection.execute(
+        "SELECT id, merged_into FROM incident"
+        " WHERE id = ANY(%(ids)s) OR (%(members)s AND merged_into = ANY(%(ids)s))",
+        {"ids": list(ids), "members": with_members},
+    )
+    return [each for row in await rows.fetchall() for each in row if each is not None]
+
+
+def _are_whole(known: Mapping[str, Incident], ids: Iterable[str], with_members: bool) -> bool:
+    counts = Counter(incident.merged_into for incident in known.values())
+    heads = all(incident.merged_into is None or incident.merged_into in known for incident in known.values())
+    asked = [known[each] for each in set(ids) if each in known]
+    return heads and (not with_members or all(counts[each.id] == each.members for each in asked))
 
 
 class Around(msgspec.Struct, frozen=True, kw_only=True):
