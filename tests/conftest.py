@@ -1,24 +1,124 @@
-"""Shared fixtures: one real PostgreSQL for the whole run, one fresh database per test."""
+"""Shared fixtures: one real PostgreSQL for the whole run, one fresh database per test.
+
+It is the embedded server, or the one of `IOC_TEST_DATABASE_URL`, a superuser's connection. Where that one has
+TimescaleDB, the test databases use it, so the same suite holds for hypertables.
+"""
 
 import itertools
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import psycopg
 import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from ioc.store.embedded import Dsns, PostgresServer, create_database, embedded_postgres
 from ioc.store.migrate import migrate
 
 SHARED_DATA = Path(os.environ.get("IOC_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+EXTERNAL_URL = os.environ.get("IOC_TEST_DATABASE_URL", "")
 _numbers = itertools.count()
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A running embedded server in a throw-away folder."""
+class Server(Protocol):
+    """Where tests make their databases."""
+
+    def create(self, name: str, template: str | None = None) -> Dsns:
+        """Create database `name`, a copy of `template`."""
+
+    def seal(self, name: str) -> None:
+        """Make `name` fit to be copied."""
+
+    def drop(self, name: str) -> None:
+        """Drop a test's database where nobody else clears up."""
+
+
+class Embedded:
+    """The embedded server in a throw-away folder."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+
+    def create(self, name: str, template: str | None = None) -> Dsns:
+        return create_database(self._server, name, template)
+
+    def seal(self, name: str) -> None:
+        pass
+
+    def drop(self, name: str) -> None:
+        pass
+
+
+class External:
+    """Somebody else's server; databases carry a name of this run and are dropped at its end."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._run = f"ioc_{secrets.token_hex(4)}"
+        self._password = secrets.token_hex(8)
+        self._made: list[str] = []
+
+    def create(self, name: str, template: str | None = None) -> Dsns:
+        statement = sql.SQL("CREATE DATABASE {}").format(self._name(name))
+        if template:
+            statement += sql.SQL(" TEMPLATE {}").format(self._name(template))
+        self._run_alone(statement)
+        self._made.append(name)
+        database = f"{self._run}_{name}"
+        admin = make_conninfo(self._url, dbname=database)
+        with psycopg.connect(admin) as connection:
+            if not template and self.has_timescale:
+                connection.execute("CREATE EXTENSION timescaledb")
+        return Dsns(
+            admin=admin,
+            app=make_conninfo(self._url, dbname=database, user="ioc_app", password=self._password),
+        )
+
+    @property
+    def has_timescale(self) -> bool:
+        with psycopg.connect(self._url) as connection:
+            found = connection.execute("SELECT FROM pg_available_extensions WHERE name = 'timescaledb'")
+            return found.fetchone() is not None
+
+    def seal(self, name: str) -> None:
+        self._run_alone(sql.SQL("ALTER ROLE ioc_app PASSWORD {}").format(self._password))
+        if self.has_timescale:
+            with psycopg.connect(make_conninfo(self._url, dbname=f"{self._run}_{name}")) as connection:
+                # Tests say themselves when a policy runs.
+                connection.execute(
+                    "SELECT alter_job(job_id, scheduled => false) FROM timescaledb_information.jobs"
+                )
+        self._run_alone(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(self._name(name)))
+        with psycopg.connect(self._url) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                (f"{self._run}_{name}",),
+            )
+
+    def drop(self, name: str) -> None:
+        self._made.remove(name)
+        self._run_alone(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(self._name(name)))
+
+    def drop_all(self) -> None:
+        for name in list(self._made):
+            self.drop(name)
+
+    def _name(self, name: str) -> sql.Identifier:
+        return sql.Identifier(f"{self._run}_{name}")
+
+    def _run_alone(self, statement: sql.Composed) -> None:
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            connection.execute(statement)
+
+
+@contextmanager
+def _embedded() -> Iterator[Embedded]:
     with tempfile.TemporaryDirectory(prefix="ioc-pg-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
         with embedded_postgres(Path(folder) / "pg") as server:
@@ -26,21 +126,46 @@ def postgres() -> Iterator[PostgresServer]:
             with psycopg.connect(server.get_uri("postgres"), autocommit=True) as connection:
                 connection.execute("ALTER SYSTEM SET fsync = off")
                 connection.execute("SELECT pg_reload_conf()")
-            yield server
+            yield Embedded(server)
 
 
 @pytest.fixture(scope="session")
-def migrated_template(postgres: PostgresServer) -> str:
+def postgres() -> Iterator[Server]:
+    """A running server."""
+    if not EXTERNAL_URL:
+        with _embedded() as embedded:
+            yield embedded
+        return
+    external = External(EXTERNAL_URL)
+    try:
+        yield external
+    finally:
+        external.drop_all()
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: Server) -> str:
     """A migrated database that tests copy, so that each starts from the real schema in milliseconds."""
-    dsns = create_database(postgres, "ioc_template")
+    dsns = postgres.create("ioc_template")
     migrate(dsns.admin)
+    postgres.seal("ioc_template")
     return "ioc_template"
 
 
 @pytest.fixture
-def database(postgres: PostgresServer, migrated_template: str) -> Dsns:
+def database(postgres: Server, migrated_template: str) -> Iterator[Dsns]:
     """A fresh migrated database of this test's own."""
-    return create_database(postgres, f"ioc_test_{next(_numbers)}", template=migrated_template)
+    name = f"ioc_test_{next(_numbers)}"
+    yield postgres.create(name, template=migrated_template)
+    postgres.drop(name)
+
+
+@pytest.fixture
+def empty_database(postgres: Server) -> Iterator[Dsns]:
+    """A database without any migration, with the extension where the server has it."""
+    name = f"ioc_empty_{next(_numbers)}"
+    yield postgres.create(name)
+    postgres.drop(name)
 
 
 @pytest.fixture

@@ -11,22 +11,28 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from ioc import __version__
 from ioc.api.answers import document
 from ioc.api.forecast import forecast_router
-from ioc.api.headers import BodyLimit, SecurityHeaders
+from ioc.api.headers import BodyLimit, RequestScope, SecurityHeaders
 from ioc.api.health import health_router
 from ioc.api.history import history_router
 from ioc.api.incidents import incidents_router
+from ioc.api.oidc import OidcLogin, oidc_router
+from ioc.api.personal import personal_router
 from ioc.api.pictures import PictureProxy
 from ioc.api.places import City, places_router
+from ioc.api.playback import playback_router
 from ioc.api.policies import POLICY_BYTES, POLICY_PREFIX, PREVIEW_BYTES, PREVIEW_PATH, policies_router
 from ioc.api.ports import (
     History,
     Incidents,
+    NoTokens,
+    Personal,
     Places,
     PolicyStore,
     Quarantine,
     ReadinessCheck,
     Receivers,
     Rules,
+    Tokens,
     Users,
 )
 from ioc.api.problems import install
@@ -46,9 +52,10 @@ FEED_PATH: Final = "/api/v1/feed"
 SSE_PATH: Final = "/api/v1/feed/sse"
 INGEST_PREFIX: Final = "/api/v1/ingest/"
 _DESCRIPTION: Final = (
-    "Incidents, places and history of a smart city's operations centre. People use a session cookie; unsafe "
-    "requests carry `X-IOC: 1`. Every error is a problem document (RFC 9457). The live feed is the WebSocket "
-    f"`{FEED_PATH}` with subprotocol `ioc.feed.v1`."
+    "Incidents, places and history of a smart city's operations centre. People use a session cookie, their "
+    "unsafe requests carry `X-IOC: 1`; machines use a bearer token (`ioc tokens issue`). Every error is a "
+    f"problem document (RFC 9457). The live feed is the WebSocket `{FEED_PATH}` with subprotocol "
+    "`ioc.feed.v1`."
 )
 
 
@@ -70,6 +77,11 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     readiness: Mapping[str, ReadinessCheck] = {}
     console: Path | None = None
     """The console's built files; None serves none."""
+    tokens: Tokens = NoTokens()
+    oidc: OidcLogin | None = None
+    """None where everybody logs in here."""
+    personal: Personal | None = None
+    """None unmasks nothing for anybody."""
     routers: tuple[APIRouter, ...] = ()
     """Further routers with authentication of their own, e.g. ingest."""
     sockets: SocketSettings = SocketSettings()
@@ -92,19 +104,28 @@ def create_api(deps: ApiDeps) -> FastAPI:
         redoc_url=None,
     )
     install(app)
-    access = Access(deps.users)
+    access = Access(deps.users, deps.tokens)
     for router in (
         health_router(deps.readiness, deps.registry),
-        session_router(deps.users, access, deps.hub, secure_cookies=deps.secure_cookies),
+        session_router(
+            deps.users,
+            access,
+            deps.hub,
+            secure_cookies=deps.secure_cookies,
+            identity_provider=deps.oidc is not None,
+        ),
         incidents_router(deps.incidents, access),
         forecast_router(deps.incidents, access),
         policies_router(deps.policies, access),
         places_router(deps.places, deps.pictures, deps.city, access),
+        playback_router(deps.history, access, deps.clock_us),
         history_router(deps.history, access, deps.clock_us),
         quarantine_router(deps.quarantine, access),
         rules_router(deps.rules, access),
         receivers_router(deps.receivers, access),
         notices_router(deps.receivers, access),
+        *([oidc_router(deps.oidc, deps.users, secure_cookies=deps.secure_cookies)] if deps.oidc else []),
+        *([personal_router(deps.personal, access)] if deps.personal else []),
         *deps.routers,
     ):
         app.include_router(router)
@@ -120,5 +141,6 @@ def create_api(deps: ApiDeps) -> FastAPI:
         exempt=(INGEST_PREFIX,),
         wider={PREVIEW_PATH: PREVIEW_BYTES, POLICY_PREFIX + "authority": POLICY_BYTES},
     )
+    app.add_middleware(RequestScope)
     app.add_middleware(SecurityHeaders)
     return app

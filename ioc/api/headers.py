@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ioc.api.problems import FieldError, Problem, respond
+from ioc.store.row_scope import NOBODY, acting_as
 
 CONTENT_SECURITY_POLICY: Final = "; ".join(
     (
@@ -54,6 +55,18 @@ class SecurityHeaders:
             await send(message)
 
         return await self.app(scope, receive, send_with_headers)
+
+
+class RequestScope:
+    """Begins each request as nobody's: rows are seen once somebody is known (`ioc/api/security.py`)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        with acting_as(NOBODY):
+            await self.app(scope, receive, send)
 
 
 class BodyLimit:

@@ -18,7 +18,9 @@ from ioc.incidents.commands import Command, Conflict, Op, Refused
 from ioc.model.incidents import Audit, Incident, PauseReason, Severity
 from ioc.model.times import format_us, to_us
 from ioc.store.incidents import MAX_PAGE, CursorError, IncidentFilter
+from ioc.store.row_scope import SERVICE, acting_as
 from ioc.store.users import Person
+from ioc.stream.masking import mask_text, mask_value
 from ioc.stream.wire import IncidentJson, incident_view
 
 
@@ -95,8 +97,8 @@ def _audit_view(audit: Audit) -> AuditJson:
         audit.op,
         audit.before,
         audit.after,
-        audit.note,
-        audit.details,
+        None if audit.note is None else mask_text(audit.note),
+        {name: mask_value(name, value) for name, value in audit.details.items()},
     )
 
 
@@ -201,7 +203,9 @@ async def _carry_out(incidents: Incidents, incident_id: str, body: CommandBody, 
         photo=body.args.photo,
     )
     try:
-        return await incidents.command(incident_id, command, person.username)
+        # The route has seen that the person may act on it; the command may hand it to another ward.
+        with acting_as(SERVICE):
+            return await incidents.command(incident_id, command, person.username)
     except Conflict as error:
         raise _conflict(error, person) from error
     except Refused as error:

@@ -15,6 +15,8 @@ from ioc.model.places import Area, Device
 from ioc.model.texts import Text
 from ioc.store.incidents import IncidentFilter
 from ioc.store.receivers import DeliveryRow, NoticeRow, StoredReceiver
+from ioc.store.series import Point, SeriesQuery
+from ioc.store.tokens import Bearer
 from ioc.store.users import Person
 
 
@@ -119,6 +121,12 @@ class History(Protocol):
         Raises ValueError (its text is shown) for a cursor that is not ours.
         """
 
+    async def series(self, query: SeriesQuery) -> Sequence[Point]:
+        """Return 5-minute buckets, oldest first."""
+
+    async def moment(self, wards: Sequence[str], moment_us: int, window_us: int) -> Sequence[Event]:
+        """Return the newest events per source of the window that ends at `moment_us`, oldest first."""
+
 
 class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
     """A message that did not become an event, with its raw bytes."""
@@ -157,8 +165,22 @@ class RuleInfo(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     """Time it has taken since the workers began, over all partitions."""
     keys: int = 0
+    """Keys it remembers now."""
+    matched: int = 0
+    """Events that met its conditions; this and what follows count since the workers began."""
     raised: int = 0
     late: int = 0
+    """Events that came too late to be judged."""
+    amended: int = 0
+    """Late events that were added to an open incident."""
+    cooled: int = 0
+    """Matches during a cooldown."""
+    unkeyed: int = 0
+    """Events without a value for its key."""
+    overflowed: int = 0
+    """Events refused because too many of their key waited."""
+    evicted: int = 0
+    """Keys forgotten because there were too many."""
     shadow: "ShadowInfo | None" = None
 
 
@@ -206,7 +228,7 @@ class Users(Protocol):
     async def authenticate(self, username: str, password: str, address: str) -> Person | None:
         """Return whose name and password these are. Raises `ioc.store.users.ThrottledError`."""
 
-    async def open_session(self, username: str, user_agent: str = "") -> str:
+    async def open_session(self, username: str, user_agent: str = "", address: str = "") -> str:
         """Open a session and return its token."""
 
     async def read_session(self, token: str) -> Person | None:
@@ -214,6 +236,38 @@ class Users(Protocol):
 
     async def close_session(self, token: str) -> None:
         """End the session."""
+
+
+class Tokens(Protocol):
+    """Tokens of machines; `ioc.store.tokens.Tokens` is one."""
+
+    async def read(self, token: str) -> Bearer | None:
+        """Return whom a token stands for."""
+
+
+class NoTokens:
+    """An installation without tokens."""
+
+    async def read(self, token: str) -> Bearer | None:
+        """Return None: nobody has a token."""
+        return None
+
+
+class Personal(Protocol):
+    """Personal data, unmasked; each look is in the audit log before it is answered.
+
+    The methods raise `NotFoundError`, and `TooManyLooksError` beyond what one person may see in an hour.
+    """
+
+    async def incident(self, incident_id: str, person: Person, reason: str) -> Incident:
+        """Return an incident as its rule and people wrote it."""
+
+    async def quarantined(self, message_id: int, person: Person, reason: str) -> Quarantined:
+        """Return a refused message with its raw bytes."""
+
+
+class TooManyLooksError(Exception):
+    """This person has unmasked as much as one may in an hour."""
 
 
 class Receivers(Protocol):

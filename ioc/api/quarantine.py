@@ -1,4 +1,4 @@
-"""Messages that did not become events, with the reason and their raw bytes."""
+"""Messages that did not become events, with the reason and their raw text, masked."""
 
 import base64
 from typing import Annotated, Literal
@@ -12,10 +12,11 @@ from ioc.api.problems import NO_NUL, refused
 from ioc.api.security import Access, Right, require_right
 from ioc.model.times import format_us
 from ioc.store.users import Person
+from ioc.stream.masking import mask_raw, mask_text
 
 
 class QuarantineItem(msgspec.Struct, frozen=True):
-    """One message. `raw` is its text, or base64 where its bytes are not UTF-8."""
+    """One message. `raw` is its text, or base64 where its `size` bytes are not UTF-8 (masked: empty then)."""
 
     id: int
     received: str
@@ -25,6 +26,8 @@ class QuarantineItem(msgspec.Struct, frozen=True):
     detail: str
     raw: str
     raw_encoding: Literal["utf-8", "base64"]
+    size: int
+    masked: bool
 
 
 class QuarantinePage(msgspec.Struct, frozen=True):
@@ -34,15 +37,21 @@ class QuarantinePage(msgspec.Struct, frozen=True):
     next: str | None
 
 
-def _view(row: Quarantined) -> QuarantineItem:
+def quarantine_view(row: Quarantined, *, masked: bool = True) -> QuarantineItem:
+    """Return a message in the shape of the API; masked, bytes that are no text are left out."""
     encoding: Literal["utf-8", "base64"] = "utf-8"
     try:
         raw = row.raw.decode()
     except UnicodeDecodeError:
-        raw, encoding = base64.b64encode(row.raw).decode(), "base64"
+        encoding = "base64"
+        raw = "" if masked else base64.b64encode(row.raw).decode()
+    if masked:
+        raw = mask_raw(raw)
+    detail = mask_text(row.detail) if masked else row.detail
     return QuarantineItem(
-        row.id, format_us(row.received_us), row.source, row.reason, row.field, row.detail, raw, encoding
-    )
+        row.id, format_us(row.received_us), row.source, row.reason, row.field, detail, raw, encoding,
+        len(row.raw), masked,
+    )  # fmt: skip
 
 
 def quarantine_router(quarantine: Quarantine, access: Access) -> APIRouter:
@@ -61,6 +70,6 @@ def quarantine_router(quarantine: Quarantine, access: Access) -> APIRouter:
             rows, following = await quarantine.page(limit, cursor)
         except ValueError as error:
             raise refused("cursor", "cursor", str(error)) from error
-        return json_answer(QuarantinePage([_view(row) for row in rows], following))
+        return json_answer(QuarantinePage([quarantine_view(row) for row in rows], following))
 
     return router

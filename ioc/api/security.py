@@ -1,50 +1,51 @@
 """Who is asking, what they may do, and which wards they may see: decided here and nowhere else."""
 
-from enum import StrEnum
 from typing import Final
 
 import psycopg
 from fastapi import Request
 
-from ioc.api.ports import NotFoundError, Users
+from ioc.api.access_table import ROUTES, Right, TokenScope
+from ioc.api.ports import NotFoundError, Tokens, Users
 from ioc.api.problems import Problem, refused
 from ioc.incidents.commands import Op
+from ioc.store.row_scope import RowScope, serve
 from ioc.store.users import Person, Role, login_id
 from ioc.stream.ports import Authenticate, SourceUnavailableError, Viewer
 from ioc.stream.scope import Scope
 from ioc.stream.shell import SESSION_COOKIE
+
+__all__ = [
+    "Access",
+    "Right",
+    "feed_authenticator",
+    "require_op",
+    "require_own_page",
+    "require_right",
+    "scope_of",
+    "visible_wards",
+]
 
 CSRF_HEADER: Final = "X-IOC"
 MAX_TOKEN_CHARS: Final = 128
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class Right(StrEnum):
-    """What a role may look at beyond the incidents and the map."""
-
-    HISTORY = "history"
-    QUARANTINE = "quarantine"
-    RULES = "rules"
-    RECEIVERS = "receivers"
-    POLICIES = "policies"
-
-
-_ALL_RIGHTS: Final = frozenset(Right)
-# Where our data is sent to, and mail addresses of people: for those who answer for the installation.
-_ALL_BUT_RECEIVERS: Final = _ALL_RIGHTS - {Right.RECEIVERS}
-# Engineers repair; who is responsible, and within what time, is for those who lead the shift.
-_ENGINEERS: Final = _ALL_BUT_RECEIVERS - {Right.POLICIES}
-_HANDED_OVER: Final = frozenset({Op.REROUTE, Op.ACCEPT, Op.DECLINE})
 _ALL_OPS: Final = frozenset(Op)
+_HANDED_OVER: Final = frozenset({Op.REROUTE, Op.ACCEPT, Op.DECLINE})
 
+_LOOKING: Final = frozenset({Right.HISTORY, Right.RULES})
 RIGHTS: Final[dict[Role, frozenset[Right]]] = {
-    Role.OPERATOR: frozenset({Right.HISTORY, Right.RULES}),
-    Role.SUPERVISOR: _ALL_BUT_RECEIVERS,
-    Role.WARD: frozenset({Right.HISTORY, Right.RULES}),
-    Role.LEADER: frozenset({Right.HISTORY, Right.RULES}),
-    # Raw messages may hold personal data: only those who repair the sources see them.
-    Role.ENGINEER: _ENGINEERS,
-    Role.ADMIN: _ALL_RIGHTS,
+    # Personal data is unmasked by those who call the citizen or look for the vehicle.
+    Role.OPERATOR: _LOOKING | {Right.PERSONAL},
+    # Who is responsible, and within what time, is for those who lead the shift.
+    Role.SUPERVISOR: _LOOKING | {Right.QUARANTINE, Right.PERSONAL, Right.POLICIES},
+    Role.WARD: _LOOKING | {Right.PERSONAL},
+    Role.LEADER: _LOOKING,
+    # Messages in quarantine are masked too; those who repair the sources may need their bytes.
+    Role.ENGINEER: _LOOKING | {Right.QUARANTINE, Right.PERSONAL},
+    # Where our data is sent to, and mail addresses of people: for those who answer for the installation.
+    Role.ADMIN: _LOOKING | {Right.QUARANTINE, Right.RECEIVERS, Right.POLICIES},
 }
 OPS: Final[dict[Role, frozenset[Op]]] = {
     Role.OPERATOR: _ALL_OPS,
@@ -97,32 +98,66 @@ def session_token(request: Request) -> str | None:
 class Access:
     """The dependencies of routes: `Depends(access.person)`."""
 
-    def __init__(self, users: Users) -> None:
+    def __init__(self, users: Users, tokens: Tokens) -> None:
         self._users = users
+        self._tokens = tokens
 
     async def person(self, request: Request) -> Person:
-        """Return who asks.
+        """Return who asks, and serve the rows they may see from here on.
+
+        A bearer token counts alone where there is one: the cookie of a browser is not looked at.
 
         Raises:
-            Problem: 401, nobody is logged in here.
+            Problem: 401, nobody is known; 403, the role lacks the route's right, or the token its scope.
         """
+        door = ROUTES.get(f"{request.method} {request.scope['route'].path}")
+        bearer = bearer_token(request)
+        if bearer is None:
+            person = await self._by_session(request)
+        else:
+            person = await self._by_token(bearer, None if door is None else door.scope)
+        for right in sorted(door.rights) if door else ():
+            require_right(person, right)
+        serve(RowScope.of_person(person.username, person.wards))
+        return person
+
+    async def _by_session(self, request: Request) -> Person:
         token = session_token(request)
         person = await self._users.read_session(token) if token else None
         if person is None:
             raise Problem(401, "Log in first.")
         return person
 
+    async def _by_token(self, token: str, scope: TokenScope | None) -> Person:
+        found = await self._tokens.read(token) if len(token) <= MAX_TOKEN_CHARS else None
+        if found is None:
+            challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+            raise Problem(401, "This token is unknown, expired or revoked.", headers=challenge)
+        if scope is None or scope.value not in found.scopes:
+            wanted = "no token opens this" if scope is None else f"this needs a token with {scope.value}"
+            raise refused("scope", "forbidden", f"The token is not for this: {wanted}.", 403)
+        return found.person
+
+
+def bearer_token(request: Request) -> str | None:
+    """Return the bearer token of a request, None where it has none."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
 
 async def require_own_page(request: Request) -> None:
     """Refuse an unsafe request that another site's page could have caused.
 
     A foreign page can send a form or a simple request with the cookie, but it cannot add a header of ours
-    without a preflight, which we do not answer.
+    without a preflight, which we do not answer. That also goes for a bearer token, which is why it needs no
+    header besides.
 
     Raises:
         Problem: 403, the header is missing.
     """
-    if request.method not in _SAFE_METHODS and request.headers.get(CSRF_HEADER) != "1":
+    if request.method in _SAFE_METHODS or bearer_token(request) is not None:
+        return
+    if request.headers.get(CSRF_HEADER) != "1":
         raise refused(CSRF_HEADER, "header_required", f"Send the header {CSRF_HEADER}: 1.", 403)
 
 

@@ -26,6 +26,12 @@ class Me(msgspec.Struct, frozen=True):
     lang: str
 
 
+class LoginOptions(msgspec.Struct, frozen=True):
+    """Ways to log in besides name and password. `oidc`: at `/api/v1/session/oidc`."""
+
+    oidc: bool
+
+
 class Login(BaseModel):
     """A name and a password."""
 
@@ -39,7 +45,16 @@ def _me(person: Person) -> Me:
     return Me(person.username, person.name, person.role.value, person.wards, person.lang)
 
 
-def session_router(users: Users, access: Access, sockets: Sockets, *, secure_cookies: bool) -> APIRouter:
+def set_session_cookie(response: Response, token: str, *, secure: bool) -> None:
+    """Give the browser a session's token, where no script and no other site's page can use it."""
+    response.set_cookie(
+        SESSION_COOKIE, token, max_age=COOKIE_AGE_S, secure=secure, httponly=True, samesite="strict"
+    )
+
+
+def session_router(
+    users: Users, access: Access, sockets: Sockets, *, secure_cookies: bool, identity_provider: bool = False
+) -> APIRouter:
     """Return the routes of the session."""
     router = APIRouter(prefix="/api/v1/session", tags=["session"], dependencies=[Depends(require_own_page)])
 
@@ -55,17 +70,15 @@ def session_router(users: Users, access: Access, sockets: Sockets, *, secure_coo
         if person is None:
             raise Problem(401, "The name or the password is wrong.")
         await _end(session_token(request))
-        token = await users.open_session(person.username, request.headers.get("user-agent", ""))
+        token = await users.open_session(person.username, request.headers.get("user-agent", ""), address)
         response = json_answer(_me(person))
-        response.set_cookie(
-            SESSION_COOKIE,
-            token,
-            max_age=COOKIE_AGE_S,
-            secure=secure_cookies or request.url.scheme == "https",
-            httponly=True,
-            samesite="strict",
-        )
+        set_session_cookie(response, token, secure=secure_cookies or request.url.scheme == "https")
         return response
+
+    @router.get("/options", **documented(LoginOptions, text="How one can log in here."))
+    async def list_options() -> Response:
+        """Return the ways to log in."""
+        return json_answer(LoginOptions(identity_provider))
 
     @router.get("", **documented(Me, text="Who is logged in."))
     async def who_am_i(person: Annotated[Person, Depends(access.person)]) -> Response:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,13 @@ import typer
 
 from ioc.app.cli_database import Connection, with_connection
 from ioc.app.cli_errors import CommandError
-from ioc.app.cli_options import ConfigOption, DataOption, JsonOption, settings_from
+from ioc.app.cli_options import (
+    ConfigOption,
+    DataOption,
+    JsonOption,
+    command_line_user,
+    settings_from,
+)
 from ioc.app.cli_output import notes, out, print_json, print_table
 from ioc.app.device_file import make_device, parse_devices
 from ioc.app.ward_check import known_wards, unknown_wards
@@ -19,8 +26,11 @@ from ioc.geo.index import surface
 from ioc.ingest.decoders import DECODERS
 from ioc.model.places import Device, DeviceKind
 from ioc.store.areas import area_kinds, replace_areas
-from ioc.store.devices import issue_key, read_devices, upsert_devices
+from ioc.store.audit import Area as AuditArea
+from ioc.store.audit import record
+from ioc.store.devices import issue_key, read_devices, rotate_key, upsert_devices
 from ioc.store.incidents import IncidentFilter, read_page
+from ioc.stream.wire import mask_incident
 
 areas = typer.Typer(no_args_is_help=True)
 devices = typer.Typer(no_args_is_help=True)
@@ -175,6 +185,35 @@ def new_key(
     _show_key(device_id, key, as_json)
 
 
+@devices.command("rotate-key")
+def rotate(
+    device_id: Annotated[str, typer.Argument(help="a registered device")],
+    overlap_h: Annotated[
+        float,
+        typer.Option("--overlap-hours", min=0, max=24 * 90, help="how long the old key stays valid too"),
+    ] = 168.0,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Issue a new key; the old one is valid until the overlap ends, still older ones end now."""
+
+    async def change(connection: Connection) -> tuple[str, datetime | None]:
+        found = await rotate_key(connection, device_id, timedelta(hours=overlap_h), "rotated")
+        await record(
+            connection, AuditArea.ACCESS, actor=command_line_user(), op="key_rotated", subject=device_id
+        )
+        return found
+
+    key, ends = with_connection(settings_from(config, data), change)
+    if as_json:
+        print_json({"device": device_id, "key": key, "old_key_ends": ends.isoformat() if ends else None})
+        return
+    _show_key(device_id, key, False)
+    if ends:
+        out.print(f"the old key is valid until {ends.astimezone():%Y-%m-%d %H:%M %Z}")
+
+
 def _show_key(device_id: str, key: str, as_json: bool) -> None:
     if as_json:
         print_json({"device": device_id, "key": key})
@@ -183,8 +222,16 @@ def _show_key(device_id: str, key: str, as_json: bool) -> None:
 
 
 @export.command("incidents")
-def export_incidents(data: DataOption = None, config: ConfigOption = None) -> None:
+def export_incidents(
+    unmasked_because: Annotated[
+        str | None,
+        typer.Option("--unmasked", help="reason to write plates, phone numbers and names out; is recorded"),
+    ] = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
     """Write every incident as one JSON line, in the order of their ids: equal data gives equal bytes."""
+    masked = unmasked_because is None
 
     async def read(connection: Connection) -> list[bytes]:
         lines: dict[str, bytes] = {}
@@ -192,9 +239,19 @@ def export_incidents(data: DataOption = None, config: ConfigOption = None) -> No
         while True:
             query = IncidentFilter(open_only=False, limit=500, cursor=cursor)
             page, cursor = await read_page(connection, query)
-            lines |= {incident.id: msgspec.json.encode(incident) for incident in page}
+            lines |= {i.id: msgspec.json.encode(mask_incident(i) if masked else i) for i in page}
             if cursor is None:
-                return [lines[incident_id] for incident_id in sorted(lines)]
+                break
+        if not masked:
+            await record(
+                connection,
+                AuditArea.PERSONAL,
+                actor=command_line_user(),
+                op="incidents_exported_unmasked",
+                subject="all",
+                details={"reason": unmasked_because, "incidents": len(lines)},
+            )
+        return [lines[incident_id] for incident_id in sorted(lines)]
 
     for line in with_connection(settings_from(config, data), read):
         sys.stdout.buffer.write(line + b"\n")

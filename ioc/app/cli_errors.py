@@ -10,8 +10,11 @@ from typing import Final
 import psycopg
 
 from ioc.api.ports import NotFoundError
+from ioc.app.audit_keeper import AnchorFileError
 from ioc.app.cli_output import notes
 from ioc.app.device_file import DeviceFileError, InvalidDevice
+from ioc.app.erasure import ErasureError
+from ioc.app.privacy import PrivacyKeyError
 from ioc.app.rule_push import PushRefused
 from ioc.app.rules_backtest import NoHistoryError
 from ioc.app.settings import SettingsError
@@ -21,7 +24,10 @@ from ioc.rules.errors import InvalidRules
 from ioc.store.areas import AreaError
 from ioc.store.devices import UnknownDeviceError
 from ioc.store.embedded import DataFolderError
+from ioc.store.history_plan import RetentionError
+from ioc.store.hypertables import UnsupportedTimescaleError
 from ioc.store.pool import PrivilegedRoleError, StoreUnavailable
+from ioc.store.privacy import UnknownRequestError
 from ioc.store.users import AccessError
 
 
@@ -43,10 +49,16 @@ _NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
     (AreaError, "Nothing was imported: mend the file, then import it again."),
     (InvalidRules, "Mend the rule files, then run `{ioc} rules check`."),
     (UnknownDeviceError, "`{ioc} devices list` shows the registered ones, `{ioc} devices add` adds one."),
+    (ErasureError, "Give it as it is written, e.g. --phone 0912345678 or --plate 61A-123.45."),
+    (UnknownRequestError, "`{ioc} erasure list` shows the open ones."),
+    (PrivacyKeyError, "Restore the file, or name another with the setting privacy.plate_key."),
+    (AnchorFileError, "Give another file with --anchors, or look who wrote into this one."),
     (AccessError, "`{ioc} users list` shows who has an account, `{ioc} users --help` what can be done."),
     (PortInUseError, _DOCTOR),
     (StoreUnavailable, _DOCTOR),
     (PrivilegedRoleError, "Set database.app_dsn to a connection of that role. " + _DOCTOR),
+    (RetentionError, "Mend the setting; docs/settings.md lists them all."),
+    (UnsupportedTimescaleError, _DOCTOR),
     (psycopg.OperationalError, _DOCTOR),
     (PushRefused, "Nothing was pushed."),
     (NoHistoryError, "Choose a time with `--from` and `--to` for which events are stored."),

@@ -1,5 +1,8 @@
 """Options that several commands share."""
 
+import getpass
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +16,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 PortOption = Annotated[int | None, typer.Option(help="HTTP port")]
 HostOption = Annotated[str | None, typer.Option(help="HTTP address to listen on")]
 MqttPortOption = Annotated[int | None, typer.Option(help="MQTT port")]
+
+
+def command_line_user() -> str:
+    """Return who is at the command line, for the audit log."""
+    with suppress(OSError, KeyError):
+        return f"cli:{getpass.getuser()}"
+    return f"cli:{os.getuid()}"
 
 
 def settings_from(config: Path | None, data: Path | None, **sections: dict[str, Any]) -> Settings:

@@ -18,12 +18,12 @@ from ioc.app.cli_database import use_database
 from ioc.app.cli_options import ConfigOption, DataOption, JsonOption, settings_from
 from ioc.app.core import Core, open_core
 from ioc.app.rule_files import RuleFolder
-from ioc.app.rule_push import Plan, PushRefused, RulePublisher, plan_push
+from ioc.app.rule_push import Plan, PushRefused, RulePublisher, follow_switch, plan_push
 from ioc.app.rule_sets import RuleSet, RuleSets, ensure_first_version
 from ioc.app.rule_view import RunningRules
 from ioc.app.rules_backtest import Backtester, NoHistoryError, Report
 from ioc.app.settings import Settings
-from ioc.model.times import HOUR_US, format_us, parse_us, to_us
+from ioc.model.times import HOUR_US, SECOND_US, format_us, parse_us, to_us
 from ioc.rules.backtest import BUDGET_PER_OPERATOR_HOUR
 from ioc.rules.compile import Program, compile_rules, load
 from ioc.rules.errors import did_you_mean
@@ -93,6 +93,10 @@ def push(
     backtest_over: Annotated[
         str, typer.Option(help="how much of the newest history to try them on; 0s for none")
     ] = "1h",
+    warm: Annotated[
+        str,
+        typer.Option(help="how much of the log's past new and reshaped rules run over first; 0s for none"),
+    ] = "0s",
     author: AuthorOption = None,
     reason: Annotated[str | None, typer.Option(help="why; kept in the history")] = None,
     data: DataOption = None,
@@ -101,13 +105,15 @@ def push(
 ) -> None:
     """Put rules into force: they are compiled and tried on history, then every partition switches.
 
-    Rules that do not compile, or that would raise more alarms than people can handle, replace nothing.
+    Rules that do not compile, or that would raise more alarms than people can handle, replace nothing. A rule
+    whose event types, key, function or window differ starts fresh; with --warm it first runs over the past
+    without raising anything but what is open when it goes live.
     """
     settings = settings_from(config, data)
     texts = {name: text for path in files for name, text in _read(path).items()}
-    length_us = _duration(backtest_over, "--backtest-over")
+    length_us, warm_us = _duration(backtest_over, "--backtest-over"), _duration(warm, "--warm")
 
-    async def work(core: Core) -> tuple[Plan, int, Report | None]:
+    async def work(core: Core) -> tuple[Plan, int, Report | None, bool]:
         sets = RuleSets(core.pool)
         plan = plan_push(await sets.newest(), texts, core.directory.index, shadow=shadow)
         report = None
@@ -115,19 +121,27 @@ def push(
             report = await _tried(core, plan, length_us, quiet=as_json)
         flood = _flood(report, accept_flood)
         publisher = RulePublisher(core.pool, core.log, sets)
-        version = await publisher.push(plan, author=_author(author), reason=reason, flood=flood)
-        return plan, version, report
+        version = await publisher.push(
+            plan, author=_author(author), reason=reason, flood=flood, warm_us=warm_us
+        )
+        if not warm_us:
+            return plan, version, report, True
+        with rule_report.progress(as_json, "warm-up") as progress:
+            return plan, version, report, await follow_switch(core.pool, version, progress)
 
-    plan, version, report = _with_core(settings, work)
+    plan, version, report, switched = _with_core(settings, work)
     names = [rule.name for rule in plan.rules]
     if as_json:
         found = {"version": version, "rules": names, "shadow": shadow}
+        found |= {"warm_s": warm_us / SECOND_US, "warmed": switched} if warm_us else {}
         print(json.dumps(found | ({"backtest": rule_report.as_json(report)} if report else {})))
         return
     if report:
         rule_report.show(report, _out)
     how = "as shadow" if shadow else "in force"
     _out.print(f"version {version} {how}: {', '.join(names)}; partitions switch at its control record")
+    if not switched:
+        _out.print("no worker has finished the warm-up yet: partitions switch once it has run over the past")
 
 
 async def _tried(core: Core, plan: Plan, length_us: int, *, quiet: bool) -> Report | None:

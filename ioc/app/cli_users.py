@@ -1,14 +1,16 @@
 """`ioc users …`: people who may log in."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
 
 from ioc.app.cli_database import with_pool
 from ioc.app.cli_errors import CommandError
-from ioc.app.cli_options import ConfigOption, DataOption, JsonOption, settings_from
+from ioc.app.cli_options import ConfigOption, DataOption, JsonOption, command_line_user, settings_from
 from ioc.app.cli_output import print_json
 from ioc.app.demo import readable_password
+from ioc.app.settings import Settings
 from ioc.app.ward_check import known_wards, unknown_wards
 from ioc.store.pool import Pool
 from ioc.store.users import Person, Role, UnknownUserError, UsernameTakenError, Users
@@ -32,10 +34,15 @@ def add(
     wards = tuple(ward) if ward else None
 
     async def create(pool: Pool) -> Person:
-        await _check_wards(pool, wards or ())
+        await check_wards(pool, wards or ())
         try:
             return await Users(pool).create_user(
-                username, name=name or username, password=password, role=role, wards=wards
+                username,
+                name=name or username,
+                password=password,
+                role=role,
+                wards=wards,
+                by=command_line_user(),
             )
         except UsernameTakenError as error:
             raise CommandError(
@@ -50,7 +57,8 @@ def add(
         print(f"password of {person.username}, shown once: {password}")
 
 
-async def _check_wards(pool: Pool, wards: tuple[str, ...]) -> None:
+async def check_wards(pool: Pool, wards: tuple[str, ...]) -> None:
+    """Raise `CommandError` where a ward is not an imported one."""
     async with pool.connection() as connection:
         unknown = unknown_wards(wards, await known_wards(connection))
     if unknown:
@@ -58,42 +66,104 @@ async def _check_wards(pool: Pool, wards: tuple[str, ...]) -> None:
 
 
 @app.command("password")
-def new_password(username: UserArgument, data: DataOption = None, config: ConfigOption = None) -> None:
-    """Ask for a new password and end the person's sessions."""
+def new_password(
+    username: UserArgument,
+    random: Annotated[
+        bool, typer.Option("--random", help="make one up and show it once instead of asking")
+    ] = False,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Replace a password and end the person's sessions."""
     settings = settings_from(config, data)
-    password = typer.prompt("New password", hide_input=True, confirmation_prompt=True)
-
-    async def change(pool: Pool) -> None:
-        try:
-            await Users(pool).set_password(username, password)
-        except UnknownUserError as error:
-            raise _nobody(username) from error
-
-    with_pool(settings, change)
-    print(f"password of {username} changed")
+    if as_json and not random:
+        raise CommandError("a script cannot be asked for a password", "Add --random.")
+    password = (
+        readable_password()
+        if random
+        else typer.prompt("New password", hide_input=True, confirmation_prompt=True)
+    )
+    _change(settings, username, lambda users: users.set_password(username, password, by=command_line_user()))
+    if as_json:
+        print_json({"user": username, "password": password})
+    else:
+        print(f"password of {username}" + (f", shown once: {password}" if random else " changed"))
 
 
 @app.command("disable")
 def disable(
     username: UserArgument, data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
-    """Close an account; its sessions end at once."""
+    """Close an account; its sessions and open consoles end at once."""
+    _set_disabled(username, True, settings_from(config, data), as_json)
 
-    async def close(pool: Pool) -> None:
-        try:
-            await Users(pool).set_disabled(username)
-        except UnknownUserError as error:
-            raise _nobody(username) from error
 
-    with_pool(settings_from(config, data), close)
+@app.command("enable")
+def enable(
+    username: UserArgument, data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Open a closed account again."""
+    _set_disabled(username, False, settings_from(config, data), as_json)
+
+
+def _set_disabled(username: str, disabled: bool, settings: Settings, as_json: bool) -> None:
+    _change(settings, username, lambda users: users.set_disabled(username, disabled, by=command_line_user()))
     if as_json:
-        print_json({"user": username, "disabled": True})
+        print_json({"user": username, "disabled": disabled})
     else:
-        print(f"{username} is disabled")
+        print(f"{username} is {'disabled' if disabled else 'enabled'}")
 
 
-def _nobody(username: str) -> CommandError:
-    return CommandError(f"there is no user {username!r}", "`{ioc} users list` shows who has an account.")
+@app.command("access")
+def change_access(
+    username: UserArgument,
+    role: Annotated[Role, typer.Option(help="what the person may do from now on")],
+    ward: Annotated[list[str] | None, typer.Option(help="ward codes of ward staff")] = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change a person's role and wards; their sessions and open consoles end at once."""
+    wards = tuple(ward) if ward else None
+
+    async def change(pool: Pool) -> None:
+        await check_wards(pool, wards or ())
+        await _or_nobody(username, Users(pool).set_access(username, role, wards, by=command_line_user()))
+
+    with_pool(settings_from(config, data), change)
+    if as_json:
+        print_json({"user": username, "role": role, "wards": wards})
+    else:
+        print(f"{username} is {role.value}" + (f" of {', '.join(wards)}" if wards else ""))
+
+
+@app.command("log-out")
+def log_out(
+    username: UserArgument, data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """End all sessions and open consoles of a person."""
+    ended = with_pool(
+        settings_from(config, data),
+        lambda pool: Users(pool).close_sessions(username, by=command_line_user()),
+    )
+    if as_json:
+        print_json({"user": username, "sessions": ended})
+    else:
+        print(f"{username}: {ended} sessions ended")
+
+
+def _change(settings: Settings, username: str, work: Callable[[Users], Awaitable[None]]) -> None:
+    with_pool(settings, lambda pool: _or_nobody(username, work(Users(pool))))
+
+
+async def _or_nobody(username: str, work: Awaitable[None]) -> None:
+    try:
+        await work
+    except UnknownUserError as error:
+        raise CommandError(
+            f"there is no user {username!r}", "`{ioc} users list` shows who has an account."
+        ) from error
 
 
 @app.command("list")
@@ -102,7 +172,10 @@ def list_all(data: DataOption = None, config: ConfigOption = None, as_json: Json
     people = with_pool(settings_from(config, data), lambda pool: Users(pool).list_users())
     if as_json:
         print_json(
-            [{"user": p.username, "name": p.name, "role": p.role, "disabled": p.disabled} for p in people]
+            [
+                {"user": p.username, "name": p.name, "role": p.role, "wards": p.wards, "disabled": p.disabled}
+                for p in people
+            ]
         )
         return
     for person in people:

@@ -13,10 +13,13 @@ from ioc.eventlog.postgres import PostgresLog
 from ioc.eventlog.settings import LogSettings
 from ioc.model.records import EVENTS_TOPIC
 from ioc.store.embedded import PostgresServer, create_database, embedded_postgres
+from ioc.store.history_plan import DAY_S, HistoryPlan, chunk_width_s
 from ioc.store.migrate import migrate
 from ioc.store.pool import Pool, open_pool
+from ioc.store.row_scope import NOBODY, ScopedPool
 
 DATABASE = "ioc"
+MAX_CAMERA_S = 30 * DAY_S
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,19 @@ class Database:
     """The embedded server, where that is what it is."""
 
 
+def history_plan(settings: Settings) -> HistoryPlan:
+    """Return how long history is kept and how it is cut."""
+    store = settings.store
+    return HistoryPlan(
+        camera_s=min(store.history_retention_s, MAX_CAMERA_S),
+        traffic_s=store.history_retention_s,
+        aggregates_s=store.aggregate_retention_s,
+        compress_after_s=store.compress_after_s,
+        log_retention_s=settings.log.retention_s,
+        width_s=chunk_width_s(store.expected_events_per_s, store.database_memory_mb),
+    )
+
+
 @contextmanager
 def open_database(settings: Settings, *, keep: bool = False) -> Iterator[Database]:
     """Yield a migrated database: the configured one, or the embedded one.
@@ -38,9 +54,11 @@ def open_database(settings: Settings, *, keep: bool = False) -> Iterator[Databas
     Raises:
         DataFolderError: the data folder cannot hold the embedded database, or somebody else runs it.
         psycopg.Error: the configured database cannot be reached or migrated.
+        RetentionError: history would be deleted before aggregates have read it.
+        UnsupportedTimescaleError: the extension there cannot hold our history.
     """
     if settings.database.admin_dsn:
-        migrate(settings.database.admin_dsn)
+        migrate(settings.database.admin_dsn, history_plan(settings))
         yield Database(settings.database.app_dsn)
         return
     settings.data.mkdir(parents=True, exist_ok=True)
@@ -48,7 +66,7 @@ def open_database(settings: Settings, *, keep: bool = False) -> Iterator[Databas
         with _alone(settings.data / "setup.lock"):
             server = stack.enter_context(embedded_postgres(settings.data / "pg", keep=keep))
             dsns = create_database(server, DATABASE)
-            migrate(dsns.admin)
+            migrate(dsns.admin, history_plan(settings))
         yield Database(dsns.app, server)
 
 
@@ -72,8 +90,10 @@ class Core:
     log: PostgresLog
     pool: Pool
     """For rules, store and housekeeping."""
-    api_pool: Pool
-    """For people: a burst of events must not take their connections."""
+    api_pool: ScopedPool
+    """For people: a burst of events must not take their connections, and each sees their own wards' rows."""
+    feed_pool: Pool
+    """For the live feed, which reads every ward's changes and gives each client its own."""
     directory: Directory
     desk: Desk
 
@@ -85,7 +105,10 @@ async def open_core(settings: Settings, database: Database, owner: str = "") -> 
     async with AsyncExitStack() as stack:
         log_pool = await stack.enter_async_context(open_pool(database.app, name="log", max_size=size))
         pool = await stack.enter_async_context(open_pool(database.app, name="work", max_size=size))
-        api_pool = await stack.enter_async_context(open_pool(database.app, name="api", max_size=size))
+        api_pool = await stack.enter_async_context(
+            open_pool(database.app, name="api", max_size=size, scope=NOBODY)
+        )
+        feed_pool = await stack.enter_async_context(open_pool(database.app, name="feed", max_size=2))
         log = PostgresLog(
             log_pool,
             database.app,
@@ -99,4 +122,5 @@ async def open_core(settings: Settings, database: Database, owner: str = "") -> 
         await directory.refresh()
         desk = Desk(pool, directory)
         await desk.refresh()
-        yield Core(settings, database.app, owner, log, pool, api_pool, directory, desk)
+        api = ScopedPool(api_pool)
+        yield Core(settings, database.app, owner, log, pool, api, feed_pool, directory, desk)

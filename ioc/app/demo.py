@@ -21,6 +21,7 @@ from ioc.geo.geojson import parse_areas
 from ioc.model.places import Area, Device, DeviceKind
 from ioc.store.areas import replace_areas
 from ioc.store.devices import issue_key, upsert_devices
+from ioc.store.passwords import UnfitPasswordError, check_password
 from ioc.store.policies import add_policy, read_policies
 from ioc.store.users import Role, UsernameTakenError, Users
 
@@ -107,7 +108,11 @@ async def _create_people(users: Users) -> dict[str, str]:
 def readable_password() -> str:
     """Return a random password of 60 bits that can be read aloud."""
     letters = "abcdefghjkmnpqrstuvwxyz23456789"
-    return "-".join("".join(secrets.choice(letters) for _ in range(4)) for _ in range(3))
+    while True:
+        password = "-".join("".join(secrets.choice(letters) for _ in range(4)) for _ in range(3))
+        with suppress(UnfitPasswordError):
+            # Hardly ever is it all digits.
+            return check_password(password)
 
 
 def read_secret(path: Path) -> dict[str, str] | None:

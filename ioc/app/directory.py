@@ -62,6 +62,7 @@ class Directory:
             today = datetime.now(CITY_ZONE).date()
             current = version == self.area_version and today == self._today
             areas = None if current else await area_rows.read_areas(connection)
+            await device_rows.expire_keys(connection)
             device_version = await device_rows.read_version(connection)
             if device_version != self._device_version:
                 devices = await device_rows.read_devices(connection)

@@ -26,6 +26,9 @@ from ioc.rules.errors import InvalidRules
 from ioc.store.areas import read_areas
 from ioc.store.devices import read_devices
 from ioc.store.embedded import MAX_SOCKET_PATH_BYTES, DataFolderError
+from ioc.store.history_plan import RetentionError
+from ioc.store.hypertables import UnsupportedTimescaleError
+from ioc.store.layout import Found, Layout, failed_policies, find_layout
 from ioc.store.pool import PrivilegedRoleError, StoreUnavailable, open_pool
 
 MIN_FREE_BYTES = 1 << 30
@@ -51,6 +54,9 @@ class _Inside(msgspec.Struct, frozen=True):
     version: str
     index: AreaIndex
     devices: int
+    history: Found
+    failed: list[str]
+    """Policies of TimescaleDB whose last run failed."""
 
 
 def diagnose(settings: Settings) -> list[Finding]:
@@ -224,7 +230,17 @@ def _database(settings: Settings, folder: Finding) -> tuple[_Inside | None, Find
     try:
         with use_database(settings) as database:
             inside = asyncio.run(_look_inside(database.app))
-    except (psycopg.Error, DataFolderError, StoreUnavailable, PrivilegedRoleError) as error:
+    except RetentionError as error:
+        return None, Finding(
+            "database", False, str(error), "mend the setting; docs/settings.md lists them all"
+        )
+    except (
+        psycopg.Error,
+        DataFolderError,
+        StoreUnavailable,
+        PrivilegedRoleError,
+        UnsupportedTimescaleError,
+    ) as error:
         remedy = "check database.admin_dsn and database.app_dsn, and whether that server runs"
         if embedded:
             remedy = f"see {settings.data / 'pg' / 'log'}, or {_ANOTHER_FOLDER}"
@@ -238,7 +254,17 @@ async def _look_inside(dsn: str) -> _Inside:
     async with open_pool(dsn, name="doctor", max_size=1) as pool, pool.connection() as connection:
         version = str(connection.info.parameter_status("server_version"))
         areas, devices = await read_areas(connection), await read_devices(connection)
-    return _Inside(version, AreaIndex.at(areas, datetime.now(CITY_ZONE).date()), len(devices))
+        history = await find_layout(connection)
+        failed = await failed_policies(connection) if history.layout is Layout.HYPERTABLES else []
+    today = datetime.now(CITY_ZONE).date()
+    return _Inside(version, AreaIndex.at(areas, today), len(devices), history, failed)
+
+
+def _history(inside: _Inside) -> Finding:
+    if inside.failed:
+        remedy = "see timescaledb_information.job_errors in that database"
+        return Finding("history", False, f"failed last time: {', '.join(inside.failed)}", remedy)
+    return Finding("history", True, str(inside.history))
 
 
 def _contents(inside: _Inside | None) -> list[Finding]:
@@ -247,6 +273,7 @@ def _contents(inside: _Inside | None) -> list[Finding]:
     wards = len(inside.index.members(WARD))
     areas_remedy, devices_remedy = "`{ioc} areas import FILE.geojson`", "`{ioc} devices import FILE.geojson`"
     return [
+        _history(inside),
         Finding("wards", wards > 0, f"{wards} wards", "" if wards else areas_remedy),
         Finding(
             "devices",

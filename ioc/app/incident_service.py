@@ -17,7 +17,7 @@ from ioc.incidents.policies import Policies
 from ioc.model.incidents import Audit, Incident
 from ioc.model.times import SECOND_US, from_us
 from ioc.store import incidents as rows
-from ioc.store.pool import Pool
+from ioc.store.row_scope import Pool
 
 MAX_FORECAST: Final = 100_000
 """Open incidents a forecast looks at, those due first."""
@@ -27,8 +27,15 @@ PACE_HOURS: Final = 24
 class IncidentService:
     """What the API does with incidents."""
 
-    def __init__(self, pool: Pool, policies: Callable[[], Policies] = Policies) -> None:
+    def __init__(
+        self, pool: Pool, policies: Callable[[], Policies] = Policies, commands: Pool | None = None
+    ) -> None:
+        """Read from `pool`. Commands go through `commands`, which must see every ward.
+
+        A hand-over writes into another ward's rows; that the person may see the incident is checked before.
+        """
         self._pool = pool
+        self._commands = commands or pool
         self._policies = policies
 
     async def page(self, query: rows.IncidentFilter) -> tuple[list[Incident], str | None]:
@@ -68,7 +75,7 @@ class IncidentService:
         """
         digest = digest_of(incident_id, command)
         try:
-            async with self._pool.connection() as connection, connection.transaction():
+            async with self._commands.connection() as connection, connection.transaction():
                 ids = [incident_id, *filter(None, [command.into])]
                 known = await rows.lock_groups(connection, ids, with_members=True)
                 if incident_id not in known:

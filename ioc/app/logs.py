@@ -1,9 +1,25 @@
-"""Structured logs on standard error: readable on a terminal, JSON elsewhere."""
+"""Structured logs on standard error: readable on a terminal, JSON elsewhere, without personal data."""
 
 import logging
 import sys
 
 import structlog
+
+from ioc.stream.masking import mask_text
+
+_OURS = frozenset({"timestamp", "level"})
+
+
+def mask_personal(
+    _logger: object, _method: str, entry: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Mask plates, phone numbers and mail addresses in every text of a log entry, tracebacks included."""
+    for name, value in entry.items():
+        if isinstance(value, str) and name not in _OURS:
+            entry[name] = mask_text(value)
+        elif isinstance(value, BaseException | dict | list | tuple):
+            entry[name] = mask_text(str(value))
+    return entry
 
 
 def configure_logs(level: str) -> None:
@@ -15,6 +31,7 @@ def configure_logs(level: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if terminal else "iso", utc=not terminal),
         structlog.processors.format_exc_info,
+        mask_personal,
     ]
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(ensure_ascii=False)

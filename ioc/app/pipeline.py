@@ -22,16 +22,20 @@ from ioc import __version__
 from ioc.api.application import ApiDeps, create_api
 from ioc.api.pictures import PictureProxy, PictureSettings
 from ioc.api.places import City
+from ioc.app.audit_keeper import AuditKeeper
 from ioc.app.change_follower import ChangeFollower
 from ioc.app.clock import Ticker, now_us
-from ioc.app.core import Core
+from ioc.app.core import Core, history_plan
 from ioc.app.feed_source import FeedSource
 from ioc.app.incident_keeper import IncidentKeeper
 from ioc.app.incident_service import IncidentService
 from ioc.app.listener import ChangeListener
 from ioc.app.mqtt_tls import broker_tls, listener_tls
 from ioc.app.notifier import Deliverer, mail_settings, queue_notices
+from ioc.app.oidc import OidcLogins
+from ioc.app.personal import StoredPersonal
 from ioc.app.policy_view import StoredPolicies
+from ioc.app.privacy import Retention, read_key
 from ioc.app.readiness import Readiness
 from ioc.app.receivers import StoredReceivers
 from ioc.app.retry import RETRYABLE
@@ -40,7 +44,7 @@ from ioc.app.rule_view import RunningRules
 from ioc.app.rules_worker import RulesWorker
 from ioc.app.settings import MqttSettings, Settings
 from ioc.app.state_lane import StateLane
-from ioc.app.store_worker import StoreWorker
+from ioc.app.store_worker import StoreWorker, count_maintenance
 from ioc.app.supervisor import Plan, Service
 from ioc.app.views import DirectoryPlaces, StoredHistory, StoredQuarantine
 from ioc.app.web import WebServer, require_free
@@ -57,8 +61,10 @@ from ioc.model.texts import Text
 from ioc.outbound.destination import Destinations
 from ioc.outbound.webhook import WebhookSender
 from ioc.store.change_followers import FollowedChange
-from ioc.store.maintenance import Maintenance, MaintenanceSettings
+from ioc.store.maintenance import Maintenance
 from ioc.store.quarantine import Quarantine, QuarantineLimits
+from ioc.store.row_scope import SERVICE
+from ioc.store.tokens import Tokens
 from ioc.store.users import Users
 from ioc.store.writer import HistoryWriter
 from ioc.stream.hub import Hub
@@ -75,7 +81,7 @@ class Pipeline:
         self._core = core
         self._rules_stored = RuleSets(core.pool)
         self._demo = demo
-        self.users = Users(core.api_pool)
+        self.users = Users(core.api_pool.of(SERVICE))
 
     def plan(self, roles: tuple[str, ...]) -> Plan:
         """Return the services of `roles`, in the order in which they end."""
@@ -119,12 +125,19 @@ class Pipeline:
     def _store(self, plan: Plan) -> None:
         core, settings = self._core, self._core.settings.store
         worker = StoreWorker(core.log, core.pool, HistoryWriter(), settings, core.owner)
-        days = settings.history_retention_s / 86_400
-        kept = MaintenanceSettings(camera_days=min(days, 30.0), traffic_days=days)
-        quarantine = Quarantine(QuarantineLimits(max_rows=settings.quarantine_rows))
-        maintenance = Maintenance(core.pool, quarantine, kept, core.log, (EVENTS_TOPIC,))
+        maintenance = Maintenance(
+            core.pool,
+            Quarantine(QuarantineLimits(max_rows=settings.quarantine_rows)),
+            plan=history_plan(core.settings),
+            log=core.log,
+            topics=(EVENTS_TOPIC,),
+        )
         plan.work.append(Service("store", worker.run))
-        plan.work.append(Service("maintenance", lambda: maintenance.run(now_us)))
+        plan.work.append(Service("maintenance", lambda: maintenance.run(now_us, count_maintenance)))
+        keeper = AuditKeeper(core.pool, core.settings.anchors_file, core.settings.audit.interval_s, now_us)
+        plan.work.append(Service("audit anchors", keeper.run))
+        retention = Retention(core.pool, core.settings.privacy, read_key(core.settings.plate_key_file))
+        plan.work.append(Service("retention", retention.run))
         self._notices(plan)
 
     def _notices(self, plan: Plan) -> None:
@@ -151,7 +164,7 @@ class Pipeline:
 
     def _web(self, plan: Plan, ingest: IngestService | None, *, with_console: bool) -> None:
         core, settings = self._core, self._core.settings
-        hub = Hub(FeedSource(core.api_pool))
+        hub = Hub(FeedSource(core.feed_pool))
         pictures = PictureProxy(
             PictureSettings(
                 destinations=Destinations(
@@ -160,16 +173,20 @@ class Pipeline:
             )
         )
         console = settings.console if with_console else None
+        oidc = OidcLogins(settings.oidc, core.api_pool.of(SERVICE)) if settings.oidc.issuer else None
         api = create_api(
             ApiDeps(
                 users=self.users,
-                incidents=IncidentService(core.api_pool, core.desk.policies),
+                incidents=IncidentService(core.api_pool, core.desk.policies, core.api_pool.of(SERVICE)),
                 policies=StoredPolicies(core.api_pool, core.desk, core.directory),
                 places=DirectoryPlaces(core.directory),
                 history=StoredHistory(core.api_pool),
                 quarantine=StoredQuarantine(core.api_pool, QuarantineLimits()),
                 rules=RunningRules(self._rules_stored, core.api_pool),
                 receivers=StoredReceivers(core.api_pool),
+                oidc=oidc,
+                tokens=Tokens(core.api_pool.of(SERVICE)),
+                personal=StoredPersonal(core.api_pool),
                 hub=hub,
                 pictures=pictures,
                 city=lambda: _city(settings, core, self._demo),
@@ -185,13 +202,17 @@ class Pipeline:
         async def stop() -> None:
             await hub.shutdown()
             await pictures.aclose()
+            if oidc:
+                await oidc.aclose()
             server.stop()
 
         plan.intake.append(Service("http", server.run_service, stop))
         if with_console:
             plan.work.append(Service("hub", hub.run))
             plan.work.append(Service("state lane", StateLane(core.log, hub).run))
-            plan.work.append(Service("change listener", ChangeListener(core.dsn, hub.wake).run))
+            plan.work.append(
+                Service("change listener", ChangeListener(core.dsn, hub.wake, hub.close_user).run)
+            )
 
 
 def _broker(settings: MqttSettings) -> SubscriberSettings:

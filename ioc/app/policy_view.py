@@ -18,7 +18,7 @@ from ioc.model.incidents import Incident
 from ioc.model.times import format_us, to_us
 from ioc.store import policies as rows
 from ioc.store.incidents import read_open
-from ioc.store.pool import Pool
+from ioc.store.row_scope import Pool
 
 MAX_PREVIEW = 100_000
 """Open incidents looked at in one preview."""

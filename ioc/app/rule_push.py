@@ -1,17 +1,29 @@
 """Changing the rules: compile first, then store a version, then tell every partition through the log."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from ioc.app.rule_sets import RuleSet, RuleSets, announce
 from ioc.eventlog.port import EventLog
 from ioc.geo.index import AreaIndex
+from ioc.model.times import HOUR_US, SECOND_US
 from ioc.rules.compile import Program, compile_rules
 from ioc.rules.errors import InvalidRules, RuleError
 from ioc.rules.rule import Rule
 from ioc.rules.schema import parse_rules
 from ioc.store.pool import Pool
+from ioc.store.rule_state import read_status
 from ioc.store.rule_versions import Lane, NewChange, NewVersion, Op, RuleItem, add_version, lock_versions
+
+MAX_WARM_US: Final = 24 * HOUR_US
+"""Most of the past that rules run over before they go live: as long as the longest window."""
+
+PATIENCE_S: Final = 20.0
+"""Without progress for so long nobody waits for a switch any more: workers report every five seconds."""
+FOLLOW_S: Final = 0.2
 
 
 class PushRefused(Exception):
@@ -76,6 +88,27 @@ def _copy(item: RuleItem, *, enabled: bool) -> NewChange:
     return NewChange(item.rule, item.lane, item.file, item.text, item.hash, enabled)
 
 
+async def follow_switch(pool: Pool, version: int, progress: Callable[[float], None]) -> bool:
+    """Wait until every partition runs `version`, telling the share done; False where no worker gets on.
+
+    Partitions that no worker has reported on yet are not waited for.
+    """
+    share, moved_s = -1.0, time.monotonic()
+    while time.monotonic() - moved_s < PATIENCE_S:
+        async with pool.connection() as connection:
+            reports = (await read_status(connection)).values()
+        if not reports:
+            return False
+        done = [1.0 if report.version >= version else report.warming or 0.0 for report in reports]
+        if sum(done) / len(done) > share:
+            share, moved_s = sum(done) / len(done), time.monotonic()
+            progress(share)
+        if all(report.version >= version for report in reports):
+            return True
+        await asyncio.sleep(FOLLOW_S)
+    return False
+
+
 class RulePublisher:
     """Stores versions and announces them. `log.run()` must be running."""
 
@@ -85,16 +118,39 @@ class RulePublisher:
         self._sets = sets
 
     async def push(
-        self, plan: Plan, *, author: str, reason: str | None = None, flood: str | None = None
+        self,
+        plan: Plan,
+        *,
+        author: str,
+        reason: str | None = None,
+        flood: str | None = None,
+        warm_us: int = 0,
     ) -> int:
         """Store the plan as the next version, announce it and return its number.
 
+        Args:
+            plan: what changes.
+            author: who does it.
+            reason: why.
+            flood: why more alarms than the budget are right.
+            warm_us: how much of the log's past new and reshaped rules run over first; whole seconds.
+
         Raises:
-            PushRefused: the rules have changed since the plan was made, or it changes nothing.
+            PushRefused: the rules have changed since the plan was made, it changes nothing, or `warm_us` is
+                beyond `MAX_WARM_US`.
         """
+        if not 0 <= warm_us <= MAX_WARM_US:
+            raise PushRefused(f"warm: at most {MAX_WARM_US // HOUR_US} h of the log")
         if not plan.changes:
             raise PushRefused("nothing differs from the running rules")
-        new = NewVersion(author=author, op=plan.op, changes=plan.changes, reason=reason, flood=flood)
+        new = NewVersion(
+            author=author,
+            op=plan.op,
+            changes=plan.changes,
+            reason=reason,
+            flood=flood,
+            warm_s=warm_us // SECOND_US,
+        )
         return await self._store(plan.base, new)
 
     async def switch(

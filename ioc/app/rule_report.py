@@ -27,10 +27,10 @@ class Explained:
 
 
 @contextmanager
-def progress(quiet: bool) -> Iterator[Callable[[float], None]]:
+def progress(quiet: bool, what: str = "backtest") -> Iterator[Callable[[float], None]]:
     """Yield a function that moves a progress bar on standard error; it does nothing when `quiet`."""
     with Progress(console=Console(stderr=True), transient=True, disable=quiet) as bar:
-        task = bar.add_task("backtest", total=1.0)
+        task = bar.add_task(what, total=1.0)
         yield lambda share: bar.update(task, completed=share)
 
 
@@ -136,7 +136,10 @@ def show(report: Report, out: Console) -> None:
 
 def rules_table(rules: Sequence[RuleInfo]) -> Table:
     """Return the rules with what is known of them."""
-    table = Table("rule", "version", "state", "severity", "raised", "failures", "seconds", "shadow", "note")
+    table = Table(
+        "rule", "version", "state", "severity", "matched", "raised", "left out", "failures", "seconds",
+        "shadow", "note",
+    )  # fmt: skip
     for rule in rules:
         waiting = rule.set_version > rule.running
         state = "waiting" if waiting else "on" if rule.enabled else "[red]off[/]"
@@ -146,7 +149,9 @@ def rules_table(rules: Sequence[RuleInfo]) -> Table:
             f"{rule.set_version} · {rule.version[:8]}",
             state,
             rule.severity,
+            str(rule.matched),
             str(rule.raised),
+            _left_out(rule),
             str(rule.failures),
             f"{rule.seconds:.3f}",
             ""
@@ -155,6 +160,12 @@ def rules_table(rules: Sequence[RuleInfo]) -> Table:
             rule.error or "",
         )
     return table
+
+
+def _left_out(rule: RuleInfo) -> str:
+    """Return what of a rule's events did not count, and why."""
+    names = ("late", "amended", "cooled", "unkeyed", "overflowed", "evicted")
+    return ", ".join(f"{name} {count}" for name in names if (count := getattr(rule, name)))
 
 
 def shadow_table(items: Sequence[ShadowDiff]) -> Table:

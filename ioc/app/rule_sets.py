@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import anyio.to_thread
 import structlog
 from psycopg import AsyncConnection
 
@@ -11,6 +12,7 @@ from ioc.app.rule_files import RuleFolder
 from ioc.eventlog.port import EventLog
 from ioc.geo.index import AreaIndex
 from ioc.model.records import EVENTS_TOPIC, Activate, encode_control
+from ioc.model.times import SECOND_US
 from ioc.rules.compile import Program, compile_rules
 from ioc.rules.errors import InvalidRules
 from ioc.rules.rule import Rule
@@ -112,7 +114,7 @@ class RuleSets:
         if known is not None and known[0] is index:
             return known[1]
         try:
-            found = compile_set(await self.get(version), index)
+            found = await _compiled(await self.get(version), index)
         except InvalidRules as error:
             _log.error("a version of the rules does not compile", version=version, errors=str(error))
             if known is not None:
@@ -129,7 +131,7 @@ class RuleSets:
     async def _older(self, version: int, index: AreaIndex, error: InvalidRules) -> Programs:
         for older in range(version - 1, max(0, version - 1 - MAX_FALLBACK), -1):
             try:
-                return replace(compile_set(await self.get(older), index), error=str(error))
+                return replace(await _compiled(await self.get(older), index), error=str(error))
             except InvalidRules:
                 continue
         raise error
@@ -167,6 +169,11 @@ def compile_set(rules: RuleSet, index: AreaIndex) -> Programs:
     return Programs(rules.version, compile_rules(rules.active, index), compile_rules(rules.shadow, index))
 
 
+async def _compiled(rules: RuleSet, index: AreaIndex) -> Programs:
+    """Compile beside the loop: the grids of a thousand fences take a good part of a second."""
+    return await anyio.to_thread.run_sync(compile_set, rules, index)
+
+
 async def ensure_first_version(pool: Pool, folder: RuleFolder, index: AreaIndex) -> None:
     """Make the folder version 1 where no version is; else say when the folder is not what runs.
 
@@ -200,8 +207,9 @@ async def announce(pool: Pool, log: EventLog) -> list[int]:
     """
     async with pool.connection() as connection:
         versions = await unannounced(connection)
-    for version in versions:
-        await log.append_controls(EVENTS_TOPIC, encode_control(Activate(version)), f"rules {version}")
+    for version, warm_s in versions:
+        control = Activate(version, warm_s * SECOND_US)
+        await log.append_controls(EVENTS_TOPIC, encode_control(control), f"rules {version}")
         async with pool.connection() as connection:
             await mark_announced(connection, version)
-    return versions
+    return [version for version, _ in versions]

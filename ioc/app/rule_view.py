@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ioc.api.ports import NotFoundError, RuleInfo, ShadowDiff, ShadowInfo
 from ioc.app.rule_sets import RuleSet, RuleSets
+from ioc.app.rules_partition import COUNTED
 from ioc.model.times import format_us, to_us
 from ioc.rules.backtest import Difference, compare
 from ioc.rules.rule import Rule
@@ -104,10 +105,9 @@ def _info(
         running=running,
         author=item.author,
         failures=sum(r.failures for r in reports),
-        seconds=round(sum(r.seconds for r in reports), 3),
+        seconds=round(sum(r.seconds for r in reports), 6),
         keys=sum(r.keys for r in reports),
-        raised=sum(r.raised for r in reports),
-        late=sum(r.late for r in reports),
+        **{name: sum(getattr(r, name) for r in reports) for name in COUNTED},
         shadow=shadow,
     )
 
@@ -127,5 +127,5 @@ def _shadow(
         raised=raised.get((item.rule, item.hash), 0),
         failures=sum(r.failures for r in reports),
         error=next((r.error for r in reports if r.error), None),
-        seconds=round(sum(r.seconds for r in reports), 3),
+        seconds=round(sum(r.seconds for r in reports), 6),
     )

@@ -2,37 +2,51 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 import structlog
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 from psycopg import AsyncConnection
 
 from ioc.app.rule_sets import Programs
 from ioc.model.events import Event, decode_event
-from ioc.model.incidents import Effect
+from ioc.model.incidents import Effect, Raised
 from ioc.model.records import Activate, Record, RecordKind, Tick, decode_control, decode_tick
 from ioc.model.times import SECOND_US
+from ioc.rules.compile import Program
 from ioc.rules.engine import PartitionEngine
 from ioc.rules.silence import ExpectedSource
+from ioc.rules.state import StateChange
 from ioc.store.rule_state import PartitionStatus, RuleReport, StateRow, load_state
 from ioc.store.rule_versions import Activation, read_activation
 
 SHADOW_MARK = "~"
 """Before the rule of a stored row: it is a shadow's. No rule's name begins with it."""
 STATUS_DETAIL_CHARS = 500
+COUNTED: Final = ("matched", "raised", "late", "amended", "cooled", "unkeyed", "overflowed", "evicted")
+"""The engine's counters that are reported of every rule."""
 
 Item = tuple[int, Event | Tick]
+Lane = Literal["active", "shadow"]
 
 _log = structlog.get_logger()
-_records = Counter("ioc_rules_records_total", "Log records the engine has taken", ["kind"])
 _poison = Counter("ioc_rules_poison_total", "Log records that could not be decoded and were passed over")
-_failures = Counter("ioc_rules_failures_total", "Times a rule failed", ["rule", "lane"])
-_seconds = Counter("ioc_rules_rule_seconds_total", "Time a rule has taken", ["rule", "lane"])
-_shadow_raised = Counter(
-    "ioc_rules_shadow_raised_total", "Incidents a shadow rule would have raised", ["rule"]
+_counts = Counter(
+    "ioc_rules_rule_events_total",
+    "What became of a rule's events and keys: " + ", ".join(COUNTED),
+    ["rule", "lane", "what"],
 )
+_failures = Counter("ioc_rules_failures_total", "Times a rule failed", ["rule", "lane"])
+_keys = Gauge("ioc_rules_rule_keys", "Keys a rule remembers", ["rule", "lane", "partition"])
+_seconds = Counter("ioc_rules_rule_seconds_total", "Time a rule has taken", ["rule", "lane"])
+
+
+class Planted(NamedTuple):
+    """What rules that start fresh found in the past: see `ioc.rules.warm`."""
+
+    rows: list[StateChange]
+    raised: list[Raised]
 
 
 class Stored(NamedTuple):
@@ -81,7 +95,7 @@ class PartitionWork:
         """Not yet committed."""
         self.dirty = False
         self._programs = programs
-        self._told: dict[tuple[str, str], tuple[int, float, int]] = {}
+        self._told: dict[tuple[str, str], tuple[Mapping[str, int], float]] = {}
         engines = []
         for program, mark in ((programs.active, ""), (programs.shadow, SHADOW_MARK)):
             engine = PartitionEngine.restore(
@@ -108,29 +122,46 @@ class PartitionWork:
         self.next_offset = next_offset
         self.dirty = True
 
-    def activate(self, version: int, programs: Programs, offset: int, *, enabled: Sequence[str]) -> None:
+    def activate(
+        self,
+        version: int,
+        programs: Programs,
+        offset: int,
+        *,
+        enabled: Sequence[str],
+        planted: Mapping[Lane, Planted] | None = None,
+    ) -> None:
         """Switch to a version exactly here: everything before `offset` was decided by the former one.
 
-        Rules that people have `enabled` since are forgiven their failures.
+        Rules that people have `enabled` since are forgiven their failures. Rules that start fresh begin with
+        what is `planted`.
         """
         self.version = version
         self.activation = Activation(self.number, version, offset)
-        self.adopt(programs)
+        self.adopt(programs, planted or {})
         for rule in enabled:
             self.engine.forgive(rule)
 
-    def adopt(self, programs: Programs) -> None:
+    def adopt(self, programs: Programs, planted: Mapping[Lane, Planted] = {}) -> None:
         """Run `programs` from here on; what the change itself ends is ended now."""
         self._programs = programs
-        for engine, program, out in (
-            (self.engine, programs.active, self.effects),
-            (self.shadow, programs.shadow, self.firings),
-        ):
+        for lane, engine, program in self.lanes(programs):
+            out = self.effects if lane == "active" else self.firings
             if engine.program is not program:
                 engine.adopt(program)
+                if lane in planted:
+                    engine.plant(*planted[lane])
                 # At once: their rows are gone with the next commit, so their effects must be in it.
                 out.extend(engine.on_batch([]))
         self.dirty = True
+
+    def lanes(self, programs: Programs) -> tuple[tuple[Lane, PartitionEngine, Program], ...]:
+        """Return each lane with its engine and its part of `programs`."""
+        return (("active", self.engine, programs.active), ("shadow", self.shadow, programs.shadow))
+
+    def engines(self) -> tuple[tuple[Lane, PartitionEngine], ...]:
+        """Return each lane with its engine."""
+        return (("active", self.engine), ("shadow", self.shadow))
 
     def runs(self, programs: Programs) -> bool:
         """Whether these are the programs that run."""
@@ -169,12 +200,13 @@ class PartitionWork:
             error=error and error[:STATUS_DETAIL_CHARS],
         )
 
-    def _reports(self, engine: PartitionEngine, lane: str) -> dict[str, RuleReport]:
+    def _reports(self, engine: PartitionEngine, lane: Lane) -> dict[str, RuleReport]:
         counters, keys = engine.counters, engine.key_counts
         found: dict[str, RuleReport] = {}
         for compiled in engine.program.rules:
             name = compiled.rule.name
-            count, failure = counters[name], engine.failures.get(name)
+            failure = engine.failures.get(name)
+            counts = {what: getattr(counters[name], what) for what in COUNTED}
             found[name] = RuleReport(
                 hash=compiled.rule.version,
                 failures=failure.count if failure else 0,
@@ -182,21 +214,25 @@ class PartitionWork:
                 disabled=failure is not None and failure.disabled,
                 seconds=round(engine.seconds.get(name, 0.0), 6),
                 keys=keys[name],
-                matched=count.matched,
-                late=count.late,
-                raised=count.raised,
+                **counts,
             )
-            self._tell(name, lane, count.failed, engine.seconds.get(name, 0.0), count.raised)
+            _keys.labels(name, lane, str(self.number)).set(keys[name])
+            counts["failed"] = counters[name].failed
+            self._tell(name, lane, counts, engine.seconds.get(name, 0.0))
         return found
 
-    def _tell(self, rule: str, lane: str, failed: int, seconds: float, raised: int) -> None:
-        before = self._told.get((rule, lane), (0, 0.0, 0))
-        # A rule pushed anew counts from nothing again.
-        _failures.labels(rule, lane).inc(failed - before[0] if failed >= before[0] else failed)
-        _seconds.labels(rule, lane).inc(max(0.0, seconds - before[1]))
-        if lane == "shadow":
-            _shadow_raised.labels(rule).inc(raised - before[2] if raised >= before[2] else raised)
-        self._told[rule, lane] = (failed, seconds, raised)
+    def _tell(self, rule: str, lane: Lane, counts: Mapping[str, int], seconds: float) -> None:
+        """Bring the metrics up to a rule's counters, which begin anew with a rule pushed anew."""
+        known, known_s = self._told.get((rule, lane), ({}, 0.0))
+        for what, count in counts.items():
+            before = known.get(what, 0)
+            more = count - before if count >= before else count
+            if what == "failed":
+                _failures.labels(rule, lane).inc(more)
+            else:
+                _counts.labels(rule, lane, what).inc(more)
+        _seconds.labels(rule, lane).inc(max(0.0, seconds - known_s))
+        self._told[rule, lane] = (counts, seconds)
 
 
 def decode(records: Sequence[Record]) -> list[tuple[int, Event | Tick | Activate]]:
@@ -214,5 +250,4 @@ def decode(records: Sequence[Record]) -> list[tuple[int, Event | Tick | Activate
             # The gateway wrote it, so this is a fault of ours (or of a newer version), not of a device.
             _poison.inc()
             _log.error("a log record cannot be decoded", offset=record.offset)
-    _records.labels("all").inc(len(records))
     return items

@@ -11,7 +11,9 @@ same record again.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
+import msgspec
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -20,9 +22,12 @@ from ioc.app.directory import Directory
 from ioc.app.expected import of_partition
 from ioc.app.incident_effects import apply_effects
 from ioc.app.retry import with_retry
+from ioc.app.rule_push import PushRefused, RulePublisher
 from ioc.app.rule_sets import RuleSets, announce
-from ioc.app.rules_partition import Item, PartitionWork, decode, load
+from ioc.app.rule_warm import RuleWarmer
+from ioc.app.rules_partition import Item, Lane, PartitionWork, Planted, decode, load
 from ioc.app.settings import RulesSettings
+from ioc.app.slow_rules import SlowRules
 from ioc.eventlog.port import Consumer, EventLog
 from ioc.incidents.policies import Policies
 from ioc.model.records import EVENTS_TOPIC, Activate, Batch, Tick
@@ -39,10 +44,12 @@ POLL_S = 0.2
 STATUS_INTERVAL_S = 5.0
 
 _log = structlog.get_logger()
+_records = Counter("ioc_rules_records_total", "Log records the engine has taken", ["kind"])
 _changes = Counter("ioc_rules_incident_changes_total", "Changes of incidents committed", ["op", "rule"])
 _commit = Histogram("ioc_rules_commit_seconds", "Time of one commit of effects, state and position")
 _engine = Histogram("ioc_rules_batch_seconds", "Time the engine spends on one batch")
 _lag = Gauge("ioc_rules_watermark_age_seconds", "Age of the newest tick the engine has seen", ["partition"])
+_slow_disabled = Counter("ioc_rules_slow_disabled_total", "Rules disabled for being slow", ["rule", "lane"])
 _version = Gauge("ioc_rules_version", "Version of the rules a partition runs", ["partition"])
 
 
@@ -67,6 +74,10 @@ class RulesWorker:
         self._settings = settings
         self._owner = owner
         self._directory = directory
+        self._warmer = RuleWarmer(log, settings)
+        self._publisher = RulePublisher(pool, log, rules)
+        self._slow = SlowRules(settings.slow_us)
+        self._taken = 0
         self._partitions: dict[int, PartitionWork] = {}
         self._count = 0
         self._status_at_s = 0.0
@@ -118,6 +129,8 @@ class RulesWorker:
             else:
                 run.append((offset, item))
         self._apply(work, run, batch.next_offset)
+        _records.labels("all").inc(len(batch.records))
+        self._taken += len(batch.records)
 
     def _apply(self, work: PartitionWork, items: Sequence[Item], next_offset: int) -> None:
         with _engine.time():
@@ -129,9 +142,19 @@ class RulesWorker:
             return
         programs = await self._rules.programs(control.version, self._directory.index)
         enabled = await self._rules.enabled_between(work.version, control.version)
-        work.activate(control.version, programs, offset, enabled=enabled)
+        planted: dict[Lane, Planted] = {}
+        if control.warm_us:
+            planted = await self._warmer.warm(
+                work, programs, self._directory.index, control, offset, partial(self._tell_warming, work)
+            )
+        work.activate(control.version, programs, offset, enabled=enabled, planted=planted)
         _version.labels(str(work.number)).set(work.version)
         _log.info("rules switched", partition=work.number, version=control.version, offset=offset)
+
+    async def _tell_warming(self, work: PartitionWork, share: float) -> None:
+        status = msgspec.structs.replace(work.status(), warming=round(share, 3))
+        async with self._pool.connection() as connection:
+            await save_status(connection, work.number, status)
 
     async def _restore(self, batch: Batch) -> PartitionWork:
         self._count = len(await self._log.ends(EVENTS_TOPIC))
@@ -207,6 +230,28 @@ class RulesWorker:
         async with self._pool.connection() as connection:
             for partition, work in sorted(self._partitions.items()):
                 await save_status(connection, partition, work.status())
+        await self._disable_slow()
         # Where a push died between storing its version and telling the log.
         for version in await announce(self._pool, self._log):
             _log.info("rules announced", version=version)
+
+    async def _disable_slow(self) -> None:
+        """Switch off rules that cost the others their time, as a version of the rules like any other."""
+        seconds: dict[tuple[Lane, str], float] = {}
+        for work in self._partitions.values():
+            for lane, engine in work.engines():
+                for rule, spent_s in engine.seconds.items():
+                    seconds[lane, rule] = seconds.get((lane, rule), 0.0) + spent_s
+        taken, self._taken = self._taken, 0
+        for lane, rule, us_per_record in self._slow.judge(seconds, taken):
+            budget = f"{self._settings.slow_us:,} are allowed (rules.slow_us)"
+            reason = f"slow: {us_per_record:,.0f} µs per record, {budget}"
+            try:
+                version = await self._publisher.switch(
+                    rule, self._directory.index, on=False, author="ioc", reason=reason, lane=lane
+                )
+            except PushRefused as refused:  # another worker was first, or somebody has changed the rules
+                _log.info("a slow rule was not disabled", rule=rule, lane=lane, reason=str(refused))
+                continue
+            _slow_disabled.labels(rule, lane).inc()
+            _log.error("a slow rule was disabled", rule=rule, lane=lane, version=version, reason=reason)

@@ -20,6 +20,8 @@ from ioc.app.rule_files import RuleFolder
 from ioc.app.rule_sets import ensure_first_version
 from ioc.app.settings import Settings
 from ioc.app.supervisor import Service, stop_on_signals, supervise
+from ioc.store.layout import find_layout
+from ioc.store.row_scope import SERVICE
 from ioc.store.users import Role, Users
 
 DATABASE_ROLE = "database"
@@ -54,7 +56,8 @@ async def run_roles(settings: Settings, database: Database, rules: RuleFolder, o
     stop = asyncio.Event()
     stop_on_signals(asyncio.get_running_loop(), stop)
     async with open_core(settings, database, _owner(options)) as core:
-        users = Users(core.api_pool)
+        await _say_database(core)
+        users = Users(core.api_pool.of(SERVICE))
         snapshot_port = free_snapshot_port()
         logins = await _prepare(core, users, options, snapshot_port)
         await ensure_first_version(core.pool, rules, core.directory.index)
@@ -65,6 +68,13 @@ async def run_roles(settings: Settings, database: Database, rules: RuleFolder, o
         if options.simulators:
             plan.intake.insert(0, Service("simulators", _simulators(settings, options, snapshot_port)))
         await supervise(plan, core, stop, lambda: _greet(settings, options, logins))
+
+
+async def _say_database(core: Core) -> None:
+    """Name what was found, so that nobody runs without TimescaleDB and believes otherwise."""
+    async with core.pool.connection() as connection:
+        found = await find_layout(connection)
+    _log.info("database", found=str(found))
 
 
 async def run_database(database: Database) -> None:

@@ -9,7 +9,7 @@ import re
 import tomllib
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
 import psycopg
 import pydantic_settings
@@ -22,6 +22,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    model_validator,
 )
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
@@ -33,11 +34,12 @@ from pydantic_settings import (
 
 from ioc.app.settings_origin import DELIMITER, PREFIX, Origins, no_json, variable_name
 from ioc.outbound.sending import MailTls
+from ioc.store.users import Role
 
 CONFIG_FILE = "ioc.toml"
 CHECKOUT = Path(__file__).parents[2]
 """Where the source stands: its rules and console serve where the current folder has none."""
-_SECRETS = ("dsn", "password")
+_SECRETS = ("dsn", "password", "secret")
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -125,6 +127,12 @@ class DatabaseSettings(_Section):
     app_dsn: Dsn = Field("", description="unprivileged connection; empty for the embedded database")
     pool_size: Count = Field(8, description="connections per process and purpose")
 
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if bool(self.admin_dsn) != bool(self.app_dsn):
+            raise ValueError("expected admin_dsn and app_dsn, or neither for the embedded database")
+        return self
+
 
 class LogSettings(_Section):
     """The embedded event log."""
@@ -143,6 +151,14 @@ class RulesSettings(_Section):
     batch_records: Count = Field(1_000, description="records taken per poll")
     commit_s: Seconds = Field(1.0, description="longest time between commits when nothing fires")
     lateness_s: Seconds = Field(2.0, description="how far the watermark stays behind the clock ticks")
+    slow_us: Count = Field(
+        200,
+        description="a rule that takes longer per log record, for 15 s, is disabled; engines need about 4",
+    )
+    warm_records: Count = Field(
+        500_000,
+        description="most records of a partition that pushed rules run over before they go live",
+    )
     operators: Count = Field(
         1, description="people on duty who share the alarms: the budget is six alarms per person and hour"
     )
@@ -156,7 +172,22 @@ class StoreSettings(_Section):
 
     batch_records: Count = Field(2_000, description="records taken per poll")
     linger_s: Seconds = Field(0.25, description="longest time events wait to be stored together")
-    history_retention_s: Seconds = Field(90 * 86_400, description="how long history is kept")
+    history_retention_s: Seconds = Field(
+        90 * 86_400, description="how long history is kept; camera events 30 days at most"
+    )
+    aggregate_retention_s: Seconds = Field(
+        1_825 * 86_400, description="how long 5-minute aggregates are kept"
+    )
+    compress_after_s: Annotated[float, Field(ge=8 * 86_400)] = Field(
+        8 * 86_400,
+        description="age at which TimescaleDB compresses history; longer than the 7 days events may be late",
+    )
+    expected_events_per_s: Seconds = Field(
+        50.0, description="events per second of the busier stream, from which the width of a chunk follows"
+    )
+    database_memory_mb: Count = Field(
+        4_096, description="the database's memory; a quarter must hold the indexes of the newest chunk"
+    )
     quarantine_rows: Count = Field(100_000, description="refused messages kept; the oldest go first")
 
 
@@ -173,6 +204,64 @@ class NotifySettings(_Section):
     webhook_networks: tuple[Network, ...] = Field(
         (), description="networks webhooks may lead into, besides the public Internet"
     )
+
+
+class PrivacySettings(_Section):
+    """How long personal data is kept in plain text; `ioc retention report` shows where each stands."""
+
+    plate_s: Seconds = Field(
+        7 * 86_400, description="plates in camera history; then only a keyed token of each stays"
+    )
+    contact_s: Seconds = Field(
+        180 * 86_400, description="who sent a report, and names and numbers in its text"
+    )
+    incident_text_s: Seconds = Field(
+        365 * 86_400, description="texts of finished incidents, and notes in their history"
+    )
+    quarantine_s: Seconds = Field(14 * 86_400, description="refused messages as they came")
+    plate_key: Path | None = Field(
+        None, description="file of the tokens' key; empty: `secrets/plate.key` in the data folder"
+    )
+
+
+class OidcSettings(_Section):
+    """Logging in at an identity provider; without an issuer everybody logs in here."""
+
+    issuer: str = Field("", description="the provider's issuer, exactly as it names itself; empty: none")
+    client_id: str = Field("", description="our name there")
+    client_secret: SecretStr = Field(SecretStr(""), description="our secret there")
+    redirect_uri: str = Field(
+        "", description="where it sends people back: our public address + `/api/v1/session/oidc/callback`"
+    )
+    scope: str = Field("openid profile email", description="what we ask for")
+    algorithms: tuple[Literal["RS256", "PS256", "ES256", "EdDSA", "RS384", "PS384", "ES384"], ...] = Field(
+        ("RS256", "PS256", "ES256"), description="signatures of ID tokens that count"
+    )
+    username_claim: str = Field("preferred_username", description="claim that holds the user name")
+    name_claim: str = Field("name", description="claim that holds the name shown")
+    roles_claim: str = Field("roles", description="claim that holds the roles there")
+    roles: dict[str, Role] = Field(
+        {}, description="role there → role here; the first that somebody has counts"
+    )
+    wards_claim: str = Field("wards", description="claim that holds the ward codes of ward staff")
+    timeout_s: Seconds = Field(5.0, le=30.0, description="longest wait for the provider's answer")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        needed = ("client_id", "client_secret", "redirect_uri", "roles")
+        missing = [name for name in needed if not getattr(self, name)]
+        if self.issuer and missing:
+            raise ValueError(f"with an issuer, expected also {', '.join(missing)}")
+        return self
+
+
+class AuditSettings(_Section):
+    """The audit log's anchors outside the database."""
+
+    anchors: Path | None = Field(
+        None, description="file of anchors; empty: `audit-anchors.jsonl` in the data folder"
+    )
+    interval_s: Seconds = Field(3_600.0, description="time between two anchors")
 
 
 class Settings(BaseSettings):
@@ -203,6 +292,19 @@ class Settings(BaseSettings):
     rules: RulesSettings = RulesSettings()
     store: StoreSettings = StoreSettings()
     notify: NotifySettings = NotifySettings()
+    audit: AuditSettings = AuditSettings()
+    oidc: OidcSettings = OidcSettings()
+    privacy: PrivacySettings = PrivacySettings()
+
+    @property
+    def anchors_file(self) -> Path:
+        """Where the audit log is anchored."""
+        return self.audit.anchors or self.data / "audit-anchors.jsonl"
+
+    @property
+    def plate_key_file(self) -> Path:
+        """Where the key of plates' tokens is."""
+        return self.privacy.plate_key or self.data / "secrets" / "plate.key"
 
     @classmethod
     def settings_customise_sources(

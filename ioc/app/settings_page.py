@@ -44,7 +44,7 @@ def _rows(fields: dict[str, FieldInfo], prefix: str) -> Iterator[tuple[str, ...]
             continue
         setting = prefix + name
         shown = default.get_secret_value() if isinstance(default, SecretStr) else default
-        text = "" if shown in ("", ()) else f"`{shown}`"
+        text = "" if shown in ("", (), {}) else f"`{shown}`"
         variable = f"IOC_{setting.upper().replace('.', '__')}"
         yield f"`{setting}`", f"`{variable}`", text, field.description or ""
 

@@ -25,6 +25,15 @@ _log = structlog.get_logger()
 _rows = Counter("ioc_store_rows_total", "Events stored", ["stream"])
 _poison = Counter("ioc_store_poison_total", "Log records that could not be decoded and were passed over")
 _write = Histogram("ioc_store_write_seconds", "Time of one write of a batch")
+_kept = Counter(
+    "ioc_maintenance_total", "Rows and partitions let go, and buckets of aggregates closed", ["task"]
+)
+
+
+def count_maintenance(done: dict[str, int]) -> None:
+    """Count what a round of maintenance did."""
+    for task, count in done.items():
+        _kept.labels(task.replace(" ", "_")).inc(count)
 
 
 class Writer(Protocol):

@@ -12,7 +12,9 @@ from ioc.model.events import Event
 from ioc.model.places import Area, Device
 from ioc.store import history as history_rows
 from ioc.store import quarantine as quarantine_rows
+from ioc.store.moment import read_moment
 from ioc.store.pool import Pool
+from ioc.store.series import Point, SeriesQuery, read_series
 
 
 class DirectoryPlaces:
@@ -50,6 +52,16 @@ class StoredHistory:
         async with self._pool.connection() as connection:
             page = await history_rows.read_history(connection, stored)
         return page.items, page.next
+
+    async def series(self, query: SeriesQuery) -> Sequence[Point]:
+        """Return 5-minute buckets, oldest first."""
+        async with self._pool.connection() as connection:
+            return await read_series(connection, query)
+
+    async def moment(self, wards: Sequence[str], moment_us: int, window_us: int) -> Sequence[Event]:
+        """Return the newest events per source of the window that ends at `moment_us`, oldest first."""
+        async with self._pool.connection() as connection:
+            return await read_moment(connection, wards, moment_us, window_us)
 
 
 class StoredQuarantine:

@@ -44,7 +44,7 @@ _RETAIN: Final[LiteralString] = """
     WITH slice AS (
         SELECT end_offset, count,
             created_at < %(hard)s OR (created_at < %(soft)s AND end_offset <= (
-                SELECT coalesce(min(next_offset), 0x7fffffffffffffff) FROM log_owner
+                SELECT coalesce(min(next_offset), 9223372036854775807) FROM log_owner
                 WHERE topic = %(topic)s AND partition = %(partition)s)) AS old
         FROM log_batch WHERE topic = %(topic)s AND partition = %(partition)s
         ORDER BY end_offset LIMIT %(rows)s
@@ -52,7 +52,7 @@ _RETAIN: Final[LiteralString] = """
         DELETE FROM log_batch b USING slice
         WHERE b.topic = %(topic)s AND b.partition = %(partition)s AND b.end_offset = slice.end_offset
             AND slice.end_offset <
-                coalesce((SELECT min(end_offset) FROM slice WHERE NOT old), 0x7fffffffffffffff)
+                coalesce((SELECT min(end_offset) FROM slice WHERE NOT old), 9223372036854775807)
         RETURNING b.count
     )
     SELECT coalesce(sum(count), 0)::bigint FROM gone

@@ -1,7 +1,8 @@
-"""True-hit grid over polygons: interior cells answer at once, boundary cells are refined exactly.
+"""True-hit grids over polygons: interior cells answer at once, boundary cells are refined exactly.
 
-A point belongs to the *first* polygon, in the order given, whose closed area covers it. So a point on a
+`Grid` gives a point to the *first* polygon, in the order given, whose closed area covers it. So a point on a
 common border belongs to exactly one polygon, always the same one; a point on an outer border to its polygon.
+`Cover` gives a point to every polygon whose closed area covers it.
 """
 
 import itertools
@@ -23,16 +24,10 @@ _FIRST_BOUNDARY = -2
 """Cell values: ≥ 0 the polygon's number, −1 none, −2−k boundary cell number k."""
 
 
-class Grid:
-    """Immutable index of polygons. Numbers in answers are positions in the sequence given."""
+class _Cells:
+    """The squares over a set of polygons, and how each polygon lies to them."""
 
-    def __init__(self, polygons: Sequence[shapely.Geometry], *, levels: int | None = None) -> None:
-        """Build the grid.
-
-        Args:
-            polygons: valid polygons or multipolygons, WGS 84 degrees.
-            levels: the grid has 2^levels cells per side; None chooses by the number of polygons.
-        """
+    def __init__(self, polygons: Sequence[shapely.Geometry], levels: int | None) -> None:
         if levels is None:
             bits = max(len(polygons) - 1, 0).bit_length()
             levels = min(_LEVELS_OF_ONE + (bits + 1) // 2, MAX_LEVELS)
@@ -41,10 +36,6 @@ class Grid:
         self._side = 1 << levels
         self._levels = levels
         self._place()
-        self._cells: Indexes = np.full(self._side * self._side, _NOWHERE, dtype=np.int32)
-        self._starts, self._candidates, self._certain = self._build()
-        self._flat = self._cells.data
-        self._lists = self._candidate_lists()
 
     def _place(self) -> None:
         if len(self._polygons):
@@ -57,10 +48,8 @@ class Grid:
         self._per_lon, self._per_lat = self._side / width, self._side / height
         self._cell_width, self._cell_height = width / self._side, height / self._side
 
-    # building ---------------------------------------------------------------------------------------------
-
-    def _build(self) -> tuple[Indexes, Indexes, NDArray[np.bool_]]:
-        """Classify cells against each polygon, top down; return the boundary cells' candidates (CSR)."""
+    def _classified(self) -> tuple[NDArray[np.int64], Indexes, NDArray[np.bool_]]:
+        """Return (cell, polygon, wholly inside?) of every cell a polygon touches, by cell and polygon."""
         cells: list[NDArray[np.int64]] = []
         owners: list[NDArray[np.int32]] = []
         sure: list[NDArray[np.bool_]] = []
@@ -70,19 +59,10 @@ class Grid:
                 owners.append(np.full(len(found), number, dtype=np.int32))
                 sure.append(np.full(len(found), covered))
         if not cells:
-            return np.zeros(1, np.int32), np.empty(0, np.int32), np.empty(0, np.bool_)
+            return np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.bool_)
         cell, owner, certain = np.concatenate(cells), np.concatenate(owners), np.concatenate(sure)
         order = np.lexsort((owner, cell))
-        cell, owner, certain = cell[order], owner[order], certain[order]
-        unique, first, count = np.unique(cell, return_index=True, return_counts=True)
-        # the first candidate already covers the whole cell: nothing later can be reached
-        direct = certain[first]
-        self._cells[unique[direct]] = owner[first[direct]]
-        boundary = unique[~direct]
-        self._cells[boundary] = _FIRST_BOUNDARY - np.arange(len(boundary), dtype=np.int32)
-        keep = np.repeat(~direct, count)
-        starts = np.concatenate(([0], np.cumsum(count[~direct]))).astype(np.int32)
-        return starts, owner[keep], certain[keep]
+        return cell[order], owner[order], certain[order]
 
     def _cover(self, number: int) -> list[tuple[NDArray[np.int64], bool]]:
         """Return (cells, wholly inside?) groups of one polygon by splitting undecided squares in four."""
@@ -126,6 +106,48 @@ class Grid:
         cells: NDArray[np.int64] = (corner[:, None] + within[None, :]).ravel()
         return cells
 
+    def _cell_of(self, lon: Coordinates, lat: Coordinates) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Return which points lie on the grid, and the cells of those. NaN lies nowhere."""
+        with np.errstate(all="ignore"):
+            x, y = (lon - self._west) * self._per_lon, (lat - self._south) * self._per_lat
+            known = (x >= 0) & (x < self._side) & (y >= 0) & (y < self._side)
+        return known, y[known].astype(np.int64) * self._side + x[known].astype(np.int64)
+
+
+class Grid(_Cells):
+    """Immutable index of polygons. Numbers in answers are positions in the sequence given."""
+
+    def __init__(self, polygons: Sequence[shapely.Geometry], *, levels: int | None = None) -> None:
+        """Build the grid.
+
+        Args:
+            polygons: valid polygons or multipolygons, WGS 84 degrees.
+            levels: the grid has 2^levels cells per side; None chooses by the number of polygons.
+        """
+        super().__init__(polygons, levels)
+        self._cells: Indexes = np.full(self._side * self._side, _NOWHERE, dtype=np.int32)
+        self._starts, self._candidates, self._certain = self._build()
+        self._flat = self._cells.data
+        self._lists = self._candidate_lists()
+
+    @property
+    def polygons(self) -> Sequence[shapely.Geometry]:
+        """The polygons, as given."""
+        return self._polygons.tolist()
+
+    def _build(self) -> tuple[Indexes, Indexes, NDArray[np.bool_]]:
+        """Let each cell answer that can; return the boundary cells' candidates (CSR)."""
+        cell, owner, certain = self._classified()
+        unique, first, count = np.unique(cell, return_index=True, return_counts=True)
+        # the first candidate already covers the whole cell: nothing later can be reached
+        direct = certain[first]
+        self._cells[unique[direct]] = owner[first[direct]]
+        boundary = unique[~direct]
+        self._cells[boundary] = _FIRST_BOUNDARY - np.arange(len(boundary), dtype=np.int32)
+        keep = np.repeat(~direct, count)
+        starts = np.concatenate(([0], np.cumsum(count[~direct]))).astype(np.int32)
+        return starts, owner[keep], certain[keep]
+
     def _candidate_lists(self) -> list[tuple[tuple[int, bool], ...]]:
         pairs = list(zip(self._candidates.tolist(), self._certain.tolist(), strict=True))
         starts = self._starts.tolist()
@@ -140,11 +162,8 @@ class Grid:
             lon: degrees east, shape (n,).
             lat: degrees north, shape (n,).
         """
-        with np.errstate(all="ignore"):
-            x, y = (lon - self._west) * self._per_lon, (lat - self._south) * self._per_lat
-            known = (x >= 0) & (x < self._side) & (y >= 0) & (y < self._side)
+        known, cell = self._cell_of(lon, lat)
         found = np.full(len(lon), _NOWHERE, dtype=np.int32)
-        cell = y[known].astype(np.int64) * self._side + x[known].astype(np.int64)
         found[known] = self._cells[cell]
         undecided = np.nonzero(found <= _FIRST_BOUNDARY)[0]
         if len(undecided):
@@ -181,3 +200,35 @@ class Grid:
             if certain or shapely.intersects_xy(self._polygons[owner], lon, lat):
                 return owner
         return _NOWHERE
+
+
+class Cover(_Cells):
+    """Immutable index of polygons that may overlap: all of them that cover a point."""
+
+    def __init__(self, polygons: Sequence[shapely.Geometry]) -> None:
+        super().__init__(polygons, None)
+        cell, self._owners, self._certain = self._classified()
+        unique, count = np.unique(cell, return_counts=True)
+        self._rows: Indexes = np.full(self._side * self._side, _NOWHERE, dtype=np.int32)
+        self._rows[unique] = np.arange(len(unique), dtype=np.int32)
+        self._starts = np.concatenate(([0], np.cumsum(count))).astype(np.int64)
+
+    def pairs(self, lon: Coordinates, lat: Coordinates) -> tuple[NDArray[np.int64], Indexes]:
+        """Return (point, polygon) numbers for every polygon that covers a point, in order of the points.
+
+        Args:
+            lon: degrees east, shape (n,), NaN where unknown.
+            lat: degrees north, shape (n,).
+        """
+        known, cell = self._cell_of(lon, lat)
+        row = self._rows[cell]
+        points, row = known.nonzero()[0][row >= 0], row[row >= 0]
+        starts = self._starts[row]
+        count = self._starts[row + 1] - starts
+        point = np.repeat(points, count)
+        at = np.arange(len(point)) + np.repeat(starts - (np.cumsum(count) - count), count)
+        owner, hit = self._owners[at], self._certain[at]
+        ask = (~hit).nonzero()[0]
+        asked = point[ask]
+        hit[ask] = shapely.intersects_xy(self._polygons[owner[ask]], lon[asked], lat[asked])
+        return point[hit], owner[hit]

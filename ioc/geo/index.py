@@ -23,6 +23,11 @@ class AreaSet:
         self._grid = Grid(shapes)
 
     @property
+    def shapes(self) -> Sequence[shapely.Geometry]:
+        """Surfaces of the areas, in their order."""
+        return self._grid.polygons
+
+    @property
     def codes(self) -> tuple[str, ...]:
         """Codes of the areas, in the order that decides ties."""
         return tuple(area.code for area in self.areas)

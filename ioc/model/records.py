@@ -79,6 +79,8 @@ class Activate(msgspec.Struct, frozen=True, tag="activate"):
     """
 
     version: int
+    warm_us: int = 0
+    """How much of the log's past the rules that start fresh run over first."""
 
 
 Control = Activate

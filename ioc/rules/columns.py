@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ioc.geo.fences import Fences
 from ioc.geo.index import AreaSet
 from ioc.model.events import Event
 from ioc.rules.predicate import Mask, Predicate
@@ -33,6 +34,7 @@ class EventColumns:
         self._objects: dict[tuple[str, Kind], list[Any]] = {}
         self._masks: dict[str, Mask] = {}
         self._scopes: dict[tuple[int, frozenset[str] | None], Mask] = {}
+        self._rows_by: dict[str, dict[str | None, list[int]]] = {}
 
     @property
     def size(self) -> int:
@@ -102,6 +104,36 @@ class EventColumns:
                 mask &= fence.contains(self.numbers(LON), self.numbers(LAT))
             self._scopes[key] = mask
         return mask
+
+    def inside(self, fence: AreaSet | None, wards: frozenset[str] | None, rows: Sequence[int]) -> list[int]:
+        """Return those of `rows` (places in the columns) that lie in the fence and wards; the same as `within`."""
+        events = self.events
+        if wards is not None:
+            rows = [row for row in rows if events[row].ward in wards]
+        if fence is None or not rows:
+            return list(rows)
+        if len(rows) <= FEW:
+            return [row for row in rows if fence.contains_one(events[row].lon, events[row].lat)]
+        hits = fence.contains(self.numbers(LON)[rows], self.numbers(LAT)[rows])
+        return [row for row, hit in zip(rows, hits.tolist(), strict=True) if hit]
+
+    def containing(self, fences: Fences, rows: Sequence[int]) -> dict[int, frozenset[int]]:
+        """Return which of `fences` contain the events of `rows`; those in none are left out."""
+        found = fences.containing(self.numbers(LON)[rows], self.numbers(LAT)[rows])
+        return {rows[place]: numbers for place, numbers in found.items()}
+
+    def rows_by(self, name: str, keys: Sequence[str | None]) -> dict[str | None, list[int]]:
+        """Return the rows of each key; `keys` has one for each event of the run and is called `name`."""
+        by_key = self._rows_by.get(name)
+        if by_key is None:
+            by_key = self._rows_by[name] = {}
+            for row, position in enumerate(self.positions):
+                key = keys[position]
+                if key in by_key:
+                    by_key[key].append(row)
+                else:
+                    by_key[key] = [row]
+        return by_key
 
 
 LON = Field("lon", "event", "lon", Kind.NUMBER)

@@ -175,6 +175,15 @@ KEYS: Final[dict[str, KeyDoc]] = {
         {"enum": ["drop", "amend"]},
         timed=True,
     ),
+    "order": KeyDoc(
+        "`arrival` applies an event at once. `time` lets it wait until the watermark has passed it and then "
+        "applies it in order of time, so that incidents do not depend on which event came first; they are "
+        "raised up to `rules.lateness_s` and a tick later. Where absent `time` with both `having` and `for`, "
+        "else `arrival`.",
+        "order: time",
+        {"enum": ["time", "arrival"]},
+        timed=True,
+    ),
     "absence": KeyDoc(
         "Fires when nothing of a key has arrived for so long, and clears when it is heard again. Silence is "
         "noted in steps of a tenth: it fires after 100 to 110 % of the time.",
@@ -278,7 +287,7 @@ def _combinations() -> list[Schema]:
         *patterns,
         {
             "if": {"required": ["absence"]},
-            "then": {"not": _any_of("having", "for", "clear_when", "hold", "cooldown", "late")},
+            "then": {"not": _any_of("having", "for", "clear_when", "hold", "cooldown", "late", "order")},
         },
         {
             "if": {"not": _any_of("absence", "having", "sequence", "fence", "near")},

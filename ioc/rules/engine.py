@@ -14,15 +14,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from msgspec.structs import replace
 
-from ioc.model.events import DATA_TYPES, Event
-from ioc.model.incidents import Cleared, Effect
+from ioc.model.events import Event
+from ioc.model.incidents import Cleared, Effect, Raised
 from ioc.model.records import Tick
 from ioc.model.times import SECOND_US
-from ioc.rules.columns import EventColumns
 from ioc.rules.compile import CompiledRule, Program
+from ioc.rules.dispatch import Dispatch, Run, Survivor
 from ioc.rules.ewma import EwmaMachine
 from ioc.rules.fence import FenceMachine
 from ioc.rules.machine import NEVER_US, RuleCounters
@@ -59,9 +58,6 @@ ORDERED: Mapping[str, type[OrderedMachine[Any]]] = {
 """The machine of each order-sensitive kind of rule."""
 
 RuleMachine = SpellMachine | SilenceMachine | OrderedMachine[Any]
-Survivor = tuple[int, bool, bool]
-"""Position in the run, matched, clearing."""
-_TYPE_NAMES = {cls: name for name, cls in DATA_TYPES.items()}
 
 
 @dataclass(slots=True)
@@ -76,28 +72,6 @@ class Failure:
     def disabled(self) -> bool:
         """Whether the rule has been switched off."""
         return self.count >= MAX_FAILURES
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Events between two ticks."""
-
-    events: list[Event]
-    times_us: list[int]
-    """Event times, none too far ahead of the log."""
-    columns: dict[str, EventColumns]
-    _keys: dict[str, list[str | None]]
-
-    def keys(self, machine: RuleMachine) -> list[str | None]:
-        """Return the key of every event for rules keyed by one attribute of the event, else an empty list."""
-        name = machine.shared_key
-        if name is None:
-            return []
-        keys = self._keys.get(name)
-        if keys is None:
-            read = machine.key_of
-            keys = self._keys[name] = [read(event) for event in self.events]
-        return keys
 
 
 class PartitionEngine:
@@ -138,6 +112,10 @@ class PartitionEngine:
         self._gone: list[StateChange] = []
         self._scalar_changed = True
         self._machines: dict[str, RuleMachine] = {}
+        self._listeners: dict[str, list[str]] = {}
+        """Rules on silence and order by the event types they hear."""
+        self._dispatch: Dispatch | None = None
+        """None until the next event: which rules run has changed."""
         self._build(program)
         self._expect_all()
 
@@ -172,6 +150,11 @@ class PartitionEngine:
     def watermark_us(self) -> int | None:
         """The time up to which timers have fired; None before the first tick."""
         return None if self._watermark_us == NEVER_US else self._watermark_us
+
+    @property
+    def now_us(self) -> int | None:
+        """The log's time: the newest tick; None before the first."""
+        return self._now_us
 
     @property
     def key_counts(self) -> Mapping[str, int]:
@@ -226,34 +209,34 @@ class PartitionEngine:
         return effects
 
     def _on_events(self, events: list[Event]) -> list[Effect]:
-        run = self._run_of(events)
+        run = Run(events, None if self._now_us is None else self._now_us + MAX_AHEAD_US)
         found: list[tuple[int, int, Effect]] = []
-        by_type = self.program.by_type
-        concerned = dict.fromkeys(item.rule.name for kind in run.columns for item in by_type.get(kind, ()))
-        for name, machine in self._running(concerned):
-            if isinstance(machine, OrderedMachine):
-                self._order(name, machine, run, found)
-                continue
-            present = [run.columns[kind] for kind in machine.rule.types if kind in run.columns]
+        if self._dispatch is None:
+            self._dispatch = self._dispatching()
+        survivors = self._dispatch.survivors(run, self._watermark_us, self.seconds, self.stopwatch)
+        for name, machine in self._running(survivors):
+            assert isinstance(machine, SpellMachine)
+            self._feed(name, machine, run, survivors[name], found)
+        for name, machine in self._running(self._listening(run)):
             if isinstance(machine, SilenceMachine):
-                self._listen(name, machine, present, run, found)
-            else:
-                self._feed(name, machine, present, run, found)
+                self._listen(name, machine, run, found)
+            elif isinstance(machine, OrderedMachine):
+                self._order(name, machine, run, found)
         found.sort(key=lambda item: item[:2])
         return [effect for _, _, effect in found]
 
-    def _run_of(self, events: list[Event]) -> _Run:
-        times: NDArray[np.int64] = np.array([event.time_us for event in events], dtype=np.int64)
-        if self._now_us is not None:
-            times = np.minimum(times, self._now_us + MAX_AHEAD_US)
-        groups: dict[str, list[int]] = {}
-        for position, event in enumerate(events):
-            groups.setdefault(_TYPE_NAMES[type(event.data)], []).append(position)
-        columns = {
-            name: EventColumns([events[i] for i in positions], positions, times[positions])
-            for name, positions in groups.items()
+    def _dispatching(self) -> Dispatch:
+        """Sort the rules that run by how events reach them."""
+        running = [m for name, m in self._machines.items() if not self._is_disabled(name)]
+        self._listeners = {
+            kind: [m.rule.name for m in running if kind in m.rule.listens and not isinstance(m, SpellMachine)]
+            for kind in self.program.by_type
         }
-        return _Run(events, times.tolist(), columns, {})
+        return Dispatch(machine for machine in running if isinstance(machine, SpellMachine))
+
+    def _listening(self, run: Run) -> Iterable[str]:
+        """Return the rules on silence and order that hear a type of the run."""
+        return dict.fromkeys(name for kind in run.columns for name in self._listeners.get(kind, ()))
 
     # one rule over a run of events ------------------------------------------------------------------------
 
@@ -261,19 +244,15 @@ class PartitionEngine:
         self,
         name: str,
         machine: SpellMachine,
-        present: Sequence[EventColumns],
-        run: _Run,
+        run: Run,
+        survivors: Sequence[Survivor],
         found: list[tuple[int, int, Effect]],
     ) -> None:
-        keys = run.keys(machine)
-        survivors: list[Survivor] = []
-        for columns in present:
-            survivors += self._survivors(machine, columns, keys)
-        if len(present) > 1:
-            survivors.sort()
+        keys = run.keys(machine.shared_key)
         counters, order, minded = machine.counters, machine.compiled.order, machine.minded
+        minds_all = machine.minds_all
         now_us = self._now_us if self._now_us is not None else NEVER_US
-        broken = _broken(present, _asked(machine.rule))
+        broken = run.broken(machine.rule.types, _asked(machine.rule))
         for position, matched, clearing in survivors:
             event = run.events[position]
             try:
@@ -281,7 +260,7 @@ class PartitionEngine:
                 if key is None:
                     counters.unkeyed += matched
                     continue
-                if not matched and key not in minded:
+                if not matched and key not in minded and not minds_all:
                     continue
                 if position in broken:
                     raise broken[position]
@@ -295,50 +274,16 @@ class PartitionEngine:
                 found += [(position, order, effect) for _, _, effect in machine.out]
                 machine.out.clear()
 
-    def _survivors(
-        self, machine: SpellMachine, columns: EventColumns, keys: list[str | None]
-    ) -> list[Survivor]:
-        """Return the events of one type that matter to the rule."""
-        rule, positions = machine.rule, columns.positions
-        late_before = self._watermark_us - machine.horizon_us
-        late = columns.times_us < late_before if columns.oldest_us < late_before else None
-        matched = np.ones(columns.size, dtype=np.bool_) if rule.where is None else columns.holds(rule.where)
-        if not machine.minded and not matched.any():
-            return []
-        scope = columns.within(machine.compiled.fence, rule.wards)
-        if scope is not None:
-            matched = matched & scope
-        if late is not None:
-            machine.counters.late += int(np.count_nonzero(matched & late))
-            if rule.late == "drop":
-                matched = matched & ~late
-        first = [positions[i] for i in matched.nonzero()[0].tolist()]
-        if not machine.wants_others:
-            return [(position, True, False) for position in first]
-        if not first and not machine.minded:
-            return []
-        none = np.zeros(columns.size, dtype=np.bool_)
-        clearing = none if rule.clear_when is None else columns.holds(rule.clear_when)
-        wanted = ~none if scope is None else scope
-        if late is not None:
-            wanted = (wanted & ~late) | matched
-        rows = zip(positions, matched.tolist(), clearing.tolist(), wanted.tolist(), strict=True)
-        if not keys:
-            return [(position, m, c) for position, m, c, w in rows if w]
-        # only keys that are minded already, or may be once their match in this run is applied
-        hot = machine.minded | {keys[position] for position in first}
-        return [(position, m, c) for position, m, c, w in rows if w and keys[position] in hot]
-
     def _listen(
         self,
         name: str,
         machine: SilenceMachine,
-        present: Sequence[EventColumns],
-        run: _Run,
+        run: Run,
         found: list[tuple[int, int, Effect]],
     ) -> None:
         rule, order, counters = machine.rule, machine.compiled.order, machine.counters
         now_us = self._now_us if self._now_us is not None else NEVER_US
+        present = [run.columns[kind] for kind in rule.types if kind in run.columns]
         positions: list[int] = []
         for columns in present:
             mask = columns.within(machine.compiled.fence, rule.wards)
@@ -349,11 +294,11 @@ class PartitionEngine:
                 positions += columns.positions
             else:
                 positions += [columns.positions[i] for i in mask.nonzero()[0].tolist()]
-        broken = _broken(present, _asked(rule))
+        broken = run.broken(rule.types, _asked(rule))
         counters.matched += (
             sum(position not in broken for position in positions) if broken else len(positions)
         )
-        keys = run.keys(machine)
+        keys = run.keys(machine.shared_key)
         if keys:
             heard = machine.heard
             positions = [p for p in positions if keys[p] not in heard or p in broken]
@@ -377,21 +322,19 @@ class PartitionEngine:
                 machine.out.clear()
 
     def _order(
-        self, name: str, machine: OrderedMachine[Any], run: _Run, found: list[tuple[int, int, Effect]]
+        self, name: str, machine: OrderedMachine[Any], run: Run, found: list[tuple[int, int, Effect]]
     ) -> None:
         counters, order = machine.counters, machine.compiled.order
         now_us = self._now_us if self._now_us is not None else NEVER_US
-        keys = run.keys(machine)
+        keys = run.keys(machine.shared_key)
         asked: list[tuple[int, int]] = []
-        broken: dict[int, Exception] = {}
         for kind in machine.rule.listens:
             columns = run.columns.get(kind)
             if columns is None:
                 continue
             roles = machine.roles(kind, columns)
             asked += [(columns.positions[i], int(roles[i])) for i in roles.nonzero()[0].tolist()]
-            if columns.broken:
-                broken.update(_broken([columns], machine.predicates))
+        broken = run.broken(machine.rule.listens, machine.predicates)
         for position, role in sorted(asked):
             event = run.events[position]
             try:
@@ -414,14 +357,17 @@ class PartitionEngine:
     def _running(self, names: Iterable[str]) -> Iterator[tuple[str, RuleMachine]]:
         stopwatch = self.stopwatch
         for name in names:
-            failure = self.failures.get(name)
-            if failure is None or not failure.disabled:
+            if not self._is_disabled(name):
                 if stopwatch is None:
                     yield name, self._machines[name]
                 else:  # the caller's loop body runs between these two readings
                     began_s = stopwatch()
                     yield name, self._machines[name]
                     self.seconds[name] = self.seconds.get(name, 0.0) + stopwatch() - began_s
+
+    def _is_disabled(self, name: str) -> bool:
+        failure = self.failures.get(name)
+        return failure is not None and failure.disabled
 
     def _fail(self, name: str, machine: RuleMachine, error: Exception) -> bool:
         """Count a failure; True when it is the one that disables the rule."""
@@ -431,6 +377,8 @@ class PartitionEngine:
         failure.message = message
         machine.counters.failed += 1
         self._scalar_changed = True
+        if failure.disabled:
+            self._dispatch = None
         return failure.disabled
 
     # programs ---------------------------------------------------------------------------------------------
@@ -458,9 +406,27 @@ class PartitionEngine:
         self._scalar_changed = True
         self._expect_all()
 
+    def plant(self, rows: Iterable[StateChange], raised: Sequence[Raised]) -> None:
+        """Give rules that `adopt` has just begun fresh the state they reached in the past.
+
+        The next `on_batch` raises what is open. An episode that the former shape had open too goes on.
+        """
+        for name, key, data in rows:
+            if data is not None:
+                self._machines[name].restore(key, data)
+                self._machines[name].changed.add(key)
+        owed, opened = self._owed, {effect.incident_id for effect in raised}
+        going_on = {effect.incident_id for effect in owed} & opened
+        self._owed = [effect for effect in owed if effect.incident_id not in going_on]
+        for effect in raised:
+            if effect.incident_id not in going_on:
+                self._owed.append(replace(effect, at_us=max(self._now_us or 0, effect.at_us)))
+                self._machines[effect.rule].counters.raised += 1
+
     def forgive(self, rule: str) -> None:
         """Forget the failures of a rule, so that it runs again."""
         if self.failures.pop(rule, None) is not None:
+            self._dispatch = None
             self._scalar_changed = True
 
     def state_of(self, rule: str, key: str) -> SpellState | QuietState | OrderedState | None:
@@ -483,6 +449,7 @@ class PartitionEngine:
                 machine.expect(self._expected)
 
     def _build(self, program: Program) -> None:
+        self._dispatch = None
         for compiled in program.rules:
             self._machines[compiled.rule.name] = self._machine(compiled)
 
@@ -493,16 +460,21 @@ class PartitionEngine:
             return ORDERED[compiled.rule.kind](
                 compiled, max_keys=self._max_keys, watermark_us=self._watermark_us
             )
-        return SpellMachine(compiled, max_keys=self._max_keys, watermark_us=self._watermark_us)
+        bounds = {"max_keys": self._max_keys, "watermark_us": self._watermark_us}
+        return SpellMachine(compiled, **bounds, lateness_us=self._lateness_us)
 
     # state ------------------------------------------------------------------------------------------------
 
     def drain_changes(self) -> list[StateChange]:
         """Return the rows changed since the last drain: write them with the effects, in one transaction."""
-        changes, self._gone = self._gone, []
+        gone, self._gone = self._gone, []
+        changes: list[StateChange] = []
         for machine in self._machines.values():
             if machine.changed:
                 changes += machine.drain()
+        if gone:  # a key that is gone may have come back under the rule's new shape: one row each
+            known = {change[:2] for change in changes}
+            changes += [change for change in gone if change[:2] not in known]
         if self._scalar_changed:
             changes.append(StateChange(*ENGINE_KEY, encode(self._scalars())))
             self._scalar_changed = False
@@ -553,15 +525,3 @@ class PartitionEngine:
 
 def _asked(rule: Rule) -> list[Predicate]:
     return [predicate for predicate in (rule.where, rule.clear_when) if predicate is not None]
-
-
-def _broken(present: Sequence[EventColumns], asked: Sequence[Predicate]) -> dict[int, Exception]:
-    """Return the events that one of the predicates cannot be evaluated on."""
-    texts = [predicate.text for predicate in asked]
-    return {
-        position: error
-        for columns in present
-        if columns.broken
-        for text in texts
-        for position, error in columns.broken.get(text, {}).items()
-    }

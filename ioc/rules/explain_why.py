@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from ioc.geo.zones import metres_between
 from ioc.model.events import Event
 from ioc.model.incidents import Evidence
 from ioc.model.times import MINUTE_US, SECOND_US, format_us
@@ -22,20 +23,18 @@ from ioc.rules.predicate.ast import (
     Both,
     Compare,
     Condition,
-    Constant,
     Either,
     Field,
-    Has,
     Is,
     Kind,
     Matches,
     Not,
     TextMatch,
-    Value,
 )
 from ioc.rules.predicate.closure import compile_closure
+from ioc.rules.predicate.text import render
 from ioc.rules.predicate.values import number_reader, value_reader
-from ioc.rules.rule import Rule, reaches
+from ioc.rules.rule import FenceWatch, Having, Rule, reaches
 from ioc.rules.silence import ExpectedSource
 from ioc.rules.state import (
     EwmaState,
@@ -255,6 +254,11 @@ def _checks(
         checks.append(_having(rule, state, course))
     if rule.for_us:
         checks.append(_lasting(rule.for_us, state, at_us - lateness_us))
+    if isinstance(state, SpellState) and state.waiting:
+        detail = f"for the watermark to pass them, the first at {format_us(state.waiting[0].time_us)}"
+        checks.append(Check("events waiting for their turn", True, len(state.waiting), detail=detail))
+    if isinstance(state, SpellState):
+        checks += _resting(state, at_us)
     return checks
 
 
@@ -279,11 +283,15 @@ def _ordered_checks(
             _tag(event) in near.types and (near.where is None or near.where.test(event)) for event in recent
         )
         checks.append(_found(f"events of {', '.join(near.types)}", found))
-    if isinstance(state, OrderedState):
-        checks.append(_pattern(rule, state))
-        if state.episode is None and state.cool_us is not None and state.cool_us > at_us:
-            checks.append(Check("cooldown", False, detail=f"rests until {format_us(state.cool_us)}"))
-    return checks
+    known = state if isinstance(state, OrderedState) else _FRESH[rule.kind]()
+    return [*checks, _pattern(rule, known, at_us), *_resting(known, at_us)]
+
+
+def _resting(state: SpellState | OrderedState, at_us: int) -> list[Check]:
+    """Say that the key rests after an episode, where it does."""
+    if state.episode is not None or state.cool_us is None or state.cool_us <= at_us:
+        return []
+    return [Check("cooldown", False, detail=f"rests until {format_us(state.cool_us)}")]
 
 
 def _found(condition: str, found: int) -> Check:
@@ -304,7 +312,16 @@ def _span_us(rule: Rule) -> int:
     return rule.having.window_us if rule.having else 0
 
 
-def _pattern(rule: Rule, state: OrderedState) -> Check:
+_FRESH: Final[Mapping[str, type[OrderedState]]] = {
+    "sequence": SequenceState,
+    "fence": FenceState,
+    "near": NearState,
+    "ewma": EwmaState,
+}
+"""What is remembered of a key of which nothing is."""
+
+
+def _pattern(rule: Rule, state: OrderedState, at_us: int) -> Check:
     """Say whether the pattern is complete, and what is remembered of it."""
     held = state.episode is not None
     if isinstance(state, SequenceState) and rule.sequence is not None:
@@ -312,12 +329,12 @@ def _pattern(rule: Rule, state: OrderedState) -> Check:
         taken = steps if held else max((partial.taken for partial in state.partials), default=0)
         return Check("steps in order", held, taken, ">=", steps, None if held else float(steps - taken))
     if isinstance(state, FenceState) and rule.fence is not None:
-        where = state.inside if state.inside is not None else "outside" if state.place else "unknown"
-        return Check(f"fence: {rule.fence.when}", held, where)
+        return _fence(rule.fence, state, at_us, held=held)
     if isinstance(state, NearState) and rule.near is not None:
         kept = f"{len(state.ours)} of ours, {len(state.others)} others remembered"
-        metres = state.measured if held else None
-        return Check("distance, m", held, metres, "<=", rule.near.metres, None, kept)
+        metres = state.measured if held else _nearest_m(state)
+        short = None if held or metres is None else max(0.0, metres - rule.near.metres)
+        return Check("distance, m", held, metres, "<=", rule.near.metres, short, kept)
     if isinstance(state, EwmaState) and rule.having is not None:
         having = rule.having
         usual = f"usual {state.mean:g} ± {math.sqrt(state.variance):g} from {state.n} readings"
@@ -327,6 +344,32 @@ def _pattern(rule: Rule, state: OrderedState) -> Check:
             having.text, held, state.measured if held else None, having.op, having.threshold, None, usual
         )
     return Check("the pattern", held)
+
+
+def _fence(watch: FenceWatch, state: FenceState, at_us: int, *, held: bool) -> Check:
+    where = state.inside if state.inside is not None else "outside" if state.place else "unknown"
+    if watch.when != "dwells" or state.inside is None:
+        detail = "" if state.place else "no position of the key"
+        return Check(f"fence: {watch.when}", held, where, detail=detail)
+    inside_s, limit_s = max(0.0, (at_us - state.entered_us) / SECOND_US), watch.dwell_us / SECOND_US
+    short = None if held else max(0.0, limit_s - inside_s)
+    detail = f"inside {where} since {format_us(state.entered_us)}"
+    return Check("fence: dwells, s", held, round(inside_s, 3), ">=", limit_s, short, detail)
+
+
+def _nearest_m(state: NearState) -> float | None:
+    """Return how near two events that may still meet have come."""
+    places = [
+        [
+            (item.seen.lon, item.seen.lat)
+            for item in side
+            if item.seen.lon is not None and item.seen.lat is not None
+        ]
+        for side in (state.ours, state.others)
+    ]
+    apart = (metres_between(*a, *b) for a in places[0] for b in places[1])
+    nearest = min(apart, default=None)
+    return None if nearest is None else round(nearest, 1)
 
 
 def _silence(rule: Rule, absence_us: int, own: Sequence[Event], at_us: int) -> Check:
@@ -417,10 +460,21 @@ def _having(rule: Rule, state: KeyState | None, course: _Course) -> Check:
         value = 0.0
     held = value is not None and reaches(value, having.op, having.threshold)
     short = None if held or value is None else abs(having.threshold - value)
-    detail = "nothing in the window" if value is None else ""
+    detail = _no_value(having, state) if value is None else ""
     if not held and course.best is not None and course.best_us is not None:
         detail = f"nearest: {course.best:g} at {format_us(course.best_us)}"
     return Check(having.text, held, value, having.op, having.threshold, short, detail)
+
+
+def _no_value(having: Having, state: KeyState | None) -> str:
+    """Say why a window has no value."""
+    window = state.window if isinstance(state, SpellState) else None
+    held = 0 if window is None else window.n
+    if not held:
+        return "nothing in the window"
+    if having.tumbling:
+        return f"{held} events wait for their window to close"
+    return f"{held} of at least {having.samples} events"
 
 
 def _lasting(for_us: int, state: KeyState | None, now_us: int) -> Check:
@@ -439,45 +493,3 @@ def _lasting(for_us: int, state: KeyState | None, now_us: int) -> Check:
 
 def _plain(value: Scalar) -> Scalar:
     return None if isinstance(value, float) and math.isnan(value) else value
-
-
-# text -----------------------------------------------------------------------------------------------------
-
-
-def render(node: Condition) -> str:
-    """Return a condition as one would write it."""
-    if isinstance(node, Both | Either):
-        sign = "&&" if isinstance(node, Both) else "||"
-        return " ".join((_inner(node.left, node), sign, _inner(node.right, node)))
-    if isinstance(node, Not):
-        return f"!({render(node.inner)})"
-    if isinstance(node, Compare):
-        return f"{_value(node.left)} {node.op} {_value(node.right)}"
-    if isinstance(node, Among):
-        return f"{_value(node.value)} in [{', '.join(map(_literal, node.options))}]"
-    if isinstance(node, TextMatch):
-        return f"{_value(node.value)}.{node.test}({_value(node.part)})"
-    if isinstance(node, Matches):
-        return f"{_value(node.value)}.matches({_literal(node.pattern)})"
-    if isinstance(node, Has):
-        return f"has({node.field.name})"
-    return _value(node.value)
-
-
-def _inner(node: Condition, outer: Both | Either) -> str:
-    text = render(node)
-    return f"({text})" if isinstance(node, Both | Either) and type(node) is not type(outer) else text
-
-
-def _value(value: Value) -> str:
-    if isinstance(value, Field):
-        return value.name
-    if isinstance(value, Constant):
-        return _literal(value.value)
-    return f"({_value(value.left)} {value.op} {_value(value.right)})"
-
-
-def _literal(value: float | str | bool) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, int | float) else f'"{value}"'

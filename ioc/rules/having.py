@@ -17,7 +17,7 @@ from ioc.rules.errors import PredicateError, did_you_mean
 from ioc.rules.predicate import compile_expression
 from ioc.rules.predicate.ast import Kind, Value
 from ioc.rules.rule import BoundOp, Function, Having
-from ioc.rules.windows import MAX_SAMPLES
+from ioc.rules.windows import MAX_DISTINCT, MAX_SAMPLES
 
 MAX_WINDOW_US: Final = 24 * HOUR_US
 MIN_WINDOW_US: Final = SECOND_US
@@ -70,6 +70,10 @@ def read_having(text: str, types: tuple[str, ...]) -> Having:
     threshold = number_of(match["threshold"])
     if threshold is None:
         raise PredicateError(f"expected a number, found {match['threshold']!r}", match.start("threshold"))
+    if function == "distinct" and threshold > MAX_DISTINCT:
+        raise PredicateError(
+            f"distinct counts to {MAX_DISTINCT:,}, this never holds", match.start("threshold"), "ask for less"
+        )
     return Having(
         " ".join(text.split()),
         cast(Function, function),

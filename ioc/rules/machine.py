@@ -27,6 +27,8 @@ MAX_KEY_BYTES: Final = 1_000
 UPDATE_PAUSE_US = 30 * SECOND_US
 """Least time between two updates that only report a higher count."""
 MAX_EVENT_IDS = 20
+MAX_WAITING: Final = 200
+"""Events of one key that wait for the watermark; more are refused and counted."""
 NEVER_US = -(1 << 62)
 """The watermark before the first tick."""
 

@@ -2,10 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 import yaml
 
 from ioc.rules.errors import PredicateError, RuleError, did_you_mean
+
+MAX_FILE_CHARS: Final = 200_000
+MAX_ENTRIES: Final = 500
+"""Entries of any list in a rule."""
 
 
 @dataclass
@@ -31,7 +36,13 @@ class Findings:
 
 def documents(findings: Findings, text: str) -> list[yaml.MappingNode]:
     """Return the rules of a file: documents separated by `---`, each a mapping or a list of mappings."""
+    if len(text) > MAX_FILE_CHARS:
+        message = f"longer than {MAX_FILE_CHARS:,} characters"
+        findings.errors.append(RuleError(findings.file, 1, 1, message, "put rules into several files"))
+        return []
     try:
+        if "*" in text:
+            _refuse_aliases(findings, text)
         roots = [root for root in yaml.compose_all(text, Loader=yaml.SafeLoader) if root is not None]
     except yaml.YAMLError as error:
         findings.errors.append(_syntax_error(findings.file, error))
@@ -44,6 +55,15 @@ def documents(findings: Findings, text: str) -> list[yaml.MappingNode]:
             elif not _is_empty(node):
                 findings.at(node, "expected a rule (a mapping of keys)", "begin with `rule: a-name`")
     return found
+
+
+def _refuse_aliases(findings: Findings, text: str) -> None:
+    """Report aliases: a few lines of them may stand for more than fits into memory."""
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            mark, message = event.start_mark, f"YAML aliases (*{event.anchor}) are not taken"
+            line, column = (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
+            findings.errors.append(RuleError(findings.file, line, column, message, "write it out"))
 
 
 def _is_empty(node: yaml.Node) -> bool:
@@ -124,6 +144,9 @@ class Form:
         if node is None:
             return []
         found: list[yaml.ScalarNode] = []
+        if isinstance(node, yaml.SequenceNode) and len(node.value) > MAX_ENTRIES:
+            self.findings.at(node, f"{key}: more than {MAX_ENTRIES} entries")
+            return []
         for item in node.value if isinstance(node, yaml.SequenceNode) else [node]:
             if isinstance(item, yaml.ScalarNode) and not item.tag.startswith("!"):
                 found.append(item)

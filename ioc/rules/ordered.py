@@ -14,7 +14,7 @@ from abc import abstractmethod
 from bisect import insort
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -25,11 +25,9 @@ from ioc.model.incidents import Severity
 from ioc.rules.columns import EventColumns
 from ioc.rules.compile import CompiledRule
 from ioc.rules.explain import Finding
-from ioc.rules.machine import MAX_EVENT_IDS, NEVER_US, UPDATE_PAUSE_US, Machine
+from ioc.rules.machine import MAX_EVENT_IDS, MAX_WAITING, NEVER_US, UPDATE_PAUSE_US, Machine
 from ioc.rules.predicate import Predicate
 from ioc.rules.state import Episode, OrderedState, Seen, Waiting, encode
-
-MAX_WAITING: Final = 200
 
 Roles = NDArray[np.int64]
 """By event: 0 where the rule does not ask for it, else what it is to the rule, in bits."""

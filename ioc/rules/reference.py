@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from ioc.model.events import DATA_TYPES
-from ioc.model.times import HOUR_US, SECOND_US
-from ioc.rules import compile as compiling
-from ioc.rules import engine, having, machine, schema, silence, spell, windows
+from ioc.model.times import SECOND_US
+from ioc.rules import engine, schema
+from ioc.rules.bounds import bounds_text
 from ioc.rules.describe import FUNCTIONS, KEYS, REQUIRED, TESTS
-from ioc.rules.predicate import FieldTable, syntax
+from ioc.rules.predicate import FieldTable
 from ioc.rules.predicate.ast import Kind
 from ioc.rules.timelines import EXAMPLES, HEAD, draw
 
@@ -54,10 +54,10 @@ type:
 _TIME = """## Time
 
 Every rule reads the events' own times and the log's clock, which ticks once a second; never the
-machine's. Timers fire when the *watermark*, {lateness} behind the newest tick, has passed them, or when
-an event of the same key shows that they are over. Late events count at their own time as long as they
-can still matter, then they are counted as late and left out. A repeated (source, id) is left out by the
-log.
+machine's. Timers fire when the *watermark*, {lateness} behind the newest tick, has passed them, or, by
+`order: arrival`, when an event of the same key shows that they are over. Late events count at
+their own time as long as they can still matter, then they are counted as late and left out. A repeated
+(source, id) is left out by the log.
 
 `x` an event that matches, `o` one that does not, `c` one that meets `clear_when` (letters name events
 that arrive late); `:` the condition holds but not yet for long enough, `R` raised, `=` open, `U`
@@ -108,7 +108,7 @@ def render() -> str:
         _TIME.format(lateness=lateness),
         *_timelines(),
         _TESTS,
-        _bounds(),
+        bounds_text(),
     ]
     return "\n".join(parts)
 
@@ -167,52 +167,3 @@ def _timelines() -> Iterator[str]:
         body = (example.body if example.severity else f"{example.body}{HEAD.splitlines()[-1]}\n").strip()
         note = f"\n{example.note}\n" if example.note else ""
         yield f"### {example.title}\n\n```yaml\n{body}\n```\n\n```text\n{draw(example)}\n```\n{note}"
-
-
-def _bounds() -> str:
-    def hours(time_us: int) -> str:
-        return f"{time_us // HOUR_US} h"
-
-    def seconds(time_us: int) -> str:
-        return f"{time_us // SECOND_US} s"
-
-    rows = [
-        ("rules in a program", f"{compiling.MAX_RULES:,}", "the files do not compile"),
-        (
-            "window",
-            f"{seconds(having.MIN_WINDOW_US)} to {hours(having.MAX_WINDOW_US)}",
-            "the rule does not compile",
-        ),
-        ("`for`, `hold`, `absence`", f"at most {hours(schema.MAX_DURATION_US)}", "the rule does not compile"),
-        ("`absence`", f"at least {seconds(schema.MIN_ABSENCE_US)}", "the rule does not compile"),
-        ("length of a predicate", f"{syntax.MAX_LENGTH:,} characters", "the rule does not compile"),
-        ("nesting in a predicate", f"{syntax.MAX_DEPTH}", "the rule does not compile"),
-        (
-            "keys of a rule on a partition",
-            f"{engine.DEFAULT_MAX_KEYS:,}",
-            "the longest idle are evicted and counted",
-        ),
-        ("different values in `distinct`", f"{windows.MAX_DISTINCT:,}", "the oldest is forgotten"),
-        (
-            "exactness of a window",
-            f"1/{windows.PANES} of its length",
-            "events closer together may leave together, up to so much late, never early",
-        ),
-        (
-            "a late event without window",
-            f"{seconds(spell.GRACE_US)} or `for` or `hold`",
-            "counted as late, left out",
-        ),
-        ("an event's clock ahead", f"{seconds(engine.MAX_AHEAD_US)}", "read as being only so far ahead"),
-        ("gap between ticks", seconds(silence.MAX_TICK_GAP_US), "counts as our pause, not as silence"),
-        ("events named in an incident", f"{machine.MAX_EVENT_IDS}", "the last ones are named"),
-        (
-            "updates that only tell a higher count",
-            f"one in {seconds(machine.UPDATE_PAUSE_US)}",
-            "the next tells it",
-        ),
-        ("failures of a rule", f"{engine.MAX_FAILURES}", "the rule is disabled and shown; the others run on"),
-    ]
-    return "## Bounds\n\n| what | bound | beyond it |\n| --- | --- | --- |\n" + "".join(
-        f"| {' | '.join(row)} |\n" for row in rows
-    )

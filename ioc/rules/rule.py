@@ -15,6 +15,7 @@ Function = Literal[
 ]  # fmt: skip
 Transition = Literal["inside", "enters", "leaves", "dwells", "crosses"]
 LatePolicy = Literal["drop", "amend"]
+Order = Literal["time", "arrival"]
 BoundOp = Literal[">=", ">", "<=", "<"]
 
 RANK: dict[Severity, int] = {Severity.LOW: 0, Severity.MEDIUM: 1, Severity.HIGH: 2, Severity.CRITICAL: 3}
@@ -137,6 +138,8 @@ class Rule:
     """After an episode of a key ends, none begins for so long."""
     late: LatePolicy = "drop"
     """What becomes of a late event: `amend` lets it add to an open episode, never begin one."""
+    order: Order = "arrival"
+    """Whether events wait for the watermark and are then applied in order of time, or are applied at once."""
     absence_us: int | None = None
     sequence: Chain | None = None
     fence: FenceWatch | None = None

@@ -21,6 +21,7 @@ from ioc.rules.rule import (
     RANK,
     Having,
     LatePolicy,
+    Order,
     Place,
     Rule,
     SeverityStep,
@@ -43,6 +44,7 @@ KEYS = [
     "hold",
     "cooldown",
     "late",
+    "order",
     "absence",
     "sequence",
     "fence",
@@ -57,15 +59,22 @@ MIN_ABSENCE_US = 5 * SECOND_US
 MAX_DURATION_US = 7 * 24 * HOUR_US
 """Longest `for`, `hold`, `cooldown` and `absence`."""
 
+MAX_TEXT_CHARS = 500
+MAX_KEY_PARTS = 4
+
 _DEFAULT_BY = {"fence": "subject", "near": "ward"}
 ALONE = {
-    "sequence": ("where", "having", "for", "clear_when", "absence", "fence", "near"),
-    "fence": ("area", "having", "for", "clear_when", "absence", "near"),
-    "near": ("having", "for", "clear_when", "absence"),
-    "ewma_z": ("for", "clear_when", "absence"),
+    "sequence": ("where", "having", "for", "clear_when", "order", "absence", "fence", "near"),
+    "fence": ("area", "having", "for", "clear_when", "order", "absence", "near"),
+    "near": ("having", "for", "clear_when", "order", "absence"),
+    "ewma_z": ("for", "clear_when", "order", "absence"),
 }
 """Kinds of pattern and what cannot stand beside them."""
-_ALONE_HINTS = {"where": "write it into the pattern", "area": "write it into fence"}
+_ALONE_HINTS = {
+    "where": "write it into the pattern",
+    "area": "write it into fence",
+    "order": "it is always by time",
+}
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 PLACEHOLDERS = ("value", "threshold", "count", "window", "source", "ward", "key")
@@ -116,6 +125,7 @@ class _Reader:
         for_us = self._duration("for")
         hold_us, absence_us = self._duration("hold"), self._duration("absence")
         cooldown_us, late = self._cooldown(having), self._late()
+        order = self._order(having, for_us)
         category, clocks = self._category(stream), self._clocks()
         enabled = form.truth("enabled", True)
         lasting = fence is not None and fence.lasting
@@ -138,6 +148,7 @@ class _Reader:
             hold_us=hold_us or 0,
             cooldown_us=cooldown_us,
             late=late,
+            order=order,
             absence_us=absence_us,
             sequence=sequence,
             fence=fence,
@@ -252,6 +263,10 @@ class _Reader:
         if nodes[0] is None or nodes[1] is None:
             return None
         for node in nodes:
+            if len(cast(yaml.ScalarNode, node).value) > MAX_TEXT_CHARS:
+                self._findings.at(
+                    cast(yaml.ScalarNode, node), f"{key}: longer than {MAX_TEXT_CHARS} characters"
+                )
             self._check_template(cast(yaml.ScalarNode, node), key, table)
         return Text(nodes[0].value, nodes[1].value)
 
@@ -281,6 +296,8 @@ class _Reader:
             if "near" in self._form and found[-1].scope != "event":
                 hint = "source, ward or subject"
                 self._findings.at(item, f"by: {item.value} is not of both streams", hint)
+        if len(found) > MAX_KEY_PARTS:
+            self._findings.at(self._form.get("by") or self._node, f"by: more than {MAX_KEY_PARTS} parts")
         if not found and isinstance(self._form.get("by"), yaml.SequenceNode):
             self._findings.at(
                 self._form.get("by") or self._node, "by: the list is empty", "as in by: [source]"
@@ -317,6 +334,11 @@ class _Reader:
     def _late(self) -> LatePolicy:
         found = self._choice("late", self._form.scalar("late"), ["drop", "amend"])
         return "amend" if found == "amend" else "drop"
+
+    def _order(self, having: Having | None, for_us: int | None) -> Order:
+        found = self._choice("order", self._form.scalar("order"), ["time", "arrival"])
+        by_time = found == "time" if found else having is not None and bool(for_us)
+        return "time" if by_time else "arrival"
 
     def _category(self, stream: Stream | None) -> str | None:
         route = self._form.form("route", ("category",))
@@ -355,7 +377,7 @@ class _Reader:
                 return
         absence = form.get("absence")
         if absence is not None:
-            for key in ("having", "for", "clear_when", "hold", "cooldown", "late"):
+            for key in ("having", "for", "clear_when", "hold", "cooldown", "late", "order"):
                 node = form.get(key)
                 if node is not None:
                     hint = "silence ends with the next event; give only `absence`"

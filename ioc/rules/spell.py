@@ -13,26 +13,44 @@ The condition is true: with `having`, while the window's value reaches the thres
 matching event on, until an event of the key contradicts it or, where there is no `clear_when`, none matches
 for `hold`. With `clear_when` an open incident ends only by it: missing data is not recovery. Its window then
 starts empty.
+
+Where the rule's `order` is `arrival`, an event is applied at once, and what it opens or ends depends on what
+came before it. Where it is `time`, an event waits until the watermark has passed it and is applied in order
+of time: contradictions before matches at one moment, then by id. Events later than that are applied at once
+in either case, as far as the window reaches. At most `MAX_WAITING` events wait per key; more are refused and
+counted.
 """
+
+from bisect import insort
+from operator import attrgetter
+from typing import Final
 
 from ioc.model.events import Event
 from ioc.model.times import SECOND_US
 from ioc.rules.compile import CompiledRule
-from ioc.rules.machine import MAX_EVENT_IDS, NEVER_US, UPDATE_PAUSE_US, Machine
+from ioc.rules.machine import MAX_EVENT_IDS, MAX_WAITING, NEVER_US, UPDATE_PAUSE_US, Machine
 from ioc.rules.predicate.ast import Kind
 from ioc.rules.predicate.values import value_reader
 from ioc.rules.rule import reaches
-from ioc.rules.state import Episode, PackedSpell, Seen, SpellState, encode, spell_decoder
+from ioc.rules.state import Episode, Held, PackedSpell, Seen, SpellState, encode, spell_decoder
 from ioc.rules.windows import window_for
 
 GRACE_US = 60 * SECOND_US
 """An event may be at least this old: networks and cameras' buffers delay, and an alarm must not be lost."""
+LEAD_US: Final = 5 * SECOND_US
+"""How far a tick and a source's clock together may lead: a `for` that exceeds the lateness by more cannot end
+before the events that began it have arrived."""
+
+Value = float | str | bool | None
+_ORDER = attrgetter("time_us", "matched", "id", "seen.source")
 
 
 class SpellMachine(Machine[SpellState]):
     """One rule on events."""
 
-    def __init__(self, compiled: CompiledRule, *, max_keys: int, watermark_us: int = NEVER_US) -> None:
+    def __init__(
+        self, compiled: CompiledRule, *, max_keys: int, watermark_us: int = NEVER_US, lateness_us: int = 0
+    ) -> None:
         super().__init__(compiled, max_keys=max_keys)
         rule = self.rule
         self.watermark_us = watermark_us
@@ -41,8 +59,13 @@ class SpellMachine(Machine[SpellState]):
         self._tumbling = rule.having is not None and rule.having.tumbling
         self.wants_others = rule.clear_when is not None or (rule.having is None and rule.for_us > 0)
         """Whether events that do not match matter, to keys that have state."""
+        self._sorts = rule.order == "time"
+        opens_later = rule.having is not None and rule.for_us > lateness_us + LEAD_US
+        self.minds_all = self.wants_others and self._sorts and not opens_later
+        """Whether they matter to keys without state too: what they contradict may arrive after them."""
         self.minded: set[str | None] = set()
-        """Keys to which events that do not match matter: with a window those with an open episode."""
+        """Keys to which events that do not match matter: with a window those with an open episode, or, where
+        events wait, those that may have one by the time they are applied."""
         argument = rule.having.argument if rule.having else None
         self._measure = None if argument is None else value_reader(argument)
         self._numeric = argument is not None and argument.kind is Kind.NUMBER
@@ -52,32 +75,64 @@ class SpellMachine(Machine[SpellState]):
     def feed(
         self, key: str, event: Event, time_us: int, at_us: int, *, matched: bool, clearing: bool
     ) -> None:
-        """Apply one event of `key`; `at_us` is the log's time."""
+        """Take one event of `key`; `at_us` is the log's time."""
         having = self.rule.having
-        value: float | str | bool | None = None
+        value: Value = None
         if time_us < self.watermark_us - self.horizon_us:  # reaches us only where the rule amends
             if matched:
-                self._amend(key, self.states.get(key), event, time_us, at_us)
+                self._amend(key, self.states.get(key), event.id, time_us, at_us)
             return
         if having is None and clearing:
             matched = False
         elif matched and self._measure is not None:
             value = self._measure(event)
             matched = value is not None and (not self._numeric or _finite(value))
+        waits = self._sorts and time_us >= self.watermark_us
         state = self.states.get(key)
         if state is None:
-            if not matched:
+            if not matched and not (waits and self.minds_all):
                 return
             self._make_room(at_us, _age)
-            state = self.states[key] = SpellState(window_for(having) if having else None, time_us)
+            # of the events that wait, the one that arrives first is nothing special
+            began_us = self.watermark_us if waits else time_us
+            state = self.states[key] = SpellState(window_for(having) if having else None, began_us)
+        if waits:
+            self._hold_back(key, state, event, value, time_us, matched=matched, clearing=clearing)
+            return
         # a tumbling window closes by the watermark: by this event's time it would shut out those just behind
         now_us = self.watermark_us if self._tumbling else max(time_us, state.clock_us, self.watermark_us)
         if state.due_us is None or state.due_us <= now_us:
             self._advance(key, state, now_us, at_us)
+        self._apply(
+            key, state, event, event.id, value, time_us, now_us, at_us, matched=matched, clearing=clearing
+        )
+        self._settle(key, state)
+
+    def _hold_back(
+        self, key: str, state: SpellState, event: Event, value: Value, time_us: int, *,
+        matched: bool, clearing: bool,
+    ) -> None:  # fmt: skip
+        """Keep an event until the watermark has passed it."""
+        if state.waiting is None:
+            state.waiting = []
+        if len(state.waiting) >= MAX_WAITING:
+            self.counters.overflowed += 1
+            return
+        seen = self._explainer.seen(event)
+        insort(state.waiting, Held(time_us, matched, clearing, event.id, seen, value), key=_ORDER)
+        self.changed.add(key)
+        self._settle(key, state)
+
+    def _apply(
+        self, key: str, state: SpellState, event: Event | Seen, number: str, value: Value, time_us: int,
+        now_us: int, at_us: int, *, matched: bool, clearing: bool,
+    ) -> None:  # fmt: skip
+        """Let an event change its key, which has come to `now_us`; `number` is the event's id."""
+        having = self.rule.having
         was_open = state.episode is not None
         older = time_us < state.last_us  # it says nothing against what is newer
         if matched:
-            matched = self._match(key, state, event, value, time_us, now_us, at_us)
+            matched = self._match(key, state, event, number, value, time_us, now_us, at_us)
         elif having is None and not was_open and not older:
             state.since_us = None
             self.changed.add(key)
@@ -87,9 +142,8 @@ class SpellMachine(Machine[SpellState]):
         if was_open:
             self._consider_end(key, state, None if older else clearing, time_us, now_us, at_us)
         self._consider(key, state, matched, now_us, at_us)
-        self._settle(key, state)
 
-    def _amend(self, key: str, state: SpellState | None, event: Event, time_us: int, at_us: int) -> None:
+    def _amend(self, key: str, state: SpellState | None, number: str, time_us: int, at_us: int) -> None:
         """Let a late event add to the count and evidence of the open episode it belongs to, by policy."""
         episode = None if state is None else state.episode
         if self.rule.late != "amend" or state is None or episode is None:
@@ -99,7 +153,7 @@ class SpellMachine(Machine[SpellState]):
         self.counters.amended += 1
         self.changed.add(key)
         episode.count += 1
-        state.ids = [event.id, *state.ids][:MAX_EVENT_IDS]
+        state.ids = [number, *state.ids][:MAX_EVENT_IDS]
         if at_us - episode.told_us >= UPDATE_PAUSE_US:
             self._update(
                 key,
@@ -116,8 +170,9 @@ class SpellMachine(Machine[SpellState]):
         self,
         key: str,
         state: SpellState,
-        event: Event,
-        value: float | str | bool | None,
+        event: Event | Seen,
+        number: str,
+        value: Value,
         time_us: int,
         now_us: int,
         at_us: int,
@@ -127,11 +182,13 @@ class SpellMachine(Machine[SpellState]):
         if having is not None and window is not None:
             if window.is_over(time_us, now_us):
                 self.counters.late += 1
-                self._amend(key, state, event, time_us, at_us)
+                self._amend(key, state, number, time_us, at_us)
                 return False
             window.add(time_us, value)
+        elif state.since_us is None and state.episode is None:
+            state.ids = []  # of a spell that was contradicted
         state.last = event
-        state.ids.append(event.id)
+        state.ids.append(number)
         if len(state.ids) > MAX_EVENT_IDS:
             del state.ids[0]
         state.last_us = max(state.last_us, time_us)
@@ -144,7 +201,8 @@ class SpellMachine(Machine[SpellState]):
             self._begin(state, time_us)
             state.ends_us = None
         elif not self._tumbling:
-            self._measured(state, time_us)
+            # an older event that completes the condition does so when the newest of them happened
+            self._measured(state, max(time_us, state.clock_us))
         return True
 
     def _begin(self, state: SpellState, time_us: int) -> None:
@@ -210,12 +268,37 @@ class SpellMachine(Machine[SpellState]):
             if state is None or state.due_us != due_us:
                 continue
             state.due_us = None
+            self._release(key, state, watermark_us, at_us)
             self._advance(key, state, watermark_us, at_us)
             if self._is_over(state, watermark_us):
                 self._forget(key)
             else:
                 self._settle(key, state)
         self.out.sort(key=lambda item: item[:2])
+
+    def _release(self, key: str, state: SpellState, watermark_us: int, at_us: int) -> None:
+        """Apply the events that the watermark has passed."""
+        passed = 0
+        for item in state.waiting or ():
+            if item.time_us >= watermark_us:
+                break
+            passed += 1
+            self._advance(key, state, item.time_us, at_us)
+            self._apply(
+                key,
+                state,
+                item.seen,
+                item.id,
+                item.value,
+                item.time_us,
+                item.time_us,
+                at_us,
+                matched=item.matched,
+                clearing=item.clearing,
+            )
+        if state.waiting and passed:
+            state.waiting = state.waiting[passed:] or None
+            self.changed.add(key)
 
     def _advance(self, key: str, state: SpellState, now_us: int, at_us: int) -> None:
         """Bring the key to `now_us` through each transition at its own moment."""
@@ -226,6 +309,8 @@ class SpellMachine(Machine[SpellState]):
                 assert state.window is not None
                 state.window.expire(expiry_us)
                 self._measured(state, expiry_us)
+                if self._is_idle(state):
+                    state.ids = []
             elif turn_us is not None and turn_us <= now_us:
                 self._turn(key, state, turn_us, at_us)
             else:
@@ -310,7 +395,7 @@ class SpellMachine(Machine[SpellState]):
             self._mind(key, state)
 
     def _mind(self, key: str, state: SpellState) -> None:
-        if self.rule.having is None or state.episode is not None:
+        if self.rule.having is None or state.episode is not None or self._sorts:
             self.minded.add(key)
         else:
             self.minded.discard(key)
@@ -326,6 +411,9 @@ class SpellMachine(Machine[SpellState]):
             expiry_us = state.window.next_expiry_us()
             if expiry_us is not None and (due_us is None or expiry_us < due_us):
                 due_us = expiry_us
+        if state.waiting:
+            passed_us = state.waiting[0].time_us + 1
+            return passed_us if due_us is None else min(passed_us, due_us)
         if due_us is None and state.floor_us is not None and self._is_idle(state):
             return self._over_us(state, state.floor_us) + 1
         return due_us
@@ -340,7 +428,9 @@ class SpellMachine(Machine[SpellState]):
 
     def _is_over(self, state: SpellState, watermark_us: int) -> bool:
         floor_us = state.floor_us
-        return self._is_idle(state) and (floor_us is None or self._over_us(state, floor_us) < watermark_us)
+        if state.waiting or not self._is_idle(state):
+            return False
+        return floor_us is None or self._over_us(state, floor_us) < watermark_us
 
     def _value(self, state: SpellState) -> float | None:
         return None if state.window is None else state.window.value()
@@ -379,6 +469,7 @@ class SpellMachine(Machine[SpellState]):
                 state.episode,
                 None if state.window is None else state.window.pack(),
                 state.cool_us,
+                state.waiting or [],
             )
         )
 
@@ -391,7 +482,7 @@ class SpellMachine(Machine[SpellState]):
         state.since_us, state.ends_us, state.last_us = packed.since_us, packed.ends_us, packed.last_us
         state.floor_us, state.count, state.ids = packed.floor_us, packed.count, packed.ids
         state.last, state.episode = packed.last, packed.episode
-        state.cool_us = packed.cool_us
+        state.cool_us, state.waiting = packed.cool_us, packed.waiting or None
         return state
 
 

@@ -33,6 +33,18 @@ class Seen(msgspec.Struct, frozen=True, array_like=True):
     values: dict[str, float | str | bool | None]
 
 
+class Held(msgspec.Struct, frozen=True, array_like=True):
+    """What is kept of an event of a rule on events until the watermark has passed it."""
+
+    time_us: int
+    matched: bool
+    clearing: bool
+    id: str
+    seen: Seen
+    value: float | str | bool | None = None
+    """What the window measures of it."""
+
+
 class Episode(msgspec.Struct, array_like=True):
     """An open episode."""
 
@@ -61,6 +73,7 @@ class SpellState:
         "last",
         "last_us",
         "since_us",
+        "waiting",
         "window",
     )
 
@@ -83,6 +96,8 @@ class SpellState:
         self.ids: list[str] = []
         self.last: Event | Seen | None = None
         self.episode: Episode | None = None
+        self.waiting: list[Held] | None = None
+        """Events the watermark has not passed, by time; only of rules whose `order` is time."""
         self.due_us: int | None = None
         """Scheduled wake-up; never later than needed. Derived, not stored."""
 
@@ -111,6 +126,7 @@ class PackedSpell(msgspec.Struct, array_like=True, tag="spell"):
     episode: Episode | None
     window: list[Any] | None
     cool_us: int | None = None
+    waiting: list[Held] = []
 
 
 class Waiting(msgspec.Struct, frozen=True, array_like=True):

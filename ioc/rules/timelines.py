@@ -349,4 +349,13 @@ EXAMPLES: tuple[Example, ...] = (
         note="Older than the window (without one: than `hold`, `for`, at least 60 s) behind the "
         "watermark: what it could begin is over. It is counted as late and left out.",
     ),
+    Example(
+        ("order",),
+        "An end that overtakes its beginning, by order of time",
+        "stream: camera\ntype: camera.alarm\nwhere: active\nclear_when: '!active'\norder: time\n",
+        "{event: camera.alarm, at: 11s, source: c, data: {kind: flood, active: false}}\n"
+        "{event: camera.alarm, at: 10s, arrives: 12s, source: c, data: {kind: flood}}",
+        30,
+        note="By `arrival` the incident would be raised at 12 s and stay open.",
+    ),
 )

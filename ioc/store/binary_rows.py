@@ -163,7 +163,12 @@ def _times(columns: int, time_us: int, received_us: int) -> bytes:
 
 
 def _stored_time(time_us: int) -> int:
-    return max(_MIN_TIME_US, min(_MAX_TIME_US, time_us)) - _EPOCH_US
+    return stored_time_us(time_us) - _EPOCH_US
+
+
+def stored_time_us(time_us: int) -> int:
+    """Return the time that is stored for `time_us`."""
+    return max(_MIN_TIME_US, min(_MAX_TIME_US, time_us))
 
 
 _PLANS: Final = {DATA_TYPES[type_name]: _Plan(type_name) for type_name in DATA_TYPES}

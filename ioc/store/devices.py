@@ -1,10 +1,12 @@
 """The device registry and the devices' keys.
 
-A key is 256 random bits shown once; only its SHA-256 is stored, which cannot be guessed back.
+A key is 256 random bits shown once; only its SHA-256 is stored, which cannot be guessed back. While a device
+changes to a new key two are valid, the old one until a stated time (`rotate_key`, `expire_keys`).
 """
 
 import secrets
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final, LiteralString
 
@@ -37,7 +39,8 @@ _ALL: Final[LiteralString] = """
 """
 _FIND: Final[LiteralString] = """
     SELECT id, kind, name, ward, lon, lat, expected_interval_s, picture_url, decoder, covers, trusts_position
-    FROM device JOIN device_key ON device_id = id WHERE key_hash = %s AND revoked_at IS NULL
+    FROM device JOIN device_key ON device_id = id
+    WHERE key_hash = %s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
 """
 
 
@@ -52,6 +55,7 @@ class KeyInfo(msgspec.Struct, frozen=True, kw_only=True):
     hash: str
     label: str
     created_us: int
+    expires_us: int | None
     revoked_us: int | None
 
 
@@ -95,7 +99,10 @@ async def device_of_key(connection: AsyncConnection[Any], key: str) -> Device | 
 
 async def read_keys(connection: AsyncConnection[Any]) -> list[tuple[bytes, str]]:
     """Return (SHA-256 of the key, device id) of every valid key, for a gateway that checks keys in memory."""
-    rows = await connection.execute("SELECT key_hash, device_id FROM device_key WHERE revoked_at IS NULL")
+    rows = await connection.execute(
+        "SELECT key_hash, device_id FROM device_key WHERE revoked_at IS NULL"
+        " AND (expires_at IS NULL OR expires_at > now())"
+    )
     return [(bytes(key_hash), device_id) async for key_hash, device_id in rows]
 
 
@@ -123,10 +130,53 @@ async def issue_key(connection: AsyncConnection[Any], device_id: str, label: str
     return key
 
 
+async def rotate_key(
+    connection: AsyncConnection[Any], device_id: str, overlap: timedelta, label: str = ""
+) -> tuple[str, datetime | None]:
+    """Create a key, and let the newest of the old ones be valid for `overlap`; older ones end now.
+
+    Returns:
+        The key in plain text, which nobody can read again, and when the old key ends (None: there was none).
+
+    Raises:
+        UnknownDeviceError: there is no such device.
+    """
+    async with connection.transaction():
+        # Two rotations at once must not leave three keys.
+        await connection.execute("SELECT FROM device WHERE id = %s FOR UPDATE", (device_id,))
+        found = await connection.execute(
+            "SELECT key_hash FROM device_key WHERE device_id = %s AND revoked_at IS NULL"
+            " AND (expires_at IS NULL OR expires_at > now()) ORDER BY created_at DESC, key_hash",
+            (device_id,),
+        )
+        old = [key_hash async for (key_hash,) in found]
+        await connection.execute(
+            "UPDATE device_key SET revoked_at = now() WHERE key_hash = ANY(%s)", (old[1:],)
+        )
+        ending = await connection.execute(
+            "UPDATE device_key SET expires_at = least(expires_at, now() + %s) WHERE key_hash = ANY(%s)"
+            " RETURNING expires_at",
+            (overlap, old[:1]),
+        )
+        row = await ending.fetchone()
+        return await issue_key(connection, device_id, label), row[0] if row else None
+
+
+async def expire_keys(connection: AsyncConnection[Any]) -> int:
+    """Make keys invalid whose time has come, so that gateways drop them from memory; return how many."""
+    async with connection.transaction():
+        ended = await connection.execute(
+            "UPDATE device_key SET revoked_at = expires_at WHERE revoked_at IS NULL AND expires_at <= now()"
+        )
+        if ended.rowcount:
+            await bump_version(connection, "device")
+        return ended.rowcount
+
+
 async def keys_of(connection: AsyncConnection[Any], device_id: str) -> list[KeyInfo]:
     """Return the keys of a device, valid and revoked, oldest first."""
     rows = await connection.execute(
-        "SELECT key_hash, label, created_at, revoked_at FROM device_key WHERE device_id = %s"
+        "SELECT key_hash, label, created_at, expires_at, revoked_at FROM device_key WHERE device_id = %s"
         " ORDER BY created_at, key_hash",
         (device_id,),
     )
@@ -136,9 +186,10 @@ async def keys_of(connection: AsyncConnection[Any], device_id: str) -> list[KeyI
             hash=bytes(key_hash).hex(),
             label=label,
             created_us=to_us(created),
+            expires_us=to_us(expires) if expires else None,
             revoked_us=to_us(revoked) if revoked else None,
         )
-        async for key_hash, label, created, revoked in rows
+        async for key_hash, label, created, expires, revoked in rows
     ]
 
 

@@ -108,17 +108,18 @@ async def write_changes(connection: AsyncConnection[Any], changes: Sequence[Chan
         return
     async with connection.cursor() as cursor:
         await cursor.executemany(_UPSERT, [_to_row(change.incident) for change in _latest(changes)])
-        await cursor.executemany(
-            "INSERT INTO incident_audit (incident_id, rev, at, actor, op, before, after, note, details)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            [_audit_row(change.audit) for change in changes],
-        )
         await cursor.execute(
             "UPDATE feed_position SET next_offset = next_offset + %s RETURNING next_offset", (len(changes),)
         )
         found = await cursor.fetchone()
         assert found is not None
         first = found[0] - len(changes)
+        # After the lock above, which all writers take in turn: each row locks its area's audit chain.
+        await cursor.executemany(
+            "INSERT INTO incident_audit (incident_id, rev, at, actor, op, before, after, note, details)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [_audit_row(change.audit) for change in changes],
+        )
         await cursor.executemany(
             'INSERT INTO incident_change ("offset", incident_id, rev, ward, doc) VALUES (%s, %s, %s, %s, %s)',
             [

@@ -11,10 +11,13 @@ from psycopg.errors import IdleInTransactionSessionTimeout
 from psycopg.sql import SQL, Identifier
 
 from ioc.model.events import Stream
-from ioc.model.times import DAY_US, from_us
-from ioc.store.history_tables import TABLES
+from ioc.model.times import DAY_US, SECOND_US, from_us
+from ioc.store.history_plan import HistoryPlan
+from ioc.store.layout import AGGREGATES, HISTORY_TABLES, Layout, failed_policies, find_layout
+from ioc.store.partitions import renew_partitions
 from ioc.store.pool import Pool
 from ioc.store.quarantine import Quarantine
+from ioc.store.rollups import Rollups
 
 _logger = logging.getLogger(__name__)
 _PASSING: Final = (OperationalError, InterfaceError, IdleInTransactionSessionTimeout)
@@ -32,29 +35,21 @@ _DELETE: Final = SQL(
     "DELETE FROM {table} WHERE ctid = ANY (ARRAY("
     "SELECT ctid FROM {table} WHERE time < %(before)s ORDER BY time LIMIT %(rows)s))"
 )
+_BEFORE: Final[LiteralString] = "SELECT name FROM history_partition WHERE parent = %s AND lower = '-infinity'"
+
+
+Report = Callable[[dict[str, int]], None]
 
 
 class MaintenanceSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How long history is kept, in days by event time, and how the work is cut."""
+    """How the work is cut, and what is kept besides history, whose times are `HistoryPlan`'s."""
 
-    camera_days: float = 30.0
-    traffic_days: float = 90.0
-    feedback_days: float = 1825.0
     feed_days: float = 7.0
     """How long a console may be away and still resume, and a command may be repeated."""
     slice_rows: int = 10_000
     max_slices: int = 100
     """Slices of one task in one round; what is left waits for the next round."""
     interval_s: float = 60.0
-
-    def kept_us(self, stream: Stream) -> int:
-        """Return how long events of `stream` are kept, in microseconds."""
-        days = {
-            Stream.CAMERA: self.camera_days,
-            Stream.TRAFFIC: self.traffic_days,
-            Stream.FEEDBACK: self.feedback_days,
-        }
-        return round(days[stream] * DAY_US)
 
 
 class ExpiringLog(Protocol):
@@ -77,20 +72,26 @@ class Maintenance:
         pool: Pool,
         quarantine: Quarantine,
         settings: MaintenanceSettings | None = None,
+        plan: HistoryPlan | None = None,
         log: ExpiringLog | None = None,
         topics: tuple[str, ...] = (),
     ) -> None:
         self._pool = pool
         self._quarantine = quarantine
         self._settings = settings or MaintenanceSettings()
+        self._plan = plan or HistoryPlan()
         self._log = log
         self._topics = topics
+        self._failed: list[str] = []
 
-    async def run(self, now_us: Callable[[], int]) -> None:
-        """Make a round every `interval_s` until cancelled; a round that fails is tried again next time."""
+    async def run(self, now_us: Callable[[], int], report: Report = lambda done: None) -> None:
+        """Make a round every `interval_s` until cancelled; a round that fails is tried again next time.
+
+        `report` is told what each round did, see `round`.
+        """
         while True:
             try:
-                await self.round(now_us())
+                report(await self.round(now_us()))
             except Exception as error:
                 if not _is_passing(error):
                     raise
@@ -98,20 +99,59 @@ class Maintenance:
             await asyncio.sleep(self._settings.interval_s)
 
     async def round(self, now_us: int) -> dict[str, int]:
-        """Delete what is too old at `now_us` and return how many rows or records went, by task."""
+        """Delete what is too old at `now_us` and return how many rows or records went, by task.
+
+        Over native partitions also how many `partitions` were dropped and how many buckets of each aggregate
+        `… closed`.
+        """
         deleted = {
-            TABLES[stream].name: await self._slices(lambda s=stream: self._forget_history(s, now_us))  # type: ignore[misc]
-            for stream in Stream
+            "incident_change": await self._slices(lambda: self._forget(_FORGET_CHANGES, now_us)),
+            "incident_command": await self._slices(lambda: self._forget(_FORGET_COMMANDS, now_us)),
         }
-        deleted["incident_change"] = await self._slices(lambda: self._forget(_FORGET_CHANGES, now_us))
-        deleted["incident_command"] = await self._slices(lambda: self._forget(_FORGET_COMMANDS, now_us))
         async with self._pool.connection() as connection:
             deleted["quarantine"] = await self._quarantine.prune(connection)
         if (log := self._log) is not None:
             deleted["log_dedup"] = await self._slices(lambda: log.prune_dedup(now_us))
             for topic in self._topics:
                 deleted[f"log {topic}"] = await self._slices(lambda t=topic: log.retain(t, now_us))  # type: ignore[misc]
-        return deleted
+        # Last, because it may give up on a lock: whoever holds one must not keep the rest from being done.
+        return deleted | await self._history(now_us)
+
+    async def _history(self, now_us: int) -> dict[str, int]:
+        """Look after native partitions and their aggregates; TimescaleDB's policies do it by themselves."""
+        async with self._pool.connection() as connection:
+            if (await find_layout(connection)).layout is Layout.HYPERTABLES:
+                self._report(await failed_policies(connection))
+                return {}
+        async with self._pool.connection() as connection:
+            done = {"partitions": await renew_partitions(connection, self._plan, now_us)}
+        for stream, table in HISTORY_TABLES.items():
+            done[table] = 0
+            for part in await self._deleted_from(table):
+                done[table] += await self._slices(
+                    lambda s=stream, p=part: self._forget_history(s, p, now_us)  # type: ignore[misc]
+                )
+        for stream, name in AGGREGATES.items():
+            rollups = Rollups(self._pool, stream, self._plan)
+            done[f"{name} closed"] = await rollups.close(now_us)
+            done[name] = await self._slices(
+                lambda r=rollups: r.expire(now_us, self._settings.slice_rows)  # type: ignore[misc]
+            )
+        return done
+
+    def _report(self, failed: list[str]) -> None:
+        """Say it once when policies begin to fail, and once when they work again."""
+        if failed and failed != self._failed:
+            _logger.error("TimescaleDB's policies failed, see `ioc doctor`: %s", ", ".join(failed))
+        elif self._failed and not failed:
+            _logger.info("TimescaleDB's policies work again")
+        self._failed = failed
+
+    async def _deleted_from(self, table: str) -> list[str]:
+        """Return the partitions that are never dropped, so that old rows have to be deleted from them."""
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(_BEFORE, (table,))).fetchall()
+        return [f"{table}_rest", *(str(name) for (name,) in rows)]
 
     async def _slices(self, work: Callable[[], Awaitable[int]]) -> int:
         total = 0
@@ -122,13 +162,11 @@ class Maintenance:
                 break
         return total
 
-    async def _forget_history(self, stream: Stream, now_us: int) -> int:
-        statement = _DELETE.format(table=Identifier(TABLES[stream].name))
-        parameters = {
-            "before": from_us(now_us - self._settings.kept_us(stream)),
-            "rows": self._settings.slice_rows,
-        }
+    async def _forget_history(self, stream: Stream, partition: str, now_us: int) -> int:
+        statement = _DELETE.format(table=Identifier(partition))
+        before = from_us(now_us - round(self._plan.kept_s(stream) * SECOND_US))
         async with self._pool.connection() as connection:
+            parameters = {"before": before, "rows": self._settings.slice_rows}
             return (await connection.execute(statement, parameters)).rowcount
 
     async def _forget(self, statement: LiteralString, now_us: int) -> int:

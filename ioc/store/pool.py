@@ -4,14 +4,26 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final, LiteralString
 
 import psycopg_pool._acompat as pool_waits
 from psycopg import AsyncConnection, OperationalError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
-Pool = AsyncConnectionPool[AsyncConnection[Any]]
+from ioc.store.row_scope import NOBODY, SCOPE_SETTING, SERVICE, Pool, RowScope
+
+__all__ = ["Connections", "Pool", "PrivilegedRoleError", "StoreUnavailable", "open_pool"]
+
+Connections = AsyncConnectionPool[AsyncConnection[Any]]
+
+_PRIVILEGED: Final[LiteralString] = """
+    SELECT current_user, EXISTS (
+        SELECT FROM pg_roles WHERE (rolsuper OR rolbypassrls) AND pg_has_role(oid, 'MEMBER')
+    ) OR EXISTS (
+        SELECT FROM pg_class WHERE oid = to_regclass('schema_migration') AND pg_has_role(relowner, 'MEMBER')
+    )
+"""
 
 
 class StoreUnavailable(Exception):
@@ -56,20 +68,23 @@ async def open_pool(
     timeout_s: float = 5.0,
     max_waiting: int = 200,
     statement_timeout_s: float = 15.0,
-) -> AsyncIterator[Pool]:
+    scope: RowScope = SERVICE,
+) -> AsyncIterator[Connections]:
     """Open a pool of at most `max_size` connections and close it at the end.
 
     A caller waits up to `timeout_s` for a connection, `max_waiting` callers at most; beyond either,
     `pool.connection()` raises `psycopg_pool.PoolTimeout` or `TooManyRequests` (`OperationalError`s).
-    Connections start a transaction with their first statement and commit at the end of
+    `scope` is SERVICE for machines at work; a pool that serves people starts from NOBODY and is wrapped in a
+    `ScopedPool`. Connections start a transaction with their first statement and commit at the end of
     `async with pool.connection()`.
 
     Raises:
         StoreUnavailable: no connection within `timeout_s`.
-        PrivilegedRoleError: the role is a superuser or bypasses row-level security.
+        PrivilegedRoleError: the role is or may become a superuser, one that bypasses row-level security, or
+            the owner of the tables.
     """
-    pool: Pool = AsyncConnectionPool(
-        _bounded(dsn, name, statement_timeout_s),
+    pool: Connections = AsyncConnectionPool(
+        _bounded(dsn, name, statement_timeout_s, scope),
         name=name,
         min_size=min_size,
         max_size=max_size,
@@ -88,13 +103,18 @@ async def open_pool(
         yield pool
 
 
-def _bounded(dsn: str, name: str, statement_timeout_s: float) -> str:
+def _bounded(dsn: str, name: str, statement_timeout_s: float, scope: RowScope) -> str:
+    if scope not in (SERVICE, NOBODY):
+        raise ValueError("a connection outlives the person it serves: wrap the pool in a ScopedPool")
     limits = {
+        SCOPE_SETTING: scope.kind,
         "statement_timeout": f"{round(statement_timeout_s * 1000)}ms",
         # An idle transaction holds back vacuum and everybody who follows commit order.
         "idle_in_transaction_session_timeout": "10s",
         "timezone": "UTC",
         "jit": "off",
+        # The default is a spinning disk's: the planner would rather sort a day than follow an index.
+        "random_page_cost": "1.1",
     }
     given = str(conninfo_to_dict(dsn).get("options") or "")
     options = " ".join([given, *(f"-c {key}={value}" for key, value in limits.items())]).strip()
@@ -102,11 +122,10 @@ def _bounded(dsn: str, name: str, statement_timeout_s: float) -> str:
 
 
 async def _refuse_privileged(connection: AsyncConnection[Any]) -> None:
-    found = await connection.execute(
-        "SELECT rolname, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
-    )
-    row = await found.fetchone()
-    if row is None or row[1]:
+    row = await (await connection.execute(_PRIVILEGED)).fetchone()
+    assert row is not None
+    if row[1]:
         raise PrivilegedRoleError(
-            f"role {row[0] if row else '?'} bypasses row-level security: connect as ioc_app instead"
+            f"role {row[0]} is a superuser, bypasses row-level security or owns the tables: "
+            "connect as ioc_app instead"
         )

@@ -35,6 +35,12 @@ _PRUNE: Final[LiteralString] = """
 """
 
 
+_READ: Final[LiteralString] = """
+    SELECT id, received, device, source, event_id, reason, field, detail, raw, truncated FROM quarantine
+    WHERE id = %s
+"""
+
+
 class QuarantineLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How much is kept. One process may overshoot by a tenth before it prunes."""
 
@@ -129,6 +135,12 @@ async def list_quarantine(
     rows = await (await connection.execute(_LIST, (before, limit + 1))).fetchall()
     items = [_entry(row) for row in rows[:limit]]
     return QuarantinePage(items, str(items[-1].id) if len(rows) > limit else None)
+
+
+async def read_quarantined(connection: AsyncConnection[Any], message_id: int) -> Quarantined | None:
+    """Return one refused message, None where it is not (or no longer) kept."""
+    row = await (await connection.execute(_READ, (message_id,))).fetchone()
+    return None if row is None else _entry(row)
 
 
 def _entry(row: Sequence[Any]) -> Quarantined:

@@ -1,6 +1,7 @@
 """Reading history in the order of arrival, for replays; nothing here writes."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 from psycopg import AsyncConnection
@@ -10,10 +11,13 @@ from psycopg.sql import SQL, Identifier
 from ioc.model.events import Event, Stream
 from ioc.model.times import from_us, to_us
 from ioc.store.history import event_columns, event_of
+from ioc.store.history_plan import MAX_AHEAD_S, MAX_LATE_S
 from ioc.store.history_tables import TABLES
 
 _READ: Final = SQL(
+    # Ingest takes nothing that happened outside these times, and without them every chunk would be read.
     "SELECT {columns} FROM {table} WHERE received >= %(from)s AND received < %(to)s AND type = ANY(%(types)s)"
+    " AND time >= %(from)s - %(late)s AND time < %(to)s + %(ahead)s"
 )
 _FIRST: Final = SQL("SELECT received FROM {table} ORDER BY time LIMIT 1")
 _LAST: Final = SQL("SELECT received FROM {table} ORDER BY time DESC LIMIT 1")
@@ -29,7 +33,13 @@ async def read_received(
         cursor = connection.cursor(row_factory=tuple_row, binary=True)
         await cursor.execute(
             _READ.format(columns=event_columns(table), table=Identifier(table.name)),
-            {"from": from_us(from_us_), "to": from_us(to_us_), "types": list(types)},
+            {
+                "from": from_us(from_us_),
+                "to": from_us(to_us_),
+                "types": list(types),
+                "late": timedelta(seconds=MAX_LATE_S),
+                "ahead": timedelta(seconds=MAX_AHEAD_S),
+            },
         )
         events += [event_of(table, row) for row in await cursor.fetchall()]
     return events

@@ -55,6 +55,11 @@ class RuleReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     keys: int = 0
     matched: int = 0
     late: int = 0
+    amended: int = 0
+    cooled: int = 0
+    overflowed: int = 0
+    unkeyed: int = 0
+    evicted: int = 0
     raised: int = 0
 
 
@@ -66,6 +71,8 @@ class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
     shadow: dict[str, RuleReport] = {}
     error: str | None = None
     """Why the newest version does not run, where that is so."""
+    warming: float | None = None
+    """Share done of running the next version's rules over the past, while that lasts."""
 
 
 async def save_status(connection: AsyncConnection[Any], partition: int, status: PartitionStatus) -> None:

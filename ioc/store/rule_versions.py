@@ -65,6 +65,8 @@ class NewVersion(msgspec.Struct, frozen=True, kw_only=True):
     changes: Sequence[NewChange]
     reason: str | None = None
     flood: str | None = None
+    warm_s: int = 0
+    """How much of the log's past new and reshaped rules run over before they go live."""
 
 
 async def lock_versions(connection: Connection) -> int:
@@ -87,9 +89,9 @@ async def add_version(connection: Connection, new: NewVersion) -> int:
     """
     version = await newest_version(connection) + 1
     await connection.execute(
-        "INSERT INTO rule_version (version, author, op, reason, flood, announced)"
-        " VALUES (%s, %s, %s, %s, %s, CASE WHEN %s = 1 THEN now() END)",
-        (version, new.author, new.op, new.reason, new.flood, version),
+        "INSERT INTO rule_version (version, author, op, reason, flood, warm_s, announced)"
+        " VALUES (%s, %s, %s, %s, %s, %s, CASE WHEN %s = 1 THEN now() END)",
+        (version, new.author, new.op, new.reason, new.flood, new.warm_s, version),
     )
     sources = {_digest(change.text): change for change in new.changes}
     async with connection.cursor() as cursor:
@@ -121,12 +123,12 @@ async def read_changes(connection: Connection, rule: str | None = None, limit: i
         return await (await cursor.execute(_HISTORY, {"rule": rule, "limit": limit})).fetchall()
 
 
-async def unannounced(connection: Connection) -> list[int]:
-    """Return the versions whose activation the log may not have yet, oldest first."""
+async def unannounced(connection: Connection) -> list[tuple[int, int]]:
+    """Return version and `warm_s` of each version whose activation the log may not have yet, oldest first."""
     found = await connection.execute(
-        "SELECT version FROM rule_version WHERE announced IS NULL ORDER BY version"
+        "SELECT version, warm_s FROM rule_version WHERE announced IS NULL ORDER BY version"
     )
-    return [version async for (version,) in found]
+    return [(version, warm_s) async for version, warm_s in found]
 
 
 async def mark_announced(connection: Connection, version: int) -> None:

@@ -1,26 +1,16 @@
 """People and their sessions in PostgreSQL.
 
     AccessError
-    ├── ThrottledError        too many attempts; try again after `retry_after_s`
     ├── UsernameTakenError    create_user
-    ├── UnknownUserError      set_password, set_disabled
+    ├── UnknownUserError      set_password, set_disabled, set_access
     └── UnfitError            a name, password, role or ward list that we do not accept
 
 Passwords are Argon2id hashes; hashing runs in few threads, because each needs 19 MiB and a core. A session's
-token is 256 random bits, of which only the SHA-256 is stored.
+token is 256 random bits, of which only the SHA-256 is stored. `ioc/store/login_throttle.py` brakes guessing.
 
-Guessing is braked by counts of failures within a window, in `login_throttle`:
-
-    key                      beyond its limit
-    ip:{address}             refused: one place tries many names
-    pair:{name} {address}    refused: one place tries one name
-    user:{name}              delayed, never refused: many places try one name; who knows the password gets in
-
-An attempt is counted before its password is looked at, so that parallel guesses cannot slip past, and taken
-back when it succeeds or is refused: a control room behind one address may log in as often as it likes.
-
-The address is that of the connection, or what a reverse proxy listed in `http.trusted_proxies` forwards.
-Behind a proxy that is not listed everybody shares the proxy's count.
+Whatever takes rights away (password, role, wards, disabling) deletes the person's sessions and notifies
+`ACCESS_CHANNEL` with the username, so that every process closes the person's sockets at once. Each change of
+an account and each login is an entry of the audit log; `by` is who did it.
 """
 
 import hashlib
@@ -29,8 +19,7 @@ import unicodedata
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from enum import StrEnum
-from ipaddress import IPv6Address, ip_address
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import anyio
 import anyio.to_thread
@@ -40,23 +29,19 @@ from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 from psycopg import AsyncConnection
 
+from ioc.store import audit
+from ioc.store.login_throttle import LoginThrottle, ThrottleKeys, ThrottleSettings
+from ioc.store.login_throttle import ThrottledError as ThrottledError
+from ioc.store.passwords import MAX_PASSWORD, UnfitPasswordError, check_password
 from ioc.store.pool import Pool
 
-MIN_PASSWORD: Final = 8
-MAX_PASSWORD: Final = 256
+ACCESS_CHANNEL: Final = "ioc_access"
+"""NOTIFY's channel; the payload is the username whose sockets must close."""
 _USERNAME_SIGNS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-@")
 
 
 class AccessError(Exception):
     """Base of this module's errors."""
-
-
-class ThrottledError(AccessError):
-    """Too many failures from this address, or for this name from this address."""
-
-    def __init__(self, retry_after_s: int) -> None:
-        super().__init__(f"too many attempts; try again in {retry_after_s} s")
-        self.retry_after_s = retry_after_s
 
 
 class UsernameTakenError(AccessError):
@@ -93,23 +78,13 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     disabled: bool = False
 
 
-class AccessSettings(msgspec.Struct, frozen=True, kw_only=True):
+class AccessSettings(ThrottleSettings, frozen=True, kw_only=True):
     """Limits of sessions, attempts and hashing."""
 
     idle: timedelta = timedelta(hours=12)
     absolute: timedelta = timedelta(days=7)
     touch_every: timedelta = timedelta(minutes=1)
     """How stale `seen` may become, so that reading a session rarely writes."""
-    attempts_window: timedelta = timedelta(minutes=15)
-    failures_per_pair: int = 10
-    """For one name from one address."""
-    failures_per_ip: int = 50
-    failures_per_user: int = 100
-    """From all addresses together, before attempts are delayed."""
-    delay_step_s: float = 0.1
-    """For every further failure, up to `max_delay_s`."""
-    max_delay_s: float = 5.0
-    throttle_rows: int = 20_000
     sessions_per_user: int = 20
     hash_threads: int = 2
     argon2_memory_kib: int = 19 * 1024
@@ -144,6 +119,7 @@ class Users:
         self._pool = pool
         self._settings = settings or AccessSettings()
         self._sleep = sleep
+        self._throttle = LoginThrottle(pool, self._settings)
         self._hasher = PasswordHasher(
             time_cost=self._settings.argon2_passes,
             memory_cost=self._settings.argon2_memory_kib,
@@ -164,6 +140,7 @@ class Users:
         role: Role,
         wards: Sequence[str] | None = None,
         lang: str = "vi",
+        by: str = "system",
     ) -> Person:
         """Create an account.
 
@@ -171,18 +148,8 @@ class Users:
             UnfitError: a value is not accepted.
             UsernameTakenError: the name is in use, in whatever case.
         """
-        person = Person(
-            username=_checked_username(username),
-            name=name.strip(),
-            role=role,
-            wards=_checked_wards(role, wards),
-            lang=lang,
-        )
-        if not 1 <= len(person.name) <= 200:
-            raise UnfitError("name: expected 1 to 200 characters")
-        if lang not in ("vi", "en"):
-            raise UnfitError("lang: expected vi or en")
-        hashed = await self._hash(_checked_password(password, person.username))
+        person = checked_person(username, name, role, wards, lang)
+        hashed = await self._hash(_checked_password(password, person.username, person.name))
         try:
             async with self._pool.connection() as connection:
                 await connection.execute(
@@ -190,59 +157,72 @@ class Users:
                     " VALUES (%s, %s, %s, %s, %s, %s)",
                     (person.username, person.name, hashed, role.value, _as_list(person.wards), lang),
                 )
+                await _tell(connection, by, "user_added", person.username, rights_of(role, person.wards))
         except psycopg.errors.UniqueViolation as error:
             raise UsernameTakenError(person.username) from error
         return person
 
-    async def set_password(self, username: str, password: str) -> None:
+    async def set_password(self, username: str, password: str, *, by: str = "system") -> None:
         """Replace a password and end all of the person's sessions.
 
         Raises:
-            UnfitError: the password is too short or too long.
+            UnfitError: the password is not good enough.
             UnknownUserError: nobody has this name.
         """
         username = normal_username(username)
         hashed = await self._hash(_checked_password(password, username))
-        async with self._pool.connection() as connection:
-            updated = await connection.execute(
-                "UPDATE account SET password_hash = %s, password_set = now() WHERE username = %s",
-                (hashed, username),
-            )
-            if not updated.rowcount:
-                raise UnknownUserError(username)
-            await connection.execute("DELETE FROM login_session WHERE username = %s", (username,))
+        await self._change(
+            username,
+            by,
+            "password_changed",
+            "UPDATE account SET password_hash = %s, password_set = now() WHERE username = %s",
+            (hashed,),
+        )
 
-    async def set_disabled(self, username: str, disabled: bool = True) -> None:
-        """Disable a person, which ends all sessions, or enable them again.
+    async def set_disabled(self, username: str, disabled: bool = True, *, by: str = "system") -> None:
+        """Disable a person, or enable them again; either ends all sessions.
 
         Raises:
             UnknownUserError: nobody has this name.
         """
-        username = normal_username(username)
-        async with self._pool.connection() as connection:
-            updated = await connection.execute(
-                "UPDATE account SET disabled = %s WHERE username = %s", (disabled, username)
-            )
-            if not updated.rowcount:
-                raise UnknownUserError(username)
-            if disabled:
-                await connection.execute("DELETE FROM login_session WHERE username = %s", (username,))
+        op = "user_disabled" if disabled else "user_enabled"
+        statement: LiteralString = "UPDATE account SET disabled = %s WHERE username = %s"
+        await self._change(normal_username(username), by, op, statement, (disabled,))
 
-    async def set_access(self, username: str, role: Role, wards: Sequence[str] | None = None) -> None:
-        """Change what a person may do; open sessions have the new rights with their next request.
+    async def set_access(
+        self, username: str, role: Role, wards: Sequence[str] | None = None, *, by: str = "system"
+    ) -> None:
+        """Change what a person may do, and end all sessions: nothing shown under other rights stays open.
 
         Raises:
             UnfitError: the wards do not go with the role.
             UnknownUserError: nobody has this name.
         """
-        checked = _checked_wards(role, wards)
+        checked = checked_wards(role, wards)
+        await self._change(
+            normal_username(username),
+            by,
+            "access_changed",
+            "UPDATE account SET role = %s, wards = %s WHERE username = %s",
+            (role.value, _as_list(checked)),
+            rights_of(role, checked),
+        )
+
+    async def _change(
+        self,
+        username: str,
+        by: str,
+        op: str,
+        statement: LiteralString,
+        values: tuple[object, ...],
+        details: dict[str, object] | None = None,
+    ) -> None:
         async with self._pool.connection() as connection:
-            updated = await connection.execute(
-                "UPDATE account SET role = %s, wards = %s WHERE username = %s",
-                (role.value, _as_list(checked), normal_username(username)),
-            )
+            updated = await connection.execute(statement, (*values, username))
             if not updated.rowcount:
                 raise UnknownUserError(username)
+            await end_sessions(connection, username)
+            await _tell(connection, by, op, username, details)
 
     async def list_users(self) -> list[Person]:
         """Return everybody, by username."""
@@ -267,8 +247,8 @@ class Users:
         if not _is_username(username):
             # It cannot exist, and its characters need not reach the database.
             username = "?"
-        keys = _ThrottleKeys.of(username, address)
-        delay_s = await self._count_attempt(keys)
+        keys = ThrottleKeys.of(username, address)
+        delay_s = await self._throttle.count(keys)
         if delay_s > 0:
             await self._sleep(delay_s)
         async with self._pool.connection() as connection:
@@ -278,65 +258,15 @@ class Users:
                 (username,),
             )
             row = await found.fetchone()
-        stored = row[6] if row else await self._decoy_hash()
+        # Who logs in elsewhere has no password here, which takes as long to find out as a wrong one.
+        stored = row[6] if row and row[6] else await self._decoy_hash()
         fits = await self._verify(stored, password[: MAX_PASSWORD + 1])
         if row is None or not fits or row[5]:
             return None
-        await self._forgive(keys)
+        await self._throttle.forgive(keys)
         if self._hasher.check_needs_rehash(stored):
             await self._rehash(username, stored, password)
         return _person(row[:6])
-
-    async def _count_attempt(self, keys: "_ThrottleKeys") -> float:
-        """Count an attempt, unless it is refused, and return for how many seconds it has to wait."""
-        settings = self._settings
-        refusing = {keys.ip: settings.failures_per_ip, keys.pair: settings.failures_per_pair}
-        async with self._pool.connection() as connection, connection.transaction():
-            counts = {key: await self._add_attempt(connection, key) for key in keys.in_order}
-            waits = [left_s for key, (count, left_s) in counts.items() if count > refusing.get(key, count)]
-            if waits:
-                # The transaction is rolled back: a refused attempt is no failure.
-                raise ThrottledError(max(1, int(max(waits))))
-        async with self._pool.connection() as connection:
-            # A flood of invented names must not fill the disk: the oldest counts go first.
-            await connection.execute(
-                "DELETE FROM login_throttle WHERE key IN (SELECT key FROM login_throttle"
-                " WHERE since < now() - %s OR since < (SELECT since FROM login_throttle"
-                " ORDER BY since DESC OFFSET %s LIMIT 1) FOR UPDATE SKIP LOCKED)",
-                (settings.attempts_window, settings.throttle_rows - 1),
-            )
-        beyond = counts[keys.user][0] - settings.failures_per_user
-        return min(settings.max_delay_s, max(0, beyond) * settings.delay_step_s)
-
-    async def _forgive(self, keys: "_ThrottleKeys") -> None:
-        """Take a successful attempt back, and forget this person's failures at this address.
-
-        The other counts keep their failures: a success must not give somebody else new guesses.
-        """
-        async with self._pool.connection() as connection, connection.transaction():
-            for key in keys.in_order:
-                await connection.execute(
-                    "UPDATE login_throttle SET attempts = CASE WHEN key = %s THEN 0"
-                    " ELSE greatest(attempts - 1, 0) END WHERE key = %s",
-                    (keys.pair, key),
-                )
-            await connection.execute(
-                "DELETE FROM login_throttle WHERE key = ANY(%s) AND attempts = 0", (list(keys.in_order),)
-            )
-
-    async def _add_attempt(self, connection: AsyncConnection[Any], key: str) -> tuple[int, float]:
-        window = self._settings.attempts_window
-        found = await connection.execute(
-            "INSERT INTO login_throttle AS t (key, attempts) VALUES (%(key)s, 1)"
-            " ON CONFLICT (key) DO UPDATE SET (attempts, since) = ("
-            "  SELECT CASE WHEN t.since < now() - %(window)s THEN 1 ELSE least(t.attempts + 1, 1000000) END,"
-            "         CASE WHEN t.since < now() - %(window)s THEN now() ELSE t.since END)"
-            " RETURNING attempts, extract(epoch FROM since + %(window)s - now())::float8",
-            {"key": key, "window": window},
-        )
-        row = await found.fetchone()
-        assert row is not None
-        return row[0], row[1]
 
     async def _rehash(self, username: str, stored: str, password: str) -> None:
         hashed = await self._hash(password)
@@ -349,7 +279,7 @@ class Users:
 
     # Sessions
 
-    async def open_session(self, username: str, user_agent: str = "") -> str:
+    async def open_session(self, username: str, user_agent: str = "", address: str = "") -> str:
         """Open a session and return its token, which nobody can read again.
 
         The oldest sessions beyond `sessions_per_user` end, and so do those past their limits.
@@ -370,6 +300,7 @@ class Users:
                 " WHERE username = %s ORDER BY created DESC OFFSET %s)",
                 (username, settings.sessions_per_user),
             )
+            await _tell(connection, username, "logged_in", username, {"address": address})
         return token
 
     async def read_session(self, token: str) -> Person | None:
@@ -398,13 +329,13 @@ class Users:
         async with self._pool.connection() as connection:
             await connection.execute("DELETE FROM login_session WHERE token_hash = %s", (token_hash(token),))
 
-    async def close_sessions(self, username: str) -> int:
+    async def close_sessions(self, username: str, *, by: str = "system") -> int:
         """End every session of a person; return how many there were."""
+        username = normal_username(username)
         async with self._pool.connection() as connection:
-            deleted = await connection.execute(
-                "DELETE FROM login_session WHERE username = %s", (normal_username(username),)
-            )
-            return deleted.rowcount
+            ended = await end_sessions(connection, username)
+            await _tell(connection, by, "sessions_ended", username, {"sessions": ended})
+            return ended
 
     # Hashing
 
@@ -426,35 +357,6 @@ class Users:
         return self._decoy
 
 
-class _ThrottleKeys(msgspec.Struct, frozen=True):
-    """The three counts of one attempt."""
-
-    ip: str
-    pair: str
-    user: str
-
-    @classmethod
-    def of(cls, username: str, address: str) -> "_ThrottleKeys":
-        place = _place_of(address)
-        return cls(f"ip:{place}", f"pair:{username} {place}", f"user:{username}")
-
-    @property
-    def in_order(self) -> tuple[str, ...]:
-        """Always the same order: two logins at once must not wait for each other."""
-        return self.ip, self.pair, self.user
-
-
-def _place_of(address: str) -> str:
-    """Return what is counted as one place: an address, of IPv6 the network that one subscriber gets."""
-    try:
-        found = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if not isinstance(found, IPv6Address):
-        return str(found)
-    return str(found.ipv4_mapped or f"{IPv6Address(int(found) >> 64 << 64)}/64")
-
-
 def _person(row: Sequence[Any]) -> Person:
     username, name, role, wards, lang, disabled = row
     return Person(
@@ -465,6 +367,50 @@ def _person(row: Sequence[Any]) -> Person:
         lang=lang,
         disabled=disabled,
     )
+
+
+async def end_sessions(connection: AsyncConnection[Any], username: str) -> int:
+    """End every session and, once the transaction commits, every socket of a person."""
+    deleted = await connection.execute("DELETE FROM login_session WHERE username = %s", (username,))
+    await connection.execute("SELECT pg_notify(%s, %s)", (ACCESS_CHANNEL, username))
+    return deleted.rowcount
+
+
+async def _tell(
+    connection: AsyncConnection[Any],
+    by: str,
+    op: str,
+    username: str,
+    details: dict[str, object] | None = None,
+) -> None:
+    await audit.record(connection, audit.Area.ACCESS, actor=by, op=op, subject=username, details=details)
+
+
+def rights_of(role: Role, wards: Sequence[str] | None) -> dict[str, object]:
+    """Return what the audit log tells of somebody's rights."""
+    return {"role": role.value, "wards": None if wards is None else list(wards)}
+
+
+def checked_person(
+    username: str, name: str, role: Role, wards: Sequence[str] | None, lang: str = "vi"
+) -> Person:
+    """Return an account's values as they are stored.
+
+    Raises:
+        UnfitError: a value is not accepted.
+    """
+    person = Person(
+        username=_checked_username(username),
+        name=name.strip(),
+        role=role,
+        wards=checked_wards(role, wards),
+        lang=lang,
+    )
+    if not 1 <= len(person.name) <= 200:
+        raise UnfitError("name: expected 1 to 200 characters")
+    if lang not in ("vi", "en"):
+        raise UnfitError("lang: expected vi or en")
+    return person
 
 
 def _as_list(wards: tuple[str, ...] | None) -> list[str] | None:
@@ -487,15 +433,15 @@ def _checked_username(text: str) -> str:
     return username
 
 
-def _checked_password(password: str, username: str) -> str:
-    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        raise UnfitError(f"password: expected {MIN_PASSWORD} to {MAX_PASSWORD} characters")
-    if password.lower() == username:
-        raise UnfitError("password: must not be the username")
-    return password
+def _checked_password(password: str, *names: str) -> str:
+    try:
+        return check_password(password, *names)
+    except UnfitPasswordError as error:
+        raise UnfitError(f"password: {error}") from error
 
 
-def _checked_wards(role: Role, wards: Sequence[str] | None) -> tuple[str, ...] | None:
+def checked_wards(role: Role, wards: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return the wards of a role, None for every ward. Raises `UnfitError` where the two do not fit."""
     if role is Role.WARD:
         if not wards:
             raise UnfitError("wards: ward staff need at least one ward")

@@ -6,12 +6,16 @@ every role alike: `mask_event` for history, `mask_text` and `mask_value` for inc
     camera.plate                plate: first 3 and last 2 characters (`61A•••45`); extra, subject: dropped
     feedback.report, .vote      contact: `•••`; extra, subject: dropped; text, title, address: any run of nine
                                 or more digits (phone, identity card, bank account) keeps its last 3
-    every text of every type    likewise what is shaped like a plate or a phone number of Viet Nam (`•••567`)
+    every text of every type    likewise what is shaped like a plate or a phone number of Viet Nam (`•••567`),
+                                a mail address (`•••@example.vn`), or a citizen's number (12 digits)
+    text, title, address        besides, of what citizens write: names after an introduction or form
+                                of address ("tôi là …", "ông …", "chị …"; places such as "cầu Ông Lãnh" stay)
     extra of the other types    kept, but a field whose name speaks of a person or a plate becomes `•••`
 
 Identifiers (`id`, `source`) stay as they are, because people and machines look things up by them: a source
-must not put personal data there. Raw messages in quarantine are not masked: only those who repair the sources
-see them (`ioc/api/security.py`).
+must not put personal data there. Raw messages in quarantine pass `mask_raw`, which knows the fields of JSON;
+log lines pass `mask_text` (`ioc/app/logs.py`). Shapes and introductions are all that is known of free text: a
+bare name in the middle of a sentence stays, so the text as a whole stays within the ward and the centre.
 """
 
 import re
@@ -34,6 +38,8 @@ _PERSONAL_ROOTS: Final = ("contact", "extra.")
 _MIN_PLATE_CHARS: Final = 7
 """A shorter plate would be told by its first three and last two characters."""
 _PHONE_END_DIGITS: Final = 3
+_TOKEN_MARK: Final = "h:"  # noqa: S105 - no secret
+"""What stands in a plate's place once its time is over (`ioc/store/privacy.py`)."""
 
 _NO_WORD_BEFORE: Final = r"(?<![^\W_])"
 _NO_WORD_AFTER: Final = r"(?![^\W_])"
@@ -44,6 +50,15 @@ _PLATE: Final = re.compile(
     + _NO_WORD_AFTER,
     re.IGNORECASE,
 )
+_MAIL: Final = re.compile(r"[\w.+-]{1,64}@(?=[\w-]{1,63}(?:\.[\w-]{1,63})+)")
+_CITIZEN_NUMBER: Final = re.compile(r"(?<!\d)0\d{2}[0-3]\d{2}\d{6}(?!\d)")
+_UPPER: Final = "".join(chr(code) for code in range(ord("A"), ord("Ỹ")) if chr(code).isupper())
+_NAME: Final = re.compile(
+    # A small letter begins the address, or it may be a place: cầu Ông Lãnh, Bà Rịa.
+    r"\b((?i:tôi là|toi la|tên là|ten la|tên tôi là|họ tên|họ và tên)|ông|bà|anh|chị|chú|cô|bác|em|cháu)"
+    rf"(\s*:?\s+)((?:[{_UPPER}][^\W\d_]*)(?:\s+[{_UPPER}][^\W\d_]*){{0,4}})"
+)
+_JSON_FIELD: Final = re.compile(r'"((?:[^"\\]|\\.){1,64})"(\s*:\s*)(?:"((?:[^"\\]|\\.)*)"|(-?\d[\d.eE+-]*))')
 _SEPARATOR: Final = r"[\s.()-]{0,2}"
 _PHONE: Final = re.compile(
     rf"(?<!\d)(?:(?:\+|00)?84{_SEPARATOR}0?|0){_SEPARATOR}[2-9](?:{_SEPARATOR}\d){{7,9}}(?!\d)"
@@ -71,14 +86,39 @@ def mask_value(name: str, value: float | str | bool | None) -> float | str | boo
 
 
 def mask_text(text: str) -> str:
-    """Return `text` with every plate and phone number masked."""
+    """Return `text` with every plate, phone and citizen's number and mail address masked."""
+    if "@" in text:
+        text = _MAIL.sub(f"{MASK}@", text)
     if not any(char.isdigit() for char in text):
         return text
-    return _PHONE.sub(_end_of_number, _PLATE.sub(lambda match: mask_plate(match[0]), text))
+    text = _CITIZEN_NUMBER.sub(_end_of_number, _PLATE.sub(lambda match: mask_plate(match[0]), text))
+    return _PHONE.sub(_end_of_number, text)
+
+
+def mask_words(text: str) -> str:
+    """Return what a citizen wrote with everything masked that `mask_text` masks, long numbers and names."""
+    return _NAME.sub(rf"\1\2{MASK}", _LONG_NUMBER.sub(_end_of_number, mask_text(text)))
+
+
+def mask_raw(text: str) -> str:
+    """Return a message as it came, masked: fields of JSON by their names, everything by its shape.
+
+    The text need not be whole: what is no JSON, or was cut off, is masked by shape alone.
+    """
+    return mask_text(_JSON_FIELD.sub(_mask_json_field, text))
+
+
+def _mask_json_field(match: re.Match[str]) -> str:
+    name, colon, text, _number = match.groups()
+    if text is None:
+        return f'"{name}"{colon}"{MASK}"' if _is_personal(name) else match[0]
+    return f'"{name}"{colon}"{_mask_field(name, text)}"'
 
 
 def mask_plate(plate: str) -> str:
-    """Return the first 3 and last 2 letters and digits of `plate`, none of a plate shorter than 7."""
+    """Return the first 3 and last 2 letters and digits of `plate`; none of a short one or of a token."""
+    if plate.startswith(_TOKEN_MARK):
+        return MASK
     signs = "".join(char for char in plate if char.isalnum())
     return f"{signs[:3]}{MASK}{signs[-2:]}" if len(signs) >= _MIN_PLATE_CHARS else MASK
 
@@ -97,8 +137,7 @@ def _mask_field(name: str, value: object) -> object:
 
 
 def _mask_by_name(name: str, text: str) -> str:
-    masked = mask_text(text)
-    return _LONG_NUMBER.sub(_end_of_number, masked) if name in _FREE_TEXT else masked
+    return mask_words(text) if name in _FREE_TEXT else mask_text(text)
 
 
 def _is_personal(name: str) -> bool:

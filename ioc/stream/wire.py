@@ -288,7 +288,7 @@ def incident_view(incident: Incident) -> IncidentJson:
     """Return `incident` in the wire's shape.
 
     A rule may compare, group by or quote whatever an event holds, so plates and phone numbers are masked in
-    every text that a rule made. What people wrote stays theirs.
+    every text, whether a rule made it or a person wrote it.
     """
     why = incident.why
     return IncidentJson(
@@ -314,7 +314,7 @@ def incident_view(incident: Incident) -> IncidentJson:
         closed=time_text(incident.closed_us),
         assignee=incident.assignee,
         team=incident.team,
-        note=incident.note,
+        note=None if incident.note is None else mask_text(incident.note),
         count=incident.count,
         ack_due=time_text(incident.ack_due_us),
         resolve_due=time_text(incident.resolve_due_us),
@@ -337,6 +337,27 @@ def incident_view(incident: Incident) -> IncidentJson:
             evidence=[_evidence_view(item) for item in why.evidence],
             event_ids=why.event_ids,
         ),
+    )
+
+
+def mask_incident(incident: Incident) -> Incident:
+    """Return `incident` itself masked as `incident_view` shows it, for whoever writes it out elsewhere."""
+    why = incident.why
+    evidence = tuple(
+        msgspec.structs.replace(
+            item,
+            name=mask_text(item.name),
+            value=mask_value(item.name, item.value),
+            threshold=mask_value(item.name, item.threshold),
+        )
+        for item in why.evidence
+    )
+    return msgspec.structs.replace(
+        incident,
+        key=mask_text(incident.key),
+        title=_mask_both(incident.title),
+        note=None if incident.note is None else mask_text(incident.note),
+        why=msgspec.structs.replace(why, summary=_mask_both(why.summary), evidence=evidence),
     )
 
 

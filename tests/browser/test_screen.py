@@ -98,7 +98,8 @@ def test_everything_has_room(new_console: OpenConsole, city: City, width: int, h
         assert left["x"] + left["width"] <= right["x"]
 
 
-def _violations(page: Page) -> list[str]:
+def violations(page: Page) -> list[str]:
+    """Return what axe finds serious on a page."""
     if not page.evaluate("() => 'axe' in window"):
         page.add_script_tag(path=AXE)
     # The map's canvas is one picture to it; its list view is the queue.
@@ -117,11 +118,11 @@ def test_axe_finds_nothing_serious(new_console: OpenConsole, city: City, theme: 
     login = new_console(user=None, theme=theme)
     login.page.goto(city.url)
     expect(login.at("login-submit")).to_be_visible()
-    assert _violations(login.page) == []
+    assert violations(login.page) == []
 
     console = new_console(drawn=True, theme=theme).open()
     expect(console.row(incident)).to_be_visible()
-    assert _violations(console.page) == []
+    assert violations(console.page) == []
     console.show(incident)
     expect(console.at("cmd-acknowledge")).to_be_visible()
-    assert _violations(console.page) == []
+    assert violations(console.page) == []

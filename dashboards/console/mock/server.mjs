@@ -64,6 +64,7 @@ async function rest(request, response, path) {
     sessions.set(id, username)
     return send(response, 200, me(username), { 'set-cookie': `ioc_session=${id}; HttpOnly; SameSite=Strict; Path=/` })
   }
+  if (path === '/session/options') return send(response, 200, { oidc: false })
   if (!role) return send(response, 401, { title: 'Unauthorized', status: 401 })
   if (path === '/session' && request.method === 'DELETE') return sessions.delete(cookieOf(request)), send(response, 204, null)
   if (path === '/session') return send(response, 200, me(role))

@@ -4,7 +4,10 @@
 DO $$
 BEGIN
     -- Roles belong to the whole cluster: another database's migration may create it at the same moment.
-    CREATE ROLE ioc_app LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;
+    -- Where it exists already, an administrator without the right to create roles is enough.
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ioc_app') THEN
+        CREATE ROLE ioc_app LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;
+    END IF;
 EXCEPTION
     WHEN duplicate_object OR unique_violation THEN NULL;
 END

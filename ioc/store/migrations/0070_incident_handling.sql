@@ -29,6 +29,8 @@ UPDATE incident SET escalate = now(), escalated = now()
     WHERE handling IN ('new', 'acknowledged', 'assigned', 'in_progress');
 
 CREATE INDEX incident_members ON incident (merged_into) WHERE merged_into IS NOT NULL;
+-- What retention looks for: with the index of the finished ones it is asked as one "or".
+CREATE INDEX incident_merged_updated ON incident (updated) WHERE handling = 'merged';
 -- What the keeper looks for every few seconds.
 CREATE INDEX incident_escalate ON incident (escalate) WHERE escalate IS NOT NULL;
 CREATE INDEX incident_shelved ON incident (shelved_until) WHERE shelved_until IS NOT NULL;

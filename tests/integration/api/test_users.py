@@ -24,7 +24,7 @@ from ioc.store.users import (
 CHEAP = AccessSettings(
     argon2_memory_kib=8, argon2_passes=1, failures_per_pair=3, failures_per_ip=6, failures_per_user=8
 )
-PASSWORD = "mật khẩu dài"
+PASSWORD = "mèo ngủ trên mái"
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def execute(database: Dsns, statement: str) -> list[tuple[Any, ...]]:
 async def test_a_person_logs_in_with_any_spelling_of_the_name_and_composition_of_the_password(
     users: Users,
 ) -> None:
-    person = await users.authenticate("  AN ", "mật khẩu dài", "10.0.0.1")
+    person = await users.authenticate("  AN ", "mèo ngủ trên mái", "10.0.0.1")
     assert person is not None
     assert (person.username, person.role, person.wards) == ("an", Role.OPERATOR, None)
     ward = await users.authenticate("phuong", PASSWORD, "10.0.0.1")
@@ -266,11 +266,29 @@ async def test_disabling_and_a_new_password_end_every_session(users: Users) -> N
     assert await users.authenticate("an", "another password", "10.0.0.1") is not None
 
 
-async def test_new_rights_count_from_the_next_request(users: Users) -> None:
+@pytest.mark.parametrize("change", ["access", "disabled", "password", "sessions"])
+async def test_what_takes_rights_away_ends_sessions_and_tells_every_process(
+    users: Users, database: Dsns, change: str
+) -> None:
     token = await users.open_session("phuong")
-    await users.set_access("phuong", Role.WARD, ["25750", "25747"])
-    person = await users.read_session(token)
-    assert person is not None and person.wards == ("25747", "25750")
+    other = await users.open_session("an")
+    async with await psycopg.AsyncConnection.connect(database.app, autocommit=True) as listener:
+        await listener.execute("LISTEN ioc_access")
+        match change:
+            case "access":
+                await users.set_access("Phuong", Role.WARD, ["25750", "25747"], by="admin")
+            case "disabled":
+                await users.set_disabled("Phuong", by="admin")
+            case "password":
+                await users.set_password("Phuong", "another password", by="admin")
+            case _:
+                assert await users.close_sessions("Phuong", by="admin") == 1
+        told = [notice.payload async for notice in listener.notifies(timeout=60, stop_after=1)]
+    assert told == ["phuong"]
+    assert await users.read_session(token) is None
+    assert await users.read_session(other) is not None
+    entries = execute(database, "SELECT actor, subject FROM audit_entry ORDER BY area, seq DESC LIMIT 1")
+    assert entries == [("admin", "phuong")]
 
 
 async def test_a_weak_hash_is_replaced_at_the_next_login(users: Users, database: Dsns) -> None:

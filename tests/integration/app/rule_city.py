@@ -125,12 +125,22 @@ class RuleCity:
         async with self.pool.connection() as connection:
             return await (await connection.execute(text.encode())).fetchall()
 
+    async def wait_for(self, text: str) -> None:
+        """Wait until the count that a query returns is not 0."""
+        async with asyncio.timeout(150):
+            while True:
+                if await self.query(text) != [(0,)]:
+                    return
+                await asyncio.sleep(0.02)
+
     def forget_effects(self) -> None:
         """Undo everything the workers have done; the log and the versions stay."""
         with psycopg.connect(self.dsns.admin, autocommit=True) as connection:
+            # The audit log is append-only, even for its owner, until its triggers are told to sleep.
+            connection.execute("SET session_replication_role = replica")
             connection.execute(
-                "TRUNCATE incident_audit, incident_change, incident, rule_state, rule_activation,"
-                " rule_shadow_firing, rule_shadow_count CASCADE"
+                "TRUNCATE audit_entry, incident_audit, incident_change, incident, rule_state,"
+                " rule_activation, rule_shadow_firing, rule_shadow_count CASCADE"
             )
             connection.execute("UPDATE log_owner SET next_offset = 0 WHERE group_name = 'rules'")
 

@@ -125,3 +125,16 @@ def test_the_ports_of_the_service_that_runs_here_are_well(taken: int) -> None:
             found = finding(embedded, "HTTP port")
         assert (found.ok, "running" in found.detail) == (True, True)
         assert not finding(embedded, "HTTP port").ok
+
+
+def test_how_history_is_held_is_named(settings: Settings) -> None:
+    found = finding(settings, "history")
+    assert found.ok
+    assert found.detail.startswith("PostgreSQL ")
+    assert ": history in " in found.detail
+
+
+def test_retention_that_outruns_the_aggregates_is_a_finding_with_the_setting(settings: Settings) -> None:
+    found = finding(with_(settings, "store", history_retention_s=86_400.0), "database")
+    assert not found.ok
+    assert "store.history_retention_s" in found.detail

@@ -96,6 +96,12 @@ def test_a_push_is_listed_with_author_time_and_text(ioc: Run, rule_file: Callabl
     assert "noise" in ioc("history")
 
 
+def test_a_push_to_be_warmed_says_so_where_no_worker_runs(ioc: Run, rule_file: Callable[[int], str]) -> None:
+    pushed = ioc("push", rule_file(70), "--warm", "1h", "--json")
+    assert (pushed["version"], pushed["warm_s"], pushed["warmed"]) == (2, 3600, False)
+    assert "at most 24 h" in str(ioc("push", rule_file(80), "--warm", "25h", ok=False))
+
+
 def test_a_flood_is_pushed_only_with_a_reason(ioc: Run, rule_file: Callable[[int], str]) -> None:
     refused = ioc("push", rule_file(30), ok=False)
     assert isinstance(refused, PushRefused)

@@ -8,6 +8,7 @@ import pytest
 from ioc.app.rule_push import PushRefused
 from ioc.app.rule_sets import RuleSets
 from ioc.app.rule_view import RunningRules
+from ioc.app.slow_rules import STRIKES
 from ioc.model.events import AlarmKind, CameraAlarm, CameraCount, Event
 from ioc.model.incidents import Condition
 from ioc.model.records import EVENTS_TOPIC, RecordKind, decode_control
@@ -278,6 +279,32 @@ async def test_a_failing_rule_is_shown_and_runs_again_once_enabled(city: RuleCit
         await city.switch("wrong-way", on=True, reason="mended")
         await everywhere(city, 200, 0.95)
     assert sum(i.rule == "wrong-way" for i in await city.incidents()) == PARTITIONS
+
+
+async def test_a_slow_rule_is_disabled_with_a_reason_and_the_others_run_on(city: RuleCity) -> None:
+    async with city.worker() as worker:
+        await everywhere(city, 1, 0.95)
+        await city.settle()
+        for number in range(STRIKES):
+            (slow, *_) = worker._partitions.values()
+            slow.engine.seconds["wrong-way"] += 2.0
+            worker._status_at_s = 0.0
+            published = (
+                "SELECT count(*) FROM rule_status WHERE"
+                f" (doc -> 'active' -> 'wrong-way' ->> 'seconds')::float > {2 * number + 1}"
+            )
+            await city.log.append_ticks(EVENTS_TOPIC, START_US + (10 + number) * SECOND_US)
+            await city.wait_for(published)
+        await everywhere(city, 100, 0.95)
+        await city.append([crowd(101, source) for source in SOURCES])
+    off = {rule.rule: rule for rule in await RunningRules(RuleSets(city.pool), city.pool).rules()}
+    assert not off["wrong-way"].enabled
+    assert off["wrong-way"].error is not None
+    assert off["wrong-way"].error.startswith("slow: ")
+    assert off["wrong-way"].author == "ioc"
+    incidents = await city.incidents()
+    assert {i.condition for i in incidents if i.rule == "wrong-way"} == {Condition.CLEARED}
+    assert sum(i.rule == "crowd" for i in incidents) == PARTITIONS
 
 
 async def test_areas_that_vanish_never_stop_the_rules(city: RuleCity, tmp_path: Path) -> None:

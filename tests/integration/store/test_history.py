@@ -9,9 +9,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import AsyncConnection
 
-from ioc.model.events import DATA_TYPES, Event, EventData, FeedbackReport, Stream, TrafficFlow
+from ioc.model.events import (
+    DATA_TYPES,
+    CameraPlate,
+    CameraStatus,
+    Event,
+    EventData,
+    FeedbackReport,
+    Stream,
+    TrafficFlow,
+)
 from ioc.model.times import SECOND_US, to_us
 from ioc.store.history import MASK, HistoryCursorError, HistoryQuery, read_history
+from ioc.store.moment import read_moment
 from ioc.store.writer import HistoryWriter
 from tests.integration.store.samples import FULL_DATA, NOON_US, event
 
@@ -141,3 +151,25 @@ async def test_integers_beyond_64_bits_are_brought_within(connection: Connection
     (found,) = await stored(connection, Stream.TRAFFIC)
     assert isinstance(found.data, TrafficFlow)
     assert found.data.volume_veh == 2**63 - 1
+
+
+async def test_a_moment_holds_the_newest_of_each_source_type_and_lane_of_its_wards(
+    connection: Connection,
+) -> None:
+    at_us = NOON_US
+    flows = [
+        event(1, TrafficFlow(lane="1"), source="d", time_us=at_us - 2 * SECOND_US, ward="a"),
+        event(2, TrafficFlow(lane="1"), source="d", time_us=at_us, ward="a"),
+        event(3, TrafficFlow(lane="2"), source="d", time_us=at_us - 3 * SECOND_US, ward="a"),
+        event(4, TrafficFlow(), source="e", time_us=at_us - SECOND_US, ward="b"),
+        event(5, TrafficFlow(), source="f", time_us=at_us - SECOND_US, ward="c"),
+        event(6, TrafficFlow(lane="1"), source="d", time_us=at_us + 1, ward="a"),
+        event(7, TrafficFlow(), source="g", time_us=at_us - 10 * SECOND_US, ward="a"),
+        event(8, CameraStatus(online=False), source="k", time_us=at_us - SECOND_US, ward="a"),
+        event(9, CameraPlate(plate="x"), source="k", time_us=at_us - SECOND_US, ward="a"),
+    ]
+    await HistoryWriter().write(connection, flows)
+    found = await read_moment(connection, ("a", "b"), at_us, 10 * SECOND_US)
+    assert [int(each.id[2:]) for each in found] in ([3, 8, 4, 2], [3, 4, 8, 2])
+    assert await read_moment(connection, (), at_us, 10 * SECOND_US) == []
+    assert await read_moment(connection, ("\x00",), at_us, 10 * SECOND_US) == []

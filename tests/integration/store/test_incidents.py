@@ -65,7 +65,7 @@ def change(row: Incident) -> Change:
 
 
 async def connect(dsns: Dsns) -> psycopg.AsyncConnection:
-    return await psycopg.AsyncConnection.connect(dsns.app, autocommit=True)
+    return await psycopg.AsyncConnection.connect(dsns.app, autocommit=True, options="-c ioc.scope=service")
 
 
 async def test_an_incident_reads_back_exactly_with_its_history(database: Dsns) -> None:

@@ -3,8 +3,10 @@
 import asyncio
 import random
 
+import psycopg
 import pytest
 from psycopg import OperationalError
+from psycopg.conninfo import make_conninfo
 from psycopg.errors import InsufficientPrivilege, QueryCanceled
 
 from ioc.store.embedded import Dsns
@@ -17,9 +19,24 @@ async def test_a_superuser_is_refused(database: Dsns) -> None:
             pass
 
 
+async def test_an_owner_of_the_tables_is_refused_though_no_superuser(database: Dsns) -> None:
+    with psycopg.connect(database.admin, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS ioc_test_owner")
+        connection.execute("CREATE ROLE ioc_test_owner")
+        connection.execute("GRANT ioc_test_owner TO ioc_app")
+        try:
+            connection.execute("ALTER TABLE schema_migration OWNER TO ioc_test_owner")
+            with pytest.raises(PrivilegedRoleError, match="owns the tables"):
+                async with open_pool(database.app, name="test"):
+                    pass
+        finally:
+            connection.execute("ALTER TABLE schema_migration OWNER TO CURRENT_USER")
+            connection.execute("DROP ROLE ioc_test_owner")
+
+
 async def test_an_absent_database_is_said_to_be_unavailable(database: Dsns) -> None:
     with pytest.raises(StoreUnavailable, match="test"):
-        async with open_pool(database.app + "&dbname=nowhere", name="test", timeout_s=0.3):
+        async with open_pool(make_conninfo(database.app, dbname="nowhere"), name="test", timeout_s=0.3):
             pass
 
 

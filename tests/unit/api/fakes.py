@@ -8,9 +8,18 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from ioc.api.application import ApiDeps
+from ioc.api.oidc import LoginRefusedError
 from ioc.api.pictures import PictureProxy
 from ioc.api.places import City
-from ioc.api.ports import HistoryQuery, NotFoundError, PolicyInfo, Quarantined, RuleInfo, ShadowDiff
+from ioc.api.ports import (
+    HistoryQuery,
+    NotFoundError,
+    PolicyInfo,
+    Quarantined,
+    RuleInfo,
+    ShadowDiff,
+    TooManyLooksError,
+)
 from ioc.geo.geojson import parse_areas
 from ioc.incidents.clocks import WardForecast
 from ioc.incidents.commands import Command
@@ -26,6 +35,8 @@ from ioc.model.times import from_us
 from ioc.store.incidents import CursorError, IncidentFilter
 from ioc.store.policies import StalePolicyError
 from ioc.store.receivers import DeliveryRow, NoticeRow, StoredReceiver
+from ioc.store.series import Point, SeriesQuery
+from ioc.store.tokens import Bearer
 from ioc.store.users import Person, Role, ThrottledError, login_id
 from ioc.stream.hub import Hub
 from ioc.stream.metrics import FeedMetrics
@@ -59,7 +70,7 @@ class FakeUsers:
             raise ThrottledError(77)
         return self.people.get(username) if password == "secret" else None
 
-    async def open_session(self, username: str, user_agent: str = "") -> str:
+    async def open_session(self, username: str, user_agent: str = "", address: str = "") -> str:
         token = f"opened-{len(self.sessions)}-{username}"
         self.sessions[token] = username
         return token
@@ -185,6 +196,16 @@ class FakePlaces:
 class FakeHistory:
     events: list[Event] = field(default_factory=list)
     queries: list[HistoryQuery] = field(default_factory=list)
+    points: list[Point] = field(default_factory=list)
+    asked: list[object] = field(default_factory=list)
+
+    async def series(self, query: SeriesQuery) -> Sequence[Point]:
+        self.asked.append(query)
+        return self.points
+
+    async def moment(self, wards: Sequence[str], moment_us: int, window_us: int) -> Sequence[Event]:
+        self.asked.append((tuple(wards), moment_us, window_us))
+        return self.events
 
     async def page(self, query: HistoryQuery) -> tuple[Sequence[Event], str | None]:
         self.queries.append(query)
@@ -305,6 +326,58 @@ def socket_of(hub: Hub, token: str) -> object:
     return hub.admit(Viewer("somebody", login_id(token), EVERYTHING))
 
 
+@dataclass
+class FakeTokens:
+    known: dict[str, Bearer] = field(default_factory=dict)
+
+    def add(self, scope: str, role: Role = Role.ADMIN, wards: tuple[str, ...] | None = None) -> str:
+        """Return a token for one scope."""
+        person = Person(username=f"token:{scope}", name=scope, role=role, wards=wards)
+        self.known[f"ioct_{scope}"] = Bearer(person, frozenset({scope}))
+        return f"ioct_{scope}"
+
+    async def read(self, token: str) -> Bearer | None:
+        return self.known.get(token)
+
+
+@dataclass
+class FakePersonal:
+    """Knows `inc-1` and message 1; `left` looks may be taken."""
+
+    left: int = 100
+    reasons: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def _record(self, subject: str, person: Person, reason: str) -> None:
+        if not self.left:
+            raise TooManyLooksError
+        self.left -= 1
+        self.reasons.append((subject, person.username, reason))
+
+    async def incident(self, incident_id: str, person: Person, reason: str) -> Incident:
+        self._record(incident_id, person, reason)
+        found = FakeIncidents().known.get(incident_id)
+        if found is None:
+            raise NotFoundError(incident_id)
+        return msgspec.structs.replace(found, note="gọi 0912 345 678")
+
+    async def quarantined(self, message_id: int, person: Person, reason: str) -> Quarantined:
+        self._record(str(message_id), person, reason)
+        for row in (await FakeQuarantine().page(1, None))[0]:
+            if row.id == message_id:
+                return row
+        raise NotFoundError(str(message_id))
+
+
+class FakeOidc:
+    """A provider that knows nobody."""
+
+    async def begin(self) -> tuple[str, str]:
+        return "https://id.example/authorize?state=s", "s"
+
+    async def complete(self, state: str, code: str) -> str:
+        raise LoginRefusedError("nobody")
+
+
 def make_deps(users: FakeUsers, **changes: object) -> ApiDeps:
     deps = ApiDeps(
         users=users,
@@ -315,6 +388,8 @@ def make_deps(users: FakeUsers, **changes: object) -> ApiDeps:
         quarantine=FakeQuarantine(),
         rules=FakeRules(),
         receivers=FakeReceivers(),
+        oidc=FakeOidc(),
+        personal=FakePersonal(),
         hub=make_hub(),
         pictures=PictureProxy(transport=httpx.MockTransport(lambda _request: httpx.Response(404))),
         city=lambda: CITY,

@@ -11,7 +11,14 @@ from ioc.stream.scope import EVERYTHING
 from tests.unit.api.conftest import Browser
 from tests.unit.api.fakes import FOREIGN, WARD, FakeIncidents, FakeUsers, make_deps, socket_of
 
-OPEN_TO_ALL = {"/healthz", "/readyz", "/metrics"}
+OPEN_TO_ALL = {
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/api/v1/session/options",
+    "/api/v1/session/oidc",
+    "/api/v1/session/oidc/callback",
+}
 COMMAND = {"op": "acknowledge", "expect_rev": 1, "idem": "11111111-aaaa"}
 
 
@@ -32,6 +39,7 @@ def filled(path: str) -> str:
         "{rule}": "underpass-jam",
         "{receiver_id}": "other",
         "{name}": "grouping",
+        "{message_id}": "1",
     }
     for name, value in known.items():
         path = path.replace(name, value)

@@ -294,11 +294,12 @@ async def test_a_refused_question_names_the_field(browse: Browser, query: str, f
     assert response.json()["errors"][0]["field"] == field
 
 
-async def test_quarantine_shows_the_raw_bytes_whatever_they_are(browse: Browser) -> None:
+async def test_quarantine_shows_what_is_text_and_how_long_the_rest_is(browse: Browser) -> None:
     async with browse(Role.ENGINEER) as client:
         first, second = (await client.get("/api/v1/quarantine")).json()["items"]
     assert (first["raw"], first["raw_encoding"]) == ('{"a":1}', "utf-8")
-    assert (second["raw"], second["raw_encoding"]) == ("//4=", "base64")
+    assert (second["size"], second["masked"]) == (2, True)
+    assert (second["raw"], second["raw_encoding"]) == ("", "base64")
 
 
 async def test_readiness_names_what_is_missing(users: FakeUsers, browse: Browser) -> None:

@@ -135,6 +135,8 @@ def test_every_example_is_a_key_of_its_own_with_a_valid_value(name: str) -> None
         {"enabled": "maybe"},
         {"cooldown": 5},
         {"late": "keep"},
+        {"order": "size"},
+        {"order": "time", "sequence": {"steps": ["speed_kmh > 1", "speed_kmh < 1"], "within": "5m"}},
         {"having": "avg(speed_kmh) > 3 within 5m, at least ten"},
         {"sequence": {"steps": ["speed_kmh > 1", "speed_kmh < 1"], "within": "5m"}},
         {"fence": {"when": "jumps", "area": {"kind": "a"}}},
@@ -180,6 +182,7 @@ values: dict[str, st.SearchStrategy[Any]] = {
     "absence": durations,
     "cooldown": durations,
     "late": st.sampled_from(["drop", "amend", "keep"]),
+    "order": st.sampled_from(["time", "arrival", "size"]),
     "sequence": st.sampled_from([
         {"steps": ["lane == null", {"where": True, "type": "traffic.flow"}], "within": "5m"},
         {"steps": ["has(lane)"], "within": "5m"},

@@ -288,6 +288,18 @@ def test_only_changed_rows_are_written() -> None:
     assert engine.drain_changes()[0] == StateChange("a", "s", None)
 
 
+def test_a_key_that_comes_back_under_a_new_shape_is_written_not_deleted() -> None:
+    engine = PartitionEngine(alarms("a"), partition=0)
+    play(engine, [alarm(1)])
+    assert [change.data is None for change in engine.drain_changes() if change.rule] == [False]
+    engine.adopt(load({"a.yaml": ALARM.format(name="a", least=0.5, hold="60s") + "by: [source, ward]\n"}))
+    play(engine, [alarm(2)])
+    engine.adopt(alarms("a"))
+    play(engine, [alarm(3)])
+    rows = [change for change in engine.drain_changes() if (change.rule, change.key) == ("a", "s")]
+    assert [row.data is None for row in rows] == [False]
+
+
 def test_a_talking_source_is_written_once_per_grain() -> None:
     engine = PartitionEngine(rule("stream: camera\nabsence: 100s\n"), partition=0)
     written = 0

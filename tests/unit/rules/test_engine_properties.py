@@ -57,6 +57,15 @@ where: kind == "wrong_way"
 clear_when: '!active'
 severity: critical
 ---
+rule: alarm-in-order
+title: {vi: a, en: a}
+stream: camera
+type: camera.alarm
+where: kind == "wrong_way"
+clear_when: '!active'
+order: time
+severity: critical
+---
 rule: slow-for-long
 title: {vi: a, en: a}
 stream: traffic
@@ -90,6 +99,7 @@ stream: traffic
 type: traffic.flow
 having: p50(speed_kmh) <= 20 within 9s tumbling
 clear_when: speed_kmh > 25
+order: time
 hold: 3s
 late: amend
 severity: low
@@ -124,6 +134,7 @@ stream: camera
 type: camera.alarm
 where: kind == "flood"
 hold: 5s
+order: time
 cooldown: 9s
 late: amend
 severity: low

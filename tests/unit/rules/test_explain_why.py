@@ -4,8 +4,9 @@ import pytest
 
 from ioc.model.events import Event
 from ioc.rules.backtest import order_of_arrival
-from ioc.rules.explain_why import Explanation, explain, render, shortfall
+from ioc.rules.explain_why import Explanation, explain, shortfall
 from ioc.rules.predicate import compile_predicate
+from ioc.rules.predicate.text import render
 from ioc.rules.silence import ExpectedSource
 from tests.unit.rules.scenes import START_US, alarm, flow, rule, us
 

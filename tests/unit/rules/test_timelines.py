@@ -135,22 +135,22 @@ JAM = rule(
 @pytest.mark.parametrize(
     ("events", "expected"),
     [
-        #  0  10  20 |3 reached      40 = 20 + for; the event at 40 shows it
-        ([flow(t, 10) for t in (0, 10, 20, 30, 40)], ["40 raised"]),
-        #  0  10  20                  the watermark shows it, at 42
+        #  0  10  20 |3 reached      40 = 20 + for; said when the watermark is there, 2 s later
+        ([flow(t, 10) for t in (0, 10, 20, 30, 40)], ["42 raised"]),
+        #  0  10  20                  and so it is without the event at 40
         ([flow(t, 10) for t in (0, 10, 20)], ["42 raised"]),
         #  0  10      60              event 0 has left the window when the third comes
         ([flow(t, 10) for t in (0, 10, 60)], []),
         #  0  10      59              59 < 60: in; at 60 it leaves, before for is over
         ([flow(t, 10) for t in (0, 10, 59)], []),
-        #  congestion, then 27 km/h from 50 on for 30 s: cleared at 80 with that event
-        ([*(flow(t, 10) for t in (0, 10, 20, 40)), *(flow(t, 27) for t in (50, 60, 70, 80))], ["40 raised", "80 cleared"]),
+        #  congestion, then 27 km/h from 50 on for 30 s: until 80
+        ([*(flow(t, 10) for t in (0, 10, 20, 40)), *(flow(t, 27) for t in (50, 60, 70, 80))], ["42 raised", "82 cleared"]),
         #  20 km/h is neither slow nor clear: the clearing begins anew at 70
-        ([*(flow(t, 10) for t in (0, 10, 20, 40)), flow(50, 27), flow(60, 20), flow(70, 27)], ["40 raised", "102 cleared"]),
+        ([*(flow(t, 10) for t in (0, 10, 20, 40)), flow(50, 27), flow(60, 20), flow(70, 27)], ["42 raised", "102 cleared"]),
         #  the window begins empty after a clearance: one slow reading does not raise again
-        ([*(flow(t, 10) for t in (0, 10, 20, 40)), flow(41, 27), flow(71, 27), flow(72, 10)], ["40 raised", "71 cleared"]),
+        ([*(flow(t, 10) for t in (0, 10, 20, 40)), flow(41, 27), flow(71, 27), flow(72, 10)], ["42 raised", "73 cleared"]),
         #  no data at all: still open
-        ([flow(t, 10) for t in (0, 10, 20, 40)], ["40 raised"]),
+        ([flow(t, 10) for t in (0, 10, 20, 40)], ["42 raised"]),
     ],
 )  # fmt: skip
 def test_congestion_is_raised_and_cleared_with_hysteresis(events: list[Item], expected: list[str]) -> None:
@@ -243,8 +243,8 @@ def test_late_events_are_counted_and_dropped() -> None:
 
 
 def test_an_event_late_for_its_own_key_is_counted() -> None:
-    engine = PartitionEngine(JAM, partition=0)
-    play(engine, [flow(100, 10), flow(30, 10)])
+    engine = PartitionEngine(REPORTS, partition=0)
+    play(engine, [report(1000, ward="w"), report(30, ward="w")])
     assert engine.counters["it"].late == 1
 
 
@@ -344,7 +344,7 @@ def test_silence_may_be_of_a_kind_of_event() -> None:
 
 def test_an_incident_explains_itself() -> None:
     effects = play(
-        PartitionEngine(JAM, partition=0), with_ticks([flow(t, 11.25) for t in (0, 10, 20, 40)], 40)
+        PartitionEngine(JAM, partition=0), with_ticks([flow(t, 11.25) for t in (0, 10, 20, 40)], 42)
     )
     raised = effects[0]
     assert isinstance(raised, Raised)
@@ -486,8 +486,8 @@ severity: low
 
 
 def test_events_out_of_order_within_the_window_count() -> None:
-    #  arrival 10 20 5: the third belongs between nothing and 10, and is inside
-    assert timeline(JAM, [flow(10, 10), flow(20, 10), flow(5, 10, arrives=21)], 70) == ["27 raised"]
+    #  arrival 10 20 5: the third belongs before both, and is inside; there are three from 20 on
+    assert timeline(JAM, [flow(10, 10), flow(20, 10), flow(5, 10, arrives=21)], 70) == ["42 raised"]
 
 
 def test_late_events_neither_clear_nor_contradict() -> None:

@@ -4,11 +4,21 @@ import json
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis.strategies import text
 
 from ioc.model.events import DATA_TYPES, AlarmKind, CameraPlate, Event, EventData, FeedbackReport
 from ioc.model.incidents import Evidence, Why
 from ioc.model.texts import Text
-from ioc.stream.masking import MASK, mask_event, mask_plate, mask_text, mask_value
+from ioc.stream.masking import (
+    MASK,
+    mask_event,
+    mask_plate,
+    mask_raw,
+    mask_text,
+    mask_value,
+    mask_words,
+)
 from ioc.stream.wire import incident_json
 from tests.unit.stream.samples import event, incident
 
@@ -142,3 +152,46 @@ def test_no_incident_tells_a_plate_whatever_its_rule_compares_groups_by_or_quote
     for secret in SECRETS:
         assert secret not in text, text
     assert json.loads(text)["why"]["evidence"][2]["value"] == 3.0
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("Tôi là Nguyễn Văn Cường, gọi 0912 345 678", "Tôi là •••, gọi •••678"),
+        ("HỌ TÊN: Trần Thị Ánh", "HỌ TÊN: •••"),
+        ("gọi chị Lan, anh Đức và bà Ánh", "gọi chị •••, anh ••• và bà •••"),
+        ("cuong.nv+1@mail.example.vn hoặc a@b", "•••@mail.example.vn hoặc a@b"),
+        ("CCCD 079203001234", "CCCD •••234"),
+        ("ngập ở cầu Ông Lãnh, Bà Rịa, Quốc lộ 13", "ngập ở cầu Ông Lãnh, Bà Rịa, Quốc lộ 13"),
+        ("anh ấy đi, chị nói không", "anh ấy đi, chị nói không"),
+    ],
+)
+def test_what_citizens_write_of_people_is_masked_and_places_stay(written: str, shown: str) -> None:
+    assert mask_words(written) == shown
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        (
+            '{"data":{"contact": "Lan \\"x\\" a","plate":"61A-123.45"}}',
+            '{"data":{"contact": "•••","plate":"61A•••45"}}',
+        ),
+        ('{"text":"tôi là Trần An","phone":"+84 912 345 678', '{"text":"tôi là •••","phone":"•••678'),
+        ("not json: 0912345678, a@b.vn", "not json: •••678, •••@b.vn"),
+        ('{"phone": 912345678, "speed": 12}', '{"phone": "•••", "speed": 12}'),
+        ("", ""),
+    ],
+)
+def test_a_message_as_it_came_is_masked_by_names_and_shapes(raw: str, shown: str) -> None:
+    assert mask_raw(raw) == shown
+
+
+@settings(max_examples=200)
+@given(text())
+def test_masking_a_message_never_fails(raw: str) -> None:
+    assert isinstance(mask_raw(raw), str)
+
+
+def test_a_plates_token_tells_nothing() -> None:
+    assert mask_plate("h:3rAbCdEfGh") == "•••"

@@ -1,6 +1,6 @@
 /** The REST calls of the console. Every failure is an `ApiError` that says what the screen should say. */
 import type { Incident } from '../feed/types'
-import type { Areas, Audit, City, Command, Device, Me, Problem, WardForecast } from './types'
+import type { Areas, Audit, City, Command, Device, Me, Problem, RuleInfo, ShadowDiff, Unmasked, WardForecast } from './types'
 
 const REQUEST_TIMEOUT_MS = 10_000
 
@@ -50,6 +50,7 @@ const id = encodeURIComponent
 export const api = {
   me: () => json<Me>('GET', '/session'),
   login: (username: string, password: string) => json<Me>('POST', '/session', { username, password }),
+  loginOptions: () => json<{ oidc: boolean }>('GET', '/session/options'),
   logout: async () => void (await request('DELETE', '/session')),
   city: () => json<City>('GET', '/city'),
   areas: () => json<Areas>('GET', '/areas'),
@@ -62,5 +63,9 @@ export const api = {
   forecast: async (hours: number) => (await json<{ items: WardForecast[] }>('GET', `/forecast?hours=${hours}`)).items,
   command: (incident: string, command: Command) =>
     json<Incident>('POST', `/incidents/${id(incident)}/commands`, command),
+  rules: async () => (await json<{ items: RuleInfo[] }>('GET', '/rules')).items,
+  shadow: async (rule: string) => (await json<{ items: ShadowDiff[] }>('GET', `/rules/${id(rule)}/shadow`)).items,
+  unmask: (incident: string, reason: string) =>
+    json<Unmasked>('POST', `/incidents/${id(incident)}/unmask`, { reason }),
   picture: async (camera: string) => (await request('GET', `/cameras/${id(camera)}/picture`)).blob(),
 }

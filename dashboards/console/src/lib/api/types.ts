@@ -1,6 +1,6 @@
 /** Types of the REST contract the console uses; the incident itself is the feed's. */
 import type { FeatureCollection, Geometry } from 'geojson'
-import type { BBox, Handling, Incident, PauseReason, Scalar, Text } from '../feed/types'
+import type { BBox, Handling, Incident, PauseReason, Scalar, Severity, Text } from '../feed/types'
 
 export type Role = 'operator' | 'supervisor' | 'ward' | 'leader' | 'engineer' | 'admin'
 export type Lang = 'vi' | 'en'
@@ -59,6 +59,52 @@ export interface Audit {
 export type Op =
   | 'acknowledge' | 'assign' | 'start' | 'resolve' | 'close' | 'reject' | 'reopen' | 'reroute' | 'accept' | 'decline'
   | 'merge' | 'unmerge' | 'shelve' | 'unshelve' | 'pause' | 'resume' | 'involve' | 'comment'
+/** One rule with what the workers report of it; counts are since they began. */
+export interface RuleInfo {
+  rule: string
+  title: Text
+  severity: Severity
+  enabled: boolean
+  error: string | null
+  set_version: number
+  running: number
+  author: string | null
+  failures: number
+  seconds: number
+  keys: number
+  matched: number
+  raised: number
+  late: number
+  amended: number
+  cooled: number
+  unkeyed: number
+  overflowed: number
+  evicted: number
+  shadow: ShadowInfo | null
+}
+
+export interface ShadowInfo {
+  version: string
+  set_version: number
+  author: string
+  raised: number
+  failures: number
+  error: string | null
+}
+
+export type ShadowChange = 'gained' | 'lost' | 'earlier' | 'later' | 'same'
+
+/** One incident of a rule, of its shadow, or of both. */
+export interface ShadowDiff {
+  change: ShadowChange
+  key: string
+  ward: string | null
+  shadow: string | null
+  active: string | null
+  shift_s: number
+  summary: Text
+}
+
 
 export interface Command {
   op: Op
@@ -94,4 +140,14 @@ export interface Problem {
   detail?: string
   errors?: { field?: string; rule?: string; detail?: string }[]
   current?: Incident
+}
+
+/** What is masked elsewhere, as it was written (`POST /incidents/{id}/unmask`). */
+export interface Unmasked {
+  id: string
+  key: string
+  title: Text
+  summary: Text
+  evidence: string[]
+  note: string | null
 }

@@ -4,7 +4,7 @@ import type { Me } from '../api/types'
 import { i18n } from '../i18n/index.svelte'
 import { recall } from './storage'
 
-export type LoginError = 'refused' | 'many' | 'unreachable'
+export type LoginError = 'refused' | 'many' | 'unreachable' | 'denied' | 'away'
 
 class Session {
   me = $state.raw<Me | null>(null)

@@ -1,0 +1,11 @@
+/** Unmasking as the server allows it (`ioc/api/personal.py`, `ioc/api/security.py`); the server decides. */
+import type { Role } from './types'
+
+export const MASK = '•••'
+export const MIN_REASON = 10
+
+const MAY_UNMASK: ReadonlySet<Role> = new Set(['operator', 'supervisor', 'ward', 'engineer'])
+
+export function mayUnmask(role: Role | undefined): boolean {
+  return role !== undefined && MAY_UNMASK.has(role)
+}

@@ -1,0 +1,116 @@
+/** Texts of the page of rules, in both languages. */
+import type { Lang, ShadowChange } from '../api/types'
+
+export type LeftOut = 'late' | 'amended' | 'cooled' | 'unkeyed' | 'overflowed' | 'evicted'
+export type RuleState = 'on' | 'off' | 'failed' | 'waiting'
+
+export interface RuleTexts {
+  title: string
+  close: string
+  failed: string
+  loading: string
+  none: string
+  rule: string
+  state: string
+  states: Record<RuleState, string>
+  matched: string
+  raised: string
+  leftOut: string
+  leftOutOf: Record<LeftOut, string>
+  failures: string
+  key: string
+  keys: string
+  cost: string
+  version: (version: number, author: string) => string
+  shadow: string
+  compare: string
+  back: string
+  since: string
+  active: string
+  wouldHave: string
+  notRaised: string
+  change: Record<ShadowChange, string>
+  seconds: (s: string) => string
+  alike: string
+  noShadow: string
+  counted: string
+}
+
+export const ruleTexts: Record<Lang, RuleTexts> = {
+  vi: {
+    title: 'Luật phát hiện sự cố',
+    close: 'Đóng',
+    failed: 'Không đọc được danh sách luật; sẽ thử lại.',
+    loading: 'Đang đọc…',
+    none: 'Chưa có luật nào.',
+    rule: 'Luật',
+    state: 'Trạng thái',
+    states: { on: 'Đang chạy', off: 'Đã tắt', failed: 'Hỏng, đã tắt', waiting: 'Chờ chuyển bản' },
+    matched: 'Khớp',
+    raised: 'Đã báo',
+    leftOut: 'Không tính',
+    leftOutOf: {
+      late: 'đến muộn',
+      amended: 'muộn, bổ sung',
+      cooled: 'trong lúc nghỉ',
+      unkeyed: 'thiếu khoá',
+      overflowed: 'quá tải',
+      evicted: 'khoá bị loại',
+    },
+    failures: 'Lỗi',
+    key: 'Khoá',
+    keys: 'Khoá',
+    cost: 'Thời gian',
+    version: (version, author) => `bản ${version} · ${author}`,
+    shadow: 'Chạy thử',
+    compare: 'So sánh',
+    back: 'Về danh sách',
+    since: 'Từ khi bắt đầu chạy thử, mới nhất trước',
+    active: 'Luật đang chạy',
+    wouldHave: 'Bản chạy thử',
+    notRaised: 'không báo',
+    change: { gained: 'Thêm', lost: 'Mất', earlier: 'Sớm hơn', later: 'Muộn hơn', same: 'Như nhau' },
+    seconds: (s) => `${s} giây`,
+    alike: 'Chưa có sự cố nào ở cả hai bản.',
+    noShadow: 'Đợt chạy thử đã kết thúc.',
+    counted: 'Số đếm tính từ khi các tiến trình xử lý luật khởi động.',
+  },
+  en: {
+    title: 'Detection rules',
+    close: 'Close',
+    failed: 'The rules cannot be read; it will be tried again.',
+    loading: 'Reading…',
+    none: 'There are no rules.',
+    rule: 'Rule',
+    state: 'State',
+    states: { on: 'Running', off: 'Switched off', failed: 'Failed, switched off', waiting: 'Waiting to switch' },
+    matched: 'Matched',
+    raised: 'Raised',
+    leftOut: 'Left out',
+    leftOutOf: {
+      late: 'late',
+      amended: 'late, added',
+      cooled: 'in cooldown',
+      unkeyed: 'without key',
+      overflowed: 'overflowed',
+      evicted: 'keys evicted',
+    },
+    failures: 'Failures',
+    key: 'Key',
+    keys: 'Keys',
+    cost: 'Time taken',
+    version: (version, author) => `version ${version} · ${author}`,
+    shadow: 'Shadow',
+    compare: 'Compare',
+    back: 'Back to the list',
+    since: 'Since the shadow began, newest first',
+    active: 'Active rule',
+    wouldHave: 'Shadow',
+    notRaised: 'not raised',
+    change: { gained: 'Gained', lost: 'Lost', earlier: 'Earlier', later: 'Later', same: 'Same' },
+    seconds: (s) => `${s} s`,
+    alike: 'Neither has raised an incident yet.',
+    noShadow: 'The trial has ended.',
+    counted: 'Counts are since the rule workers started.',
+  },
+}

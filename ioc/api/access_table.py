@@ -1,0 +1,113 @@
+"""Which right opens which route: one line per route of the OpenAPI document, and per way into the feed.
+
+`ioc/api/security.py` asks this table for every request of somebody known; the generated test in
+`tests/unit/api/test_authorisation.py` takes its expected answers from it, so that a new route without a line
+here fails. A token is further limited to its scopes; a route without a line or scope is closed to tokens.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+
+class Right(StrEnum):
+    """What a role may look at or do beyond the incidents and the map."""
+
+    HISTORY = "history"
+    QUARANTINE = "quarantine"
+    RULES = "rules"
+    RECEIVERS = "receivers"
+    POLICIES = "policies"
+    """Change who is responsible, how long things may take, and what belongs together."""
+    PERSONAL = "personal"
+    """Unmask phone numbers, plates and what else is personal, for a reason that is recorded."""
+
+
+class Audience(StrEnum):
+    """Who may knock at all."""
+
+    EVERYBODY = "everybody"
+    PERSON = "person"
+    """Somebody known: by a session, or by a token with the scope."""
+    DEVICE = "device"
+    """A registered device, by its key (`ioc/ingest`)."""
+
+
+class TokenScope(StrEnum):
+    """What a token may be used for."""
+
+    PLACES = "places"
+    INCIDENTS_READ = "incidents:read"
+    INCIDENTS_WRITE = "incidents:write"
+    HISTORY = "history"
+    QUARANTINE = "quarantine"
+    RULES = "rules"
+    RECEIVERS = "receivers"
+
+
+class Door(msgspec.Struct, frozen=True):
+    """What opens a route: the audience, for persons the rights of their role, and the scope of tokens."""
+
+    audience: Audience
+    rights: frozenset[Right] = frozenset()
+    scope: TokenScope | None = None
+
+
+_EVERYBODY: Final = Door(Audience.EVERYBODY)
+_DEVICE: Final = Door(Audience.DEVICE)
+_SESSION: Final = Door(Audience.PERSON)
+_READ: Final = Door(Audience.PERSON, scope=TokenScope.INCIDENTS_READ)
+_WRITE: Final = Door(Audience.PERSON, scope=TokenScope.INCIDENTS_WRITE)
+_PLACES: Final = Door(Audience.PERSON, scope=TokenScope.PLACES)
+_HISTORY: Final = Door(Audience.PERSON, frozenset({Right.HISTORY}), TokenScope.HISTORY)
+_QUARANTINE: Final = Door(Audience.PERSON, frozenset({Right.QUARANTINE}), TokenScope.QUARANTINE)
+_RULES: Final = Door(Audience.PERSON, frozenset({Right.RULES}), TokenScope.RULES)
+_RECEIVERS: Final = Door(Audience.PERSON, frozenset({Right.RECEIVERS}), TokenScope.RECEIVERS)
+_POLICIES: Final = Door(Audience.PERSON, frozenset({Right.POLICIES}))
+# A machine gives no reason: personal data is for people in a session of their own.
+_PERSONAL: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL}))
+_RAW: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL, Right.QUARANTINE}))
+
+ROUTES: Final[dict[str, Door]] = {
+    "GET /healthz": _EVERYBODY,
+    "GET /readyz": _EVERYBODY,
+    "GET /metrics": _EVERYBODY,
+    "POST /api/v1/session": _EVERYBODY,
+    "DELETE /api/v1/session": _EVERYBODY,
+    "GET /api/v1/session": _SESSION,
+    "GET /api/v1/session/options": _EVERYBODY,
+    "GET /api/v1/session/oidc": _EVERYBODY,
+    "GET /api/v1/session/oidc/callback": _EVERYBODY,
+    "GET /api/v1/incidents": _READ,
+    "GET /api/v1/incidents/{incident_id}": _READ,
+    "GET /api/v1/incidents/{incident_id}/history": _READ,
+    "GET /api/v1/incidents/{incident_id}/members": _READ,
+    "POST /api/v1/incidents/{incident_id}/commands": _WRITE,
+    "POST /api/v1/incidents/{incident_id}/unmask": _PERSONAL,
+    "GET /api/v1/forecast": _READ,
+    "GET /api/v1/policies": _SESSION,
+    "GET /api/v1/policies/{name}/versions": _SESSION,
+    "PUT /api/v1/policies/{name}": _POLICIES,
+    "POST /api/v1/policies/preview": _POLICIES,
+    "GET /api/v1/city": _PLACES,
+    "GET /api/v1/areas": _PLACES,
+    "GET /api/v1/devices": _PLACES,
+    "GET /api/v1/cameras/{camera_id}/picture": _SESSION,
+    "GET /api/v1/history/{stream}": _HISTORY,
+    "GET /api/v1/quarantine": _QUARANTINE,
+    "POST /api/v1/quarantine/{message_id}/unmask": _RAW,
+    "GET /api/v1/rules": _RULES,
+    "GET /api/v1/rules/{rule}/shadow": _RULES,
+    "GET /api/v1/receivers": _RECEIVERS,
+    "PUT /api/v1/receivers/{receiver_id}": _RECEIVERS,
+    "DELETE /api/v1/receivers/{receiver_id}": _RECEIVERS,
+    "POST /api/v1/receivers/{receiver_id}/secret": _RECEIVERS,
+    "GET /api/v1/receivers/{receiver_id}/deliveries": _RECEIVERS,
+    "GET /api/v1/notices": _SESSION,
+    "POST /api/v1/notices/read": _SESSION,
+    "POST /api/v1/ingest/events": _DEVICE,
+    # Not in the OpenAPI document: the live feed and its one-way twin.
+    "WEBSOCKET /api/v1/feed": _SESSION,
+    "GET /api/v1/feed/sse": _SESSION,
+}

@@ -1,0 +1,204 @@
+"""Personal data ends on its date, on request, and with a record; the audit chain stays intact."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psycopg
+import pytest
+
+from ioc.app.erasure import ErasureError, answer, carry_out, receive
+from ioc.app.privacy import Retention, answer_due, read_key
+from ioc.app.settings import PrivacySettings
+from ioc.model.events import CameraPlate, FeedbackReport
+from ioc.model.incidents import Audit, Change, Condition, Handling
+from ioc.model.texts import Text
+from ioc.model.times import to_us
+from ioc.store.audit import read_heads, verify
+from ioc.store.embedded import Dsns
+from ioc.store.incidents import write_changes
+from ioc.store.pool import Pool, open_pool
+from ioc.store.privacy import UnknownRequestError, list_requests, plate_token
+from ioc.store.writer import HistoryWriter
+from tests.integration.store.samples import event
+from tests.integration.store.test_incidents import incident
+
+KEY = b"k" * 32
+NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
+OLD, NEW = to_us(NOW - timedelta(days=400)), to_us(NOW - timedelta(hours=1))
+PHONE, PLATE = "0912 345 678", "61A-123.45"
+
+
+@pytest.fixture
+async def pool(database: Dsns) -> AsyncIterator[Pool]:
+    async with open_pool(database.app, name="test", max_size=4) as opened:
+        yield opened
+
+
+async def rows(pool: Pool, statement: str) -> list[tuple[Any, ...]]:
+    async with pool.connection() as connection:
+        return await (await connection.execute(statement.encode())).fetchall()
+
+
+def finished(number: int, at_us: int, note: str) -> Change:
+    row = msgspec.structs.replace(
+        incident(number, id=f"inc-{number}"),
+        handling=Handling.CLOSED,
+        condition=Condition.CLEARED,
+        key=PLATE,
+        title=Text(f"Xe {PLATE}", f"Vehicle {PLATE}"),
+        note=note,
+        updated_us=at_us,
+    )
+    return Change(
+        incident=row, audit=Audit(incident_id=row.id, rev=1, at_us=at_us, actor="an", op="close", note=note)
+    )
+
+
+async def fill(pool: Pool) -> None:
+    """An old and a new of everything that tells of people."""
+    events = [
+        event(n, data, time_us=at_us, received_us=at_us, subject=None)
+        for at_us in (OLD, NEW)
+        for n, data in enumerate(
+            (
+                CameraPlate(plate=PLATE, confidence=0.9),
+                CameraPlate(plate="61A 12345", confidence=0.9),
+                CameraPlate(plate="51F-999.99", confidence=0.9),
+                FeedbackReport(
+                    category="ổ gà", text=f"Tôi là Trần An, gọi {PHONE}", contact="+84 912-345-678"
+                ),
+                FeedbackReport(category="ổ gà", text="Đường hỏng", contact="0987 654 321"),
+            )
+        )
+    ]
+    async with pool.connection() as connection:
+        await HistoryWriter().write(connection, events)
+        await write_changes(
+            connection,
+            [finished(1, OLD, f"gọi {PHONE}"), finished(2, NEW, f"gọi {PHONE}"), finished(3, OLD, "x")],
+        )
+
+
+async def intact(pool: Pool) -> bool:
+    async with pool.connection() as connection:
+        found = await verify(connection, await read_heads(connection))
+    assert found.findings == ()
+    return found.intact
+
+
+async def test_what_is_past_its_date_is_masked_and_the_rest_stays(pool: Pool) -> None:
+    await fill(pool)
+    retention = Retention(pool, PrivacySettings(), KEY)
+    before = {row["purpose"]: row["overdue"] for row in await retention.report(NOW)}
+    assert before == {"plates": 3, "contacts": 2, "incidents": 2, "quarantine": 0}
+
+    changed = await retention.round(NOW)
+
+    assert changed == {"plates": 3, "contacts": 2, "incidents": 2, "quarantine": 0}
+    token, other = plate_token(KEY, PLATE), plate_token(KEY, "51F99999")
+    plates = "SELECT plate FROM camera_event WHERE time < now() - interval '30 days' ORDER BY event_id"
+    assert await rows(pool, plates) == [(token,), (token,), (other,)], "one plate stays one, however written"
+    texts = await rows(pool, "SELECT text, contact FROM feedback_report ORDER BY time, event_id")
+    assert texts[0] == ("Tôi là •••, gọi •••678", None)
+    assert texts[2] == (f"Tôi là Trần An, gọi {PHONE}", "+84 912-345-678")
+    told = dict(await rows(pool, "SELECT id, title ->> 'vi' || note || key FROM incident"))
+    assert told == {"inc-1": "Xe 61A•••45gọi •••67861A•••45", "inc-2": f"Xe {PLATE}gọi {PHONE}{PLATE}",
+                    "inc-3": "Xe 61A•••45x61A•••45"}  # fmt: skip
+    notes = dict(await rows(pool, "SELECT incident_id, note FROM incident_audit"))
+    assert notes["inc-1"] == "gọi •••678" and notes["inc-2"] == f"gọi {PHONE}"
+    assert {row["overdue"] for row in await retention.report(NOW)} == {0}
+    assert await retention.round(NOW) == {"plates": 0, "contacts": 0, "incidents": 0, "quarantine": 0}
+    assert await intact(pool)
+
+
+async def test_a_note_changed_after_it_was_masked_still_shows(pool: Pool, database: Dsns) -> None:
+    await fill(pool)
+    await Retention(pool, PrivacySettings(), KEY).round(NOW)
+    with psycopg.connect(database.admin, autocommit=True) as admin:
+        admin.execute("SET session_replication_role = replica")
+        admin.execute("UPDATE incident_audit SET note = 'forged' WHERE incident_id = 'inc-1'")
+    async with pool.connection() as connection:
+        found = await verify(connection, [])
+    assert [finding.kind for finding in found.findings] == ["content"]
+
+
+async def test_only_the_function_of_the_retention_may_change_a_note(pool: Pool) -> None:
+    await fill(pool)
+    async with pool.connection() as connection:
+        await connection.execute("SET LOCAL ioc.masking = 'on'")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await connection.execute("UPDATE incident_audit SET note = 'x'")
+        await connection.rollback()
+
+
+async def test_a_phone_number_is_erased_wherever_it_stands_and_who_asked_is_forgotten(pool: Pool) -> None:
+    await fill(pool)
+    async with pool.connection() as connection:
+        number, by, done = await receive(
+            connection, "phone", "+84 912 345678", key=KEY, now=NOW, by="cli:x", note="thư"
+        )
+        assert (by.date().isoformat(), done) == ("2026-11-27", NOW + timedelta(days=15))
+        await answer(connection, number, now=NOW, by="cli:x")
+        erased = await carry_out(connection, number, key=KEY, now=NOW, by="cli:x")
+    assert erased == {"reports": 2, "incidents": 2}
+    everything = str(
+        await rows(pool, "SELECT * FROM feedback_report, incident_audit a, incident i, audit_entry e")
+        + await rows(pool, "SELECT * FROM privacy_request")
+    )
+    assert "345 678" not in everything and "345678" not in everything and "345-678" not in everything
+    assert "0987 654 321" in everything, "nobody else's"
+    async with pool.connection() as connection:
+        assert await list_requests(connection, open_only=True) == []
+        with pytest.raises(UnknownRequestError):
+            await carry_out(connection, number, key=KEY, now=NOW, by="cli:x")
+    assert await intact(pool)
+
+
+async def test_a_plate_is_erased_in_plain_text_and_as_a_token(pool: Pool) -> None:
+    await fill(pool)
+    await Retention(pool, PrivacySettings(), KEY).round(NOW)
+    async with pool.connection() as connection:
+        number, _, _ = await receive(connection, "plate", "61a12345", key=KEY, now=NOW, by="x", note="")
+        erased = await carry_out(connection, number, key=KEY, now=NOW, by="x")
+    assert erased == {"camera readings": 4, "incidents": 1}
+    left = await rows(pool, "SELECT DISTINCT plate FROM camera_event ORDER BY 1")
+    assert left == [("51F-999.99",), ("h:",), (plate_token(KEY, "51F-999.99"),)]
+
+
+async def test_what_is_no_number_or_plate_is_refused(pool: Pool) -> None:
+    async with pool.connection() as connection:
+        for kind, subject in (("phone", "0912"), ("phone", "1" * 30), ("plate", "61"), ("plate", "x" * 21)):
+            with pytest.raises(ErasureError, match=kind):
+                await receive(connection, kind, subject, key=KEY, now=NOW, by="x", note="")
+
+
+@pytest.mark.parametrize(
+    ("received", "due"),
+    [
+        ("2026-11-25T08:00:00+07:00", "2026-11-27"),  # Wednesday
+        ("2026-11-27T23:30:00+07:00", "2026-12-01"),  # Friday
+        ("2026-11-27T17:30:00+00:00", "2026-12-01"),  # already Saturday in Viet Nam
+        ("2026-04-29T08:00:00+07:00", "2026-05-05"),  # before two holidays and a weekend
+    ],
+)
+def test_an_answer_is_due_by_the_vietnamese_working_calendar(received: str, due: str) -> None:
+    assert answer_due(datetime.fromisoformat(received)).date().isoformat() == due
+
+
+def test_the_key_is_made_once_for_its_owner_only_and_never_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "secrets" / "plate.key"
+    key = read_key(path)
+    assert len(key) == 32 and read_key(path) == key
+    assert path.stat().st_mode & 0o077 == 0
+    path.write_bytes(b"short")
+    with pytest.raises(ValueError, match="restore it"):
+        read_key(path)
+
+
+def test_plates_of_one_vehicle_have_one_token_that_tells_nothing() -> None:
+    assert plate_token(KEY, "61A-123.45") == plate_token(KEY, "61a 12345") != plate_token(KEY, "61A-123.46")
+    assert plate_token(KEY, "61A-123.45") != plate_token(b"o" * 32, "61A-123.45")
+    assert "61A" not in plate_token(KEY, "61A-123.45")

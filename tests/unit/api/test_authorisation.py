@@ -1,0 +1,139 @@
+"""Generated: every route of the OpenAPI document × every role, every token scope, against the one table."""
+
+import re
+
+import httpx
+import pytest
+
+from ioc.api.access_table import ROUTES, Audience, Door, TokenScope
+from ioc.api.application import create_api
+from ioc.api.security import RIGHTS
+from ioc.store.users import Role
+from tests.unit.api.conftest import Browser
+from tests.unit.api.fakes import WARD, FakePersonal, FakeTokens, FakeUsers, make_deps
+
+KNOWN = {"incident_id": "inc-1", "camera_id": "cam-1", "stream": "camera", "rule": "underpass-jam",
+         "receiver_id": "other", "message_id": "1", "name": "grouping"}  # fmt: skip
+BODIES = {
+    "commands": {"op": "comment", "expect_rev": 1, "idem": "11111111-aaaa", "args": {"note": "x"}},
+    "unmask": {"reason": "gọi lại cho người báo tin"},
+    "read": {"up_to": 0},
+    "session": {"username": "nobody", "password": "wrong"},
+    "{name}": {"doc": {}, "reason": "diễn tập", "expect_version": 2},
+    "preview": {"authority": {}},
+    "{receiver_id}": {"kind": "in_app", "target": "operator"},
+}
+FEED = {"WEBSOCKET /api/v1/feed", "GET /api/v1/feed/sse"}
+ELSEWHERE = {"POST /api/v1/ingest/events"}
+"""Included by whoever runs ingest; its own tests cover the device's key."""
+
+
+def documented_routes() -> list[str]:
+    paths = create_api(make_deps(FakeUsers())).openapi()["paths"]
+    return [f"{method.upper()} {path}" for path, operations in paths.items() for method in operations]
+
+
+def doors(audience: Audience) -> list[tuple[str, Door]]:
+    documented = set(documented_routes())
+    found = [
+        (route, door) for route, door in ROUTES.items() if door.audience is audience and route in documented
+    ]
+    # What is deleted is gone for those that come after.
+    return sorted(found, key=lambda item: item[0].startswith("DELETE"))
+
+
+async def ask(client: httpx.AsyncClient, route: str, **headers: str) -> httpx.Response:
+    method, path = route.split(" ")
+    body = BODIES.get(path.rsplit("/", 1)[-1]) if method in ("POST", "PUT") else None
+    filled = re.sub(r"\{(\w+)\}", lambda match: KNOWN[match[1]], path)
+    return await client.request(method, filled, json=body, headers=headers)
+
+
+def test_every_documented_route_has_a_line_in_the_table() -> None:
+    documented = set(documented_routes())
+    assert documented - set(ROUTES) == set(), "say in ioc/api/access_table.py what opens these routes"
+    assert set(ROUTES) - documented - FEED - ELSEWHERE == set(), "these routes do not exist (any more)"
+
+
+@pytest.mark.parametrize("role", list(Role))
+async def test_each_role_passes_exactly_the_doors_of_its_rights(browse: Browser, role: Role) -> None:
+    async with browse(role) as client:
+        answers = {route: await ask(client, route) for route, _ in doors(Audience.PERSON)}
+    for route, door in doors(Audience.PERSON):
+        status, allowed = answers[route].status_code, door.rights <= RIGHTS[role]
+        assert (status == 403) == (not allowed), (route, status)
+        # The camera has no picture in these fakes.
+        assert status < 300 or not allowed or (status == 404 and "picture" in route), (route, status)
+
+
+async def test_nobody_passes_a_door_for_persons(browse: Browser) -> None:
+    async with browse(None) as client:
+        for route, _ in doors(Audience.PERSON):
+            assert (await ask(client, route)).status_code == 401, route
+        for route, _ in doors(Audience.EVERYBODY):
+            answer = await ask(client, route)
+            assert answer.status_code != 403 and (answer.status_code != 401 or route.startswith("POST")), (
+                route
+            )
+
+
+@pytest.mark.parametrize("scope", list(TokenScope))
+async def test_a_token_opens_the_routes_of_its_scope_and_no_others(
+    users: FakeUsers, browse: Browser, scope: TokenScope
+) -> None:
+    tokens = FakeTokens()
+    authorization = f"Bearer {tokens.add(scope.value)}"
+    async with browse(None, make_deps(users, tokens=tokens), header=False) as client:
+        opened = {
+            route
+            for route, _ in doors(Audience.PERSON)
+            if (await ask(client, route, authorization=authorization)).status_code != 403
+        }
+        assert opened == {route for route, door in doors(Audience.PERSON) if door.scope is scope}
+        assert opened
+
+
+async def test_a_token_counts_alone_and_a_bad_one_opens_nothing(users: FakeUsers, browse: Browser) -> None:
+    tokens = FakeTokens()
+    token = tokens.add(TokenScope.INCIDENTS_READ.value, Role.WARD, (WARD,))
+    async with browse(Role.ADMIN, make_deps(users, tokens=tokens)) as client:
+        answer = await client.get("/api/v1/incidents", headers={"authorization": f"Bearer {token}"})
+        assert [item["id"] for item in answer.json()["items"]] == ["inc-1"], "not the administrator's view"
+        foreign = await client.get("/api/v1/incidents/inc-2", headers={"authorization": f"Bearer {token}"})
+        assert foreign.status_code == 404
+        for bad in ("Bearer ioct_x", "Bearer " + "x" * 5_000, "bearer"):
+            answer = await client.get("/api/v1/incidents", headers={"authorization": bad})
+            assert answer.status_code == 401, bad
+
+
+async def test_a_cookie_needs_our_header_even_beside_an_empty_bearer(browse: Browser) -> None:
+    command = BODIES["commands"]
+    async with browse(Role.ADMIN, header=False) as client:
+        path = "/api/v1/incidents/inc-1/commands"
+        assert (await client.post(path, json=command)).status_code == 403
+        answer = await client.post(path, json=command, headers={"authorization": "Bearer "})
+        assert answer.status_code == 401, "the cookie does not count beside a bearer token"
+
+
+async def test_unmasking_needs_a_reason_and_has_an_end(users: FakeUsers, browse: Browser) -> None:
+    personal = FakePersonal(left=2)
+    path = "/api/v1/incidents/inc-1/unmask"
+    async with browse(Role.OPERATOR, make_deps(users, personal=personal)) as client:
+        for bad in ({}, {"reason": "     x      "}, {"reason": "x" * 501}, {"reason": "a\x00aaaaaaaaaaaa"}):
+            assert (await client.post(path, json=bad)).status_code == 422, bad
+        assert personal.reasons == []
+        answer = await client.post(path, json={"reason": "  gọi lại cho người báo tin "})
+        assert answer.json()["note"] == "gọi 0912 345 678"
+        assert personal.reasons == [("inc-1", "operator-0", "gọi lại cho người báo tin")]
+        assert (
+            await client.post("/api/v1/incidents/nothing/unmask", json=BODIES["unmask"])
+        ).status_code == 404
+        answer = await client.post(path, json=BODIES["unmask"])
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "600")
+
+
+async def test_a_shadow_rules_firings_in_other_wards_are_no_ward_staffs_business(browse: Browser) -> None:
+    path = "/api/v1/rules/underpass-jam/shadow"
+    async with browse(Role.WARD) as ward, browse(Role.OPERATOR) as centre:
+        assert (await ward.get(path)).json()["items"] == []
+        assert len((await centre.get(path)).json()["items"]) == 1
