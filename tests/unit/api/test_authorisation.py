@@ -23,6 +23,7 @@ BODIES = {
     "preview": {"authority": {}},
     "{receiver_id}": {"kind": "in_app", "target": "operator"},
 }
+QUERIES = {"moment": {"ward": WARD}, "series": {"source": "cam-1"}}
 FEED = {"WEBSOCKET /api/v1/feed", "GET /api/v1/feed/sse"}
 ELSEWHERE = {"POST /api/v1/ingest/events"}
 """Included by whoever runs ingest; its own tests cover the device's key."""
@@ -46,7 +47,8 @@ async def ask(client: httpx.AsyncClient, route: str, **headers: str) -> httpx.Re
     method, path = route.split(" ")
     body = BODIES.get(path.rsplit("/", 1)[-1]) if method in ("POST", "PUT") else None
     filled = re.sub(r"\{(\w+)\}", lambda match: KNOWN[match[1]], path)
-    return await client.request(method, filled, json=body, headers=headers)
+    query = QUERIES.get(path.rsplit("/", 1)[-1])
+    return await client.request(method, filled, json=body, params=query, headers=headers)
 
 
 def test_every_documented_route_has_a_line_in_the_table() -> None:
