@@ -18,6 +18,8 @@ class Right(StrEnum):
     QUARANTINE = "quarantine"
     RULES = "rules"
     RECEIVERS = "receivers"
+    POLICIES = "policies"
+    """Change who is responsible, how long things may take, and what belongs together."""
     PERSONAL = "personal"
     """Unmask phone numbers, plates and what else is personal, for a reason that is recorded."""
 
@@ -62,6 +64,7 @@ _HISTORY: Final = Door(Audience.PERSON, frozenset({Right.HISTORY}), TokenScope.H
 _QUARANTINE: Final = Door(Audience.PERSON, frozenset({Right.QUARANTINE}), TokenScope.QUARANTINE)
 _RULES: Final = Door(Audience.PERSON, frozenset({Right.RULES}), TokenScope.RULES)
 _RECEIVERS: Final = Door(Audience.PERSON, frozenset({Right.RECEIVERS}), TokenScope.RECEIVERS)
+_POLICIES: Final = Door(Audience.PERSON, frozenset({Right.POLICIES}))
 # A machine gives no reason: personal data is for people in a session of their own.
 _PERSONAL: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL}))
 _RAW: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL, Right.QUARANTINE}))
@@ -79,8 +82,14 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /api/v1/incidents": _READ,
     "GET /api/v1/incidents/{incident_id}": _READ,
     "GET /api/v1/incidents/{incident_id}/history": _READ,
+    "GET /api/v1/incidents/{incident_id}/members": _READ,
     "POST /api/v1/incidents/{incident_id}/commands": _WRITE,
     "POST /api/v1/incidents/{incident_id}/unmask": _PERSONAL,
+    "GET /api/v1/forecast": _READ,
+    "GET /api/v1/policies": _SESSION,
+    "GET /api/v1/policies/{name}/versions": _SESSION,
+    "PUT /api/v1/policies/{name}": _POLICIES,
+    "POST /api/v1/policies/preview": _POLICIES,
     "GET /api/v1/city": _PLACES,
     "GET /api/v1/areas": _PLACES,
     "GET /api/v1/devices": _PLACES,

@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from ioc import __version__
 from ioc.api.answers import document
+from ioc.api.forecast import forecast_router
 from ioc.api.headers import BodyLimit, RequestScope, SecurityHeaders
 from ioc.api.health import health_router
 from ioc.api.history import history_router
@@ -19,12 +20,14 @@ from ioc.api.personal import personal_router
 from ioc.api.pictures import PictureProxy
 from ioc.api.places import City, places_router
 from ioc.api.playback import playback_router
+from ioc.api.policies import POLICY_BYTES, POLICY_PREFIX, PREVIEW_BYTES, PREVIEW_PATH, policies_router
 from ioc.api.ports import (
     History,
     Incidents,
     NoTokens,
     Personal,
     Places,
+    PolicyStore,
     Quarantine,
     ReadinessCheck,
     Receivers,
@@ -61,6 +64,7 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
 
     users: Users
     incidents: Incidents
+    policies: PolicyStore
     places: Places
     history: History
     quarantine: Quarantine
@@ -111,6 +115,8 @@ def create_api(deps: ApiDeps) -> FastAPI:
             identity_provider=deps.oidc is not None,
         ),
         incidents_router(deps.incidents, access),
+        forecast_router(deps.incidents, access),
+        policies_router(deps.policies, access),
         places_router(deps.places, deps.pictures, deps.city, access),
         playback_router(deps.history, access, deps.clock_us),
         history_router(deps.history, access, deps.clock_us),
@@ -129,7 +135,12 @@ def create_api(deps: ApiDeps) -> FastAPI:
     if deps.console is not None:
         app.mount("/", Console(deps.console), name="console")
     document(app)
-    app.add_middleware(BodyLimit, max_bytes=deps.body_bytes, exempt=(INGEST_PREFIX,))
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=deps.body_bytes,
+        exempt=(INGEST_PREFIX,),
+        wider={PREVIEW_PATH: PREVIEW_BYTES, POLICY_PREFIX + "authority": POLICY_BYTES},
+    )
     app.add_middleware(RequestScope)
     app.add_middleware(SecurityHeaders)
     return app

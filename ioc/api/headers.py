@@ -1,5 +1,7 @@
 """What every answer carries, and how large a request may be."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -68,35 +70,47 @@ class RequestScope:
 
 
 class BodyLimit:
-    """Refuses bodies above `max_bytes` with 413, except below `exempt`, which has limits of its own."""
+    """Refuses bodies above `max_bytes` with 413, except below `exempt`, which has limits of its own.
 
-    def __init__(self, app: ASGIApp, max_bytes: int, exempt: tuple[str, ...] = ()) -> None:
+    `wider` are paths whose bodies may be larger, and how large.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        max_bytes: int,
+        exempt: tuple[str, ...] = (),
+        wider: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         self.app = app
         self._max_bytes = max_bytes
         self._exempt = exempt
+        self._wider = wider
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on unless its body is, or turns out, too large."""
         if scope["type"] != "http" or scope["path"].startswith(self._exempt or ("\x00",)):
             return await self.app(scope, receive, send)
+        most = self._wider.get(scope["path"], self._max_bytes)
         declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isascii() and declared.isdigit() and int(declared[:20]) > self._max_bytes:
-            return await respond(self._too_large())(scope, receive, send)
+        if declared.isascii() and declared.isdigit() and int(declared[:20]) > most:
+            return await respond(_too_large(most))(scope, receive, send)
         received = 0
 
         async def receive_bounded() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._max_bytes:
-                problem = self._too_large()
+            if received > most:
+                problem = _too_large(most)
                 # The form of error that FastAPI lets through while it reads a body.
                 raise HTTPException(413, problem.detail, problem.headers)
             return message
 
         return await self.app(scope, receive_bounded, send)
 
-    def _too_large(self) -> Problem:
-        detail = f"The body may have at most {self._max_bytes} bytes."
-        error = FieldError("body", "max_bytes", detail)
-        return Problem(413, detail, [error], headers={"Connection": "close"})
+
+def _too_large(most: int) -> Problem:
+    detail = f"The body may have at most {most} bytes."
+    error = FieldError("body", "max_bytes", detail)
+    return Problem(413, detail, [error], headers={"Connection": "close"})

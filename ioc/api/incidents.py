@@ -2,20 +2,21 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Annotated
 
 import msgspec
 import psycopg
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from ioc.api.answers import documented, json_answer
 from ioc.api.ports import Incidents, NotFoundError
 from ioc.api.problems import NO_NUL, FieldError, Problem, refused
 from ioc.api.security import Access, require_op, require_own_page, scope_of, visible_wards
-from ioc.incidents.lifecycle import Command, Conflict, Op, Refused
-from ioc.model.incidents import Audit, Incident, Severity
-from ioc.model.times import format_us
+from ioc.incidents.commands import Command, Conflict, Op, Refused
+from ioc.model.incidents import Audit, Incident, PauseReason, Severity
+from ioc.model.times import format_us, to_us
 from ioc.store.incidents import MAX_PAGE, CursorError, IncidentFilter
 from ioc.store.row_scope import SERVICE, acting_as
 from ioc.store.users import Person
@@ -50,6 +51,12 @@ class AuditJson(msgspec.Struct, frozen=True, rename={"before": "from", "after": 
     details: dict[str, str | int | float | bool | None]
 
 
+class MemberList(msgspec.Struct, frozen=True):
+    """What is merged into an incident, oldest first."""
+
+    items: list[IncidentJson]
+
+
 class AuditList(msgspec.Struct, frozen=True):
     """An incident's history, oldest first."""
 
@@ -57,12 +64,18 @@ class AuditList(msgspec.Struct, frozen=True):
 
 
 class CommandArguments(BaseModel):
-    """What some commands need."""
+    """What some commands need: `assignee` assign and involve, `ward` reroute, `into` merge, `until` shelve,
+    `reason` pause, `photo` resolve (the reference of a picture)."""
 
     model_config = ConfigDict(extra="forbid")
 
     assignee: Annotated[str, Field(max_length=500), NO_NUL] | None = None
     note: Annotated[str, Field(max_length=20_000), NO_NUL] | None = None
+    ward: Annotated[str, Field(max_length=64), NO_NUL] | None = None
+    into: Annotated[str, Field(max_length=100), NO_NUL] | None = None
+    until: AwareDatetime | None = None
+    reason: PauseReason | None = None
+    photo: Annotated[str, Field(max_length=500), NO_NUL] | None = None
 
 
 class CommandBody(BaseModel):
@@ -96,14 +109,7 @@ def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
     )
     Me = Annotated[Person, Depends(access.person)]  # noqa: N806 - a type
 
-    async def visible(incident_id: str, person: Person) -> Incident:
-        if "\x00" in incident_id:
-            # No incident has such an id, and the database would refuse the question.
-            raise NotFoundError(incident_id)
-        incident = await incidents.get(incident_id)
-        if not scope_of(person).allows(incident.ward):
-            raise NotFoundError(incident_id)
-        return incident
+    visible = partial(_visible, incidents)
 
     @router.get("", **documented(IncidentPage, text="A page of incidents, newest first."))
     async def list_incidents(
@@ -139,14 +145,35 @@ def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
         rows = await incidents.history(incident_id)
         return json_answer(AuditList([_audit_view(row) for row in rows]))
 
+    @router.get("/{incident_id}/members", **documented(MemberList, text="The incidents that are part of it."))
+    async def read_members(incident_id: str, person: Me) -> Response:
+        """Return what has been merged into an incident, by grouping or by people."""
+        await visible(incident_id, person)
+        seen = filter(lambda item: scope_of(person).allows(item.ward), await incidents.members(incident_id))
+        return json_answer(MemberList([incident_view(item) for item in seen]))
+
     @router.post("/{incident_id}/commands", **documented(IncidentJson, text="The incident afterwards."))
     async def command_incident(incident_id: str, body: CommandBody, person: Me) -> Response:
-        """Carry out a command; 409 with `current` when the incident has changed since `expect_rev`."""
+        """Carry out a command; 409 with `current` when the incident has changed since `expect_rev`, or when
+        `idem` was used for another command."""
         await visible(incident_id, person)
         require_op(person, body.op)
+        if body.args.into is not None:
+            await visible(body.args.into, person)
         return json_answer(incident_view(await _carry_out(incidents, incident_id, body, person)))
 
     return router
+
+
+async def _visible(incidents: Incidents, incident_id: str, person: Person) -> Incident:
+    """Return an incident of the person's wards. Raises NotFoundError for any other, existing or not."""
+    if "\x00" in incident_id:
+        # No incident has such an id, and the database would refuse the question.
+        raise NotFoundError(incident_id)
+    incident = await incidents.get(incident_id)
+    if not scope_of(person).allows(incident.ward):
+        raise NotFoundError(incident_id)
+    return incident
 
 
 async def _page(incidents: Incidents, query: IncidentFilter) -> tuple[Sequence[Incident], str | None]:
@@ -169,6 +196,11 @@ async def _carry_out(incidents: Incidents, incident_id: str, body: CommandBody, 
         idem=body.idem,
         assignee=body.args.assignee,
         note=body.args.note,
+        ward=body.args.ward,
+        into=body.args.into,
+        until_us=to_us(body.args.until) if body.args.until else None,
+        reason=body.args.reason,
+        photo=body.args.photo,
     )
     try:
         # The route has seen that the person may act on it; the command may hand it to another ward.
@@ -184,4 +216,5 @@ def _conflict(error: Conflict, person: Person) -> Problem:
     if not scope_of(person).allows(error.current.ward):
         # It went to another ward between the look and the command.
         return Problem(404)
-    return Problem(409, str(error), members={"current": incident_view(error.current)})
+    errors = [FieldError(error.field, error.rule, str(error))]
+    return Problem(409, str(error), errors, members={"current": incident_view(error.current)})

@@ -1,11 +1,13 @@
 """What the routers need from others; `ioc/app` connects them."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
-from ioc.incidents.lifecycle import Command
+from ioc.incidents.clocks import WardForecast
+from ioc.incidents.commands import Command
+from ioc.incidents.routing import Preview
 from ioc.model.events import Event, Stream
 from ioc.model.incidents import Audit, Incident
 from ioc.model.notices import Receiver
@@ -37,7 +39,47 @@ class Incidents(Protocol):
     async def command(self, incident_id: str, command: Command, actor: str) -> Incident:
         """Carry out a command and return the incident after it; a repeated `idem` is answered, not repeated.
 
-        Raises `NotFoundError`, `ioc.incidents.lifecycle.Conflict`, `ioc.incidents.lifecycle.Refused`.
+        Raises `NotFoundError`, `ioc.incidents.commands.Conflict`, `ioc.incidents.commands.Refused`.
+        """
+
+    async def members(self, incident_id: str) -> Sequence[Incident]:
+        """Return what is merged into an incident, oldest first."""
+
+    async def forecast(self, wards: Sequence[str] | None, hours: int) -> Sequence[WardForecast]:
+        """Return what will be late within `hours`, by ward; `wards` None looks at all."""
+
+
+class PolicyInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A policy as it is in force. Version 0 is the shipped one, without author."""
+
+    name: str
+    version: int
+    doc: dict[str, Any]
+    author: str | None = None
+    reason: str | None = None
+    at: str | None = None
+
+
+class PolicyStore(Protocol):
+    """What the centre decides for itself: `ioc.incidents.policies`."""
+
+    async def list(self) -> Sequence[PolicyInfo]:
+        """Return every policy as it is in force."""
+
+    async def versions(self, name: str) -> Sequence[PolicyInfo]:
+        """Return the versions of one, the newest first. Raises `NotFoundError`."""
+
+    async def put(
+        self, name: str, doc: object, *, author: str, reason: str, expect_version: int
+    ) -> PolicyInfo:
+        """Store the next version. Raises `PolicyError`, `StalePolicyError`."""
+
+    async def preview(
+        self, authority: object | None, areas: bytes | None, wards: Sequence[str] | None
+    ) -> Preview:
+        """Return what another table or other boundaries would change for open incidents.
+
+        Raises `PolicyError`, ValueError (its text is shown) for areas that cannot be.
         """
 
 

@@ -8,7 +8,7 @@ from fastapi import Request
 from ioc.api.access_table import ROUTES, Right, TokenScope
 from ioc.api.ports import NotFoundError, Tokens, Users
 from ioc.api.problems import Problem, refused
-from ioc.incidents.lifecycle import Op
+from ioc.incidents.commands import Op
 from ioc.store.row_scope import RowScope, serve
 from ioc.store.users import Person, Role, login_id
 from ioc.stream.ports import Authenticate, SourceUnavailableError, Viewer
@@ -32,23 +32,25 @@ _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 _ALL_OPS: Final = frozenset(Op)
+_HANDED_OVER: Final = frozenset({Op.REROUTE, Op.ACCEPT, Op.DECLINE})
 
 _LOOKING: Final = frozenset({Right.HISTORY, Right.RULES})
 RIGHTS: Final[dict[Role, frozenset[Right]]] = {
     # Personal data is unmasked by those who call the citizen or look for the vehicle.
     Role.OPERATOR: _LOOKING | {Right.PERSONAL},
-    Role.SUPERVISOR: _LOOKING | {Right.QUARANTINE, Right.PERSONAL},
+    # Who is responsible, and within what time, is for those who lead the shift.
+    Role.SUPERVISOR: _LOOKING | {Right.QUARANTINE, Right.PERSONAL, Right.POLICIES},
     Role.WARD: _LOOKING | {Right.PERSONAL},
     Role.LEADER: _LOOKING,
     # Messages in quarantine are masked too; those who repair the sources may need their bytes.
     Role.ENGINEER: _LOOKING | {Right.QUARANTINE, Right.PERSONAL},
     # Where our data is sent to, and mail addresses of people: for those who answer for the installation.
-    Role.ADMIN: _LOOKING | {Right.QUARANTINE, Right.RECEIVERS},
+    Role.ADMIN: _LOOKING | {Right.QUARANTINE, Right.RECEIVERS, Right.POLICIES},
 }
 OPS: Final[dict[Role, frozenset[Op]]] = {
     Role.OPERATOR: _ALL_OPS,
     Role.SUPERVISOR: _ALL_OPS,
-    Role.WARD: frozenset({Op.ACKNOWLEDGE, Op.ASSIGN, Op.START, Op.RESOLVE, Op.COMMENT}),
+    Role.WARD: frozenset({Op.ACKNOWLEDGE, Op.ASSIGN, Op.START, Op.RESOLVE, Op.COMMENT, *_HANDED_OVER}),
     Role.LEADER: frozenset({Op.COMMENT}),
     Role.ENGINEER: frozenset({Op.COMMENT}),
     Role.ADMIN: _ALL_OPS,

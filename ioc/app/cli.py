@@ -7,7 +7,16 @@ import typer
 import uvloop
 from prometheus_client import disable_created_metrics
 
-from ioc.app import cli_audit, cli_data, cli_privacy, cli_rule_ops, cli_rules, cli_tokens, cli_users
+from ioc.app import (
+    cli_audit,
+    cli_data,
+    cli_policies,
+    cli_privacy,
+    cli_rule_ops,
+    cli_rules,
+    cli_tokens,
+    cli_users,
+)
 from ioc.app.cli_database import use_database
 from ioc.app.cli_errors import expected_in, show
 from ioc.app.cli_options import (
@@ -37,6 +46,8 @@ app.add_typer(cli_data.areas, name="areas", help="Areas: wards, roads, schools â
 app.add_typer(cli_data.devices, name="devices", help="Registered devices and their keys.")
 app.add_typer(cli_data.export, name="export", help="Write out what is stored.")
 app.add_typer(cli_users.app, name="users", help="People who may log in.")
+app.add_typer(cli_policies.app, name="policies", help="Who is responsible, how long things may take â€¦")
+app.command("forecast")(cli_policies.forecast)
 app.add_typer(cli_tokens.app, name="tokens", help="Tokens of machines that use the API.")
 app.add_typer(cli_audit.app, name="audit", help="Who did or saw what.")
 app.add_typer(cli_privacy.retention, name="retention", help="Personal data and when it ends.")

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 from dataclasses import dataclass
 from pathlib import Path
 
+from ioc.app.desk import Desk
 from ioc.app.directory import Directory
 from ioc.app.settings import LogKind, Settings
 from ioc.eventlog.kafka import KafkaLog
@@ -97,6 +98,7 @@ class Core:
     feed_pool: Pool
     """For the live feed, which reads every ward's changes and gives each client its own."""
     directory: Directory
+    desk: Desk
 
 
 def kafka_settings(settings: Settings) -> KafkaSettings:
@@ -139,7 +141,7 @@ async def _open_log(settings: Settings, pool: Connections, dsn: str) -> AsyncIte
 
 @asynccontextmanager
 async def open_core(settings: Settings, database: Database, owner: str = "") -> AsyncIterator[Core]:
-    """Open pools and log, create the topic, read the directory once."""
+    """Open pools and log, create the topic, read directory and policies once."""
     size = settings.database.pool_size
     async with AsyncExitStack() as stack:
         log_pool = await stack.enter_async_context(open_pool(database.app, name="log", max_size=size))
@@ -152,4 +154,7 @@ async def open_core(settings: Settings, database: Database, owner: str = "") -> 
         await log.create_topic(EVENTS_TOPIC, settings.log.partitions)
         directory = Directory(pool)
         await directory.refresh()
-        yield Core(settings, database.app, owner, log, pool, ScopedPool(api_pool), feed_pool, directory)
+        desk = Desk(pool, directory)
+        await desk.refresh()
+        api = ScopedPool(api_pool)
+        yield Core(settings, database.app, owner, log, pool, api, feed_pool, directory, desk)

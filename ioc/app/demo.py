@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import yaml
+
 from ioc.app.core import Core
 from ioc.app.device_file import parse_devices
 from ioc.app.settings import Settings
@@ -20,6 +22,7 @@ from ioc.model.places import Area, Device, DeviceKind
 from ioc.store.areas import replace_areas
 from ioc.store.devices import issue_key, upsert_devices
 from ioc.store.passwords import UnfitPasswordError, check_password
+from ioc.store.policies import add_policy, read_policies
 from ioc.store.users import Role, UsernameTakenError, Users
 
 SOURCES = Path(__file__).parents[2] / "demo"
@@ -67,11 +70,21 @@ async def _prepare(
             for kind in sorted({area.kind for area in areas}):
                 await replace_areas(connection, kind, [area for area in areas if area.kind == kind])
         await upsert_devices(connection, devices)
+        if "authority" not in await read_policies(connection):
+            await add_policy(
+                connection,
+                "authority",
+                yaml.safe_load((SOURCES / "authority.yaml").read_text("utf-8")),
+                author="demo",
+                reason="illustrative city",
+                expect_version=0,
+            )
         if read_secret(folder / "keys.json") is None:
             senders = [device.id for device in devices if device.kind in _SENDERS]
             keys = {sender: await issue_key(connection, sender, "demo") for sender in senders}
             write_secret(folder / "keys.json", keys)
     await core.directory.refresh()
+    await core.desk.refresh()
     logins_file = folder / "logins.json"
     logins = read_secret(logins_file)
     if logins is None:

@@ -1,66 +1,42 @@
 """Incidents between the pure state machine and the database: read, decide, write, one transaction each."""
 
-import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Final
 
-import structlog
-from psycopg import AsyncConnection
+import msgspec
 from psycopg.errors import UniqueViolation
 
 from ioc.api.ports import NotFoundError
 from ioc.app.clock import now_us
-from ioc.app.retry import RETRYABLE
-from ioc.incidents.lifecycle import Command, Conflict, Refused, close_returned, on_command, on_effect
-from ioc.model.incidents import Audit, Change, Cleared, Condition, Effect, Incident, Raised
+from ioc.incidents.clocks import WardForecast, forecast
+from ioc.incidents.commands import Command, Conflict, KeyReused, Op
+from ioc.incidents.lifecycle import Context, on_command
+from ioc.incidents.policies import Policies
+from ioc.model.incidents import Audit, Incident
 from ioc.model.times import SECOND_US, from_us
 from ioc.store import incidents as rows
-from ioc.store.pool import Pool
+from ioc.store.row_scope import Pool
 
-_log = structlog.get_logger()
-
-KEEPER_INTERVAL_S = 5.0
-KEEPER_BATCH = 500
-
-
-async def apply_effects(connection: AsyncConnection[Any], effects: Sequence[Effect]) -> list[Change]:
-    """Carry out the effects of rules inside the caller's transaction and return what changed.
-
-    A key may come from another partition than before, for instance when a camera's ward was corrected. That
-    partition's episode is then over: it is cleared where the new one is raised.
-    """
-    raised = [(effect.rule, effect.key) for effect in effects if isinstance(effect, Raised)]
-    rivals = await rows.read_active_ids(connection, raised) if raised else []
-    known = await rows.read_for_update(connection, [effect.incident_id for effect in effects] + rivals)
-    active = {(i.rule, i.key): i.id for i in known.values() if i.condition is Condition.ACTIVE}
-    changes: list[Change] = []
-    for effect in _with_rivals_cleared(effects, known, active):
-        change = on_effect(known.get(effect.incident_id), effect)
-        if change:
-            known[change.incident.id] = change.incident
-            changes.append(change)
-    await rows.write_changes(connection, changes)
-    return changes
-
-
-def _with_rivals_cleared(
-    effects: Sequence[Effect], known: Mapping[str, Incident], active: dict[tuple[str, str], str]
-) -> Iterator[Effect]:
-    """Yield `effects`, before each new episode the end of the one it replaces."""
-    for effect in effects:
-        if isinstance(effect, Raised) and effect.incident_id not in known:
-            rival = active.get((effect.rule, effect.key))
-            if rival and known[rival].condition is Condition.ACTIVE:
-                yield Cleared(incident_id=rival, at_us=effect.at_us, reason="superseded", count=0)
-            active[effect.rule, effect.key] = effect.incident_id
-        yield effect
+MAX_FORECAST: Final = 100_000
+"""Open incidents a forecast looks at, those due first."""
+PACE_HOURS: Final = 24
 
 
 class IncidentService:
     """What the API does with incidents."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(
+        self, pool: Pool, policies: Callable[[], Policies] = Policies, commands: Pool | None = None
+    ) -> None:
+        """Read from `pool`. Commands go through `commands`, which must see every ward.
+
+        A hand-over writes into another ward's rows; that the person may see the incident is checked before.
+        """
         self._pool = pool
+        self._commands = commands or pool
+        self._policies = policies
 
     async def page(self, query: rows.IncidentFilter) -> tuple[list[Incident], str | None]:
         """Return a page of incidents and the next page's cursor."""
@@ -84,58 +60,59 @@ class IncidentService:
         async with self._pool.connection() as connection:
             return await rows.read_history(connection, incident_id)
 
+    async def members(self, incident_id: str) -> list[Incident]:
+        """Return what is merged into an incident, the oldest first."""
+        async with self._pool.connection() as connection:
+            return await rows.read_members(connection, incident_id, rows.MAX_PAGE)
+
     async def command(self, incident_id: str, command: Command, actor: str) -> Incident:
         """Carry out a person's command; a repeat of its idempotency key answers with the present state.
 
         Raises:
             NotFoundError: no such incident.
-            Conflict: it has changed since the person looked.
+            Conflict: it has changed since the person looked, or the key was used for something else.
             Refused: the state machine forbids it.
         """
+        digest = digest_of(incident_id, command)
         try:
-            async with self._pool.connection() as connection, connection.transaction():
-                known = await rows.read_for_update(connection, [incident_id])
+            async with self._commands.connection() as connection, connection.transaction():
+                ids = [incident_id, *filter(None, [command.into])]
+                known = await rows.lock_groups(connection, ids, with_members=True)
                 if incident_id not in known:
                     raise NotFoundError(incident_id)
                 incident = known[incident_id]
-                used_for = await rows.claim_command(connection, command.idem, incident_id, actor)
-                if used_for == incident_id:
+                used_for = await rows.claim_command(connection, command.idem, incident_id, actor, digest)
+                if used_for == digest:
                     return incident
                 if used_for is not None:
-                    raise Refused("idem_reused", "this key was used for another incident", "idem")
-                change = on_command(incident, command, actor=actor, now_us=now_us())
-                await rows.write_changes(connection, [change])
-                return change.incident
+                    raise KeyReused(incident)
+                context = _context(incident, command, known, self._policies())
+                changes = on_command(incident, command, actor=actor, now_us=now_us(), context=context)
+                await rows.write_changes(connection, changes)
+                return changes[0].incident
         except UniqueViolation as error:
             raise Conflict(await self.get(incident_id)) from error
 
+    async def forecast(self, wards: Sequence[str] | None, hours: int) -> list[WardForecast]:
+        """Return what will be late within `hours`, by ward; `wards` None looks at all."""
+        at_us = now_us()
+        async with self._pool.connection() as connection:
+            incidents = await rows.read_pending(connection, wards, MAX_FORECAST)
+            resolved = await rows.read_pace(connection, from_us(at_us) - timedelta(hours=PACE_HOURS))
+        pace = {ward: count / PACE_HOURS for ward, count in resolved.items()}
+        return forecast(incidents, pace, at_us, hours * 3600 * SECOND_US)
 
-class IncidentKeeper:
-    """Closes incidents that went away by themselves and that nobody took up."""
 
-    def __init__(self, pool: Pool, close_after_s: int) -> None:
-        self._pool = pool
-        self._close_after_s = close_after_s
+def digest_of(incident_id: str, command: Command) -> bytes:
+    """Return what tells two commands under one idempotency key apart."""
+    content = msgspec.structs.replace(command, idem="")
+    return hashlib.sha256(msgspec.json.encode((incident_id, content))).digest()
 
-    async def run(self) -> None:
-        """Sweep until cancelled."""
-        while True:
-            try:
-                await self.sweep(now_us())
-            except RETRYABLE as error:
-                _log.warning("incident sweep failed, it will be tried again", error=str(error))
-            await asyncio.sleep(KEEPER_INTERVAL_S)
 
-    async def sweep(self, at_us: int) -> int:
-        """Close what is due at `at_us`, at most `KEEPER_BATCH`, and return how many."""
-        async with self._pool.connection() as connection, connection.transaction():
-            before = from_us(at_us - self._close_after_s * SECOND_US)
-            ids = await rows.read_returned(connection, before, KEEPER_BATCH)
-            known = await rows.read_for_update(connection, ids)
-            found = (
-                close_returned(incident, now_us=at_us, after_s=self._close_after_s)
-                for incident in known.values()
-            )
-            changes = [change for change in found if change]
-            await rows.write_changes(connection, changes)
-        return len(changes)
+def _context(incident: Incident, command: Command, known: dict[str, Incident], policies: Policies) -> Context:
+    head = command.into if command.op is Op.MERGE else incident.merged_into
+    return Context(
+        policies,
+        known.get(head) if head else None,
+        [member for member in known.values() if member.merged_into == incident.id],
+    )

@@ -27,12 +27,14 @@ from ioc.app.change_follower import ChangeFollower
 from ioc.app.clock import Ticker, now_us
 from ioc.app.core import Core, history_plan
 from ioc.app.feed_source import FeedSource
-from ioc.app.incident_service import IncidentKeeper, IncidentService
+from ioc.app.incident_keeper import IncidentKeeper
+from ioc.app.incident_service import IncidentService
 from ioc.app.listener import ChangeListener
 from ioc.app.mqtt_tls import broker_tls, listener_tls
 from ioc.app.notifier import Deliverer, mail_settings, queue_notices
 from ioc.app.oidc import OidcLogins
 from ioc.app.personal import StoredPersonal
+from ioc.app.policy_view import StoredPolicies
 from ioc.app.privacy import Retention, read_key
 from ioc.app.readiness import Readiness
 from ioc.app.receivers import StoredReceivers
@@ -86,6 +88,7 @@ class Pipeline:
         core, plan = self._core, Plan()
         plan.base.append(Service("log", core.log.run))
         plan.base.append(Service("directory", core.directory.run))
+        plan.base.append(Service("desk", core.desk.run))
         ingest = self._ingest(plan) if "ingest" in roles else None
         if "store" in roles:
             self._store(plan)
@@ -153,8 +156,11 @@ class Pipeline:
 
     def _rules(self, plan: Plan) -> None:
         core, settings = self._core, self._core.settings.rules
-        worker = RulesWorker(core.log, core.pool, self._rules_stored, settings, core.owner, core.directory)
-        keeper = IncidentKeeper(core.pool, settings.close_returned_s)
+        policies = core.desk.policies
+        worker = RulesWorker(
+            core.log, core.pool, self._rules_stored, settings, core.owner, core.directory, policies
+        )
+        keeper = IncidentKeeper(core.pool, settings.close_returned_s, policies)
         plan.work.append(Service("rules", worker.run))
         plan.work.append(Service("keeper", keeper.run))
 
@@ -173,7 +179,8 @@ class Pipeline:
         api = create_api(
             ApiDeps(
                 users=self.users,
-                incidents=IncidentService(core.api_pool),
+                incidents=IncidentService(core.api_pool, core.desk.policies, core.api_pool.of(SERVICE)),
+                policies=StoredPolicies(core.api_pool, core.desk, core.directory),
                 places=DirectoryPlaces(core.directory),
                 history=StoredHistory(core.api_pool),
                 quarantine=StoredQuarantine(core.api_pool, QuarantineLimits()),

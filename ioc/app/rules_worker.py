@@ -10,7 +10,7 @@ same record again.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -20,7 +20,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from ioc.app.clock import now_us
 from ioc.app.directory import Directory
 from ioc.app.expected import of_partition
-from ioc.app.incident_service import apply_effects
+from ioc.app.incident_effects import apply_effects
 from ioc.app.retry import with_retry
 from ioc.app.rule_push import PushRefused, RulePublisher
 from ioc.app.rule_sets import RuleSets, announce
@@ -29,6 +29,7 @@ from ioc.app.rules_partition import Item, Lane, PartitionWork, Planted, decode, 
 from ioc.app.settings import RulesSettings
 from ioc.app.slow_rules import SlowRules
 from ioc.eventlog.port import Consumer, EventLog
+from ioc.incidents.policies import Policies
 from ioc.model.records import EVENTS_TOPIC, Activate, Batch, Tick
 from ioc.model.times import SECOND_US
 from ioc.rules.silence import ExpectedSource
@@ -63,7 +64,9 @@ class RulesWorker:
         settings: RulesSettings,
         owner: str,
         directory: Directory,
+        policies: Callable[[], Policies] = Policies,
     ) -> None:
+        self._policies = policies
         self._log = log
         self._pool = pool
         self._rules = rules
@@ -213,7 +216,9 @@ class RulesWorker:
                     await save_activation(connection, EVENTS_TOPIC, work.activation)
                 if work.firings:
                     await save_firings(connection, work.firings)
-                changes = await apply_effects(connection, work.effects) if work.effects else []
+                changes = (
+                    await apply_effects(connection, work.effects, self._policies()) if work.effects else []
+                )
         for change in changes:
             _changes.labels(change.audit.op, change.incident.rule).inc()
         work.committed()

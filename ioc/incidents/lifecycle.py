@@ -1,328 +1,426 @@
-"""The incident state machine: effects of rules and commands of people in, changes out.
+"""The incident state machine: commands of people in, changes out.
 
-Condition (what the world does) and handling (what people do) are separate. The handling moves along:
-
-    new ──A──▶ acknowledged ──B──▶ assigned ──C──▶ in_progress ──D──▶ resolved ──E──▶ closed
-     │  B, C, D also from every earlier open state                      │              │
-     └──F──▶ rejected ───────────────G (reopen)◀────────────────────────┴──────────────┘
-
-A acknowledge · B assign · C start · D resolve (note) · E close · F reject (note) · G reopen (note) → new
-`comment` changes nothing but the history. Everything here is pure: time and actor are arguments.
+Condition (what the world does) and handling (what people do) are separate; `commands.TRANSITIONS` is the
+table of handling, `docs/incidents.md` its diagram. Several incidents change together where they are one
+happening: what is merged follows its head. Everything here is pure: time, actor and policies are arguments.
 """
 
-from collections.abc import Callable
-from enum import StrEnum
-from typing import Final
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
-from ioc.model.incidents import (
-    OPEN_HANDLINGS,
-    Audit,
-    Change,
-    Cleared,
-    Clocks,
-    Condition,
-    Effect,
-    Handling,
-    Incident,
-    Raised,
-    Severity,
-    Updated,
+from ioc.incidents.clocks import after, resumed, several_agencies, with_next_step
+from ioc.incidents.commands import (
+    GUARDS,
+    MAX_AGENCIES,
+    MAX_ASSIGNEE_CHARS,
+    MAX_NOTE_CHARS,
+    MAX_PHOTO_CHARS,
+    MAX_SHELVE_S,
+    TRANSITIONS,
+    Command,
+    Conflict,
+    Op,
+    Refused,
 )
-from ioc.model.times import SECOND_US
+from ioc.incidents.policies import Policies
+from ioc.incidents.revisions import Details, revised
+from ioc.incidents.routing import team_of
+from ioc.model.incidents import RANK, Change, Condition, Handling, Incident
+from ioc.model.times import SECOND_US, format_us
 
-MAX_NOTE_CHARS: Final = 4_000
-MAX_ASSIGNEE_CHARS: Final = 120
-SYSTEM: Final = "system"
-
-DEFAULT_CLOCKS: Final = {
-    Severity.CRITICAL: Clocks(acknowledge_s=60, resolve_s=30 * 60),
-    Severity.HIGH: Clocks(acknowledge_s=5 * 60, resolve_s=2 * 3600),
-    Severity.MEDIUM: Clocks(acknowledge_s=15 * 60, resolve_s=8 * 3600),
-    Severity.LOW: Clocks(acknowledge_s=60 * 60, resolve_s=48 * 3600),
-}
-"""Time allowed where the rule states none."""
+_PHOTO: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+MANUAL: Final = "manual"
+"""How a grouping made by a person is called."""
 
 
-class Op(StrEnum):
-    """What a person can do to an incident."""
+class Context(NamedTuple):
+    """What a command may need besides its incident.
 
-    ACKNOWLEDGE = "acknowledge"
-    ASSIGN = "assign"
-    START = "start"
-    RESOLVE = "resolve"
-    CLOSE = "close"
-    REJECT = "reject"
-    REOPEN = "reopen"
-    COMMENT = "comment"
+    `head` is the incident it is, or shall be, part of; `members` are those that are part of it.
+    """
+
+    policies: Policies = Policies()
+    head: Incident | None = None
+    members: Sequence[Incident] = ()
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """One command of one person. `idem` makes a repeat harmless; `expect_rev` what the person saw."""
+class _Step(NamedTuple):
+    """What all steps of one command share."""
 
-    op: Op
-    expect_rev: int
-    idem: str
-    assignee: str | None = None
-    note: str | None = None
+    command: Command
+    now_us: int
+    context: Context
 
 
-class CommandError(Exception):
-    """A command that was not carried out. Subclasses: `Conflict`, `Refused`."""
-
-
-class Conflict(CommandError):
-    """The incident has changed since the person looked; `current` is what it is now."""
-
-    def __init__(self, current: Incident) -> None:
-        super().__init__(f"the incident is at revision {current.rev} now; look at it and try again")
-        self.current = current
-
-
-class Refused(CommandError):
-    """A rule of the state machine forbids it. `rule` names it, `field` the argument at fault."""
-
-    def __init__(self, rule: str, detail: str, field: str = "op") -> None:
-        super().__init__(detail)
-        self.rule = rule
-        self.detail = detail
-        self.field = field
-
-
-_FINISHED: Final = frozenset({Handling.RESOLVED, Handling.CLOSED, Handling.REJECTED})
-
-TRANSITIONS: Final[dict[Op, tuple[frozenset[Handling], Handling]]] = {
-    Op.ACKNOWLEDGE: (frozenset({Handling.NEW}), Handling.ACKNOWLEDGED),
-    Op.ASSIGN: (OPEN_HANDLINGS, Handling.ASSIGNED),
-    Op.START: (OPEN_HANDLINGS - {Handling.IN_PROGRESS}, Handling.IN_PROGRESS),
-    Op.RESOLVE: (OPEN_HANDLINGS, Handling.RESOLVED),
-    Op.CLOSE: (frozenset({Handling.RESOLVED}), Handling.CLOSED),
-    Op.REJECT: (OPEN_HANDLINGS - {Handling.IN_PROGRESS}, Handling.REJECTED),
-    Op.REOPEN: (_FINISHED, Handling.NEW),
-}
-"""From which states an operation is legal, and where it leads."""
-
-_NOTE_REQUIRED: Final = frozenset({Op.RESOLVE, Op.REJECT, Op.REOPEN, Op.COMMENT})
-
-
-def on_command(incident: Incident, command: Command, *, actor: str, now_us: int) -> Change:
-    """Carry out `command` and return the new revision with its audit row.
+def on_command(
+    incident: Incident,
+    command: Command,
+    *,
+    actor: str,
+    now_us: int,
+    context: Context = Context(),  # noqa: B008 - immutable
+) -> list[Change]:
+    """Carry out `command` and return the new revisions with their audit rows, the incident's own first.
 
     Raises:
         Conflict: `expect_rev` is not the present revision.
-        Refused: the state machine or a bound forbids it.
+        Refused: the state machine or a bound forbids it; `GUARDS` lists the rules.
     """
     if command.expect_rev != incident.rev:
         raise Conflict(incident)
-    note = _checked_note(command)
     target = _target(incident, command)
-    changed = _STAMP[command.op](incident, command, now_us)
-    return _change(
+    note = _checked_note(command)
+    step = _Step(command, now_us, context)
+    changed = _ACTS[command.op](incident, step)
+    if target is not None:
+        changed = _moved(changed, target, incident)
+    own = revised(
         incident,
-        msgspec.structs.replace(changed, handling=target, note=note or incident.note),
+        with_next_step(msgspec.structs.replace(changed, note=note or incident.note), context.policies.clocks),
         op=command.op,
         actor=actor,
         at_us=now_us,
         note=note,
-        details={"assignee": command.assignee} if command.assignee else {},
+        details=_details(incident, changed, command),
     )
+    follow = _FOLLOWS.get(command.op)
+    return [own, *(follow(own.incident, step, actor) if follow else ())]
+
+
+def _target(incident: Incident, command: Command) -> Handling | None:
+    transition = TRANSITIONS[command.op]
+    if incident.handling not in transition.sources:
+        legal = ", ".join(sorted(transition.sources))
+        raise Refused(
+            "transition",
+            f"{command.op} ({transition.letter}) is not possible from {incident.handling}; only from {legal}",
+        )
+    return incident.resumes or Handling.NEW if command.op is Op.UNMERGE else transition.target
 
 
 def _checked_note(command: Command) -> str | None:
     note = (command.note or "").strip() or None
-    if note is None and command.op in _NOTE_REQUIRED:
+    if note is None and "note" in TRANSITIONS[command.op].needs:
         raise Refused(
             "note_required", f"{command.op} needs a note that says why or what was done", "args.note"
         )
     if note and len(note) > MAX_NOTE_CHARS:
-        raise Refused("note_length", f"a note has at most {MAX_NOTE_CHARS} characters", "args.note")
+        raise _refused("note_length", "args.note")
     return note
 
 
-def _target(incident: Incident, command: Command) -> Handling:
-    if command.op is Op.COMMENT:
-        return incident.handling
-    sources, target = TRANSITIONS[command.op]
-    if incident.handling not in sources:
-        legal = ", ".join(sorted(sources))
-        raise Refused(
-            "transition", f"{command.op} is not possible from {incident.handling}; only from {legal}"
-        )
-    return target
+def _refused(rule: str, field: str = "op") -> Refused:
+    return Refused(rule, GUARDS[rule], field)
 
 
-def _acknowledged(incident: Incident, _command: Command, now_us: int) -> Incident:
-    return msgspec.structs.replace(incident, acknowledged_us=incident.acknowledged_us or now_us)
+def _moved(changed: Incident, target: Handling, before: Incident) -> Incident:
+    """Return `changed` in handling `target`; whoever moves an incident takes it off the shelf."""
+    resting = target is before.handling or target is Handling.MERGED
+    return msgspec.structs.replace(
+        changed,
+        handling=target,
+        shelved_until_us=changed.shelved_until_us if resting else None,
+    )
 
 
-def _assigned(incident: Incident, command: Command, now_us: int) -> Incident:
-    assignee = (command.assignee or "").strip()
-    if not assignee:
-        raise Refused("assignee_required", "assign needs the person or team that takes it", "args.assignee")
-    if len(assignee) > MAX_ASSIGNEE_CHARS:
-        raise Refused(
-            "assignee_length", f"a name has at most {MAX_ASSIGNEE_CHARS} characters", "args.assignee"
-        )
-    return msgspec.structs.replace(_acknowledged(incident, command, now_us), assignee=assignee)
+# what each command does to its incident ---------------------------------------------------------------------
 
 
-def _resolved(incident: Incident, command: Command, now_us: int) -> Incident:
-    return msgspec.structs.replace(_acknowledged(incident, command, now_us), resolved_us=now_us)
+def _acknowledged(incident: Incident, step: _Step) -> Incident:
+    # Whoever takes up what another ward handed over has accepted it.
+    return msgspec.structs.replace(
+        incident, acknowledged_us=incident.acknowledged_us or step.now_us, handed_from=None
+    )
 
 
-def _closed(incident: Incident, _command: Command, now_us: int) -> Incident:
-    return msgspec.structs.replace(incident, closed_us=now_us)
+def _named(step: _Step) -> str:
+    name = (step.command.assignee or "").strip()
+    if not name:
+        raise _refused("assignee_required", "args.assignee")
+    if len(name) > MAX_ASSIGNEE_CHARS:
+        raise _refused("assignee_length", "args.assignee")
+    return name
 
 
-def _reopened(incident: Incident, _command: Command, now_us: int) -> Incident:
+def _assigned(incident: Incident, step: _Step) -> Incident:
+    return msgspec.structs.replace(_acknowledged(incident, step), assignee=_named(step))
+
+
+def _started(incident: Incident, step: _Step) -> Incident:
+    return msgspec.structs.replace(
+        _acknowledged(incident, step), responded_us=incident.responded_us or step.now_us
+    )
+
+
+def _resolved(incident: Incident, step: _Step) -> Incident:
+    photo = step.command.photo
+    if photo is not None and (len(photo) > MAX_PHOTO_CHARS or not _PHOTO.fullmatch(photo)):
+        raise _refused("photo_reference", "args.photo")
+    done = _started(_running(incident, step), step)
+    return msgspec.structs.replace(done, resolved_us=step.now_us, photo=photo or incident.photo)
+
+
+def _running(incident: Incident, step: _Step) -> Incident:
+    """Return `incident` with its clock running, as whatever ends its handling leaves it."""
+    if incident.paused_us is None:
+        return incident
+    return resumed(incident, step.context.policies.days, step.now_us)
+
+
+def _closed(incident: Incident, step: _Step) -> Incident:
+    return msgspec.structs.replace(_running(incident, step), closed_us=step.now_us, handed_from=None)
+
+
+def _reopened(incident: Incident, _step: _Step) -> Incident:
     # The clocks do not start again: reopening is no way to win time.
-    return msgspec.structs.replace(incident, acknowledged_us=None, resolved_us=None, closed_us=None)
+    return msgspec.structs.replace(
+        incident, acknowledged_us=None, responded_us=None, resolved_us=None, closed_us=None
+    )
 
 
-def _unchanged(incident: Incident, _command: Command, _now_us: int) -> Incident:
+def _rerouted(incident: Incident, step: _Step) -> Incident:
+    ward, names = (step.command.ward or "").strip(), step.context.policies.ward_names
+    if not ward:
+        raise _refused("ward_required", "args.ward")
+    if ward == incident.ward:
+        raise _refused("ward_same", "args.ward")
+    if ward not in names:
+        raise _refused("ward_unknown", "args.ward")
+    return _in_ward(incident, ward, incident.ward, step)
+
+
+def _declined(incident: Incident, step: _Step) -> Incident:
+    back = _handed_over(incident)
+    return _in_ward(incident, back, None, step)
+
+
+def _accepted(incident: Incident, step: _Step) -> Incident:
+    _handed_over(incident)
+    return _acknowledged(incident, step)
+
+
+def _handed_over(incident: Incident) -> str:
+    if incident.handed_from is None:
+        raise _refused("not_handed_over")
+    return incident.handed_from
+
+
+def _in_ward(incident: Incident, ward: str, handed_from: str | None, step: _Step) -> Incident:
+    """Return `incident` in another ward, which has not looked at it yet.
+
+    Only the clock for looking at it begins anew, since nobody there could; the others run on.
+    """
+    policies = step.context.policies
+    return msgspec.structs.replace(
+        incident,
+        ward=ward,
+        handed_from=handed_from,
+        team=team_of(policies.authority, incident.category, ward, policies.ward_names),
+        assignee=None,
+        acknowledged_us=None,
+        shelved_until_us=None,
+        ack_due_us=after(policies.days, step.now_us, policies.clocks.accept),
+    )
+
+
+def _merged(incident: Incident, step: _Step) -> Incident:
+    head = step.context.head
+    if not step.command.into or head is None:
+        raise _refused("into_required", "args.into")
+    if head.id == incident.id:
+        raise _refused("into_self", "args.into")
+    if not head.is_open:
+        raise _refused("into_closed", "args.into")
+    if head.members >= step.context.policies.grouping.max_members:
+        raise _refused("into_full", "args.into")
+    if incident.members:
+        raise _refused("has_members")
+    return as_member(incident, head, MANUAL)
+
+
+def as_member(incident: Incident, head: Incident, by: str) -> Incident:
+    """Return `incident` as part of `head`, remembering what it goes back to."""
+    return msgspec.structs.replace(
+        incident,
+        handling=Handling.MERGED,
+        merged_into=head.id,
+        merged_by=by,
+        resumes=incident.handling,
+        ward=head.ward,
+        shelved_until_us=None,
+    )
+
+
+def _unmerged(incident: Incident, _step: _Step) -> Incident:
+    return alone_again(incident)
+
+
+def alone_again(incident: Incident) -> Incident:
+    """Return a merged `incident` as one for itself, in the handling it had."""
+    return msgspec.structs.replace(
+        incident, handling=incident.resumes or Handling.NEW, merged_into=None, merged_by=None, resumes=None
+    )
+
+
+def _shelved(incident: Incident, step: _Step) -> Incident:
+    until_us = step.command.until_us
+    if until_us is None:
+        raise _refused("until_required", "args.until")
+    if not step.now_us < until_us <= step.now_us + MAX_SHELVE_S * SECOND_US:
+        raise _refused("until_bound", "args.until")
+    return msgspec.structs.replace(incident, shelved_until_us=until_us)
+
+
+def _unshelved(incident: Incident, _step: _Step) -> Incident:
+    if incident.shelved_until_us is None:
+        raise _refused("not_shelved")
+    return msgspec.structs.replace(incident, shelved_until_us=None)
+
+
+def _paused(incident: Incident, step: _Step) -> Incident:
+    if step.command.reason is None:
+        raise _refused("reason_required", "args.reason")
+    if incident.paused_us is not None:
+        raise _refused("already_paused")
+    return msgspec.structs.replace(incident, paused_us=step.now_us, pause_reason=step.command.reason)
+
+
+def _resumed(incident: Incident, step: _Step) -> Incident:
+    if incident.paused_us is None:
+        raise _refused("not_paused")
+    return resumed(incident, step.context.policies.days, step.now_us)
+
+
+def _involved(incident: Incident, step: _Step) -> Incident:
+    agency = _named(step)
+    if agency in incident.agencies or agency == incident.team:
+        raise _refused("agency_known", "args.assignee")
+    if len(incident.agencies) >= MAX_AGENCIES:
+        raise _refused("agencies_bound", "args.assignee")
+    # The first one makes them several; a further one wins no more time.
+    timed = incident if incident.agencies else several_agencies(incident, step.context.policies)
+    return msgspec.structs.replace(timed, agencies=(*incident.agencies, agency))
+
+
+def _unchanged(incident: Incident, _step: _Step) -> Incident:
     return incident
 
 
-_STAMP: Final[dict[Op, Callable[[Incident, Command, int], Incident]]] = {
+_ACTS: Final[Mapping[Op, Callable[[Incident, _Step], Incident]]] = {
     Op.ACKNOWLEDGE: _acknowledged,
     Op.ASSIGN: _assigned,
-    Op.START: _acknowledged,
+    Op.START: _started,
     Op.RESOLVE: _resolved,
     Op.CLOSE: _closed,
     Op.REJECT: _closed,
     Op.REOPEN: _reopened,
+    Op.REROUTE: _rerouted,
+    Op.ACCEPT: _accepted,
+    Op.DECLINE: _declined,
+    Op.MERGE: _merged,
+    Op.UNMERGE: _unmerged,
+    Op.SHELVE: _shelved,
+    Op.UNSHELVE: _unshelved,
+    Op.PAUSE: _paused,
+    Op.RESUME: _resumed,
+    Op.INVOLVE: _involved,
     Op.COMMENT: _unchanged,
 }
 
 
-def on_effect(incident: Incident | None, effect: Effect) -> Change | None:
-    """Apply a rule's `effect`; None when it changes nothing (a repeat, or an episode nobody knows)."""
-    match effect:
-        case Raised():
-            return None if incident else _raise(effect)
-        case Updated():
-            return _update(incident, effect) if incident and _is_active(incident) else None
-        case Cleared():
-            return _clear(incident, effect) if incident and _is_active(incident) else None
+def _details(before: Incident, after_: Incident, command: Command) -> Details:
+    """Return what the history keeps of a command besides its note."""
+    found: Details = {}
+    if command.op in (Op.ASSIGN, Op.INVOLVE):
+        found["assignee"] = after_.assignee if command.op is Op.ASSIGN else after_.agencies[-1]
+    if before.ward != after_.ward:
+        found |= {"ward_from": before.ward, "ward": after_.ward, "team": after_.team}
+    if command.op is Op.MERGE:
+        found |= {"into": after_.merged_into, "by": MANUAL}
+    if command.op is Op.UNMERGE:
+        found["from"] = before.merged_into
+    if command.op is Op.SHELVE and after_.shelved_until_us is not None:
+        found["until"] = format_us(after_.shelved_until_us)
+    if command.op is Op.PAUSE:
+        found["reason"] = str(command.reason)
+    if before.resolve_due_us != after_.resolve_due_us and after_.resolve_due_us is not None:
+        found["resolve_due"] = format_us(after_.resolve_due_us)
+    if command.op is Op.RESOLVE and command.photo:
+        found["photo"] = command.photo
+    return found
 
 
-def _is_active(incident: Incident) -> bool:
-    return incident.condition is Condition.ACTIVE
+# what changes with it ---------------------------------------------------------------------------------------
 
 
-def _raise(effect: Raised) -> Change:
-    default = DEFAULT_CLOCKS[effect.severity]
-    acknowledge_s = effect.clocks.acknowledge_s or default.acknowledge_s
-    resolve_s = effect.clocks.resolve_s or default.resolve_s
-    incident = Incident(
-        id=effect.incident_id,
-        rev=1,
-        rule=effect.rule,
-        key=effect.key,
-        category=effect.category,
-        severity=effect.severity,
-        condition=Condition.ACTIVE,
-        handling=Handling.NEW,
-        title=effect.title,
-        why=effect.why,
-        opened_us=effect.opened_us,
-        detected_us=effect.at_us,
-        updated_us=effect.at_us,
-        ward=effect.ward,
-        source=effect.source,
-        lon=effect.lon,
-        lat=effect.lat,
-        count=effect.count,
-        ack_due_us=effect.at_us + acknowledge_s * SECOND_US if acknowledge_s else None,
-        resolve_due_us=effect.at_us + resolve_s * SECOND_US if resolve_s else None,
-    )
-    audit = Audit(
-        incident_id=incident.id,
-        rev=1,
-        at_us=effect.at_us,
-        actor=f"rule:{effect.rule}",
-        op="raised",
-        after=str(Handling.NEW),
-        details={"severity": str(effect.severity), "rule_version": effect.why.rule_version},
-    )
-    return Change(incident=incident, audit=audit)
+def _head_grows(member: Incident, step: _Step, actor: str) -> list[Change]:
+    head = step.context.head
+    assert head is not None, "merge was checked"
+    return [joined(head, member, step.now_us, actor, step.context.policies)]
 
 
-def _update(incident: Incident, effect: Updated) -> Change:
-    changed = msgspec.structs.replace(
-        incident, severity=effect.severity, why=effect.why, count=max(effect.count, incident.count)
-    )
-    details: dict[str, str | int | float | bool | None] = {"count": changed.count}
-    if changed.severity is not incident.severity:
-        details |= {"severity_from": str(incident.severity), "severity": str(changed.severity)}
-    return _change(
-        incident, changed, op="updated", actor=f"rule:{incident.rule}", at_us=effect.at_us, details=details
-    )
+def _head_shrinks(member: Incident, step: _Step, actor: str) -> list[Change]:
+    head = step.context.head
+    return [] if head is None else [left(head, member, step.now_us, actor)]
 
 
-def _clear(incident: Incident, effect: Cleared) -> Change:
-    changed = msgspec.structs.replace(
-        incident,
-        condition=Condition.CLEARED,
-        cleared_us=effect.at_us,
-        count=max(effect.count, incident.count),
-    )
-    return _change(
-        incident,
-        changed,
-        op="cleared",
-        actor=f"rule:{incident.rule}",
-        at_us=effect.at_us,
-        details={"reason": effect.reason},
-    )
-
-
-def close_returned(incident: Incident, *, now_us: int, after_s: int) -> Change | None:
-    """Close an incident that went away by itself and that nobody has taken up for `after_s` seconds.
-
-    Critical ones wait for a person whatever happens: somebody must have looked.
-    """
-    cleared_us = incident.cleared_us
-    if (
-        incident.handling is not Handling.NEW
-        or incident.severity is Severity.CRITICAL
-        or cleared_us is None
-        or now_us - cleared_us < after_s * SECOND_US
-    ):
-        return None
-    return _change(
-        incident,
-        msgspec.structs.replace(incident, handling=Handling.CLOSED, closed_us=now_us),
-        op=Op.CLOSE,
-        actor=SYSTEM,
-        at_us=now_us,
-        details={"reason": "returned_to_normal", "after_s": after_s},
-    )
-
-
-def _change(
-    before: Incident,
-    after: Incident,
-    *,
-    op: str,
-    actor: str,
-    at_us: int,
-    note: str | None = None,
-    details: dict[str, str | int | float | bool | None] | None = None,
-) -> Change:
-    incident = msgspec.structs.replace(after, rev=before.rev + 1, updated_us=max(at_us, before.updated_us))
-    return Change(
-        incident=incident,
-        audit=Audit(
-            incident_id=incident.id,
-            rev=incident.rev,
-            at_us=at_us,
+def _members_follow(head: Incident, step: _Step, actor: str) -> list[Change]:
+    return [
+        revised(
+            member,
+            msgspec.structs.replace(member, ward=head.ward, team=head.team),
+            op=step.command.op,
             actor=actor,
-            op=str(op),
-            before=str(before.handling),
-            after=str(incident.handling),
-            note=note,
-            details=details or {},
-        ),
+            at_us=step.now_us,
+            details={"with": head.id, "ward_from": member.ward, "ward": head.ward},
+        )
+        for member in step.context.members
+    ]
+
+
+_FOLLOWS: Final[Mapping[Op, Callable[[Incident, _Step, str], list[Change]]]] = {
+    Op.MERGE: _head_grows,
+    Op.UNMERGE: _head_shrinks,
+    Op.REROUTE: _members_follow,
+    Op.DECLINE: _members_follow,
+}
+
+
+def joined(head: Incident, member: Incident, at_us: int, actor: str, policies: Policies) -> Change:
+    """Return `head` with one member more; it is never less severe than what it stands for."""
+    details: Details = {"member": member.id}
+    grown = msgspec.structs.replace(
+        head,
+        members=head.members + 1,
+        members_active=head.members_active + (member.condition is Condition.ACTIVE),
     )
+    if RANK[member.severity] > RANK[head.severity]:
+        details |= {"severity_from": str(head.severity), "severity": str(member.severity)}
+        grown = _as_urgent_as(grown, member)
+    grown = with_next_step(grown, policies.clocks)
+    return revised(head, grown, op="joined", actor=actor, at_us=at_us, details=details)
+
+
+def _as_urgent_as(head: Incident, member: Incident) -> Incident:
+    due_us = member.resolve_due_us
+    sooner = due_us is not None and (head.resolve_due_us is None or due_us < head.resolve_due_us)
+    return msgspec.structs.replace(
+        head,
+        severity=member.severity,
+        ack_due_us=min(filter(None, (head.ack_due_us, member.ack_due_us)), default=None),
+        resolve_due_us=due_us if sooner else head.resolve_due_us,
+        working_clock=member.working_clock if sooner else head.working_clock,
+    )
+
+
+def left(head: Incident, member: Incident, at_us: int, actor: str) -> Change:
+    """Return `head` with one member less."""
+    shrunk = msgspec.structs.replace(
+        head,
+        members=head.members - 1,
+        members_active=head.members_active - (member.condition is Condition.ACTIVE),
+    )
+    return revised(head, shrunk, op="left", actor=actor, at_us=at_us, details={"member": member.id})

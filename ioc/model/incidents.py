@@ -2,6 +2,7 @@
 
 import hashlib
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,6 +16,9 @@ class Severity(StrEnum):
     HIGH = "high"
     MEDIUM = "medium"
     LOW = "low"
+
+
+RANK = {Severity.LOW: 0, Severity.MEDIUM: 1, Severity.HIGH: 2, Severity.CRITICAL: 3}
 
 
 class Condition(StrEnum):
@@ -34,6 +38,8 @@ class Handling(StrEnum):
     RESOLVED = "resolved"
     CLOSED = "closed"
     REJECTED = "rejected"
+    MERGED = "merged"
+    """Part of another incident, its head; what people do, they do to that one."""
 
 
 OPEN_HANDLINGS = frozenset(
@@ -66,6 +72,15 @@ class Clocks(msgspec.Struct, frozen=True, omit_defaults=True):
 
     acknowledge_s: int | None = None
     resolve_s: int | None = None
+
+
+class PauseReason(StrEnum):
+    """The only reasons for which a clock may stand still."""
+
+    CITIZEN = "waiting_for_citizen"
+    AGENCY = "waiting_for_agency"
+    FORCE_MAJEURE = "force_majeure"
+    PARTS = "waiting_for_parts"
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,11 +116,51 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """Events that have supported it so far."""
     ack_due_us: int | None = None
     resolve_due_us: int | None = None
+    respond_due_us: int | None = None
+    """When somebody must have begun to work on it."""
+    responded_us: int | None = None
+    working_clock: bool = False
+    """True where `resolve_due_us` was counted in working days: pauses then count working time only."""
+    paused_us: int | None = None
+    """Since when its resolve clock stands still."""
+    pause_reason: PauseReason | None = None
+    escalate_us: int | None = None
+    """When the next escalation step is due."""
+    escalated_us: int | None = None
+    """Every step due up to this moment has been taken."""
+    level: int = 0
+    """Highest level it has been escalated to."""
+    shelved_until_us: int | None = None
+    handed_from: str | None = None
+    """The ward that handed it over, as long as the present one has not accepted it."""
+    agencies: tuple[str, ...] = ()
+    """Who else works on it, besides `team`."""
+    photo: str | None = None
+    """Reference of the picture that shows the result."""
+    merged_into: str | None = None
+    """Its head, while it is merged."""
+    merged_by: str | None = None
+    """The grouping rule that merged it, `manual` for a person."""
+    resumes: Handling | None = None
+    """The handling it goes back to when it is unmerged."""
+    members: int = 0
+    """How many incidents are merged into this one."""
+    members_active: int = 0
+    """How many of them still go on."""
 
     @property
     def is_open(self) -> bool:
         """True while somebody still has to act."""
         return self.handling in OPEN_HANDLINGS
+
+
+class Pending(NamedTuple):
+    """What a forecast needs of an open incident. `due_us` is when it must be resolved."""
+
+    id: str
+    ward: str | None
+    due_us: int | None
+    is_paused: bool
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from ioc.model.incidents import Severity
+from ioc.model.incidents import Handling, Severity
 from ioc.model.notices import Kind, Notice, Receiver
 from ioc.model.texts import Text
 from ioc.model.times import format_us
@@ -75,10 +75,11 @@ _CHECK: Final = {Kind.IN_APP: _check_role, Kind.EMAIL: _check_mail, Kind.WEBHOOK
 
 
 def wants(receiver: Receiver, notice: Notice) -> bool:
-    """Return whether `receiver` is to be told of `notice`."""
+    """Return whether `receiver` is to be told of `notice`; of what became part of another nobody is."""
     incident = notice.incident
     return (
         receiver.enabled
+        and incident.handling is not Handling.MERGED
         and _ORDER[incident.severity] >= _ORDER[receiver.min_severity]
         and (not receiver.ops or notice.op in receiver.ops)
         and (not receiver.categories or incident.category in receiver.categories)

@@ -5,16 +5,18 @@ Everything that writes takes a connection, so that the caller decides what share
 
 import base64
 import binascii
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, LiteralString
 
 import msgspec
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, Rollback
+from psycopg.errors import SerializationFailure
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from ioc.model.incidents import OPEN_HANDLINGS, Audit, Change, Incident, Severity
+from ioc.model.incidents import OPEN_HANDLINGS, Audit, Change, Incident, Pending, Severity
 from ioc.model.times import from_us, to_us
 
 MAX_PAGE: Final = 500
@@ -22,32 +24,39 @@ FEED_CHANNEL: Final = "ioc_feed"
 
 _PLAIN: Final = (
     "id", "rev", "rule", "key", "category", "severity", "condition", "handling", "ward", "source", "lon",
-    "lat", "assignee", "team", "note", "count",
+    "lat", "assignee", "team", "note", "count", "working_clock", "pause_reason", "level", "handed_from",
+    "photo", "merged_into", "merged_by", "resumes", "members", "members_active",
 )  # fmt: skip
 _JSON: Final = ("title", "why")
 _TIMES: Final = (
     "opened", "detected", "updated", "cleared", "acknowledged", "resolved", "closed", "ack_due",
-    "resolve_due",
+    "resolve_due", "respond_due", "responded", "paused", "escalate", "escalated", "shelved_until",
 )  # fmt: skip
 
-_SELECT: Final[LiteralString] = (
-    "SELECT id, rev, rule, key, category, severity, condition, handling, ward, source, lon, lat, assignee,"
-    " team, note, count, title, why, opened, detected, updated, cleared, acknowledged, resolved, closed,"
-    " ack_due, resolve_due FROM incident"
+_COLUMNS: Final[LiteralString] = (
+    "id, rev, rule, key, category, severity, condition, handling, ward, source, lon, lat, assignee, team,"
+    " note, count, working_clock, pause_reason, level, handed_from, photo, merged_into, merged_by, resumes,"
+    " members, members_active, agencies, title, why, opened, detected, updated, cleared, acknowledged,"
+    " resolved, closed, ack_due, resolve_due, respond_due, responded, paused, escalate, escalated,"
+    " shelved_until"
 )
-_UPSERT: Final[LiteralString] = """
-    INSERT INTO incident (id, rev, rule, key, category, severity, condition, handling, ward, source, lon, lat,
-        assignee, team, note, count, title, why, opened, detected, updated, cleared, acknowledged, resolved,
-        closed, ack_due, resolve_due)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
-        %s, %s, %s)
-    ON CONFLICT (id) DO UPDATE SET (rev, severity, condition, handling, assignee, team, note, count, why,
-        ward, updated, cleared, acknowledged, resolved, closed, ack_due, resolve_due) =
-        (excluded.rev, excluded.severity, excluded.condition, excluded.handling, excluded.assignee,
-        excluded.team, excluded.note, excluded.count, excluded.why, excluded.ward, excluded.updated,
-        excluded.cleared, excluded.acknowledged, excluded.resolved, excluded.closed, excluded.ack_due,
-        excluded.resolve_due)
-"""
+_CHANGING: Final[LiteralString] = (
+    "rev, severity, condition, handling, assignee, team, note, count, why, ward, working_clock, pause_reason,"
+    " level, handed_from, photo, merged_into, merged_by, resumes, members, members_active, agencies, updated,"
+    " cleared, acknowledged, resolved, closed, ack_due, resolve_due, respond_due, responded, paused,"
+    " escalate, escalated, shelved_until"
+)
+_COLUMN_COUNT: Final = len(_PLAIN) + 1 + len(_JSON) + len(_TIMES)
+_SELECT: Final[LiteralString] = "SELECT " + _COLUMNS + " FROM incident"  # noqa: S608 - names of ours
+_UPSERT: Final[LiteralString] = (
+    "INSERT INTO incident (" + _COLUMNS + ")"  # noqa: S608 - likewise
+    " VALUES (" + ", ".join(["%s"] * _COLUMN_COUNT) + ")"
+    " ON CONFLICT (id) DO UPDATE SET (" + _CHANGING + ") ="
+    " (excluded." + _CHANGING.replace(", ", ", excluded.") + ")"
+)
+MAX_AROUND: Final = 500
+"""Open incidents looked at around the new alarms of one transaction, the latest first."""
+LOCK_ROUNDS: Final = 5
 
 
 class CursorError(ValueError):
@@ -74,6 +83,7 @@ class StoredChange(msgspec.Struct, frozen=True):
 
 def _to_row(incident: Incident) -> list[object]:
     row: list[object] = [getattr(incident, name) for name in _PLAIN]
+    row.append(list(incident.agencies))
     row += [Jsonb(msgspec.to_builtins(getattr(incident, name))) for name in _JSON]
     times: Iterable[int | None] = (getattr(incident, f"{name}_us") for name in _TIMES)
     return row + [None if time_us is None else from_us(time_us) for time_us in times]
@@ -144,6 +154,131 @@ async def read_for_update(connection: AsyncConnection[Any], ids: Sequence[str]) 
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(_SELECT + " WHERE id = ANY(%s) ORDER BY id FOR UPDATE", (sorted(set(ids)),))
         return {row["id"]: _from_row(row) for row in await cursor.fetchall()}
+
+
+async def lock_groups(
+    connection: AsyncConnection[Any], ids: Sequence[str], *, with_members: bool = False
+) -> dict[str, Incident]:
+    """Return the incidents of `ids` that exist and the heads they are part of, or their members as well.
+
+    All are locked until the transaction ends: in one statement and in the order of their ids, so that no two
+    transactions wait for each other. A group may change before its locks are had; they are then given back
+    and taken anew.
+
+    Raises:
+        psycopg.errors.SerializationFailure: it changed `LOCK_ROUNDS` times; the same may succeed in a moment.
+    """
+    for _ in range(LOCK_ROUNDS):
+        wanted = await _with_groups(connection, ids, with_members)
+        async with connection.transaction():
+            known = await read_for_update(connection, wanted)
+            if _are_whole(known, ids, with_members):
+                return known
+            raise Rollback
+    raise SerializationFailure("the group of an incident kept changing")
+
+
+async def _with_groups(connection: AsyncConnection[Any], ids: Sequence[str], with_members: bool) -> list[str]:
+    rows = await connection.execute(
+        "SELECT id, merged_into FROM incident"
+        " WHERE id = ANY(%(ids)s) OR (%(members)s AND merged_into = ANY(%(ids)s))",
+        {"ids": list(ids), "members": with_members},
+    )
+    return [each for row in await rows.fetchall() for each in row if each is not None]
+
+
+def _are_whole(known: Mapping[str, Incident], ids: Iterable[str], with_members: bool) -> bool:
+    counts = Counter(incident.merged_into for incident in known.values())
+    heads = all(incident.merged_into is None or incident.merged_into in known for incident in known.values())
+    asked = [known[each] for each in set(ids) if each in known]
+    return heads and (not with_members or all(counts[each.id] == each.members for each in asked))
+
+
+class Around(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to look for what a new alarm may belong to: near it, or of these rules and categories anywhere.
+
+    `box` is west, south, east, north in degrees; None where no new alarm has a position.
+    """
+
+    wards: tuple[str, ...]
+    since: datetime
+    until: datetime
+    box: tuple[float, float, float, float] | None = None
+    rules: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+
+
+async def read_around(connection: AsyncConnection[Any], around: Around) -> list[str]:
+    """Return the ids of the open incidents there, at most `MAX_AROUND`, the latest."""
+    west, south, east, north = around.box or (None, None, None, None)
+    rows = await connection.execute(
+        "SELECT id FROM incident WHERE ward = ANY(%s) AND detected BETWEEN %s AND %s"
+        " AND handling IN ('new', 'acknowledged', 'assigned', 'in_progress')"
+        " AND ((lon BETWEEN %s AND %s AND lat BETWEEN %s AND %s) OR rule = ANY(%s) OR category = ANY(%s))"
+        " ORDER BY detected DESC, id LIMIT %s",
+        (
+            list(around.wards), around.since, around.until, west, east, south, north, list(around.rules),
+            list(around.categories), MAX_AROUND,
+        ),
+    )  # fmt: skip
+    return [incident_id async for (incident_id,) in rows]
+
+
+async def read_members(connection: AsyncConnection[Any], head_id: str, limit: int) -> list[Incident]:
+    """Return what is merged into an incident, the oldest first."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(
+            _SELECT + " WHERE merged_into = %s ORDER BY detected, id LIMIT %s", (head_id, limit)
+        )
+        return [_from_row(row) for row in await cursor.fetchall()]
+
+
+async def read_open(
+    connection: AsyncConnection[Any], wards: Sequence[str] | None, limit: int
+) -> list[Incident]:
+    """Return the open incidents of `wards` (None: of all), the earliest due first, at most `limit`."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(
+            _SELECT + " WHERE handling IN ('new', 'acknowledged', 'assigned', 'in_progress')"
+            " AND (%(wards)s::text[] IS NULL OR ward = ANY(%(wards)s))"
+            " ORDER BY resolve_due, id LIMIT %(limit)s",
+            {"wards": None if wards is None else list(wards), "limit": limit},
+        )
+        return [_from_row(row) for row in await cursor.fetchall()]
+
+
+async def read_pending(
+    connection: AsyncConnection[Any], wards: Sequence[str] | None, limit: int
+) -> list[Pending]:
+    """Return what a forecast needs of the open incidents of `wards` (None: of all), first due first."""
+    rows = await connection.execute(
+        "SELECT id, ward, resolve_due, paused IS NOT NULL FROM incident"
+        " WHERE handling IN ('new', 'acknowledged', 'assigned', 'in_progress')"
+        " AND (%(wards)s::text[] IS NULL OR ward = ANY(%(wards)s))"
+        " ORDER BY resolve_due, id LIMIT %(limit)s",
+        {"wards": None if wards is None else list(wards), "limit": limit},
+    )
+    return [
+        Pending(id_, ward, due and to_us(due), paused) for id_, ward, due, paused in await rows.fetchall()
+    ]
+
+
+async def read_pace(connection: AsyncConnection[Any], since: datetime) -> dict[str | None, int]:
+    """Return how many incidents each ward has resolved since `since`."""
+    rows = await connection.execute(
+        "SELECT ward, count(*) FROM incident WHERE resolved >= %s GROUP BY ward", (since,)
+    )
+    return {ward: count async for ward, count in rows}
+
+
+async def read_due(connection: AsyncConnection[Any], now: datetime, limit: int) -> list[str]:
+    """Return ids of incidents of which an escalation step or the end of shelving is due."""
+    rows = await connection.execute(
+        "(SELECT id FROM incident WHERE escalate <= %(now)s ORDER BY escalate LIMIT %(limit)s) UNION"
+        " (SELECT id FROM incident WHERE shelved_until <= %(now)s ORDER BY shelved_until LIMIT %(limit)s)",
+        {"now": now, "limit": limit},
+    )
+    return [incident_id async for (incident_id,) in rows]
 
 
 async def read_active_ids(connection: AsyncConnection[Any], pairs: Sequence[tuple[str, str]]) -> list[str]:
@@ -237,7 +372,7 @@ async def read_history(connection: AsyncConnection[Any], incident_id: str) -> li
 async def read_returned(connection: AsyncConnection[Any], before: datetime, limit: int) -> list[str]:
     """Return ids of incidents that cleared before `before` and that nobody has taken up."""
     rows = await connection.execute(
-        "SELECT id FROM incident WHERE handling = 'new' AND condition = 'cleared'"
+        "SELECT id FROM incident WHERE handling = 'new' AND condition = 'cleared' AND members_active = 0"
         " AND severity <> 'critical' AND cleared < %s"
         " ORDER BY cleared LIMIT %s",
         (before, limit),
@@ -246,21 +381,23 @@ async def read_returned(connection: AsyncConnection[Any], before: datetime, limi
 
 
 async def claim_command(
-    connection: AsyncConnection[Any], idem: str, incident_id: str, actor: str
-) -> str | None:
-    """Claim an idempotency key; return None if it was free, else the incident it was used for."""
+    connection: AsyncConnection[Any], idem: str, incident_id: str, actor: str, digest: bytes
+) -> bytes | None:
+    """Claim an idempotency key for a command; return None if it was free, else the digest it was used with.
+
+    A key claimed before digests were kept comes back as an empty one.
+    """
+    key = f"{actor}:{idem}"
     claimed = await connection.execute(
-        "INSERT INTO incident_command (idem, incident_id, actor) VALUES (%s, %s, %s)"
+        "INSERT INTO incident_command (idem, incident_id, actor, digest) VALUES (%s, %s, %s, %s)"
         " ON CONFLICT (idem) DO NOTHING",
-        (f"{actor}:{idem}", incident_id, actor),
+        (key, incident_id, actor, digest),
     )
     if claimed.rowcount:
         return None
-    found = await connection.execute(
-        "SELECT incident_id FROM incident_command WHERE idem = %s", (f"{actor}:{idem}",)
-    )
+    found = await connection.execute("SELECT digest FROM incident_command WHERE idem = %s", (key,))
     row = await found.fetchone()
-    return row[0] if row else incident_id
+    return bytes(row[0]) if row and row[0] is not None else b""
 
 
 async def read_position(connection: AsyncConnection[Any]) -> tuple[str, int]:

@@ -263,6 +263,19 @@ class IncidentJson(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     ack_due: str | None
     resolve_due: str | None
+    respond_due: str | None
+    responded: str | None
+    paused: str | None
+    pause_reason: str | None
+    level: int
+    shelved_until: str | None
+    handed_from: str | None
+    agencies: tuple[str, ...]
+    photo: str | None
+    merged_into: str | None
+    merged_by: str | None
+    members: int
+    members_active: int
     why: WhyJson
 
 
@@ -305,6 +318,19 @@ def incident_view(incident: Incident) -> IncidentJson:
         count=incident.count,
         ack_due=time_text(incident.ack_due_us),
         resolve_due=time_text(incident.resolve_due_us),
+        respond_due=time_text(incident.respond_due_us),
+        responded=time_text(incident.responded_us),
+        paused=time_text(incident.paused_us),
+        pause_reason=incident.pause_reason.value if incident.pause_reason else None,
+        level=incident.level,
+        shelved_until=time_text(incident.shelved_until_us),
+        handed_from=incident.handed_from,
+        agencies=incident.agencies,
+        photo=incident.photo,
+        merged_into=incident.merged_into,
+        merged_by=incident.merged_by,
+        members=incident.members,
+        members_active=incident.members_active,
         why=WhyJson(
             rule_version=why.rule_version,
             summary=_mask_both(why.summary),

@@ -1,4 +1,8 @@
-"""A scripted scenario goes in, exactly its ground truth comes out."""
+"""A scripted scenario goes in, exactly its ground truth comes out.
+
+Truth counts episodes: what grouping makes part of another incident is an incident of its own here, with the
+times of its own.
+"""
 
 from pathlib import Path
 
@@ -52,6 +56,9 @@ async def test_a_scenario_raises_exactly_the_incidents_of_its_ground_truth(
     missing = [e for e in expected if sum(matches(e, i) for i in incidents) != 1]
     late = [i for i in unexplained if (i.detected_us - START_US) / SECOND_US > duration_s - 60]
     assert not missing
+    heads = {i.id: i for i in incidents if i.members}
+    assert {i.merged_into for i in incidents if i.merged_into} == heads.keys()
+    assert all(i.ward == heads[i.merged_into].ward for i in incidents if i.merged_into)
     assert [i for i in unexplained if i not in late] == []
     for item in expected:
         if item.until_s + item.clear_tolerance_s < duration_s:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 from prometheus_client import CollectorRegistry
 
+from ioc.app.desk import Desk
 from ioc.app.device_file import parse_devices
 from ioc.app.directory import Directory
 from ioc.app.rule_files import RuleFolder
@@ -101,6 +102,8 @@ async def virtual_city(
         await _import_city(pool)
         directory = Directory(pool)
         await directory.refresh()
+        desk = Desk(pool, directory)
+        await desk.refresh()
         log = PostgresLog(pool, database.app)
         clock = VirtualClock(start_us)
         limits = IngestLimits()
@@ -121,6 +124,7 @@ async def virtual_city(
             RulesSettings(batch_records=batch_records, commit_s=0.05),
             "test",
             directory,
+            desk.policies,
         )
         store = StoreWorker(log, pool, HistoryWriter(), StoreSettings(linger_s=0.01), "test", Quarantine())
         async with asyncio.TaskGroup() as group:

@@ -71,5 +71,5 @@ def test_a_role_is_offered_what_the_server_lets_it_do(new_console: OpenConsole, 
         offered[user] = {str(button.get_attribute("data-testid"))[4:] for button in buttons.all()}
 
     assert offered["leader"] == {"comment"}
-    assert offered["ward"] == {"acknowledge", "assign", "start", "resolve", "comment"}
-    assert offered["operator"] == offered["ward"] | {"reject"}
+    assert offered["ward"] == {"acknowledge", "assign", "start", "resolve", "comment", "reroute"}
+    assert offered["operator"] == offered["ward"] | {"reject", "involve", "merge", "shelve", "pause"}

@@ -59,6 +59,8 @@ export class World {
       opened: iso(at - 30_000), detected: iso(at), updated: iso(at), cleared: null, acknowledged: null, resolved: null, closed: null,
       assignee: null, team: null, note: null, count: 1 + Math.floor(Math.random() * 12),
       ack_due: iso(at + ack * 1000), resolve_due: iso(at + resolve * 1000),
+      respond_due: null, responded: null, paused: null, pause_reason: null, level: 0, shelved_until: null, handed_from: null,
+      agencies: [], photo: null, merged_into: null, merged_by: null, members: 0, members_active: 0,
       why: {
         rule_version: '3', evidence: lines,
         summary: { vi: `${vi} được ghi nhận liên tục trong cửa sổ theo dõi, vượt ngưỡng của quy tắc.`, en: `${en}: seen throughout the window, beyond the rule's threshold.` },

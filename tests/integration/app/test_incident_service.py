@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from ioc.app.incident_service import IncidentKeeper, IncidentService, apply_effects
-from ioc.incidents.lifecycle import Command, Op, Refused
+from ioc.app.incident_effects import apply_effects
+from ioc.app.incident_keeper import IncidentKeeper
+from ioc.app.incident_service import IncidentService
+from ioc.incidents.commands import Command, KeyReused, Op
 from ioc.model.incidents import Cleared, Condition, Handling, Raised, Severity, Updated, Why, incident_id
 from ioc.model.texts import Text
 from ioc.model.times import SECOND_US
@@ -83,7 +85,7 @@ async def test_a_key_used_for_another_incident_is_refused(pool: Pool) -> None:
     service = IncidentService(pool)
     command = Command(op=Op.ACKNOWLEDGE, expect_rev=1, idem="same-key")
     assert (await service.command(one.incident_id, command, "an")).handling is Handling.ACKNOWLEDGED
-    with pytest.raises(Refused, match="another incident"):
+    with pytest.raises(KeyReused, match="another command"):
         await service.command(two.incident_id, command, "an")
     assert (await service.get(two.incident_id)).handling is Handling.NEW
 
@@ -91,7 +93,7 @@ async def test_a_key_used_for_another_incident_is_refused(pool: Pool) -> None:
 async def test_critical_incidents_nobody_looked_at_do_not_keep_others_open(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ioc.app.incident_service.KEEPER_BATCH", 3)
+    monkeypatch.setattr("ioc.app.incident_keeper.KEEPER_BATCH", 3)
     effects: list[Raised | Updated | Cleared] = []
     for number in range(6):
         severity = Severity.CRITICAL if number < 4 else Severity.LOW

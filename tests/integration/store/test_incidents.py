@@ -6,7 +6,7 @@ import msgspec
 import psycopg
 import pytest
 
-from ioc.model.incidents import Audit, Change, Condition, Handling, Incident, Severity, Why
+from ioc.model.incidents import Audit, Change, Condition, Handling, Incident, PauseReason, Severity, Why
 from ioc.model.texts import Text
 from ioc.model.times import SECOND_US, from_us
 from ioc.store.embedded import Dsns
@@ -19,6 +19,7 @@ from ioc.store.incidents import (
     read_history,
     read_incident,
     read_live,
+    read_members,
     read_page,
     read_position,
     read_returned,
@@ -27,6 +28,10 @@ from ioc.store.incidents import (
 from ioc.store.rule_state import StateRow, load_state, save_state
 
 NOW_US = 1_700_000_000 * SECOND_US
+MOMENTS = (
+    "updated", "cleared", "acknowledged", "resolved", "closed", "ack_due", "resolve_due", "respond_due",
+    "responded", "paused", "escalate", "escalated", "shelved_until",
+)  # fmt: skip
 
 
 def incident(number: int, **changes: object) -> Incident:
@@ -74,6 +79,29 @@ async def test_an_incident_reads_back_exactly_with_its_history(database: Dsns) -
         assert (audit.op, audit.details, audit.at_us) == ("raised", {"n": 1}, NOW_US)
         (stored,) = await read_changes(connection, 0, 10)
         assert (stored.offset, stored.incident) == (1, row)
+
+
+async def test_every_field_of_an_incident_is_stored_and_changed(database: Dsns) -> None:
+    plain = incident(1)
+    full = incident(
+        1, rev=2, handling=Handling.MERGED, severity=Severity.LOW, assignee="a", team="b", note="c", count=9,
+        working_clock=True, pause_reason=PauseReason.PARTS, level=2, handed_from="w", photo="p",
+        merged_into="inc-0002", merged_by="place", resumes=Handling.ASSIGNED, agencies=("x", "y"),
+        **{f"{name}_us": NOW_US + 1 + n for n, name in enumerate(MOMENTS)},
+    )  # fmt: skip
+    head = incident(2, members=3, members_active=1)
+    changing = set(Incident.__struct_fields__) - {
+        "id", "rule", "key", "category", "condition", "title", "why", "opened_us", "detected_us", "ward",
+        "source", "lon", "lat", "members", "members_active",
+    }  # fmt: skip
+    assert {name for name in changing if getattr(full, name) == getattr(plain, name)} == set()
+    async with await connect(database) as connection:
+        for row in (plain, head, full):
+            async with connection.transaction():
+                await write_changes(connection, [change(row)])
+        assert await read_incident(connection, full.id) == full
+        assert await read_incident(connection, head.id) == head
+        assert await read_members(connection, head.id, 10) == [full]
 
 
 async def test_a_second_active_episode_of_one_rule_and_key_is_impossible(database: Dsns) -> None:
@@ -137,9 +165,9 @@ async def test_returned_incidents_are_found_once_nobody_took_them(database: Dsns
 
 async def test_an_idempotency_key_is_claimed_once_per_person(database: Dsns) -> None:
     async with await connect(database) as connection:
-        assert await claim_command(connection, "k", "inc-1", "an") is None
-        assert await claim_command(connection, "k", "inc-2", "an") == "inc-1"
-        assert await claim_command(connection, "k", "inc-2", "binh") is None
+        assert await claim_command(connection, "k", "inc-1", "an", b"one") is None
+        assert await claim_command(connection, "k", "inc-2", "an", b"two") == b"one"
+        assert await claim_command(connection, "k", "inc-2", "binh", b"two") is None
 
 
 async def test_a_reader_behind_concurrent_writers_misses_no_change(database: Dsns) -> None:

@@ -11,15 +11,29 @@ from ioc.api.application import ApiDeps
 from ioc.api.oidc import LoginRefusedError
 from ioc.api.pictures import PictureProxy
 from ioc.api.places import City
-from ioc.api.ports import HistoryQuery, NotFoundError, Quarantined, RuleInfo, ShadowDiff, TooManyLooksError
-from ioc.incidents.lifecycle import Command, on_command
+from ioc.api.ports import (
+    HistoryQuery,
+    NotFoundError,
+    PolicyInfo,
+    Quarantined,
+    RuleInfo,
+    ShadowDiff,
+    TooManyLooksError,
+)
+from ioc.geo.geojson import parse_areas
+from ioc.incidents.clocks import WardForecast
+from ioc.incidents.commands import Command
+from ioc.incidents.lifecycle import on_command
+from ioc.incidents.policies import parse_policy
+from ioc.incidents.routing import Preview
 from ioc.model.events import Event
-from ioc.model.incidents import Audit, Incident
+from ioc.model.incidents import Audit, Handling, Incident
 from ioc.model.notices import Kind, Receiver
 from ioc.model.places import Area, Device
 from ioc.model.texts import Text
 from ioc.model.times import from_us
 from ioc.store.incidents import CursorError, IncidentFilter
+from ioc.store.policies import StalePolicyError
 from ioc.store.receivers import DeliveryRow, NoticeRow, StoredReceiver
 from ioc.store.series import Point, SeriesQuery
 from ioc.store.tokens import Bearer
@@ -101,9 +115,60 @@ class FakeIncidents:
 
     async def command(self, incident_id: str, command: Command, actor: str) -> Incident:
         self.commands.append((incident_id, command, actor))
-        change = on_command(self.known[incident_id], command, actor=actor, now_us=T0_US)
+        (change, *_) = on_command(self.known[incident_id], command, actor=actor, now_us=T0_US)
         self.known[incident_id] = change.incident
         return change.incident
+
+    async def members(self, incident_id: str) -> Sequence[Incident]:
+        return [
+            incident("inc-3", ward=WARD, handling=Handling.MERGED, merged_into=incident_id),
+            incident("inc-4", ward=FOREIGN, handling=Handling.MERGED, merged_into=incident_id),
+        ]
+
+    async def forecast(self, wards: Sequence[str] | None, hours: int) -> Sequence[WardForecast]:
+        return [
+            WardForecast(
+                ward=ward, open=2, overdue=1, will_breach=1, paused=0, per_hour=1 / 3,
+                first_breach_us=T0_US, incidents=("inc-1",),
+            )
+            for ward in (WARD, FOREIGN)
+            if wards is None or ward in wards
+        ]  # fmt: skip
+
+
+@dataclass
+class FakePolicies:
+    """One policy at version 2."""
+
+    put_calls: list[tuple[str, object, str, str, int]] = field(default_factory=list)
+    previews: list[tuple[object | None, bytes | None, Sequence[str] | None]] = field(default_factory=list)
+
+    async def list(self) -> Sequence[PolicyInfo]:
+        return [PolicyInfo(name="grouping", version=2, doc={"metres": 90}, author="an", reason="ít hơn")]
+
+    async def versions(self, name: str) -> Sequence[PolicyInfo]:
+        if name != "grouping":
+            raise NotFoundError(name)
+        return [*await self.list(), PolicyInfo(name=name, version=0, doc={})]
+
+    async def put(
+        self, name: str, doc: object, *, author: str, reason: str, expect_version: int
+    ) -> PolicyInfo:
+        parse_policy(name, doc)
+        if expect_version != 2:
+            raise StalePolicyError(name, 2)
+        self.put_calls.append((name, doc, author, reason, expect_version))
+        return PolicyInfo(name=name, version=3, doc={}, author=author, reason=reason)
+
+    async def preview(
+        self, authority: object | None, areas: bytes | None, wards: Sequence[str] | None
+    ) -> Preview:
+        if authority is not None:
+            parse_policy("authority", authority)
+        if areas is not None:
+            parse_areas(areas)
+        self.previews.append((authority, areas, wards))
+        return Preview(looked_at=7, changed=(), homeless=0)
 
 
 @dataclass
@@ -317,6 +382,7 @@ def make_deps(users: FakeUsers, **changes: object) -> ApiDeps:
     deps = ApiDeps(
         users=users,
         incidents=FakeIncidents(),
+        policies=FakePolicies(),
         places=FakePlaces([], []),
         history=FakeHistory(),
         quarantine=FakeQuarantine(),

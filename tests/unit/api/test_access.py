@@ -38,6 +38,7 @@ def filled(path: str) -> str:
         "{stream}": "camera",
         "{rule}": "underpass-jam",
         "{receiver_id}": "other",
+        "{name}": "grouping",
         "{message_id}": "1",
     }
     for name, value in known.items():

@@ -5,19 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ioc.incidents.lifecycle import (
-    TRANSITIONS,
-    Command,
-    CommandError,
-    Conflict,
-    Op,
-    Refused,
-    close_returned,
-    on_command,
-    on_effect,
-)
+from ioc.incidents.commands import TRANSITIONS, Command, CommandError, Conflict, Op, Refused
+from ioc.incidents.effects import close_returned, on_effect
+from ioc.incidents.lifecycle import on_command
 from ioc.model.incidents import (
-    Change,
     Cleared,
     Clocks,
     Condition,
@@ -58,9 +49,10 @@ def command(op: Op, rev: int = 1, **arguments: str) -> Command:
 
 
 def carry_out(incident: Incident, op: Op, **arguments: str) -> Incident:
-    return on_command(
+    (change, *_) = on_command(
         incident, command(op, incident.rev, **arguments), actor="an", now_us=NOW_US + SECOND_US
-    ).incident
+    )
+    return change.incident
 
 
 def test_a_raised_incident_is_new_active_and_has_its_clocks() -> None:
@@ -175,7 +167,7 @@ def test_any_commands_raise_the_revision_by_one_or_change_nothing(
     for op, behind, note, assignee in steps:
         asked = Command(op=op, expect_rev=incident.rev + behind, idem="k", note=note, assignee=assignee)
         try:
-            change: Change = on_command(incident, asked, actor="an", now_us=NOW_US)
+            (change, *_) = on_command(incident, asked, actor="an", now_us=NOW_US)
         except CommandError:
             continue
         assert change.incident.rev == incident.rev + 1 == change.audit.rev

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ioc.model.incidents import Severity
+from ioc.model.incidents import Handling, Severity
 from ioc.model.notices import Kind, Notice, Receiver
 from ioc.outbound.mail import compose
 from ioc.outbound.receivers import ReceiverError, checked, cloud_event, wants
@@ -42,6 +42,10 @@ def notice(op: str = "raised", **changes: Any) -> Notice:
 )
 def test_a_receiver_hears_of_what_passes_all_its_filters(changes: dict[str, Any], wanted: bool) -> None:
     assert wants(receiver(**changes), notice(severity=Severity.HIGH, category="traffic")) is wanted
+
+
+def test_an_alarm_that_is_part_of_another_tells_nobody() -> None:
+    assert not wants(receiver(), notice(handling=Handling.MERGED, merged_into="inc-0"))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 /** The REST calls of the console. Every failure is an `ApiError` that says what the screen should say. */
 import type { Incident } from '../feed/types'
-import type { Areas, Audit, City, Command, Device, Me, Problem, RuleInfo, ShadowDiff, Unmasked } from './types'
+import type { Areas, Audit, City, Command, Device, Me, Problem, RuleInfo, ShadowDiff, Unmasked, WardForecast } from './types'
 
 const REQUEST_TIMEOUT_MS = 10_000
 
@@ -58,6 +58,9 @@ export const api = {
   incident: (incident: string) => json<Incident>('GET', `/incidents/${id(incident)}`),
   history: async (incident: string) =>
     (await json<{ items: Audit[] }>('GET', `/incidents/${id(incident)}/history`)).items,
+  members: async (incident: string) =>
+    (await json<{ items: Incident[] }>('GET', `/incidents/${id(incident)}/members`)).items,
+  forecast: async (hours: number) => (await json<{ items: WardForecast[] }>('GET', `/forecast?hours=${hours}`)).items,
   command: (incident: string, command: Command) =>
     json<Incident>('POST', `/incidents/${id(incident)}/commands`, command),
   rules: async () => (await json<{ items: RuleInfo[] }>('GET', '/rules')).items,

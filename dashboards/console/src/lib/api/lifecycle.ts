@@ -1,31 +1,55 @@
 /**
- * Which commands the console offers: the server's state machine (`ioc/incidents/lifecycle.py`) and the roles'
+ * Which commands the console offers: the server's state machine (`ioc/incidents/commands.py`) and the roles'
  * rights (`ioc/api/security.py`), as one table each. The server decides; this only keeps buttons away that it
  * would refuse.
  */
-import type { Handling } from '../feed/types'
+import type { Handling, Incident, PauseReason } from '../feed/types'
 import type { Op, Role } from './types'
 
 const OPEN: Handling[] = ['new', 'acknowledged', 'assigned', 'in_progress']
+const BEFORE_WORK: Handling[] = ['new', 'acknowledged', 'assigned']
+const FINISHED: Handling[] = ['resolved', 'closed', 'rejected']
 
+/** In the order of their buttons. */
 const LEGAL: Record<Op, Handling[]> = {
+  accept: ['new'],
+  decline: ['new'],
   acknowledge: ['new'],
   assign: OPEN,
-  start: ['new', 'acknowledged', 'assigned'],
+  start: BEFORE_WORK,
   resolve: OPEN,
   close: ['resolved'],
-  reject: ['new', 'acknowledged', 'assigned'],
-  reopen: ['resolved', 'closed', 'rejected'],
-  comment: [...OPEN, 'resolved', 'closed', 'rejected'],
+  reopen: FINISHED,
+  comment: [...OPEN, ...FINISHED, 'merged'],
+  unmerge: ['merged'],
+  reject: BEFORE_WORK,
+  reroute: OPEN,
+  involve: OPEN,
+  merge: OPEN,
+  shelve: OPEN,
+  unshelve: OPEN,
+  pause: OPEN,
+  resume: OPEN,
 }
+const ALL = Object.keys(LEGAL) as Op[]
 
-const ALL: Op[] = ['acknowledge', 'assign', 'start', 'resolve', 'close', 'reject', 'reopen', 'comment']
+/** What else has to be true of the incident. */
+const ONLY_IF: Partial<Record<Op, (incident: Incident) => boolean>> = {
+  accept: (incident) => incident.handed_from !== null,
+  decline: (incident) => incident.handed_from !== null,
+  acknowledge: (incident) => incident.handed_from === null,
+  merge: (incident) => incident.members === 0,
+  shelve: (incident) => incident.shelved_until === null,
+  unshelve: (incident) => incident.shelved_until !== null,
+  pause: (incident) => incident.paused === null,
+  resume: (incident) => incident.paused !== null,
+}
 
 const RIGHTS: Record<Role, Op[]> = {
   admin: ALL,
   supervisor: ALL,
   operator: ALL,
-  ward: ['acknowledge', 'assign', 'start', 'resolve', 'comment'],
+  ward: ['acknowledge', 'assign', 'start', 'resolve', 'comment', 'reroute', 'accept', 'decline'],
   engineer: ['comment'],
   leader: ['comment'],
 }
@@ -39,17 +63,32 @@ const NEXT: Partial<Record<Handling, Op>> = {
   resolved: 'close',
 }
 
-export const NOTE_REQUIRED: ReadonlySet<Op> = new Set(['resolve', 'reject', 'reopen', 'comment'])
+/** Rarely needed: behind one button, so that the usual ones are found at once. */
+export const RARE: ReadonlySet<Op> = new Set<Op>(['reject', 'reroute', 'involve', 'merge', 'shelve', 'pause'])
+
+export const NOTE_REQUIRED: ReadonlySet<Op> = new Set<Op>([
+  'resolve', 'reject', 'reopen', 'comment', 'reroute', 'decline', 'shelve', 'pause', 'involve',
+])
+
+/** What a command's form asks for besides its note. */
+export type Extra = 'assignee' | 'ward' | 'into' | 'until' | 'reason'
+export const EXTRA: Partial<Record<Op, Extra>> = {
+  assign: 'assignee', involve: 'assignee', reroute: 'ward', merge: 'into', shelve: 'until', pause: 'reason',
+}
+
+export const PAUSE_REASONS: PauseReason[] = ['waiting_for_citizen', 'waiting_for_agency', 'force_majeure', 'waiting_for_parts']
+/** How long one may shelve, in minutes; the server allows a day. */
+export const SHELVE_MINUTES = [30, 60, 120, 240, 480, 1440]
 
 export function isOpen(handling: Handling): boolean {
   return OPEN.includes(handling)
 }
 
-/** Operations `role` may use on an incident in `handling`, in the order of their buttons. */
-export function legalOps(handling: Handling, role: Role): Op[] {
-  return ALL.filter((op) => LEGAL[op].includes(handling) && RIGHTS[role]?.includes(op))
+/** Operations `role` may use on an incident as it is. */
+export function legalOps(incident: Incident, role: Role): Op[] {
+  return ALL.filter((op) => LEGAL[op].includes(incident.handling) && RIGHTS[role]?.includes(op) && (ONLY_IF[op]?.(incident) ?? true))
 }
 
-export function nextOp(handling: Handling): Op | null {
-  return NEXT[handling] ?? null
+export function nextOp(incident: Incident): Op | null {
+  return incident.handed_from !== null && incident.handling === 'new' ? 'accept' : (NEXT[incident.handling] ?? null)
 }

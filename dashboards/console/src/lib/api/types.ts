@@ -1,6 +1,6 @@
 /** Types of the REST contract the console uses; the incident itself is the feed's. */
 import type { FeatureCollection, Geometry } from 'geojson'
-import type { BBox, Handling, Incident, Scalar, Severity, Text } from '../feed/types'
+import type { BBox, Handling, Incident, PauseReason, Scalar, Severity, Text } from '../feed/types'
 
 export type Role = 'operator' | 'supervisor' | 'ward' | 'leader' | 'engineer' | 'admin'
 export type Lang = 'vi' | 'en'
@@ -56,6 +56,9 @@ export interface Audit {
   details: Record<string, Scalar> | null
 }
 
+export type Op =
+  | 'acknowledge' | 'assign' | 'start' | 'resolve' | 'close' | 'reject' | 'reopen' | 'reroute' | 'accept' | 'decline'
+  | 'merge' | 'unmerge' | 'shelve' | 'unshelve' | 'pause' | 'resume' | 'involve' | 'comment'
 /** One rule with what the workers report of it; counts are since they began. */
 export interface RuleInfo {
   rule: string
@@ -102,13 +105,33 @@ export interface ShadowDiff {
   summary: Text
 }
 
-export type Op = 'acknowledge' | 'assign' | 'start' | 'resolve' | 'close' | 'reject' | 'reopen' | 'comment'
 
 export interface Command {
   op: Op
   expect_rev: number
   idem: string
-  args: { assignee?: string; note?: string }
+  args: CommandArgs
+}
+
+export interface CommandArgs {
+  assignee?: string
+  note?: string
+  ward?: string
+  into?: string
+  until?: string
+  reason?: PauseReason
+}
+
+/** One ward's outlook: what is late, and what will be at the present pace. */
+export interface WardForecast {
+  ward: string | null
+  open: number
+  overdue: number
+  will_breach: number
+  paused: number
+  per_hour: number
+  first_breach: string | null
+  incidents: string[]
 }
 
 export interface Problem {

@@ -8,6 +8,8 @@ export function incident(id: string, rev = 1, more: Partial<Incident> = {}): Inc
     handling: 'new', title: { vi: 'Ùn tắc', en: 'Congestion' }, ward: '25747', source: 'det-1', lon: 106.7, lat: 11,
     opened: time, detected: time, updated: time, cleared: null, acknowledged: null, resolved: null, closed: null,
     assignee: null, team: null, note: null, count: 1, ack_due: null, resolve_due: null,
+    respond_due: null, responded: null, paused: null, pause_reason: null, level: 0, shelved_until: null,
+    handed_from: null, agencies: [], photo: null, merged_into: null, merged_by: null, members: 0, members_active: 0,
     why: { rule_version: '1', summary: { vi: '', en: '' } },
     ...more,
   }

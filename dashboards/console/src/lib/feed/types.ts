@@ -7,7 +7,8 @@
 export type Severity = 'critical' | 'high' | 'medium' | 'low'
 export type Condition = 'active' | 'cleared'
 export type Handling =
-  'new' | 'acknowledged' | 'assigned' | 'in_progress' | 'resolved' | 'closed' | 'rejected'
+  'new' | 'acknowledged' | 'assigned' | 'in_progress' | 'resolved' | 'closed' | 'rejected' | 'merged'
+export type PauseReason = 'waiting_for_citizen' | 'waiting_for_agency' | 'force_majeure' | 'waiting_for_parts'
 
 export interface Text {
   vi: string
@@ -59,6 +60,22 @@ export interface Incident {
   count: number
   ack_due: string | null
   resolve_due: string | null
+  respond_due: string | null
+  responded: string | null
+  paused: string | null
+  pause_reason: PauseReason | null
+  /** How far it has been escalated; 0 not at all. */
+  level: number
+  shelved_until: string | null
+  /** The ward that handed it over, while the present one has not accepted it. */
+  handed_from: string | null
+  agencies: string[]
+  photo: string | null
+  merged_into: string | null
+  merged_by: string | null
+  /** Incidents merged into this one, and how many of them go on. */
+  members: number
+  members_active: number
   why: Why
 }
 

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { legalOps } from '../api/lifecycle'
+import { legalOps, nextOp } from '../api/lifecycle'
+import { incident } from '../feed/testing'
+import type { Handling, Incident } from '../feed/types'
 import { vi } from '../i18n/vi'
 import { evidenceLine } from './evidence'
 import { withNames, withoutSource } from './names'
@@ -38,16 +40,29 @@ describe('evidence', () => {
 })
 
 describe('commands', () => {
+  const at = (handling: Handling, more: Partial<Incident> = {}) => incident('i', 1, { handling, ...more })
+
   it('offers only what the state machine allows', () => {
-    expect(legalOps('new', 'operator')).toEqual(['acknowledge', 'assign', 'start', 'resolve', 'reject', 'comment'])
-    expect(legalOps('resolved', 'operator')).toEqual(['close', 'reopen', 'comment'])
+    expect(legalOps(at('new'), 'operator')).toEqual([
+      'acknowledge', 'assign', 'start', 'resolve', 'comment', 'reject', 'reroute', 'involve', 'merge', 'shelve', 'pause',
+    ])
+    expect(legalOps(at('resolved'), 'operator')).toEqual(['close', 'reopen', 'comment'])
+    expect(legalOps(at('merged'), 'operator')).toEqual(['comment', 'unmerge'])
+  })
+
+  it('offers only what the incident as it stands has use for', () => {
+    const now = '2026-11-22T10:00:00Z'
+    const offered = legalOps(at('new', { handed_from: '25750', shelved_until: now, paused: now, members: 2 }), 'operator')
+    for (const op of ['accept', 'decline', 'unshelve', 'resume'] as const) expect(offered).toContain(op)
+    for (const op of ['acknowledge', 'merge', 'shelve', 'pause'] as const) expect(offered).not.toContain(op)
+    expect(nextOp(at('new', { handed_from: '25750' }))).toBe('accept')
   })
 
   it('offers each role what the server lets it do', () => {
-    expect(legalOps('new', 'ward')).toEqual(['acknowledge', 'assign', 'start', 'resolve', 'comment'])
-    expect(legalOps('resolved', 'ward')).toEqual(['comment'])
-    expect([legalOps('new', 'leader'), legalOps('new', 'engineer')]).toEqual([['comment'], ['comment']])
-    expect(legalOps('new', 'auditor' as never)).toEqual([])
+    expect(legalOps(at('new'), 'ward')).toEqual(['acknowledge', 'assign', 'start', 'resolve', 'comment', 'reroute'])
+    expect(legalOps(at('resolved'), 'ward')).toEqual(['comment'])
+    expect([legalOps(at('new'), 'leader'), legalOps(at('new'), 'engineer')]).toEqual([['comment'], ['comment']])
+    expect(legalOps(at('new'), 'auditor' as never)).toEqual([])
   })
 })
 

@@ -4,7 +4,7 @@ import type { Handling, Incident, Severity } from '../feed/types'
 import { SEVERITIES } from './order'
 import { containsAll, fold } from './text'
 
-export type StateFilter = 'open' | 'finished' | Handling
+export type StateFilter = 'open' | 'finished' | 'shelved' | Handling
 
 export interface QueueFilter {
   severities: Severity[]
@@ -15,7 +15,7 @@ export interface QueueFilter {
 }
 
 export const NO_FILTER: QueueFilter = { severities: [], state: 'open', ward: null, rule: null, query: '' }
-export const STATE_CHOICES: StateFilter[] = ['open', 'new', 'acknowledged', 'assigned', 'in_progress', 'finished']
+export const STATE_CHOICES: StateFilter[] = ['open', 'new', 'acknowledged', 'assigned', 'in_progress', 'shelved', 'finished']
 
 export function readFilter(params: URLSearchParams): QueueFilter {
   const wanted = (params.get('sev') ?? '').split(',')
@@ -53,15 +53,17 @@ export function matcher(
 ): (incident: Incident) => boolean {
   const query = fold(filter.query.trim())
   return (incident) =>
-    matchesState(incident.handling, filter.state) &&
+    matchesState(incident, filter.state) &&
     (filter.severities.length === 0 || filter.severities.includes(incident.severity)) &&
     (filter.ward === null || incident.ward === filter.ward) &&
     (filter.rule === null || incident.rule === filter.rule) &&
     (query === '' || containsAll(haystack(incident), query))
 }
 
-function matchesState(handling: Handling, state: StateFilter): boolean {
-  if (state === 'open') return isOpen(handling)
-  if (state === 'finished') return !isOpen(handling)
-  return handling === state
+function matchesState(incident: Incident, state: StateFilter): boolean {
+  const { handling } = incident
+  // What is merged is seen in its head, what is shelved comes back by itself.
+  if (state === 'shelved') return isOpen(handling) && incident.shelved_until !== null
+  if (state === 'finished') return !isOpen(handling) && handling !== 'merged'
+  return (state === 'open' ? isOpen(handling) : handling === state) && incident.shelved_until === null
 }

@@ -33,7 +33,7 @@ export function countBySeverity(incidents: Incident[]): Record<Severity, Severit
     low: { open: 0, unacked: 0 },
   }
   for (const incident of incidents) {
-    if (!isOpen(incident.handling)) continue
+    if (!isOpen(incident.handling) || incident.shelved_until) continue
     counts[incident.severity].open += 1
     if (incident.handling === 'new') counts[incident.severity].unacked += 1
   }
@@ -57,7 +57,7 @@ export function alarmRate(incidents: Incident[], nowMs: number): AlarmRate {
   const wards = new Map<string, number>()
   let recent = 0
   for (const incident of incidents) {
-    if (nowMs - Date.parse(incident.detected) > FLOOD_WINDOW_MS) continue
+    if (incident.handling === 'merged' || nowMs - Date.parse(incident.detected) > FLOOD_WINDOW_MS) continue
     recent += 1
     rules.set(incident.rule, (rules.get(incident.rule) ?? 0) + 1)
     if (incident.ward) wards.set(incident.ward, (wards.get(incident.ward) ?? 0) + 1)

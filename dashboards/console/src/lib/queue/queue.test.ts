@@ -54,6 +54,16 @@ describe('hold', () => {
 })
 
 describe('filter', () => {
+  it('shows what is merged in its head only, and what is shelved apart', () => {
+    const list = [
+      incident('open'), incident('part', 1, { handling: 'merged', merged_into: 'open' }),
+      incident('later', 1, { shelved_until: at(59) }), incident('done', 1, { handling: 'closed' }),
+    ]
+    const shown = (state: 'open' | 'shelved' | 'finished') => list.filter(matcher({ ...NO_FILTER, state }, () => '')).map(({ id }) => id)
+    expect([shown('open'), shown('shelved'), shown('finished')]).toEqual([['open'], ['later'], ['done']])
+    expect(countBySeverity(list).medium).toEqual({ open: 1, unacked: 1 })
+  })
+
   it('finds without diacritics, words in any order, and đ as d', () => {
     expect(fold('Đường Ùn Tắc')).toBe('duong un tac')
     expect(containsAll(fold('Ùn tắc hầm chui, Phường Dĩ An'), 'di an tac')).toBe(true)

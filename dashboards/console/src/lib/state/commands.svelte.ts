@@ -1,6 +1,6 @@
 /** Sends commands. The screen changes only when the server has answered: nothing here is optimistic. */
 import { api, ApiError } from '../api/client'
-import { legalOps, NOTE_REQUIRED } from '../api/lifecycle'
+import { EXTRA, legalOps, NOTE_REQUIRED } from '../api/lifecycle'
 import type { Command, Op } from '../api/types'
 import type { Incident } from '../feed/types'
 import { live } from './live.svelte'
@@ -26,13 +26,13 @@ class Commands {
   form = $state.raw<{ incident: string; op: Op } | null>(null)
 
   allowed(incident: Incident): Op[] {
-    return session.me ? legalOps(incident.handling, session.me.role) : []
+    return session.me ? legalOps(incident, session.me.role) : []
   }
 
   /** A button or a key was pressed: open the form if the operation asks for words, else send. */
   begin(incident: Incident, op: Op): void {
     if (!this.allowed(incident).includes(op) || this.#isSending(incident.id)) return
-    if (op === 'assign' || NOTE_REQUIRED.has(op)) {
+    if (EXTRA[op] || NOTE_REQUIRED.has(op)) {
       this.last = null
       this.form = { incident: incident.id, op }
     } else void this.send(incident, op, {})
@@ -62,7 +62,10 @@ class Commands {
     }
     attempt({ kind: 'sending' })
     try {
-      live.book.put(await api.command(seen.id, command))
+      const now = await api.command(seen.id, command)
+      const wards = session.me?.wards
+      // Handed over to a ward that is not ours: the feed takes it away, and may have done so already.
+      if (!wards || (now.ward && wards.includes(now.ward))) live.book.put(now)
       this.form = null
       attempt({ kind: 'done' })
     } catch (error) {
@@ -102,7 +105,10 @@ function sameToAPerson(seen: Incident, current: Incident): boolean {
     seen.severity === current.severity &&
     seen.condition === current.condition &&
     seen.assignee === current.assignee &&
-    seen.note === current.note
+    seen.note === current.note &&
+    seen.ward === current.ward &&
+    seen.shelved_until === current.shelved_until &&
+    seen.paused === current.paused
   )
 }
 

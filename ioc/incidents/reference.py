@@ -1,0 +1,168 @@
+"""The page on incidents for people: drawn from the tables that the machine runs by."""
+
+from typing import Final
+
+from ioc.incidents.commands import GUARDS, TRANSITIONS, Op
+from ioc.incidents.policies import ClockPolicy, GroupingPolicy
+from ioc.model.incidents import OPEN_HANDLINGS, Handling, PauseReason
+
+_HEAD: Final = """\
+# Incidents: from alarm to closed case
+
+Written by `python -m ioc.app.incidents_page` from the tables that the state machine runs by.
+
+An incident has a *condition*, which the world decides (`active`, `cleared`), and a *handling*, which
+people decide. Neither moves the other: a jam that has dissolved still waits for somebody, and resolving
+an incident does not clear the road.
+
+## Handling
+"""
+_BELOW: Final = """\
+The other commands leave the handling as it is.
+
+Every command carries `expect_rev`, the revision its author saw, and `idem`, a key of their own. A
+repeat under the same key is answered with the present state, another command under the same key with
+409; so is a command on an incident that has changed meanwhile. Each 409 carries the present state
+(`current`).
+"""
+_GROUPING: Final = """\
+## Grouping
+
+Alarms of one happening become one incident, its *head*; the others are *merged* into it from their
+first revision on and raise no alarm of their own. The head counts them (`members`, `members_active`),
+`GET /incidents/{id}/members` lists them, L undoes each.
+
+Grouped are only incidents of one ward; never into one that is less severe, finished, shelved or full. A
+member that grows more severe than its head stands for itself again. A head closes itself only when no
+member goes on. The decision falls in the transaction that stores the alarm and depends on stored
+incidents only: a replay groups alike.
+"""
+_ROUTING: Final = """\
+## Routing
+
+The ward comes from the boundaries in force on the day (`ioc areas import`; `valid_from`, `valid_to`),
+the team from the authority table (policy `authority`): a row with category and wards decides before one
+with the category, that before one with wards, that before `fallback`. `ioc policies preview --authority
+FILE --areas FILE` and `POST /policies/preview` say what another table or other boundaries would change
+for the open incidents, and which would belong to no ward.
+"""
+_CLOCKS: Final = """\
+## Clocks
+
+Three clocks run from detection: acknowledge, respond (work begins), resolve. A rule's own `clocks` come
+first, then the most particular row of the policy `clocks`. `wd` are working days in Việt Nam: no
+weekends, no public holidays (Tết, Hùng Kings, …), with `days_off` and `make_up_days` of the policy
+`calendar`; each counts 24 hours, midnight to midnight, UTC+7. Handing over restarts the acknowledge
+clock alone, with the time `accept`. Only the resolve clock can stand still, for one of these reasons:
+"""
+_ESCALATION: Final = """\
+Escalation: a step is taken once, at its moment seen from the due date, as long as its clock runs; a
+warning not before half of that clock has passed. It is a revision with `op: escalate`, which receivers
+of notices can ask for.
+"""
+_FORECAST: Final = """\
+`ioc forecast --hours 24` and `GET /forecast` name the wards about to miss due dates: each is taken to
+work on what is due first, at the pace at which it resolved during the last 24 hours.
+"""
+_MEANING: Final[dict[Op, str]] = {
+    Op.ACKNOWLEDGE: "somebody has seen it",
+    Op.ASSIGN: "a person or team takes it",
+    Op.START: "work begins: the first response",
+    Op.RESOLVE: "done; `photo` may name a picture of the result",
+    Op.CLOSE: "checked and filed",
+    Op.REJECT: "a false alarm",
+    Op.REOPEN: "it was not done; no clock starts again",
+    Op.REROUTE: "handed over to another ward, its members with it; that ward has `accept` to answer",
+    Op.ACCEPT: "the ward takes what was handed over; so does A, B, C or D there",
+    Op.DECLINE: "back to the ward it came from",
+    Op.MERGE: "part of another incident; people act on that one",
+    Op.UNMERGE: "for itself again, in the handling it had",
+    Op.SHELVE: "off the queue until a time, 24 hours ahead at most; no clock stops; any move ends it",
+    Op.UNSHELVE: "back into the queue before its time",
+    Op.PAUSE: "the resolve clock stands still, for one of the reasons below",
+    Op.RESUME: "it runs again; the due date moves by exactly the time it stood",
+    Op.INVOLVE: "a further agency joins in; the first one brings the longer time of the policy",
+    Op.COMMENT: "nothing but a line in the history",
+}
+
+
+def render() -> str:
+    """Return the page."""
+    return "\n".join(
+        [
+            _HEAD,
+            _diagram(),
+            _BELOW,
+            _transitions(),
+            _guards(),
+            _GROUPING,
+            _correlations(),
+            _ROUTING,
+            _clocks(),
+        ]
+    )
+
+
+def _diagram() -> str:
+    """Draw the table: one arrow per pair of handlings, with the letters of the commands that take it."""
+    arrows: dict[tuple[str, str], list[str]] = {}
+    for op, transition in TRANSITIONS.items():
+        target = "open" if op is Op.UNMERGE else transition.target
+        if target is None:
+            continue
+        all_open = transition.sources == OPEN_HANDLINGS
+        for source in ["open"] if all_open else [h for h in Handling if h in transition.sources]:
+            arrows.setdefault((source, target), []).append(transition.letter)
+    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> new", "    state open {"]
+    lines += [f"        {handling}" for handling in Handling if handling in OPEN_HANDLINGS]
+    lines += ["    }"]
+    lines += [f"    {source} --> {target}: {', '.join(by)}" for (source, target), by in arrows.items()]
+    return "\n".join([*lines, "```"]) + "\n"
+
+
+def _transitions() -> str:
+    rows = ["| | command | from | to | needs | |", "| --- | --- | --- | --- | --- | --- |"]
+    for op, transition in TRANSITIONS.items():
+        sources = [handling for handling in Handling if handling in transition.sources]
+        origin = "any" if len(sources) == len(Handling) else ", ".join(sources)
+        origin = "open" if transition.sources == OPEN_HANDLINGS else origin
+        target = "as it was" if op is Op.UNMERGE else (transition.target or "–")
+        needs = ", ".join(f"`{name}`" for name in sorted(transition.needs)) or "–"
+        rows.append(f"| {transition.letter} | `{op}` | {origin} | {target} | {needs} | {_MEANING[op]} |")
+    return "\n".join(rows) + "\n"
+
+
+def _guards() -> str:
+    lines = ["### Refusals", "", "A refused command names the rule (`errors[0].rule`):", ""]
+    lines += [f"- `{rule}`: {text}" for rule, text in GUARDS.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _correlations() -> str:
+    policy = GroupingPolicy()
+    lines = [
+        f"Shipped (policy `grouping`): one category within {policy.metres} m and {policy.within}, and",
+        "",
+    ]
+    for item in policy.correlations:
+        what = ", ".join(f"`{name}`" for name in (*item.rules, *item.categories))
+        where = "anywhere in the ward" if item.metres is None else f"within {item.metres} m"
+        heads = f", led by {' or '.join(f'`{name}`' for name in item.heads)}" if item.heads else ""
+        lines.append(f"- `{item.name}`: {what}, {where} and {item.within}, from {item.at_least} on{heads}")
+    return "\n".join([*lines, "", "`enabled: false` switches grouping off.", ""])
+
+
+def _clocks() -> str:
+    policy = ClockPolicy()
+    lines = [_CLOCKS, *(f"- `{reason}`" for reason in PauseReason), ""]
+    lines += [
+        "| category | severity | acknowledge | respond | resolve | several agencies |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in policy.rows:
+        cells = (row.category, row.severity, row.acknowledge, row.respond, row.resolve, row.resolve_several)
+        lines.append("| " + " | ".join(str(cell) if cell else "–" for cell in cells) + " |")
+    lines += ["", f"Shipped `accept`: {policy.accept}.", "", _ESCALATION]
+    lines += ["| clock | at | to | level |", "| --- | --- | --- | --- |"]
+    lines += [f"| {step.clock} | {step.at} | {step.to} | {step.level} |" for step in policy.steps]
+    return "\n".join([*lines, "", _FORECAST])

@@ -1,0 +1,34 @@
+"""The page on incidents: current, and its diagram names every transition."""
+
+import re
+
+from ioc.app.incidents_page import PAGE
+from ioc.incidents.commands import TRANSITIONS, Op
+from ioc.incidents.reference import render
+from ioc.model.incidents import OPEN_HANDLINGS, Handling
+
+
+def test_the_page_is_what_the_code_says() -> None:
+    assert PAGE.read_text("utf-8") == render(), "run: python -m ioc.app.incidents_page"
+
+
+def test_every_command_has_a_letter_of_its_own() -> None:
+    assert set(TRANSITIONS) == set(Op)
+    letters = [transition.letter for transition in TRANSITIONS.values()]
+    assert letters == [chr(ord("A") + n) for n in range(len(Op))]
+
+
+def test_the_diagram_draws_every_transition_that_moves_and_no_other() -> None:
+    found = re.search(r"```mermaid\n(.*?)```", render(), re.DOTALL)
+    assert found
+    drawn: set[tuple[str, str, str]] = set()
+    for source, target, letters in re.findall(r"^    (\w+) --> (\w+): (.+)$", found[1], re.MULTILINE):
+        sources = OPEN_HANDLINGS if source == "open" else {Handling(source)}
+        drawn |= {(str(each), target, letter) for each in sources for letter in letters.split(", ")}
+    legal = {
+        (str(source), "open" if op is Op.UNMERGE else str(transition.target), transition.letter)
+        for op, transition in TRANSITIONS.items()
+        if transition.target or op is Op.UNMERGE
+        for source in transition.sources
+    }
+    assert drawn == legal
