@@ -117,8 +117,9 @@ async def mask_finished(connection: AsyncConnection[Any], mask: MaskText, before
     """Mask for good the texts of a slice of the incidents finished before `before`; return how many."""
     found = await connection.execute(
         "SELECT id, title, why, note, key FROM incident"
-        " WHERE (handling IN ('resolved', 'closed', 'rejected') OR handling = 'merged')"
-        " AND masked_rev IS DISTINCT FROM rev AND updated < %s ORDER BY updated LIMIT %s FOR UPDATE SKIP LOCKED",
+        " WHERE handling IN ('resolved', 'closed', 'rejected', 'merged')"
+        " AND masked_rev IS DISTINCT FROM rev AND updated < %s ORDER BY updated LIMIT %s"
+        " FOR UPDATE SKIP LOCKED",
         (before, SLICE_ROWS),
     )
     return await _mask_incidents(connection, mask, await found.fetchall(), "retention")
@@ -195,7 +196,7 @@ _OLDEST: Final[Mapping[str, LiteralString]] = {
     "contacts": "SELECT min(time), count(*) FILTER (WHERE time < %s) FROM feedback_report"
     " WHERE contact IS NOT NULL",
     "incidents": "SELECT min(updated), count(*) FILTER (WHERE updated < %s) FROM incident"
-    " WHERE (handling IN ('resolved', 'closed', 'rejected') OR handling = 'merged')"
+    " WHERE handling IN ('resolved', 'closed', 'rejected', 'merged')"
     " AND masked_rev IS DISTINCT FROM rev",
     "quarantine": "SELECT min(received), count(*) FILTER (WHERE received < %s) FROM quarantine",
 }
