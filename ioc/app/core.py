@@ -10,7 +10,7 @@ from ioc.app.directory import Directory
 from ioc.app.settings import Settings
 from ioc.eventlog.postgres import PostgresLog
 from ioc.eventlog.settings import LogSettings
-from ioc.model.records import EVENTS_TOPIC
+from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC
 from ioc.store.embedded import PostgresServer, create_database, embedded_postgres
 from ioc.store.migrate import migrate
 from ioc.store.pool import Pool, open_pool
@@ -78,7 +78,7 @@ class Core:
 
 @asynccontextmanager
 async def open_core(settings: Settings, database: Database, owner: str = "") -> AsyncIterator[Core]:
-    """Open pools and log, create the topic, read the directory once."""
+    """Open pools and log, create the topics, read the directory once."""
     size = settings.database.pool_size
     async with AsyncExitStack() as stack:
         log_pool = await stack.enter_async_context(open_pool(database.app, name="log", max_size=size))
@@ -92,7 +92,7 @@ async def open_core(settings: Settings, database: Database, owner: str = "") -> 
                 retention_s=settings.log.retention_s,
             ),
         )
-        await log.create_topic(EVENTS_TOPIC, settings.log.partitions)
+        await log.create_topic(WIDE_TOPIC, await log.create_topic(EVENTS_TOPIC, settings.log.partitions))
         directory = Directory(pool)
         await directory.refresh()
         yield Core(settings, database.app, owner, log, pool, api_pool, directory)

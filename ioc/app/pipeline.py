@@ -42,6 +42,7 @@ from ioc.app.store_worker import StoreWorker
 from ioc.app.supervisor import Plan, Service
 from ioc.app.views import DirectoryPlaces, StoredHistory, StoredQuarantine
 from ioc.app.web import WebServer, require_free
+from ioc.app.wide_worker import WideRulesWorker
 from ioc.eventlog.port import LogRetryable
 from ioc.ingest.gateway import Gateway
 from ioc.ingest.http import ingest_router
@@ -50,7 +51,7 @@ from ioc.ingest.metrics import IngestMetrics
 from ioc.ingest.mqtt import MqttListener
 from ioc.ingest.mqtt_subscriber import MqttSubscriber, SubscriberSettings
 from ioc.ingest.service import IngestService
-from ioc.model.records import EVENTS_TOPIC
+from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC
 from ioc.model.texts import Text
 from ioc.outbound.destination import Destinations
 from ioc.outbound.webhook import WebhookSender
@@ -119,7 +120,7 @@ class Pipeline:
         days = settings.history_retention_s / 86_400
         kept = MaintenanceSettings(camera_days=min(days, 30.0), traffic_days=days)
         quarantine = Quarantine(QuarantineLimits(max_rows=settings.quarantine_rows))
-        maintenance = Maintenance(core.pool, quarantine, kept, core.log, (EVENTS_TOPIC,))
+        maintenance = Maintenance(core.pool, quarantine, kept, core.log, (EVENTS_TOPIC, WIDE_TOPIC))
         plan.work.append(Service("store", worker.run))
         plan.work.append(Service("maintenance", lambda: maintenance.run(now_us)))
         self._notices(plan)
@@ -139,8 +140,10 @@ class Pipeline:
     def _rules(self, plan: Plan) -> None:
         core, settings = self._core, self._core.settings.rules
         worker = RulesWorker(core.log, core.pool, self._rules_stored, settings, core.owner, core.directory)
+        wide = WideRulesWorker(core.log, core.pool, self._rules_stored, settings, core.owner, core.directory)
         keeper = IncidentKeeper(core.pool, settings.close_returned_s)
         plan.work.append(Service("rules", worker.run))
+        plan.work.append(Service("wide rules", wide.run))
         plan.work.append(Service("keeper", keeper.run))
 
     def _web(self, plan: Plan, ingest: IngestService | None, *, with_console: bool) -> None:
