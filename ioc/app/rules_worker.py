@@ -179,6 +179,7 @@ class RulesWorker:
         _version.labels(self.topic, str(batch.partition)).set(work.version)
         _log.info(
             "partition taken",
+            topic=self.topic,
             partition=batch.partition,
             generation=batch.generation,
             rules=work.version,

@@ -29,7 +29,7 @@ BODIES = {
     "lasting": "by: [subject]\nwhere: speed_kmh > 50\nfor: 3s\nhold: 2s",
     "gone": "by: [plate]\nwhere: ward != null\nabsence: 5s",
     "steps": "by: [plate]\nsequence: {steps: [speed_kmh > 50, speed_kmh < 20], within: 6s}\nhold: 2s",
-    "unlike": "by: [vehicle]\nhaving: ewma_z(speed_kmh) >= 2 within 10s at least 4\nhold: 3s",
+    "unlike": "by: [vehicle]\nhaving: ewma_z(speed_kmh) >= 2 within 10s, at least 4\nhold: 3s",
     "pair": "by: [subject]\nwhere: speed_kmh > 50\nnear: {stream: camera, metres: 500, within: 6s}\nhold: 2s",
     "here": "by: [source]\nwhere: speed_kmh > 50\nhold: 2s",
 }
