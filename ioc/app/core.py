@@ -13,7 +13,7 @@ from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.kafka_settings import KafkaSecurity, KafkaSettings
 from ioc.eventlog.postgres import PostgresLog
 from ioc.eventlog.settings import LogSettings
-from ioc.model.records import EVENTS_TOPIC
+from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC
 from ioc.store.embedded import PostgresServer, create_database, embedded_postgres
 from ioc.store.history_plan import DAY_S, HistoryPlan, chunk_width_s
 from ioc.store.migrate import migrate
@@ -141,7 +141,7 @@ async def _open_log(settings: Settings, pool: Connections, dsn: str) -> AsyncIte
 
 @asynccontextmanager
 async def open_core(settings: Settings, database: Database, owner: str = "") -> AsyncIterator[Core]:
-    """Open pools and log, create the topic, read directory and policies once."""
+    """Open pools and log, create the topics, read directory and policies once."""
     size = settings.database.pool_size
     async with AsyncExitStack() as stack:
         log_pool = await stack.enter_async_context(open_pool(database.app, name="log", max_size=size))
@@ -151,7 +151,7 @@ async def open_core(settings: Settings, database: Database, owner: str = "") -> 
         )
         feed_pool = await stack.enter_async_context(open_pool(database.app, name="feed", max_size=2))
         log = await stack.enter_async_context(_open_log(settings, log_pool, database.app))
-        await log.create_topic(EVENTS_TOPIC, settings.log.partitions)
+        await log.create_topic(WIDE_TOPIC, await log.create_topic(EVENTS_TOPIC, settings.log.partitions))
         directory = Directory(pool)
         await directory.refresh()
         desk = Desk(pool, directory)

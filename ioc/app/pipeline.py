@@ -48,6 +48,7 @@ from ioc.app.store_worker import StoreWorker, count_maintenance
 from ioc.app.supervisor import Plan, Service
 from ioc.app.views import DirectoryPlaces, StoredHistory, StoredQuarantine
 from ioc.app.web import WebServer, require_free
+from ioc.app.wide_worker import WideRulesWorker
 from ioc.eventlog.port import LogRetryable
 from ioc.ingest.gateway import Gateway
 from ioc.ingest.http import ingest_router
@@ -56,7 +57,7 @@ from ioc.ingest.metrics import IngestMetrics
 from ioc.ingest.mqtt import MqttListener
 from ioc.ingest.mqtt_subscriber import MqttSubscriber, SubscriberSettings
 from ioc.ingest.service import IngestService
-from ioc.model.records import EVENTS_TOPIC
+from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC
 from ioc.model.texts import Text
 from ioc.outbound.destination import Destinations
 from ioc.outbound.webhook import WebhookSender
@@ -131,7 +132,7 @@ class Pipeline:
             quarantine,
             plan=history_plan(core.settings),
             log=core.log,
-            topics=(EVENTS_TOPIC,),
+            topics=(EVENTS_TOPIC, WIDE_TOPIC),
             retryable=(LogRetryable,),
         )
         plan.work.append(Service("store", worker.run))
@@ -157,11 +158,13 @@ class Pipeline:
     def _rules(self, plan: Plan) -> None:
         core, settings = self._core, self._core.settings.rules
         policies = core.desk.policies
-        worker = RulesWorker(
-            core.log, core.pool, self._rules_stored, settings, core.owner, core.directory, policies
+        worker, wide = (
+            stage(core.log, core.pool, self._rules_stored, settings, core.owner, core.directory, policies)
+            for stage in (RulesWorker, WideRulesWorker)
         )
         keeper = IncidentKeeper(core.pool, settings.close_returned_s, policies)
         plan.work.append(Service("rules", worker.run))
+        plan.work.append(Service("wide rules", wide.run))
         plan.work.append(Service("keeper", keeper.run))
 
     def _web(self, plan: Plan, ingest: IngestService | None, *, with_console: bool) -> None:

@@ -1,7 +1,8 @@
 """Versions of the rules as programs: read from the database, compiled against the areas in force, kept."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final
 
 import anyio.to_thread
@@ -13,7 +14,7 @@ from ioc.eventlog.port import EventLog
 from ioc.geo.index import AreaIndex
 from ioc.model.records import EVENTS_TOPIC, Activate, encode_control
 from ioc.model.times import SECOND_US
-from ioc.rules.compile import Program, compile_rules
+from ioc.rules.compile import Program, compile_rules, share, split
 from ioc.rules.errors import InvalidRules
 from ioc.rules.rule import Rule
 from ioc.rules.schema import parse_rules
@@ -65,6 +66,20 @@ class Programs:
     shadow: Program
     error: str | None = None
     """Why the version asked for does not run."""
+
+    @cached_property
+    def local(self) -> "Programs":
+        """The rules that a partition of `ioc.events` runs by itself."""
+        return replace(self, active=split(self.active)[0], shadow=split(self.shadow)[0])
+
+    @cached_property
+    def wide(self) -> "Programs":
+        """The rules behind `ioc.wide`."""
+        return replace(self, active=split(self.active)[1], shadow=split(self.shadow)[1])
+
+    def shared(self, owns: Callable[[Rule, str], bool]) -> "Programs":
+        """Return these wide rules for a partition that answers for the keys it `owns`."""
+        return replace(self, active=share(self.active, owns), shadow=share(self.shadow, owns))
 
 
 class RuleSets:

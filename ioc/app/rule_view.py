@@ -62,9 +62,11 @@ def _shown(difference: Difference) -> ShadowDiff:
 
 
 def describe(
-    rules: RuleSet, status: Mapping[int, PartitionStatus], shadow_raised: Mapping[tuple[str, str], int]
+    rules: RuleSet,
+    status: Mapping[tuple[str, int], PartitionStatus],
+    shadow_raised: Mapping[tuple[str, str], int],
 ) -> list[RuleInfo]:
-    """Return what is known of every rule, over all partitions."""
+    """Return what is known of every rule, over all partitions of both topics."""
     running = min((report.version for report in status.values()), default=rules.version)
     refused = next((report.error for report in status.values() if report.error), None)
     texts = {rule.name: rule for rule in rules.active}

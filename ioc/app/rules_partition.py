@@ -14,6 +14,7 @@ from ioc.model.events import Event, decode_event
 from ioc.model.incidents import Effect, Raised
 from ioc.model.records import Activate, Record, RecordKind, Tick, decode_control, decode_tick
 from ioc.model.times import SECOND_US
+from ioc.model.wide import BEFORE_TIME, Moment
 from ioc.rules.compile import Program
 from ioc.rules.engine import PartitionEngine
 from ioc.rules.silence import ExpectedSource
@@ -55,13 +56,18 @@ class Stored(NamedTuple):
     version: int
     rows: list[StateRow]
 
+    def moment(self, key: str) -> Moment:
+        """Return the moment stored under `key`; before all time where there is none."""
+        found = (row.data for row in self.rows if (row.rule, row.key) == ("", key) and row.data is not None)
+        return next((msgspec.msgpack.decode(data, type=Moment) for data in found), BEFORE_TIME)
+
 
 async def load(connection: AsyncConnection[Any], topic: str, partition: int) -> Stored:
     """Read a partition's version and state, both of one moment."""
     async with connection.transaction():
         await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         version = await read_activation(connection, topic, partition)
-        return Stored(version, await load_state(connection, partition))
+        return Stored(version, await load_state(connection, topic, partition))
 
 
 class PartitionWork:
@@ -93,6 +99,8 @@ class PartitionWork:
         """Effects of shadow rules: counted and kept, never carried out."""
         self.activation: Activation | None = None
         """Not yet committed."""
+        self.moments: dict[str, Moment] = {}
+        """Ticks a stage of wide rules has come to, stored with the state."""
         self.dirty = False
         self._programs = programs
         self._told: dict[tuple[str, str], tuple[Mapping[str, int], float]] = {}
@@ -177,6 +185,7 @@ class PartitionWork:
     def changed_rows(self) -> list[StateRow]:
         """Return the rows to write with the effects."""
         own = [StateRow(*change) for change in self.engine.drain_changes()]
+        own += [StateRow("", key, msgspec.msgpack.encode(moment)) for key, moment in self.moments.items()]
         return own + [
             StateRow(SHADOW_MARK + change.rule, change.key, change.data)
             for change in self.shadow.drain_changes()

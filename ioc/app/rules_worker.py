@@ -12,6 +12,7 @@ same record again.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import ClassVar
 
 import msgspec
 import structlog
@@ -23,14 +24,15 @@ from ioc.app.expected import of_partition
 from ioc.app.incident_effects import apply_effects
 from ioc.app.retry import with_retry
 from ioc.app.rule_push import PushRefused, RulePublisher
-from ioc.app.rule_sets import RuleSets, announce
+from ioc.app.rule_sets import Programs, RuleSets, announce
 from ioc.app.rule_warm import RuleWarmer
-from ioc.app.rules_partition import Item, Lane, PartitionWork, Planted, decode, load
+from ioc.app.rules_partition import Item, Lane, PartitionWork, Planted, Stored, decode, load
 from ioc.app.settings import RulesSettings
 from ioc.app.slow_rules import SlowRules
+from ioc.app.wide_outlet import WideOutlet
 from ioc.eventlog.port import Consumer, EventLog
 from ioc.incidents.policies import Policies
-from ioc.model.records import EVENTS_TOPIC, Activate, Batch, Tick
+from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC, Activate, Batch, Tick
 from ioc.model.times import SECOND_US
 from ioc.rules.silence import ExpectedSource
 from ioc.store.pool import Pool
@@ -48,13 +50,22 @@ _records = Counter("ioc_rules_records_total", "Log records the engine has taken"
 _changes = Counter("ioc_rules_incident_changes_total", "Changes of incidents committed", ["op", "rule"])
 _commit = Histogram("ioc_rules_commit_seconds", "Time of one commit of effects, state and position")
 _engine = Histogram("ioc_rules_batch_seconds", "Time the engine spends on one batch")
-_lag = Gauge("ioc_rules_watermark_age_seconds", "Age of the newest tick the engine has seen", ["partition"])
+_lag = Gauge(
+    "ioc_rules_watermark_age_seconds", "Age of the newest tick the engine has seen", ["topic", "partition"]
+)
 _slow_disabled = Counter("ioc_rules_slow_disabled_total", "Rules disabled for being slow", ["rule", "lane"])
-_version = Gauge("ioc_rules_version", "Version of the rules a partition runs", ["partition"])
+_version = Gauge("ioc_rules_version", "Version of the rules a partition runs", ["topic", "partition"])
 
 
 class RulesWorker:
-    """Runs the engine over every partition this process owns."""
+    """Runs the engine over every partition of one topic that this process owns.
+
+    This one runs the local rules over `ioc.events` and passes on what wide rules want (`WideOutlet`);
+    `ioc.app.wide_worker` runs those behind it.
+    """
+
+    topic: ClassVar[str] = EVENTS_TOPIC
+    role: ClassVar[str] = "rules"
 
     def __init__(
         self,
@@ -80,22 +91,25 @@ class RulesWorker:
         self._taken = 0
         self._partitions: dict[int, PartitionWork] = {}
         self._count = 0
+        self._outlet = WideOutlet(log)
         self._status_at_s = 0.0
         self.newest_tick_us = 0
 
     async def run(self) -> None:
         """Work until cancelled; a lost database or log is waited for."""
-        await with_retry("rules", self._consume)
+        await with_retry(self.role, self._consume)
 
     async def _consume(self) -> None:
         self._partitions.clear()
-        async with self._log.consume(EVENTS_TOPIC, GROUP, self._owner) as consumer:
+        self._outlet.clear()
+        async with self._log.consume(self.topic, GROUP, self._owner) as consumer:
             while True:
                 batches = await consumer.poll(self._settings.batch_records, POLL_S)
                 self._drop_unassigned(consumer.assigned())
                 await self._follow_directory()
                 for batch in batches:
                     await self._process(batch)
+                await self._outlet.flush()
                 await self._commit_due(consumer)
                 await self._publish_status()
 
@@ -110,27 +124,46 @@ class RulesWorker:
         places_changed = self._places != places
         self._places = places
         for partition, work in self._partitions.items():
-            programs = await self._rules.programs(work.version, self._directory.index)
+            programs = await self._programs(partition, work.version)
             if not work.runs(programs):
                 work.adopt(programs)
+                await self._adopted(work)
             if places_changed:
                 work.expect(self._expected(partition))
 
-    async def _process(self, batch: Batch) -> None:
+    async def _work_of(self, batch: Batch) -> PartitionWork:
         work = self._partitions.get(batch.partition)
         if work is None or work.generation != batch.generation:
             work = await self._restore(batch)
+        return work
+
+    async def _process(self, batch: Batch) -> None:
+        work = await self._work_of(batch)
         run: list[Item] = []
         for offset, item in decode(batch.records):
             if isinstance(item, Activate):
                 self._apply(work, run, offset)
+                self._outlet.take(work, run)
                 run = []
                 await self._activate(work, item, offset)
             else:
                 run.append((offset, item))
         self._apply(work, run, batch.next_offset)
+        self._outlet.take(work, run)
+        self._count_taken(batch)
+
+    def _count_taken(self, batch: Batch) -> None:
         _records.labels("all").inc(len(batch.records))
         self._taken += len(batch.records)
+
+    async def _programs(self, partition: int, version: int) -> Programs:
+        """Return what a partition runs; the same object as long as nothing has changed."""
+        return (await self._rules.programs(version, self._directory.index)).local
+
+    async def _adopted(self, work: PartitionWork) -> None:
+        """Let the stage of wide rules in the partition filter for what the partition runs now."""
+        programs = await self._rules.programs(work.version, self._directory.index)
+        self._outlet.adopt(work, programs.wide)
 
     def _apply(self, work: PartitionWork, items: Sequence[Item], next_offset: int) -> None:
         with _engine.time():
@@ -140,7 +173,7 @@ class RulesWorker:
     async def _activate(self, work: PartitionWork, control: Activate, offset: int) -> None:
         if control.version <= work.version:
             return
-        programs = await self._rules.programs(control.version, self._directory.index)
+        programs = await self._programs(work.number, control.version)
         enabled = await self._rules.enabled_between(work.version, control.version)
         planted: dict[Lane, Planted] = {}
         if control.warm_us:
@@ -148,37 +181,45 @@ class RulesWorker:
                 work, programs, self._directory.index, control, offset, partial(self._tell_warming, work)
             )
         work.activate(control.version, programs, offset, enabled=enabled, planted=planted)
-        _version.labels(str(work.number)).set(work.version)
+        await self._adopted(work)
+        _version.labels(self.topic, str(work.number)).set(work.version)
         _log.info("rules switched", partition=work.number, version=control.version, offset=offset)
 
     async def _tell_warming(self, work: PartitionWork, share: float) -> None:
         status = msgspec.structs.replace(work.status(), warming=round(share, 3))
         async with self._pool.connection() as connection:
-            await save_status(connection, work.number, status)
+            await save_status(connection, self.topic, work.number, status)
 
     async def _restore(self, batch: Batch) -> PartitionWork:
-        self._count = len(await self._log.ends(EVENTS_TOPIC))
+        self._count = len(await self._log.ends(self.topic))
         async with self._pool.connection() as connection:
-            stored = await load(connection, EVENTS_TOPIC, batch.partition)
+            stored = await load(connection, self.topic, batch.partition)
         work = PartitionWork(
             batch.partition,
             stored,
-            await self._rules.programs(stored.version, self._directory.index),
+            await self._programs(batch.partition, stored.version),
             batch.generation,
             batch.records[0].offset,
             lateness_s=self._settings.lateness_s,
             expected=self._expected(batch.partition),
         )
         self._partitions[batch.partition] = work
-        _version.labels(str(batch.partition)).set(work.version)
+        await self._begin(work, stored)
+        _version.labels(self.topic, str(batch.partition)).set(work.version)
         _log.info(
             "partition taken",
+            topic=self.topic,
             partition=batch.partition,
             generation=batch.generation,
             rules=work.version,
             keys=len(stored.rows),
         )
         return work
+
+    async def _begin(self, work: PartitionWork, stored: Stored) -> None:
+        """Begin the stage of wide rules of a partition just taken."""
+        programs = await self._rules.programs(work.version, self._directory.index)
+        self._outlet.begin(work, stored, programs.wide, len(await self._log.ends(WIDE_TOPIC)))
 
     def _expected(self, partition: int) -> dict[str, ExpectedSource]:
         return of_partition(self._directory.devices, partition, self._count, self._directory.ward_of)
@@ -187,7 +228,7 @@ class RulesWorker:
         for _, item in reversed(items):
             if isinstance(item, Tick):
                 self.newest_tick_us = max(self.newest_tick_us, item.now_us)
-                _lag.labels(str(partition)).set((now_us() - item.now_us) / SECOND_US)
+                _lag.labels(self.topic, str(partition)).set((now_us() - item.now_us) / SECOND_US)
                 return
 
     async def _commit_due(self, consumer: Consumer) -> None:
@@ -209,11 +250,11 @@ class RulesWorker:
         with _commit.time():
             async with self._pool.connection() as connection, connection.transaction():
                 await commit_position(
-                    connection, GROUP, EVENTS_TOPIC, partition, work.generation, work.next_offset
+                    connection, GROUP, self.topic, partition, work.generation, work.next_offset
                 )
-                await save_state(connection, partition, changed)
+                await save_state(connection, self.topic, partition, changed)
                 if work.activation:
-                    await save_activation(connection, EVENTS_TOPIC, work.activation)
+                    await save_activation(connection, self.topic, work.activation)
                 if work.firings:
                     await save_firings(connection, work.firings)
                 changes = (
@@ -229,7 +270,7 @@ class RulesWorker:
         self._status_at_s = time.monotonic()
         async with self._pool.connection() as connection:
             for partition, work in sorted(self._partitions.items()):
-                await save_status(connection, partition, work.status())
+                await save_status(connection, self.topic, partition, work.status())
         await self._disable_slow()
         # Where a push died between storing its version and telling the log.
         for version in await announce(self._pool, self._log):

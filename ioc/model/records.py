@@ -6,6 +6,8 @@ from typing import NamedTuple
 import msgspec
 
 EVENTS_TOPIC = "ioc.events"
+WIDE_TOPIC = "ioc.wide"
+"""Events passed on for rules keyed more widely than a ward (`ioc.model.wide`)."""
 
 
 class RecordKind(StrEnum):

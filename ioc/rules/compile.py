@@ -1,8 +1,9 @@
 """Rules and areas become a program: what the engine runs, indexed by event type."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from ioc.geo.index import WARD, AreaIndex, AreaSet
 from ioc.geo.zones import Zones
@@ -23,6 +24,8 @@ class CompiledRule:
     """Where its events must lie."""
     zones: Zones | None = None
     """The areas whose borders it watches."""
+    owns: Callable[[str], bool] | None = None
+    """For a wide rule on one partition of several: whether the partition answers for a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,22 @@ def compile_rules(
         CompiledRule(rule, order, fence, zones) for order, (rule, fence, zones) in enumerate(active)
     )
     return Program(compiled, _by_type(compiled), _version(compiled), declared)
+
+
+def split(program: Program) -> tuple[Program, Program]:
+    """Return the local and the wide rules of `program`, each a program of its own."""
+    local = tuple(item for item in program.rules if not item.rule.wide)
+    wide = tuple(item for item in program.rules if item.rule.wide)
+    return _part(program, local), _part(program, wide)
+
+
+def share(program: Program, owns: Callable[[Rule, str], bool]) -> Program:
+    """Return the wide `program` of a partition that answers for the keys that it `owns` only."""
+    return _part(program, tuple(replace(item, owns=partial(owns, item.rule)) for item in program.rules))
+
+
+def _part(program: Program, rules: tuple[CompiledRule, ...]) -> Program:
+    return Program(rules, _by_type(rules), _version(rules), program.declared)
 
 
 class _Binder:

@@ -40,7 +40,7 @@ class RuleCounters:
     matched: int = 0
     late: int = 0
     unkeyed: int = 0
-    """Events without a value for `by`."""
+    """Events without a value for `by`, or with one that another partition of a wide rule answers for."""
     amended: int = 0
     """Late events that were added to an open episode; they are counted as late too."""
     cooled: int = 0
@@ -62,7 +62,7 @@ class Machine(Generic[S]):
     def __init__(self, compiled: CompiledRule, *, max_keys: int) -> None:
         self.compiled = compiled
         self.rule = compiled.rule
-        self.key_of = key_reader(compiled.rule.by)
+        self.key_of = _owned(key_reader(compiled.rule.by), compiled.owns)
         names = [field.name for field in compiled.rule.by]
         self.shared_key = names[0] if names in (["source"], ["ward"], ["subject"]) else None
         """The event's attribute that is the key, where it is one: rules then share the column of keys."""
@@ -239,6 +239,21 @@ def key_reader(fields: tuple[Field, ...]) -> Callable[[Event], str | None]:
         return _bounded("|".join(str(part).replace("\\", "\\\\").replace("|", "\\|") for part in parts))
 
     return read
+
+
+def _owned(
+    read: Callable[[Event], str | None], owns: Callable[[str], bool] | None
+) -> Callable[[Event], str | None]:
+    """Leave out keys that another partition answers for."""
+    if owns is None:
+        return read
+    asked = owns
+
+    def read_owned(event: Event) -> str | None:
+        key = read(event)
+        return key if key is not None and asked(key) else None
+
+    return read_owned
 
 
 def _bounded(key: str) -> str:

@@ -160,6 +160,14 @@ class Rule:
         return self.types if self.near is None else tuple(dict.fromkeys((*self.types, *self.near.types)))
 
     @property
+    def wide(self) -> bool:
+        """Whether events of one key may come from several wards, and so from several partitions of the log.
+
+        They cannot where the key holds `ward`, or `source`, whose device stands in one ward.
+        """
+        return not any(field.name in ("ward", "source") for field in self.by)
+
+    @property
     def kind(self) -> str:
         """What kind of machine runs the rule."""
         if self.absence_us is not None:

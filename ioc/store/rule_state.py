@@ -16,30 +16,33 @@ class StateRow(msgspec.Struct, frozen=True):
     data: bytes | None
 
 
-async def load_state(connection: AsyncConnection[Any], partition: int) -> list[StateRow]:
+async def load_state(connection: AsyncConnection[Any], topic: str, partition: int) -> list[StateRow]:
     """Return the whole state of a partition."""
     found = await connection.execute(
-        "SELECT rule, key, data FROM rule_state WHERE partition = %s", (partition,)
+        "SELECT rule, key, data FROM rule_state WHERE topic = %s AND partition = %s", (topic, partition)
     )
     return [StateRow(rule, key, data) async for rule, key, data in found]
 
 
-async def save_state(connection: AsyncConnection[Any], partition: int, rows: Sequence[StateRow]) -> None:
+async def save_state(
+    connection: AsyncConnection[Any], topic: str, partition: int, rows: Sequence[StateRow]
+) -> None:
     """Store changed keys and delete those that are gone, in two statements whatever their number."""
     kept = sorted((row.rule, row.key, row.data) for row in rows if row.data is not None)
     gone = sorted((row.rule, row.key) for row in rows if row.data is None)
     if kept:
         await connection.execute(
-            "INSERT INTO rule_state (partition, rule, key, data)"
-            " SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::bytea[])"
-            " ON CONFLICT (partition, rule, key) DO UPDATE SET data = excluded.data",
-            (partition, *map(list, zip(*kept, strict=True))),
+            "INSERT INTO rule_state (topic, partition, rule, key, data)"
+            " SELECT %s, %s, * FROM unnest(%s::text[], %s::text[], %s::bytea[])"
+            " ON CONFLICT (topic, partition, rule, key) DO UPDATE SET data = excluded.data",
+            (topic, partition, *map(list, zip(*kept, strict=True))),
         )
     if gone:
         await connection.execute(
             "DELETE FROM rule_state USING unnest(%s::text[], %s::text[]) AS gone (rule, key)"
-            " WHERE partition = %s AND rule_state.rule = gone.rule AND rule_state.key = gone.key",
-            (*map(list, zip(*gone, strict=True)), partition),
+            " WHERE topic = %s AND partition = %s"
+            " AND rule_state.rule = gone.rule AND rule_state.key = gone.key",
+            (*map(list, zip(*gone, strict=True)), topic, partition),
         )
 
 
@@ -75,16 +78,21 @@ class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Share done of running the next version's rules over the past, while that lasts."""
 
 
-async def save_status(connection: AsyncConnection[Any], partition: int, status: PartitionStatus) -> None:
+async def save_status(
+    connection: AsyncConnection[Any], topic: str, partition: int, status: PartitionStatus
+) -> None:
     """Publish what the worker of a partition knows."""
     await connection.execute(
-        "INSERT INTO rule_status (partition, version, doc) VALUES (%s, %s, %s) ON CONFLICT (partition)"
+        "INSERT INTO rule_status (topic, partition, version, doc) VALUES (%s, %s, %s, %s)"
+        " ON CONFLICT (topic, partition)"
         " DO UPDATE SET version = excluded.version, doc = excluded.doc, updated = now()",
-        (partition, status.version, Jsonb(msgspec.to_builtins(status))),
+        (topic, partition, status.version, Jsonb(msgspec.to_builtins(status))),
     )
 
 
-async def read_status(connection: AsyncConnection[Any]) -> dict[int, PartitionStatus]:
-    """Return the newest status of every partition."""
-    found = await connection.execute("SELECT partition, doc FROM rule_status ORDER BY partition")
-    return {partition: msgspec.convert(doc, PartitionStatus) async for partition, doc in found}
+async def read_status(connection: AsyncConnection[Any]) -> dict[tuple[str, int], PartitionStatus]:
+    """Return the newest status of every (topic, partition)."""
+    found = await connection.execute("SELECT topic, partition, doc FROM rule_status ORDER BY 1, 2")
+    return {
+        (topic, partition): msgspec.convert(doc, PartitionStatus) async for topic, partition, doc in found
+    }

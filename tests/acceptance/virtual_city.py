@@ -18,6 +18,7 @@ from ioc.app.rules_worker import RulesWorker
 from ioc.app.settings import RulesSettings, StoreSettings
 from ioc.app.store_worker import StoreWorker
 from ioc.app.views import StoredQuarantine
+from ioc.app.wide_worker import WideRulesWorker
 from ioc.eventlog.postgres import PostgresLog
 from ioc.geo.geojson import parse_areas
 from ioc.ingest.gateway import Gateway
@@ -26,7 +27,7 @@ from ioc.ingest.metrics import IngestMetrics
 from ioc.ingest.service import IngestService
 from ioc.model.incidents import Incident
 from ioc.model.places import Device, DeviceKind
-from ioc.model.records import EVENTS_TOPIC
+from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC
 from ioc.model.times import SECOND_US
 from ioc.store.areas import replace_areas
 from ioc.store.devices import upsert_devices
@@ -75,15 +76,19 @@ class VirtualCity:
         return refused
 
     async def settle(self) -> None:
-        """Wait until both groups have committed everything."""
-        ends = await self.log.ends(EVENTS_TOPIC)
-        async with asyncio.timeout(120):
-            while True:
-                async with self.pool.connection() as connection:
-                    found = await standings(connection)
-                if len(found) == 2 * PARTITIONS and all(s.next_offset >= ends[s.partition] for s in found):
-                    return
-                await asyncio.sleep(0.05)
+        """Wait until both groups have committed everything, and the rules what that passed on."""
+        for topic, groups in ((EVENTS_TOPIC, 2), (WIDE_TOPIC, 1)):
+            ends = await self.log.ends(topic)
+            async with asyncio.timeout(120):
+                while True:
+                    if await self._committed(topic, groups, ends):
+                        break
+                    await asyncio.sleep(0.05)
+
+    async def _committed(self, topic: str, groups: int, ends: Mapping[int, int]) -> bool:
+        async with self.pool.connection() as connection:
+            found = [s for s in await standings(connection) if s.topic == topic]
+        return len(found) == groups * PARTITIONS and all(s.next_offset >= ends[s.partition] for s in found)
 
     async def incidents(self) -> list[Incident]:
         """Return every incident, oldest first."""
@@ -117,20 +122,17 @@ async def virtual_city(
             limits=limits,
         )
         await ensure_first_version(pool, RuleFolder(ROOT / "rules"), directory.index)
-        rules = RulesWorker(
-            log,
-            pool,
-            RuleSets(pool),
-            RulesSettings(batch_records=batch_records, commit_s=0.05),
-            "test",
-            directory,
-            desk.policies,
+        rule_settings, sets = RulesSettings(batch_records=batch_records, commit_s=0.05), RuleSets(pool)
+        rules, wide = (
+            stage(log, pool, sets, rule_settings, "test", directory, desk.policies)
+            for stage in (RulesWorker, WideRulesWorker)
         )
         store = StoreWorker(log, pool, HistoryWriter(), StoreSettings(linger_s=0.01), "test", Quarantine())
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(log.run())]
             await log.create_topic(EVENTS_TOPIC, PARTITIONS)
-            running += [group.create_task(worker.run()) for worker in (rules, store)]
+            await log.create_topic(WIDE_TOPIC, PARTITIONS)
+            running += [group.create_task(worker.run()) for worker in (rules, wide, store)]
             yield VirtualCity(clock, log, pool, ingest, directory)
             for task in running:
                 task.cancel()

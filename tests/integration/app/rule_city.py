@@ -16,13 +16,14 @@ from ioc.app.rule_push import RulePublisher, plan_push
 from ioc.app.rule_sets import RuleSets, ensure_first_version
 from ioc.app.rules_worker import RulesWorker
 from ioc.app.settings import RulesSettings
+from ioc.app.wide_worker import WideRulesWorker
 from ioc.eventlog.append_queue import Pending
 from ioc.eventlog.port import partition_of
 from ioc.eventlog.postgres import PostgresLog
 from ioc.geo.geojson import parse_areas
 from ioc.model.events import Event, encode_event
 from ioc.model.incidents import Incident
-from ioc.model.records import EVENTS_TOPIC, NewRecord, RecordKind, Tick, encode_tick
+from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC, NewRecord, RecordKind, Tick, encode_tick
 from ioc.store.areas import replace_areas
 from ioc.store.devices import upsert_devices
 from ioc.store.embedded import Dsns
@@ -32,6 +33,7 @@ from ioc.store.positions import standings
 from tests.acceptance.virtual_city import ROOT
 
 PARTITIONS = 4
+WIDE_PARTITIONS = 3
 SOURCES = tuple(
     next(name for number in range(1000) if partition_of(name := f"cam-{number}", PARTITIONS) == partition)
     for partition in range(PARTITIONS)
@@ -84,23 +86,31 @@ class RuleCity:
 
     @asynccontextmanager
     async def worker(self, batch_records: int = 1000) -> AsyncIterator[RulesWorker]:
-        """Run a worker of its own memory; at the end wait until it has committed everything."""
+        """Run both stages with memory of their own; at the end wait until they have committed everything."""
         settings = RulesSettings(batch_records=batch_records, commit_s=0.02)
-        worker = RulesWorker(self.log, self.pool, RuleSets(self.pool), settings, "test", self.directory)
+        sets = RuleSets(self.pool)
+        worker = RulesWorker(self.log, self.pool, sets, settings, "test", self.directory)
+        wide = WideRulesWorker(self.log, self.pool, sets, settings, "test", self.directory)
         async with asyncio.TaskGroup() as group:
-            task = group.create_task(worker.run())
+            tasks = [group.create_task(stage.run()) for stage in (worker, wide)]
             yield worker
             await self.settle()
-            task.cancel()
+            for task in tasks:
+                task.cancel()
 
     async def settle(self) -> None:
-        """Wait until the rules have committed the whole log."""
-        ends = await self.log.ends(EVENTS_TOPIC)
+        """Wait until the rules have committed the whole log, behind the last tick at least."""
+        for topic, count in ((EVENTS_TOPIC, PARTITIONS), (WIDE_TOPIC, WIDE_PARTITIONS)):
+            await self.settle_topic(topic, count)
+
+    async def settle_topic(self, topic: str, count: int) -> None:
+        """Wait until the rules have committed one of the two topics."""
+        ends = await self.log.ends(topic)
         async with asyncio.timeout(150):
             while True:
                 async with self.pool.connection() as connection:
-                    found = [s for s in await standings(connection) if s.group == "rules"]
-                if len(found) == PARTITIONS and all(s.next_offset >= ends[s.partition] for s in found):
+                    found = [s for s in await standings(connection) if (s.group, s.topic) == ("rules", topic)]
+                if len(found) == count and all(s.next_offset >= ends[s.partition] for s in found):
                     return
                 await asyncio.sleep(0.02)
 
@@ -163,5 +173,6 @@ async def rule_city(
         async with asyncio.TaskGroup() as group:
             running = group.create_task(log.run())
             await log.create_topic(EVENTS_TOPIC, PARTITIONS)
+            await log.create_topic(WIDE_TOPIC, WIDE_PARTITIONS)
             yield RuleCity(log, pool, directory, database)
             running.cancel()

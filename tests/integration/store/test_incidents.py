@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from ioc.model.incidents import Audit, Change, Condition, Handling, Incident, PauseReason, Severity, Why
+from ioc.model.records import EVENTS_TOPIC
 from ioc.model.texts import Text
 from ioc.model.times import SECOND_US, from_us
 from ioc.store.embedded import Dsns
@@ -199,8 +200,8 @@ async def write_changes_in_one(connection: psycopg.AsyncConnection, row: Inciden
 
 async def test_rule_state_is_replaced_deleted_and_kept_per_partition(database: Dsns) -> None:
     async with await connect(database) as connection:
-        await save_state(connection, 0, [StateRow("r", "a", b"1"), StateRow("r", "b", b"2")])
-        await save_state(connection, 1, [StateRow("r", "a", b"9")])
-        await save_state(connection, 0, [StateRow("r", "a", b"3"), StateRow("r", "b", None)])
-        assert await load_state(connection, 0) == [StateRow("r", "a", b"3")]
-        assert await load_state(connection, 1) == [StateRow("r", "a", b"9")]
+        await save_state(connection, EVENTS_TOPIC, 0, [StateRow("r", "a", b"1"), StateRow("r", "b", b"2")])
+        await save_state(connection, EVENTS_TOPIC, 1, [StateRow("r", "a", b"9")])
+        await save_state(connection, EVENTS_TOPIC, 0, [StateRow("r", "a", b"3"), StateRow("r", "b", None)])
+        assert await load_state(connection, EVENTS_TOPIC, 0) == [StateRow("r", "a", b"3")]
+        assert await load_state(connection, EVENTS_TOPIC, 1) == [StateRow("r", "a", b"9")]
