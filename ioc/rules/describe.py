@@ -130,7 +130,9 @@ KEYS: Final[dict[str, KeyDoc]] = {
     "by": KeyDoc(
         "What tells episodes apart: every value has its own window, timers and incident. Where absent "
         "`[source]`, with `fence` `[subject]`, with `near` `[ward]`. "
-        "Events without a value are counted and left out.",
+        "Events without a value are counted and left out. A key without `source` or `ward` (a plate, a "
+        "subject) makes the rule *wide*, whatever its kind: it sees the events of all wards and decides when "
+        "the second in which they arrived is over everywhere.",
         "by: [ward]",
         _one_or_more(_FIELD),
     ),

@@ -1,7 +1,7 @@
 """Wide rules on the real log and database: every event once, from every ward, whatever dies in between."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,10 +11,10 @@ from ioc.app.rule_view import RunningRules
 from ioc.app.rules_worker import RulesWorker
 from ioc.app.settings import RulesSettings
 from ioc.app.wide_worker import WideRulesWorker
-from ioc.eventlog.port import partition_of
+from ioc.eventlog.port import AppendOutcome, LogUnavailable, partition_of
 from ioc.model.events import CameraPlate, Event
 from ioc.model.incidents import Condition
-from ioc.model.records import WIDE_TOPIC, RecordKind
+from ioc.model.records import WIDE_TOPIC, NewRecord, RecordKind
 from ioc.model.times import SECOND_US
 from ioc.store.embedded import Dsns
 from tests.integration.app.rule_city import PARTITIONS, WIDE_PARTITIONS, RuleCity, rule_city
@@ -180,3 +180,29 @@ async def test_wide_rules_are_pushed_shadowed_disabled_and_listed(city: RuleCity
     assert (info.enabled, info.error) == (False, "too loud")
     assert await city.query("SELECT min(version) FROM rule_activation WHERE topic = 'ioc.wide'") == [(4,)]
     assert await city.query("SELECT count(DISTINCT topic) FROM rule_status") == [(2,)]
+
+
+async def test_no_position_is_committed_before_what_it_passed_on_is_durable(city: RuleCity) -> None:
+    await city.append_seconds(seconds(MEETINGS, 0, 8))
+    soon = RulesSettings(commit_s=0.001)
+    worker = RulesWorker(city.log, city.pool, RuleSets(city.pool), soon, "unlucky", city.directory)
+    append, tries = city.log.append, list[int]()
+
+    async def refuse(topic: str, records: Sequence[NewRecord]) -> list[AppendOutcome]:
+        tries.append(len(records))
+        if len(tries) <= 2:
+            raise LogUnavailable("the log is away")
+        found = await city.query("SELECT sum(next_offset) FROM log_owner WHERE topic = 'ioc.events'")
+        assert found == [(0,)]
+        return await append(topic, records)
+
+    city.log.append = refuse  # type: ignore[method-assign]
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        task = group.create_task(worker.run())
+        await until(lambda: all_passed_on(city))
+        task.cancel()
+    city.log.append = append  # type: ignore[method-assign]
+    async with city.worker():
+        pass
+    assert await keys(city) == FOUND
+    assert len(tries) == 3
