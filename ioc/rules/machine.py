@@ -64,7 +64,8 @@ class Machine(Generic[S]):
         self.rule = compiled.rule
         self.key_of = _owned(key_reader(compiled.rule.by), compiled.owns)
         names = [field.name for field in compiled.rule.by]
-        self.shared_key = names[0] if names in (["source"], ["ward"], ["subject"]) else None
+        plain = names in (["source"], ["ward"], ["subject"]) and compiled.owns is None
+        self.shared_key = names[0] if plain else None
         """The event's attribute that is the key, where it is one: rules then share the column of keys."""
         self.counters = RuleCounters()
         self.states: dict[str, S] = {}
