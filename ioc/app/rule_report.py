@@ -136,14 +136,13 @@ def show(report: Report, out: Console) -> None:
 
 def rules_table(rules: Sequence[RuleInfo]) -> Table:
     """Return the rules with what is known of them."""
-    table = Table(
-        "rule", "version", "state", "severity", "matched", "raised", "left out", "failures", "seconds",
-        "shadow", "note",
-    )  # fmt: skip
+    table = Table()
+    table.add_column("rule", overflow="fold")
+    for name in ("version", "state", "severity", "matched", "raised", "note"):
+        table.add_column(name)
     for rule in rules:
         waiting = rule.set_version > rule.running
         state = "waiting" if waiting else "on" if rule.enabled else "[red]off[/]"
-        trial = rule.shadow
         table.add_row(
             rule.rule,
             f"{rule.set_version} · {rule.version[:8]}",
@@ -151,15 +150,20 @@ def rules_table(rules: Sequence[RuleInfo]) -> Table:
             rule.severity,
             str(rule.matched),
             str(rule.raised),
-            _left_out(rule),
-            str(rule.failures),
-            f"{rule.seconds:.3f}",
-            ""
-            if trial is None
-            else f"{trial.set_version} · {trial.version[:8]}: would have raised {trial.raised}",
-            rule.error or "",
+            "; ".join(note for note in (*_notes(rule), _left_out(rule)) if note),
         )
     return table
+
+
+def _notes(rule: RuleInfo) -> Iterator[str]:
+    if rule.error:
+        yield rule.error
+    if rule.failures:
+        yield f"failures {rule.failures}"
+    if rule.shadow:
+        trial = rule.shadow
+        yield f"shadow {trial.set_version} · {trial.version[:8]} would have raised {trial.raised}"
+    yield f"{rule.seconds:.3f} s"
 
 
 def _left_out(rule: RuleInfo) -> str:

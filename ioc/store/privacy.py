@@ -85,7 +85,10 @@ async def _replace_plates(
     return done.rowcount
 
 
-_REPORTS: Final[LiteralString] = "SELECT ctid::text, title, text, address FROM feedback_report WHERE "
+_REPORTS: Final[LiteralString] = (
+    "SELECT tableoid, ctid::text, title, text, address FROM feedback_report WHERE "
+)
+"""A ctid names a row within one partition only."""
 
 
 async def forget_contacts(connection: AsyncConnection[Any], mask: MaskText, before: datetime) -> int:
@@ -103,8 +106,8 @@ async def _forget_reports(
     async with connection.cursor() as cursor:
         await cursor.executemany(
             "UPDATE feedback_report SET contact = NULL, subject = NULL, title = %s, text = %s, address = %s,"
-            " data = data - 'extra' WHERE ctid = %s::tid",
-            [(*(_masked(mask, text) for text in texts), place) for place, *texts in rows],
+            " data = data - 'extra' WHERE tableoid = %s AND ctid = %s::tid",
+            [(*(_masked(mask, text) for text in texts), table, place) for table, place, *texts in rows],
         )
     return len(rows)
 

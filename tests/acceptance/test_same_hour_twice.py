@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ioc.store.embedded import Dsns, PostgresServer, create_database
+from ioc.store.embedded import Dsns
+from tests.conftest import Server
 from tests.integration.app.test_rule_history import SLICE_S, demo_city, seconds_of
 
 HOUR_S = 3600
@@ -35,11 +36,11 @@ def exported(database: Dsns, folder: Path) -> bytes:
 
 @pytest.mark.slow
 def test_the_same_hour_twice_exports_the_same_bytes(
-    postgres: PostgresServer, migrated_template: str, tmp_path: Path
+    postgres: Server, migrated_template: str, tmp_path: Path
 ) -> None:
     exports = []
     for batch_records in (1000, 217):
-        database = create_database(postgres, f"ioc_twice_{next(_numbers)}", template=migrated_template)
+        database = postgres.create(f"twice_{next(_numbers)}", template=migrated_template)
         asyncio.run(live_through(database, batch_records))
         exports.append(exported(database, tmp_path))
     lines = exports[0].splitlines()

@@ -19,9 +19,7 @@ ALTER TABLE camera_event SET (timescaledb.compress, timescaledb.compress_segment
                               timescaledb.compress_orderby = 'time DESC');
 ALTER TABLE traffic_measurement SET (timescaledb.compress, timescaledb.compress_segmentby = 'source, ward',
                                      timescaledb.compress_orderby = 'time DESC');
--- Each citizen is a source of few reports: segments by source would hold a row each.
-ALTER TABLE feedback_report SET (timescaledb.compress, timescaledb.compress_segmentby = 'ward',
-                                 timescaledb.compress_orderby = 'time DESC');
+-- Citizens' reports are few, and row-level security (0080) cannot stand beside compression.
 
 -- TimescaleDB follows by itself what is written into old buckets.
 CREATE FUNCTION history_touched(touched_stream text, buckets timestamptz[]) RETURNS void LANGUAGE sql AS '';
