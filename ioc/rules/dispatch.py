@@ -109,7 +109,7 @@ class Dispatch:
         Args:
             run: the events.
             watermark_us: decides which of them are late; they are counted at their rules.
-            seconds: gets what each group's predicate and places cost, if there is a `stopwatch`.
+            seconds: gets what each group's predicate costs, if there is a `stopwatch`: added to its first rule.
             stopwatch: see `PartitionEngine.stopwatch`.
         """
         found: dict[str, list[Survivor]] = {}
