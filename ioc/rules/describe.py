@@ -68,9 +68,10 @@ FUNCTIONS: Final[dict[str, str]] = {
     "p95": "the number that 95 % do not exceed, by nearest rank",
     "stddev": "the standard deviation of a sample (n - 1)",
     "ewma_z": "how many standard deviations a reading lies from what is usual for its key, which is learnt "
-    "with weights that fall to 1/e within the window. No verdict before both parts of the warm-up are over: `, at "
-    "least 60` readings (30 where absent) and `, after 2h` since the key's first (no such time where absent; at most "
-    f"24 h). After {FORGET_WINDOWS} windows without a reading the key is forgotten and warms up anew",
+    "with weights that fall to 1/e within the window. No verdict before both parts of the warm-up are over: "
+    "`, at least 60` readings (30 where absent) and `, after 2h` since the key's first (no such time where "
+    f"absent; at most 24 h). After {FORGET_WINDOWS} windows without a reading the key is forgotten and warms "
+    "up anew",
 }
 """What `having` can measure."""
 

@@ -2,11 +2,11 @@
 
 The usual mean and variance are weighted by age: a reading's weight falls to 1/e within the rule's window. A
 reading is judged before it is learnt, and learnt as at most three deviations away, so that one outlier does
-not become usual. There is no verdict before both halves of the warm-up are over: `at least` readings are learnt
-(30 if not stated) and the key's first reading is `after` old (no such time if not stated). A deviation below 1 %
-of the mean counts as 1 %, so that a constant signal does not warn of noise. After an episode the key rests for
-`cooldown`, the refractory time (10 min if not stated). What is usual is forgotten after `FORGET_WINDOWS` windows
-without a reading: then the warm-up begins again. Bounds: five numbers per key.
+not become usual. There is no verdict before both halves of the warm-up are over: `at least` readings are
+learnt (30 if not stated) and the key's first reading is `after` old (no such time if not stated). A deviation
+below 1 % of the mean counts as 1 %, so that a constant signal does not warn of noise. After an episode the
+key rests for `cooldown`, the refractory time (10 min if not stated). What is usual is forgotten after
+`FORGET_WINDOWS` windows without a reading: then the warm-up begins again. Bounds: five numbers per key.
 """
 
 import math

@@ -49,7 +49,7 @@ class Having:
     samples: int = 0
     """Fewer events than so many have no value."""
     warm_up_us: int = 0
-    """`ewma_z` judges a key only so long after the first reading it learnt from, as well as after `samples`."""
+    """`ewma_z` judges a key only so long after its first reading, and after `samples` readings."""
 
 
 @dataclass(frozen=True, slots=True)

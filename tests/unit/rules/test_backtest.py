@@ -168,7 +168,7 @@ def test_the_warm_up_covers_every_duration_of_a_rule() -> None:
 
 
 def test_the_warm_up_of_an_early_warning_covers_all_it_remembers() -> None:
-    warns = "stream: traffic\ntype: traffic.flow\nhaving: ewma_z(speed_kmh) <= -4 within 10m, after 5m\nhold: 30s\n"
-    rules, errors = parse_rules("a.yaml", HEAD + warns + "cooldown: 1m\n")
+    having = "having: ewma_z(speed_kmh) <= -4 within 10m, after 5m\nhold: 30s\ncooldown: 1m\n"
+    rules, errors = parse_rules("a.yaml", f"{HEAD}stream: traffic\ntype: traffic.flow\n{having}")
     assert not errors
     assert warm_up_us(rules) == (4 * 600 + 300 + 30 + 60 + 60) * SECOND_US

@@ -1,4 +1,4 @@
-"""The shared dispatch gives each rule the events that it would choose by itself, looking at them one by one."""
+"""The shared dispatch gives each rule the events that it would choose by itself, one by one."""
 
 from collections.abc import Sequence
 
@@ -155,12 +155,12 @@ def test_drawn_programs_reach_every_place_and_condition() -> None:
     everywhere = flow(499, 5.0, 0.5, source="a", ward="25747", lon=0.0006, lat=0.0005)
     hole = flow(499, 5.0, 0.5, source="b", ward="25747", lon=0.0015, lat=0.0015)
     texts = [
-        f"rule: r{number}\ntitle: {{vi: a, en: a}}\nstream: traffic\ntype: traffic.flow\nseverity: low\nhold: 9s\n"
-        f"where: speed_kmh < 20\n{place}"
+        f"rule: r{number}\ntitle: {{vi: a, en: a}}\nstream: traffic\ntype: traffic.flow\n"
+        f"severity: low\nhold: 9s\nwhere: speed_kmh < 20\n{place}"
         for number, place in enumerate(PLACES)
     ]
     program = load({"places.yaml": "\n---\n".join(texts)}, INDEX)
-    machines = [m for m in PartitionEngine(program, partition=0)._machines.values()]
+    machines = list(PartitionEngine(program, partition=0)._machines.values())
     spells = [m for m in machines if isinstance(m, SpellMachine)]
     found = Dispatch(spells).survivors(Run([everywhere, hole], None), WATERMARK_US, {}, None)
     reached = {name: [position for position, _, _ in rows] for name, rows in found.items()}
@@ -168,7 +168,8 @@ def test_drawn_programs_reach_every_place_and_condition() -> None:
 
 
 def test_a_predicate_is_paid_for_by_the_first_rule_that_asks_it() -> None:
-    text = "title: {vi: a, en: a}\nstream: traffic\ntype: traffic.flow\nseverity: low\nhold: 9s\nwhere: speed_kmh < 20"
+    head = "title: {vi: a, en: a}\nstream: traffic\ntype: traffic.flow\nseverity: low\nhold: 9s\n"
+    text = f"{head}where: speed_kmh < 20"
     program = load({"two.yaml": f"rule: a\n{text}\n---\nrule: b\n{text}\narea: {{kind: zone}}"}, INDEX)
     engine = PartitionEngine(program, partition=0)
     seconds = iter(range(1_000))

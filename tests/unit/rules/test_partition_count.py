@@ -1,9 +1,8 @@
-"""Incidents do not depend on the number of partitions: the log partitions by ward, and ticks reach all of them."""
+"""Incidents do not depend on the number of partitions: the log is cut by ward, ticks reach all of it."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ioc.model.events import Event
 from ioc.model.incidents import Effect, Raised
 from ioc.model.records import Tick
 from ioc.rules import ExpectedSource, PartitionEngine, load
