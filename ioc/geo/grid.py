@@ -133,7 +133,8 @@ class Grid(_Cells):
     @property
     def polygons(self) -> Sequence[shapely.Geometry]:
         """The polygons, as given."""
-        return self._polygons.tolist()
+        polygons: list[shapely.Geometry] = self._polygons.tolist()
+        return polygons
 
     def _build(self) -> tuple[Indexes, Indexes, NDArray[np.bool_]]:
         """Let each cell answer that can; return the boundary cells' candidates (CSR)."""
