@@ -7,7 +7,7 @@ from ioc.geo.index import AreaSet
 
 
 class Fences:
-    """Immutable. The answer for one set is that of `AreaSet.contains`; many sets cost as much as few."""
+    """Immutable. The answer for one set is that of `AreaSet.contains`; more sets do not cost more."""
 
     def __init__(self, sets: Sequence[AreaSet]) -> None:
         """Index `sets`; answers name them by their position."""

@@ -106,7 +106,7 @@ class EventColumns:
         return mask
 
     def inside(self, fence: AreaSet | None, wards: frozenset[str] | None, rows: Sequence[int]) -> list[int]:
-        """Return those of `rows` (places in the columns) that lie in the fence and wards; see `within`."""
+        """Return those of `rows` (places in the columns) in the fence and wards; the same as `within`."""
         events = self.events
         if wards is not None:
             rows = [row for row in rows if events[row].ward in wards]

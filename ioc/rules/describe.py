@@ -11,6 +11,7 @@ from typing import Any, Final
 from ioc.model.events import DATA_TYPES, Stream
 from ioc.model.incidents import Severity
 from ioc.rules.patterns import MAX_METRES, MAX_STEPS
+from ioc.rules.rule import FORGET_WINDOWS
 from ioc.rules.schema import ALONE
 
 Schema = dict[str, Any]
@@ -67,7 +68,10 @@ FUNCTIONS: Final[dict[str, str]] = {
     "p95": "the number that 95 % do not exceed, by nearest rank",
     "stddev": "the standard deviation of a sample (n - 1)",
     "ewma_z": "how many standard deviations a reading lies from what is usual for its key, which is learnt "
-    "with weights that fall to 1/e within the window",
+    "with weights that fall to 1/e within the window. No verdict before both parts of the warm-up are over: "
+    "`, at least 60` readings (30 where absent) and `, after 2h` since the key's first (no such time where "
+    f"absent; at most 24 h). After {FORGET_WINDOWS} windows without a reading the key is forgotten and warms "
+    "up anew",
 }
 """What `having` can measure."""
 
@@ -139,12 +143,13 @@ KEYS: Final[dict[str, KeyDoc]] = {
     "having": KeyDoc(
         "Condition on the matching events of a sliding window; an event at time t counts in [t, t + window). "
         "`tumbling` after it means windows side by side, judged when they close; `, at least 10` gives no "
-        "value from fewer events.",
+        "value from fewer events; `, after 2h` is how long `ewma_z` learns a key before it judges.",
         "having: count >= 3 within 60s",
         {
             "type": "string",
             "pattern": rf"^\s*({'|'.join(FUNCTIONS)})\s*(\(.*\))?\s*(>=|<=|>|<)\s*\S+\s+within\s+"
-            r"\d+(\.\d+)?\s*(ms|s|m|h)(\s+tumbling)?(\s*,\s*at\s+least\s+\d+)?\s*$",
+            r"\d+(\.\d+)?\s*(ms|s|m|h)(\s+tumbling)?(\s*,\s*at\s+least\s+\d+)?"
+            r"(\s*,\s*after\s+\d+(\.\d+)?\s*(ms|s|m|h))?\s*$",
         },
         timed=True,
     ),

@@ -1,8 +1,8 @@
-"""Which events concern which rule: a condition is asked once and a place looked up once, for all rules.
+"""Which events concern which rule: a condition is asked once, a place looked up once, however many rules ask.
 
 Per event type the rules on events are grouped by their predicate. A group whose predicate holds for no event
-of a run costs nothing more. For the events it holds for, the fences and wards they lie in lead to the rules;
-so the cost follows the events that matter, not the rules. What remains is one list of survivors for each rule
+of a run costs nothing more. For the others, the fences and wards they lie in lead to the rules; so
+the cost follows the events that matter, not the rules. What remains is one list of survivors for each rule
 concerned, the same as if the rule had looked at every event by itself (property test).
 """
 
@@ -109,7 +109,7 @@ class Dispatch:
         Args:
             run: the events.
             watermark_us: decides which of them are late; they are counted at their rules.
-            seconds: gets what each group's predicate and places cost, if there is a `stopwatch`.
+            seconds: gets what each group's predicate costs its first rule, if there is a `stopwatch`.
             stopwatch: see `PartitionEngine.stopwatch`.
         """
         found: dict[str, list[Survivor]] = {}
@@ -180,11 +180,10 @@ class Dispatch:
         watermark_us: int,
     ) -> None:
         positions = columns.positions
-        for machine in matched:
-            late_before_us = watermark_us - machine.horizon_us
+        for machine, hits in matched.items():
+            rows, late_before_us = hits, watermark_us - machine.horizon_us
             if columns.oldest_us < late_before_us:
-                matched[machine] = _in_time(machine, columns, matched[machine], late_before_us)
-            rows = matched[machine]
+                rows = matched[machine] = _in_time(machine, columns, rows, late_before_us)
             if rows and not machine.wants_others:
                 name = machine.rule.name
                 survivors = [(positions[row], True, False) for row in rows]

@@ -2,10 +2,11 @@
 
 The usual mean and variance are weighted by age: a reading's weight falls to 1/e within the rule's window. A
 reading is judged before it is learnt, and learnt as at most three deviations away, so that one outlier does
-not become usual. Below `at least` readings (30 if not stated) there is no verdict. A deviation below 1 % of
-the mean counts as 1 %, so that a constant signal does not warn of noise. After an episode the key rests for
-`cooldown`, the refractory time (10 min if not stated). What is usual is forgotten after four windows without
-a reading. Bounds: five numbers per key.
+not become usual. There is no verdict before both halves of the warm-up are over: `at least` readings are
+learnt (30 if not stated) and the key's first reading is `after` old (no such time if not stated). A deviation
+below 1 % of the mean counts as 1 %, so that a constant signal does not warn of noise. After an episode the
+key rests for `cooldown`, the refractory time (10 min if not stated). What is usual is forgotten after
+`FORGET_WINDOWS` windows without a reading: then the warm-up begins again. Bounds: five numbers per key.
 """
 
 import math
@@ -23,12 +24,11 @@ from ioc.rules.machine import NEVER_US
 from ioc.rules.ordered import OrderedMachine, Roles
 from ioc.rules.predicate import Predicate
 from ioc.rules.predicate.values import number_reader
-from ioc.rules.rule import Having, reaches
+from ioc.rules.rule import FORGET_WINDOWS, Having, reaches
 from ioc.rules.state import EwmaState, Waiting
 
 MOST_LEARNT_Z: Final = 3.0
 LEAST_DEVIATION: Final = 0.01
-FORGET_WINDOWS: Final = 4
 
 
 class EwmaMachine(OrderedMachine[EwmaState]):
@@ -71,12 +71,15 @@ class EwmaMachine(OrderedMachine[EwmaState]):
             deviation = max(math.sqrt(state.variance), LEAST_DEVIATION * abs(state.mean))
             z = (item.number - state.mean) / deviation if deviation else 0.0
             having = self._having
-            if state.n >= having.samples and reaches(z, having.op, having.threshold):
+            warm = state.n >= having.samples and item.time_us - state.since_us >= having.warm_up_us
+            if warm and reaches(z, having.op, having.threshold):
                 self._warn(key, state, item, z, deviation, at_us)
             self._learn(state, item, deviation)
 
     def _learn(self, state: EwmaState, item: Waiting, deviation: float) -> None:
         number = item.number
+        if not state.n:
+            state.since_us = item.time_us
         if state.n >= self._having.samples and deviation:
             most = MOST_LEARNT_Z * deviation
             number = min(max(number, state.mean - most), state.mean + most)
@@ -117,7 +120,7 @@ class EwmaMachine(OrderedMachine[EwmaState]):
         return state.read_us + FORGET_WINDOWS * self._having.window_us if state.n else None
 
     def _turn(self, key: str, state: EwmaState, turn_us: int, at_us: int) -> None:
-        state.mean, state.variance, state.n, state.read_us = 0.0, 0.0, 0, 0
+        state.mean, state.variance, state.n, state.read_us, state.since_us = 0.0, 0.0, 0, 0, 0
 
     def _remembers(self, state: EwmaState) -> bool:
         return state.n > 0

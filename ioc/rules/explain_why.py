@@ -340,6 +340,9 @@ def _pattern(rule: Rule, state: OrderedState, at_us: int) -> Check:
         usual = f"usual {state.mean:g} ± {math.sqrt(state.variance):g} from {state.n} readings"
         if state.n < having.samples:
             return Check("readings learnt", False, state.n, ">=", having.samples, having.samples - state.n)
+        if (warm_us := at_us - state.since_us) < having.warm_up_us:
+            learnt_s, asked_s = warm_us / SECOND_US, having.warm_up_us / SECOND_US
+            return Check("learnt for, s", False, learnt_s, ">=", asked_s, asked_s - learnt_s, usual)
         return Check(
             having.text, held, state.measured if held else None, having.op, having.threshold, None, usual
         )

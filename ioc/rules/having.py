@@ -4,6 +4,7 @@
     p95(speed_kmh) > 60 within 5m tumbling             windows of 5 min side by side, judged when they close
     avg(speed_kmh) < 15 within 5m, at least 10         no value from fewer than 10 events
     ewma_z(speed_kmh) <= -4 within 1h, at least 60     deviations from what is usual, learnt over an hour
+    ewma_z(speed_kmh) <= -4 within 1h, after 2h        no verdict in a key's first two hours
 
 `rate` is events per minute; p50 and p95 are nearest-rank; `stddev` is of a sample (n - 1).
 """
@@ -33,7 +34,7 @@ _UNITS_US = {"ms": 1_000, "s": SECOND_US, "m": MINUTE_US, "h": HOUR_US}
 _HAVING = re.compile(
     r"\s*(?P<function>\w+)\s*(?:\((?P<argument>.*)\))?\s*(?P<op>>=|<=|==|!=|=|>|<)\s*"
     r"(?P<threshold>\S+)\s+within\s+(?P<window>.*?)(?:\s+(?P<tumbling>tumbling))?"
-    r"(?:\s*,\s*at\s+least\s+(?P<samples>.*?))?\s*"
+    r"(?:\s*,\s*at\s+least\s+(?P<samples>.*?))?(?:\s*,\s*after\s+(?P<warm_up>.*?))?\s*"
 )
 
 
@@ -83,6 +84,7 @@ def read_having(text: str, types: tuple[str, ...]) -> Having:
         _window_us(match),
         match["tumbling"] is not None,
         _samples(function, match),
+        _warm_up_us(function, match),
     )
 
 
@@ -99,6 +101,22 @@ def _samples(function: str, match: re.Match[str]) -> int:
     if not text.isdigit() or not 1 <= int(text) <= most:
         raise PredicateError(f"expected 1 to {most} events, found {text!r}", at, "as in , at least 10")
     return int(text)
+
+
+def _warm_up_us(function: str, match: re.Match[str]) -> int:
+    text = match["warm_up"]
+    if text is None:
+        return 0
+    at = match.start("warm_up")
+    if function != "ewma_z":
+        raise PredicateError(f"{function} has nothing to learn", at, "`after` is for ewma_z")
+    try:
+        warm_up = duration_us(text)
+    except ValueError as error:
+        raise PredicateError(str(error), at, "as in , after 2h") from None
+    if warm_up > MAX_WINDOW_US:
+        raise PredicateError("after: longer than 24 h", at)
+    return warm_up
 
 
 def _argument(function: str, text: str | None, match: re.Match[str], types: tuple[str, ...]) -> Value | None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from ioc.model.events import Stream
 from ioc.model.incidents import Clocks, Severity
@@ -30,6 +30,10 @@ def reaches(value: float, op: BoundOp, threshold: float) -> bool:
     return value <= threshold if op == "<=" else value < threshold
 
 
+FORGET_WINDOWS: Final = 4
+"""`ewma_z` forgets a key after so many windows without a reading; an older reading weighs less than 2 %."""
+
+
 @dataclass(frozen=True, slots=True)
 class Having:
     """A condition on the events of the last `window_us`."""
@@ -44,6 +48,8 @@ class Having:
     """Windows side by side, aligned to the epoch and judged when they close, instead of one that slides."""
     samples: int = 0
     """Fewer events than so many have no value."""
+    warm_up_us: int = 0
+    """`ewma_z` judges a key only so long after its first reading, and after `samples` readings."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,6 +204,8 @@ class EwmaState(OrderedState, array_like=True, tag="ewma"):
     n: int = 0
     read_us: int = 0
     """Time of the newest reading."""
+    since_us: int = 0
+    """Time of the first reading; 0 in rows stored before it was kept, which therefore count as warm."""
 
 
 class EngineState(msgspec.Struct, array_like=True):

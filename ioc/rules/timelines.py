@@ -262,11 +262,11 @@ EXAMPLES: tuple[Example, ...] = (
     Example(
         ("ewma_z",),
         "`having: ewma_z`: early warning",
-        _FLOW + "having: ewma_z(speed_kmh) <= -4 within 10m, at least 5\nhold: 10s\n",
+        _FLOW + "having: ewma_z(speed_kmh) <= -4 within 10m, at least 5, after 25s\nhold: 10s\n",
         "{series: traffic.flow, source: d, every: 5s, data: {speed_kmh: 50 52 49 51 50 50 20 50}}",
         60,
         value="speed_kmh",
-        note="Five readings teach what is usual; 20 km/h is far from it.",
+        note="Five readings over 25 s teach what is usual; 20 km/h is far from it.",
     ),
     Example(
         ("cooldown",),

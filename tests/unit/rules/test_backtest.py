@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ioc.model.events import Event
@@ -60,6 +60,7 @@ def test_a_tick_stands_before_the_first_event_that_arrived_after_it() -> None:
 
 
 @given(slice_s=st.sampled_from([0.3, 1.0, 7.0, 60.0, 600.0]), seed=st.integers(0, 50))
+@settings(deadline=None)
 def test_how_history_is_cut_into_slices_changes_nothing(slice_s: float, seed: int) -> None:
     events = [
         flow(
@@ -164,3 +165,10 @@ def test_the_warm_up_covers_every_duration_of_a_rule() -> None:
     assert not errors
     assert warm_up_us(rules) == (60 + 20 + 30 + 60) * SECOND_US
     assert warm_up_us([]) == 60 * SECOND_US
+
+
+def test_the_warm_up_of_an_early_warning_covers_all_it_remembers() -> None:
+    having = "having: ewma_z(speed_kmh) <= -4 within 10m, after 5m\nhold: 30s\ncooldown: 1m\n"
+    rules, errors = parse_rules("a.yaml", f"{HEAD}stream: traffic\ntype: traffic.flow\n{having}")
+    assert not errors
+    assert warm_up_us(rules) == (4 * 600 + 300 + 30 + 60 + 60) * SECOND_US

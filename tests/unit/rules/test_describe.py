@@ -175,6 +175,8 @@ values: dict[str, st.SearchStrategy[Any]] = {
         "distinct(lane) > 2 within 1h", "sum(volume_veh * 2) >= 3 within 24h", "count > x within 5s",
         "p95(speed_kmh) > 60 within 5m tumbling", "p50(speed_kmh) < 9 within 1 m , at  least 10",
         "rate > 3 within 5m", "stddev(speed_kmh) > 3 within 5m", "ewma_z(speed_kmh) <= -4 within 1h",
+        "ewma_z(speed_kmh) <= -4 within 1h, at least 9, after 90m",
+        "ewma_z(speed_kmh) <= -4 within 1h, after 2h",
     ]),
     "for": durations,
     "clear_when": st.sampled_from(["speed_kmh > 25", "!has(lane)"]),

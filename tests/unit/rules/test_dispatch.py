@@ -50,12 +50,6 @@ CONDITIONS = (
     "late: drop\nhold: 20s",
     "late: amend\nhold: 40s",
 )
-SLOW = """title: {vi: a, en: a}
-stream: traffic
-type: traffic.flow
-severity: low
-hold: 9s
-where: speed_kmh < 20"""
 CLEAR = {"traffic.flow": "speed_kmh > 50", "camera.count": "people < 1", "camera.alarm": "!active"}
 KEYS = ("by: [source]", "by: [ward]", "by: [source, ward]")
 
@@ -160,7 +154,11 @@ def test_drawn_programs_reach_every_place_and_condition() -> None:
     """A generator that draws nothing proves nothing."""
     everywhere = flow(499, 5.0, 0.5, source="a", ward="25747", lon=0.0006, lat=0.0005)
     hole = flow(499, 5.0, 0.5, source="b", ward="25747", lon=0.0015, lat=0.0015)
-    texts = [f"rule: r{number}\n{SLOW}\n{place}" for number, place in enumerate(PLACES)]
+    texts = [
+        f"rule: r{number}\ntitle: {{vi: a, en: a}}\nstream: traffic\ntype: traffic.flow\n"
+        f"severity: low\nhold: 9s\nwhere: speed_kmh < 20\n{place}"
+        for number, place in enumerate(PLACES)
+    ]
     program = load({"places.yaml": "\n---\n".join(texts)}, INDEX)
     machines = list(PartitionEngine(program, partition=0)._machines.values())
     spells = [m for m in machines if isinstance(m, SpellMachine)]
@@ -170,7 +168,9 @@ def test_drawn_programs_reach_every_place_and_condition() -> None:
 
 
 def test_a_predicate_is_paid_for_by_the_first_rule_that_asks_it() -> None:
-    program = load({"two.yaml": f"rule: a\n{SLOW}\n---\nrule: b\n{SLOW}\narea: {{kind: zone}}"}, INDEX)
+    head = "title: {vi: a, en: a}\nstream: traffic\ntype: traffic.flow\nseverity: low\nhold: 9s\n"
+    text = f"{head}where: speed_kmh < 20"
+    program = load({"two.yaml": f"rule: a\n{text}\n---\nrule: b\n{text}\narea: {{kind: zone}}"}, INDEX)
     engine = PartitionEngine(program, partition=0)
     seconds = iter(range(1_000))
     engine.stopwatch = lambda: float(next(seconds))

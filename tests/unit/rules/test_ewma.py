@@ -46,6 +46,33 @@ def test_an_unusual_reading_warns(events: list[Item], expected: list[str]) -> No
     assert timeline(warns(), events, 60) == expected  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        #  ten readings are learnt, the first at 0; the one judged is of 10: exactly so long after it
+        ("at least 10, after 10s", ["13 raised", "17 cleared"]),
+        #  the time is not over, though there are readings enough
+        ("at least 10, after 11s", []),
+        #  the time is over, though there are readings too few
+        ("at least 11, after 10s", []),
+        ("at least 10, after 10001ms", []),
+        ("at least 1, after 10s", ["13 raised", "17 cleared"]),
+    ],
+)
+def test_there_is_no_verdict_before_both_halves_of_the_warm_up_are_over(
+    asked: str, expected: list[str]
+) -> None:
+    program = warns(f"ewma_z(speed_kmh) <= -4 within 10m, {asked}")
+    assert timeline(program, [*USUAL, flow(10, 20)], 60) == expected
+
+
+@pytest.mark.parametrize(("gap_s", "expected"), [(39.5, 1), (40.5, 0)])
+def test_a_forgotten_key_warms_up_anew(gap_s: float, expected: int) -> None:
+    program = warns("ewma_z(speed_kmh) <= -4 within 10s, at least 1, after 5s")
+    effects = timeline(program, [*USUAL, flow(9 + gap_s, 20)], 60)
+    assert len([line for line in effects if "raised" in line]) == expected
+
+
 def test_the_refractory_time_can_be_chosen() -> None:
     events = [*USUAL, flow(10, 20), flow(30, 10)]
     assert timeline(warns(more="cooldown: 15s\n"), events, 60) == [

@@ -110,6 +110,8 @@ EWMA = FLOW + "having: ewma_z(speed_kmh) <= -4 within 1h, at least 5\nhold: 30s\
 def test_an_early_warning_says_what_it_has_learnt() -> None:
     learning = failed(asked(EWMA, [flow(at, 50) for at in (10, 20, 30)], 40))
     assert (learning.condition, learning.value, learning.short_by) == ("readings learnt", 3, 2)
+    young = failed(asked(EWMA.replace("5\n", "2, after 1m\n"), [flow(at, 50) for at in (10, 20, 30)], 40))
+    assert (young.condition, young.value, young.short_by) == ("learnt for, s", 30, 30)
     usual = [flow(at, 50 + at % 3) for at in range(10, 80, 10)]
     assert failed(asked(EWMA, usual, 90)).detail.startswith("usual 51.")
     warned = asked(EWMA, [*usual, flow(85, 5)], 95)
