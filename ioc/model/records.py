@@ -6,6 +6,8 @@ from typing import NamedTuple
 import msgspec
 
 EVENTS_TOPIC = "ioc.events"
+INCIDENTS_TOPIC = "ioc.incidents"
+"""Incident changes for other systems, where the relay publishes them."""
 
 
 class RecordKind(StrEnum):
