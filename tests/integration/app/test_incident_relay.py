@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from benchmarks.broker import Broker, BrokerUnavailable, require_archives
 from ioc.app.incident_relay import IncidentRelay, change_message
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.model.incidents import Evidence, Why
@@ -76,6 +77,21 @@ async def relay_until_read(pool: Pool, kafka: KafkaSettings) -> Reader:
     return reader
 
 
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """A broker of the test's own, to do harm to."""
+    try:
+        require_archives()
+    except BrokerUnavailable as error:
+        pytest.skip(f"no Kafka to do harm to: {error}")
+    broker = Broker(tmp_path / "broker")
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.kill()
+
+
 @pytest.mark.slow
 async def test_every_change_arrives_as_a_masked_cloud_event_in_a_compacted_topic(
     database: Dsns, kafka: str
@@ -135,6 +151,51 @@ def relay_process(database: Dsns, kafka: KafkaSettings) -> subprocess.Popen[byte
 
 
 @pytest.mark.slow
+async def test_what_kafka_has_not_acknowledged_when_the_relay_is_killed_is_published_by_the_next_one(
+    database: Dsns, broker: Broker
+) -> None:
+    settings = settings_for(broker.address)
+    async with open_pool(database.app, name="city") as pool:
+        await apply(pool, raised(key="first"))
+        process = relay_process(database, settings)
+        try:
+            await _until_position(pool, above=0)
+            position = await _position(pool)
+            with broker.frozen():
+                for number in range(20):
+                    await apply(pool, raised(at_us=NOW_US + number * SECOND_US, key=f"cam-{number}"))
+                await asyncio.sleep(2)  # time in which a relay that does not wait would move on
+                assert await _position(pool) == position
+                process.kill()
+        finally:
+            process.kill()
+            process.wait()
+        changes = await changes_of(pool)
+        reader = await relay_until_read(pool, settings)
+    assert len(changes) == 21
+    assert ids_of(changes) == {str(event["id"]) for event in reader.events}
+
+
+@pytest.mark.slow
+async def test_a_relay_outlives_a_broker_that_is_killed_and_comes_back(
+    database: Dsns, broker: Broker
+) -> None:
+    settings = settings_for(broker.address)
+    async with open_pool(database.app, name="city") as pool:
+        await apply(pool, raised(key="first"))
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(IncidentRelay(pool, settings, 3).run())
+            await _until_position(pool, above=0)
+            broker.kill()
+            await apply(pool, raised(key="second"))
+            broker.start()
+            await _until_position(pool, above=await _position(pool))
+            running.cancel()
+        reader = await relay_until_read(pool, settings)
+        assert ids_of(await changes_of(pool)) == {str(event["id"]) for event in reader.events}
+
+
+@pytest.mark.slow
 async def test_a_relay_killed_at_any_moment_leaves_no_gap_and_no_newer_revision_behind_an_older(
     database: Dsns, kafka: str
 ) -> None:
@@ -144,13 +205,11 @@ async def test_a_relay_killed_at_any_moment_leaves_no_gap_and_no_newer_revision_
         for round_number in range(3):
             process = relay_process(database, settings)
             try:
-                position = await _position(pool)
+                position = max(await _position(pool), 0)
                 for number in range(700):
                     at_us = NOW_US + (1_000 * round_number + number) * SECOND_US
                     await apply(pool, raised(at_us=at_us, key=f"cam-{number % 50}"))
-                async with asyncio.timeout(SOON_S):
-                    while await _position(pool) <= max(position, 0):  # noqa: ASYNC110 - of another process
-                        await asyncio.sleep(0.01)
+                await _until_position(pool, above=position)
             finally:
                 process.kill()
                 process.wait()
@@ -164,6 +223,12 @@ async def test_a_relay_killed_at_any_moment_leaves_no_gap_and_no_newer_revision_
         kept[str(event["subject"])] = int(data["rev"])
     assert ids_of(changes) == {str(event["id"]) for event in reader.events}
     assert kept == newest
+
+
+async def _until_position(pool: Pool, above: int) -> None:
+    async with asyncio.timeout(SOON_S):
+        while await _position(pool) <= above:  # noqa: ASYNC110 - may be another process's
+            await asyncio.sleep(0.01)
 
 
 async def _position(pool: Pool) -> int:
