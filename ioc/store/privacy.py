@@ -118,7 +118,8 @@ async def mask_finished(connection: AsyncConnection[Any], mask: MaskText, before
     found = await connection.execute(
         "SELECT id, title, why, note, key FROM incident"
         " WHERE (handling IN ('resolved', 'closed', 'rejected') OR handling = 'merged')"
-        " AND masked_rev IS DISTINCT FROM rev AND updated < %s ORDER BY updated LIMIT %s FOR UPDATE SKIP LOCKED",
+        " AND masked_rev IS DISTINCT FROM rev AND updated < %s"
+        " ORDER BY updated LIMIT %s FOR UPDATE SKIP LOCKED",
         (before, SLICE_ROWS),
     )
     return await _mask_incidents(connection, mask, await found.fetchall(), "retention")

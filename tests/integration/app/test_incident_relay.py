@@ -73,8 +73,14 @@ async def relay_until_read(pool: Pool, kafka: KafkaSettings) -> Reader:
         running = group.create_task(IncidentRelay(pool, kafka, 3).run())
         await reader.read_until(ids_of(await changes_of(pool)))
         running.cancel()
-    collect_half_made_connections()
     return reader
+
+
+@pytest.fixture(autouse=True)
+def tidy() -> Iterator[None]:
+    """Leave no half-made connection of aiokafka to whatever test comes next."""
+    yield
+    collect_half_made_connections()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -98,7 +98,13 @@ class Foreign:
                 yield
             finally:
                 running.cancel()
-        collect_half_made_connections()
+
+
+@pytest.fixture(autouse=True)
+def tidy() -> Iterator[None]:
+    """Leave no half-made connection of aiokafka to whatever test comes next."""
+    yield
+    collect_half_made_connections()
 
 
 @pytest.fixture
