@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from benchmarks.broker import Broker, BrokerUnavailable, require_archives
+from benchmarks.broker import Broker
 from ioc.app.incident_relay import IncidentRelay, change_message
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.model.incidents import Evidence, Why
@@ -81,21 +81,6 @@ def tidy() -> Iterator[None]:
     """Leave no half-made connection of aiokafka to whatever test comes next."""
     yield
     collect_half_made_connections()
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    """A broker of the test's own, to do harm to."""
-    try:
-        require_archives()
-    except BrokerUnavailable as error:
-        pytest.skip(f"no Kafka to do harm to: {error}")
-    broker = Broker(tmp_path / "broker")
-    broker.start()
-    try:
-        yield broker
-    finally:
-        broker.kill()
 
 
 @pytest.mark.slow
