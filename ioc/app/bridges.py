@@ -34,7 +34,7 @@ def bridges(service: IngestService, settings: Settings) -> list[Service]:
                 topic=each.topic,
                 decoder=each.decoder,
                 device=each.device,
-                group=each.group,
+                group=each.group or f"ioc-bridge-{each.topic}",
                 batch_records=settings.bridge.batch_records,
                 batch_bytes=settings.bridge.batch_bytes,
             )

@@ -235,7 +235,8 @@ class BridgeTopic(_Section):
     topic: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
     decoder: Annotated[str, AfterValidator(_decoder)]
     device: Annotated[str, Field(min_length=1, max_length=128)]
-    group: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")] = "ioc-bridge"
+    group: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,200}$")] = ""
+    """Empty: `ioc-bridge-` and the topic, so that no topic waits for another one's members."""
 
 
 class BridgeSection(_Section):
@@ -244,7 +245,7 @@ class BridgeSection(_Section):
     topics: Annotated[tuple[BridgeTopic, ...], Field(max_length=32)] = Field(
         (),
         description="topics to read, each with `topic`, `decoder`, `device` (a registered one that sends "
-        "them) and `group`; Kafka is where `log.bootstrap_servers` says",
+        "them) and, if need be, `group`; Kafka is where `log.bootstrap_servers` says",
     )
     batch_records: Annotated[int, Field(gt=0, le=10_000)] = Field(
         500, description="records of one topic stored together; no more are read meanwhile"

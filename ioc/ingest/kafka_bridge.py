@@ -67,7 +67,7 @@ class BridgeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Name in `ioc.ingest.decoders`; it counts, whatever decoder the device is registered with."""
     device: str
     """Id of the registered device as which the records are judged; give it `covers` for other sources."""
-    group: str = "ioc-bridge"
+    group: str
     batch_records: int = 500
     batch_bytes: int = 2 << 20
     """Stored together; one record alone may be larger."""

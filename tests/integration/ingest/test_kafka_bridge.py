@@ -61,7 +61,7 @@ class Foreign:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._address)
         await admin.start()
         try:
-            found = await admin.list_consumer_group_offsets(f"{self.kafka.prefix}ioc-bridge")
+            found = await admin.list_consumer_group_offsets(f"{self.kafka.prefix}bridge")
         finally:
             await admin.close()
         place = found.get(TopicPartition(self.topic, 0))
@@ -80,6 +80,7 @@ class Foreign:
             topic=self.topic,
             decoder=decoder,
             device=device,
+            group="bridge",
             batch_records=batch_records,
             poll_s=0.1,
             retry_min_s=0.05,

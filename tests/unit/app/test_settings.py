@@ -185,4 +185,4 @@ def test_relay_and_bridges_that_cannot_work_are_refused_at_the_start(text: str, 
 def test_foreign_topics_are_read_from_the_file() -> None:
     Path("ioc.toml").write_text(_KAFKA + _FOREIGN, "utf-8")
     (topic,) = load_settings().bridge.topics
-    assert (topic.topic, topic.decoder, topic.device, topic.group) == ("a", "cloudevents", "gw", "ioc-bridge")
+    assert (topic.topic, topic.decoder, topic.device, topic.group) == ("a", "cloudevents", "gw", "")
