@@ -18,7 +18,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from benchmarks.broker import BrokerUnavailable, shared_broker
+from benchmarks.broker import Broker, BrokerUnavailable, require_archives, shared_broker
 from ioc.store.embedded import Dsns, PostgresServer, create_database, embedded_postgres
 from ioc.store.migrate import migrate
 
@@ -183,6 +183,21 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         except BrokerUnavailable as error:
             pytest.skip(f"no Kafka: {error}")
         yield address
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """A broker of the test's own, to do harm to."""
+    try:
+        require_archives()
+    except BrokerUnavailable as error:
+        pytest.skip(f"no Kafka to do harm to: {error}")
+    broker = Broker(tmp_path / "broker")
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.kill()
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from ioc.app.core import kafka_settings
 from ioc.app.demo import SNAPSHOT_PORT
 from ioc.app.directory import CITY_ZONE
 from ioc.app.rule_files import RuleFolder
-from ioc.app.settings import LogKind, Settings
+from ioc.app.settings import BridgeTopic, LogKind, Settings
 from ioc.eventlog.kafka_client import Cluster, tls_context
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.port import LogRejected, LogUnavailable
@@ -58,7 +58,7 @@ class _Inside(msgspec.Struct, frozen=True):
 
     version: str
     index: AreaIndex
-    devices: int
+    devices: frozenset[str]
     history: Found
     failed: list[str]
     """Policies of TimescaleDB whose last run failed."""
@@ -80,6 +80,7 @@ def diagnose(settings: Settings) -> list[Finding]:
         _rules(settings.rules.folder, inside),
         database,
         *_kafka(settings),
+        *_bridges(settings, inside),
         *_contents(inside),
     ]
     return [msgspec.structs.replace(each, remedy=with_command(each.remedy)) for each in findings]
@@ -263,7 +264,9 @@ async def _look_inside(dsn: str) -> _Inside:
         history = await find_layout(connection)
         failed = await failed_policies(connection) if history.layout is Layout.HYPERTABLES else []
     today = datetime.now(CITY_ZONE).date()
-    return _Inside(version, AreaIndex.at(areas, today), len(devices), history, failed)
+    return _Inside(
+        version, AreaIndex.at(areas, today), frozenset(each.id for each in devices), history, failed
+    )
 
 
 def _history(inside: _Inside) -> Finding:
@@ -314,6 +317,38 @@ async def _ask_kafka(settings: KafkaSettings) -> tuple[int, int]:
         await cluster.close()
 
 
+def _bridges(settings: Settings, inside: _Inside | None) -> list[Finding]:
+    """Look at the foreign topics we read."""
+    if not settings.bridge.topics:
+        return []
+    try:
+        found = asyncio.run(_foreign_partitions(settings))
+    except (OSError, LogRejected, LogUnavailable) as error:
+        remedy = "check log.bootstrap_servers and whether we may read the topics of bridge.topics"
+        return [Finding("bridge", False, f"{settings.log.bootstrap_servers}: {error}", remedy)]
+    return [_bridge(each, found[each.topic], inside) for each in settings.bridge.topics]
+
+
+def _bridge(bridge: BridgeTopic, partitions: int, inside: _Inside | None) -> Finding:
+    name = f"bridge {bridge.topic}"
+    if not partitions:
+        return Finding(
+            name, False, "no such topic", "check its name in bridge.topics; it is not ours to make"
+        )
+    if inside is not None and bridge.device not in inside.devices:
+        remedy = f"`{{ioc}} devices add {bridge.device} --covers …`, or name another in bridge.topics"
+        return Finding(name, False, f"no device {bridge.device} is registered", remedy)
+    return Finding(name, True, f"{partitions} partitions, {bridge.decoder}, as {bridge.device}")
+
+
+async def _foreign_partitions(settings: Settings) -> dict[str, int]:
+    cluster = Cluster(kafka_settings(settings))
+    try:
+        return {each.topic: await cluster.partitions(each.topic) for each in settings.bridge.topics}
+    finally:
+        await cluster.close()
+
+
 def _contents(inside: _Inside | None) -> list[Finding]:
     if inside is None:
         return []
@@ -324,8 +359,8 @@ def _contents(inside: _Inside | None) -> list[Finding]:
         Finding("wards", wards > 0, f"{wards} wards", "" if wards else areas_remedy),
         Finding(
             "devices",
-            inside.devices > 0,
-            f"{inside.devices} devices",
+            bool(inside.devices),
+            f"{len(inside.devices)} devices",
             "" if inside.devices else devices_remedy,
         ),
     ]

@@ -1,6 +1,7 @@
 """The whole way of an event, in one place: which parts exist and how they hold on to each other.
 
-    field hardware ─► MqttListener ┐
+    foreign topics ─► KafkaBridge ──┐
+    field hardware ─► MqttListener ─┤
     field hardware ─► ingest_router ┴─► IngestService ─► event log ───┬─► StoreWorker ─► history tables
                                              │                        ├─► RulesWorker ─► incidents ─┐
                                              └─► quarantine            └─► StateLane ─► Hub ◄───────┘
@@ -24,11 +25,13 @@ from ioc.api.health import MetricsDoor, health_app
 from ioc.api.pictures import PictureProxy, PictureSettings
 from ioc.api.places import City
 from ioc.app.audit_keeper import AuditKeeper
+from ioc.app.bridges import bridges
 from ioc.app.change_follower import ChangeFollower
 from ioc.app.clock import Ticker, now_us
-from ioc.app.core import Core, history_plan
+from ioc.app.core import Core, history_plan, kafka_settings
 from ioc.app.feed_source import FeedSource
 from ioc.app.incident_keeper import IncidentKeeper
+from ioc.app.incident_relay import IncidentRelay
 from ioc.app.incident_service import IncidentService
 from ioc.app.listener import ChangeListener
 from ioc.app.mqtt_tls import broker_tls, listener_tls
@@ -126,6 +129,7 @@ class Pipeline:
         if settings.mqtt.broker_host:
             subscriber = MqttSubscriber(service, _broker(settings.mqtt), broker_tls(settings.mqtt))
             plan.intake.append(Service("mqtt broker", subscriber.run))
+        plan.intake.extend(bridges(service, settings))
         return service
 
     def _store(self, plan: Plan) -> None:
@@ -147,6 +151,10 @@ class Pipeline:
         retention = Retention(core.pool, core.settings.privacy, read_key(core.settings.plate_key_file))
         plan.work.append(Service("retention", retention.run))
         self._notices(plan)
+        if core.settings.relay.enabled:
+            kafka = kafka_settings(core.settings)
+            relay = IncidentRelay(core.pool, kafka, core.settings.relay.partitions)
+            plan.work.append(Service("relay", relay.run))
 
     def _notices(self, plan: Plan) -> None:
         core, settings = self._core, self._core.settings.notify

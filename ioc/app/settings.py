@@ -35,6 +35,8 @@ from pydantic_settings import (
 )
 
 from ioc.app.settings_origin import DELIMITER, PREFIX, Origins, no_json, variable_name
+from ioc.ingest.decoders import DECODERS
+from ioc.model.records import EVENTS_TOPIC, INCIDENTS_TOPIC, WIDE_TOPIC
 from ioc.outbound.sending import MailTls
 from ioc.store.users import Role
 
@@ -219,6 +221,49 @@ class LogSettings(_Section):
         return self
 
 
+class RelaySettings(_Section):
+    """Publishing incident changes to Kafka for other systems; the store role does it."""
+
+    enabled: bool = Field(
+        False, description="publish to the topic `ioc.incidents`; Kafka is where `log.bootstrap_servers` says"
+    )
+    partitions: Annotated[int, Field(gt=0, le=256)] = Field(
+        4, description="partitions of that topic when it is made"
+    )
+
+
+def _decoder(name: str) -> str:
+    if name not in DECODERS:
+        raise ValueError(f"expected a decoder: {', '.join(sorted(DECODERS))}")
+    return name
+
+
+class BridgeTopic(_Section):
+    """A foreign topic of Kafka that the ingest role reads."""
+
+    topic: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+    decoder: Annotated[str, AfterValidator(_decoder)]
+    device: Annotated[str, Field(min_length=1, max_length=128)]
+    group: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,200}$")] = ""
+    """Empty: `ioc-bridge-` and the topic, so that no topic waits for another one's members."""
+
+
+class BridgeSection(_Section):
+    """Taking events from foreign topics of Kafka."""
+
+    topics: Annotated[tuple[BridgeTopic, ...], Field(max_length=32)] = Field(
+        (),
+        description="topics to read, each with `topic`, `decoder`, `device` (a registered one that sends "
+        "them) and, if need be, `group`; Kafka is where `log.bootstrap_servers` says",
+    )
+    batch_records: Annotated[int, Field(gt=0, le=10_000)] = Field(
+        500, description="records of one topic stored together; no more are read meanwhile"
+    )
+    batch_bytes: Annotated[int, Field(ge=1 << 20, le=64 << 20)] = Field(
+        2 << 20, description="the same in bytes"
+    )
+
+
 class RulesSettings(_Section):
     """The rule engine."""
 
@@ -366,12 +411,30 @@ class Settings(BaseSettings):
     mqtt: MqttSettings = MqttSettings()
     database: DatabaseSettings = DatabaseSettings()
     log: LogSettings = LogSettings()
+    relay: RelaySettings = RelaySettings()
+    bridge: BridgeSection = BridgeSection()
     rules: RulesSettings = RulesSettings()
     store: StoreSettings = StoreSettings()
     notify: NotifySettings = NotifySettings()
     audit: AuditSettings = AuditSettings()
     oidc: OidcSettings = OidcSettings()
     privacy: PrivacySettings = PrivacySettings()
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.relay.enabled and not self.log.bootstrap_servers:
+            raise ValueError("relay.enabled needs log.bootstrap_servers")
+        if self.bridge.topics and not self.log.bootstrap_servers:
+            raise ValueError("bridge.topics needs log.bootstrap_servers")
+        names = [each.topic for each in self.bridge.topics]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(
+                f"bridge.topics: expected each topic once, {', '.join(sorted(twice))} is repeated"
+            )
+        ours = {self.log.prefix + topic for topic in (EVENTS_TOPIC, WIDE_TOPIC, INCIDENTS_TOPIC)}
+        if mixed := ours & set(names):
+            raise ValueError(f"bridge.topics: {', '.join(sorted(mixed))} is our own topic")
+        return self
 
     @property
     def anchors_file(self) -> Path:

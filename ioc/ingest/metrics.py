@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-Transport = Literal["http", "mqtt", "subscriber"]
+Transport = Literal["http", "mqtt", "subscriber", "kafka"]
 Result = Literal["accepted", "duplicate", "rejected"]
 Refusal = Literal[
     "body_bytes",
@@ -57,7 +57,7 @@ class IngestMetrics:
         )
         self.messages = Counter(
             "ioc_ingest_messages",
-            "Bodies taken, by transport and quality of service (empty for HTTP).",
+            "Bodies taken, by transport and quality of service (empty but for MQTT).",
             ["transport", "qos"],
             registry=registry,
         )

@@ -8,6 +8,7 @@ The answer exists only after everything it acknowledges is durable.
 """
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -39,6 +40,8 @@ from ioc.ingest.ports import (
 )
 from ioc.model.places import Device
 from ioc.model.records import EVENTS_TOPIC
+
+log = logging.getLogger(__name__)
 
 
 class IngestAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,8 +120,8 @@ class IngestService:
             content_type: media type without parameters; None where the transport has none.
             transport: for the metrics.
             wait: wait for room and allowance instead of refusing, and quarantine a body that is too large
-                instead of refusing it; for transports that answer nothing but an acknowledgement and hold
-                back their sender by not reading.
+                or that its decoder fails on, instead of refusing it; for transports that answer nothing but
+                an acknowledgement and hold back their sender by not reading.
 
         Raises:
             BodyRefused: the body as a whole is too large or holds too many events.
@@ -211,6 +214,12 @@ class IngestService:
             if wait:
                 return _refused_whole("max_events_per_request", str(error), body)
             raise BodyRefused(413, "max_events_per_request", str(error)) from error
+        except Exception as error:
+            if not wait:
+                raise
+            # A fault of ours; but whoever sends until we acknowledge would stand still with it for ever.
+            log.exception("the decoder %s failed", device.decoder)
+            return _refused_whole("decoder_failed", f"{device.decoder} failed: {type(error).__name__}", body)
 
     async def _store(self, admissions: Sequence[Admission], transport: Transport) -> list[list[bool]]:
         """Make everything durable and return, per admission and record, whether it was a duplicate.

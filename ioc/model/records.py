@@ -8,6 +8,8 @@ import msgspec
 EVENTS_TOPIC = "ioc.events"
 WIDE_TOPIC = "ioc.wide"
 """Events passed on for rules keyed more widely than a ward (`ioc.model.wide`)."""
+INCIDENTS_TOPIC = "ioc.incidents"
+"""Incident changes for other systems, where the relay publishes them."""
 
 
 class RecordKind(StrEnum):

@@ -1,15 +1,19 @@
 """The doctor: every state of a set-up is a finding with a remedy, none is an error."""
 
+import asyncio
 import fcntl
 import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from ioc.app.core import kafka_settings
 from ioc.app.doctor import Finding, diagnose
-from ioc.app.settings import KafkaProtocol, LogKind, Settings, load_settings
+from ioc.app.settings import BridgeTopic, KafkaProtocol, LogKind, Settings, load_settings
+from ioc.eventlog.kafka_publisher import create_compacted
 from ioc.store.embedded import Dsns
 
 RULES = Path(__file__).parents[3] / "rules"
@@ -154,6 +158,27 @@ def test_a_kafka_that_is_reached_and_one_that_is_not(settings: Settings, kafka: 
     no_file = {"security": KafkaProtocol.SSL, "tls_ca": Path("/absent.pem")}
     without = finding(with_(settings, "log", **known, **no_file), "log")
     assert (without.ok, "tls_ca" in without.remedy) == (False, True)
+
+
+def test_a_bridge_without_its_device_or_its_topic_is_a_finding(settings: Settings, kafka: str) -> None:
+    reachable = with_(settings, "log", bootstrap_servers=kafka, replication=1)
+    topics = tuple(
+        BridgeTopic(topic=topic, decoder="cloudevents", device="foreign-gw")
+        for topic in ("doctor-there", "doctor-absent")
+    )
+    asyncio.run(create_compacted(kafka_settings(reachable), "doctor-there", 2))
+    bridged = with_(reachable, "bridge", topics=topics)
+    absent, there = finding(bridged, "bridge doctor-absent"), finding(bridged, "bridge doctor-there")
+    assert (absent.ok, "bridge.topics" in absent.remedy) == (False, True)
+    assert (there.ok, "devices add foreign-gw" in there.remedy) == (False, True)
+    with psycopg.connect(settings.database.admin_dsn) as connection:
+        connection.execute(
+            "INSERT INTO device (id, kind, name) VALUES ('foreign-gw', 'gateway', 'Foreign gateway')"
+        )
+    found = finding(bridged, "bridge doctor-there")
+    assert (found.ok, found.detail) == (True, "2 partitions, cloudevents, as foreign-gw")
+    away = finding(with_(bridged, "log", bootstrap_servers="127.0.0.1:9"), "bridge")
+    assert (away.ok, "log.bootstrap_servers" in away.remedy) == (False, True)
 
 
 def test_the_embedded_log_needs_no_finding_of_its_own(settings: Settings) -> None:

@@ -5,12 +5,11 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 
 import pytest
 from msgspec import structs
 
-from benchmarks.broker import LOGIN, Broker, BrokerUnavailable, require_archives
+from benchmarks.broker import LOGIN, Broker
 from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.kafka_settings import KafkaSecurity
 from ioc.eventlog.port import Consumer, LogRetryable, LogUnavailable
@@ -29,21 +28,6 @@ from tests.integration.eventlog.kafka_city import (
 )
 
 SILENCE_S = 30.0
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    """A broker of the test's own, to do harm to."""
-    try:
-        require_archives()
-    except BrokerUnavailable as error:
-        pytest.skip(f"no Kafka to do harm to: {error}")
-    broker = Broker(tmp_path / "broker")
-    broker.start()
-    try:
-        yield broker
-    finally:
-        broker.kill()
 
 
 @contextmanager

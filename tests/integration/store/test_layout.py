@@ -162,7 +162,9 @@ async def test_policies_follow_the_settings_and_are_left_alone_where_they_fit(hy
         return {(proc, table): (job, config) for proc, table, job, config in rows}
 
     first = jobs()
-    assert len(first) == 3 + 2 + 2 + 2  # retention, compression but of reports; refreshing and retention of aggregates
+    assert (
+        len(first) == 3 + 2 + 2 + 2
+    )  # retention, compression but of reports; refreshing and retention of aggregates
     assert first["policy_retention", "camera_event"][1]["drop_after"] == "30 days"
     assert first["policy_compression", "camera_event"][1]["compress_after"] == "8 days"
     migrate(hyper.admin)

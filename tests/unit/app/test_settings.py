@@ -153,3 +153,36 @@ def test_parts_of_the_log_that_do_not_fit_together_show_no_password(monkeypatch:
 def test_brokers_are_hosts_with_ports(servers: str) -> None:
     with pytest.raises(SettingsError, match=r"log\.bootstrap_servers"):
         load_settings(log={"bootstrap_servers": servers})
+
+
+_FOREIGN = '[bridge]\ntopics = [{topic = "a", decoder = "cloudevents", device = "gw"}]\n'
+_KAFKA = '[log]\nbootstrap_servers = "k:9092"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "finding"),
+    [
+        ("[relay]\nenabled = true\n", r"relay\.enabled needs log\.bootstrap_servers"),
+        (_FOREIGN, r"bridge\.topics needs log\.bootstrap_servers"),
+        (_KAFKA + _FOREIGN.replace("cloudevents", "clouds"), r"expected a decoder: cloudevents"),
+        (_KAFKA + _FOREIGN.replace('"a"', '"ioc.events"'), r"ioc\.events is our own topic"),
+        (_KAFKA + _FOREIGN.replace('"a"', '"a b"'), r"bridge\.topics\.0\.topic"),
+        (
+            _KAFKA
+            + "[bridge]\ntopics = [\n"
+            + '{topic = "a", decoder = "cloudevents", device = "g"},\n' * 2
+            + "]\n",
+            r"a is repeated",
+        ),
+    ],
+)
+def test_relay_and_bridges_that_cannot_work_are_refused_at_the_start(text: str, finding: str) -> None:
+    Path("ioc.toml").write_text(text, "utf-8")
+    with pytest.raises(SettingsError, match=finding):
+        load_settings()
+
+
+def test_foreign_topics_are_read_from_the_file() -> None:
+    Path("ioc.toml").write_text(_KAFKA + _FOREIGN, "utf-8")
+    (topic,) = load_settings().bridge.topics
+    assert (topic.topic, topic.decoder, topic.device, topic.group) == ("a", "cloudevents", "gw", "")
