@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 from ioc.api.ports import RuleInfo, ShadowDiff
 from ioc.app.rules_backtest import Report
@@ -120,7 +120,7 @@ def show(report: Report, out: Console) -> None:
     )
     out.print(f"{counts}, {same} the same")
     if changed:
-        table = Table("change", "raised", "shift", "rule", "key", "what")
+        table = Table("change", Column("raised", no_wrap=True), "shift", "rule", "key", "what")
         for item in changed:
             shift = f"{item.shift_us / SECOND_US:+.0f} s" if item.shift_us else ""
             episode = item.candidate or item.base

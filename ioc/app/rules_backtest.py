@@ -16,7 +16,7 @@ from ioc.rules.backtest import (
     Episode,
     Load,
     Replay,
-    compare,
+    compare_within,
     load_of,
     order_of_arrival,
     warm_up_us,
@@ -125,12 +125,18 @@ class Backtester:
             progress((until_us - begin_us) / (span.to_us - begin_us))
         episodes = [replay.episodes(span.from_us, span.to_us) for replay in replays]
         before = episodes[1] if base is not None else []
+        began = [replay.episodes(begin_us, span.to_us) for replay in replays]
         return Report(
             span=span,
             operators=self._operators,
             episodes=episodes[0],
             base=before,
-            differences=compare(before, episodes[0], until_us=span.to_us),
+            differences=compare_within(
+                began[1] if base is not None else [],
+                began[0],
+                from_us=span.from_us,
+                until_us=span.to_us,
+            ),
             loads=self._loads(candidate, episodes[0], span),
             base_loads=self._loads(base, before, span) if base is not None else {},
             events=events,

@@ -227,6 +227,23 @@ def compare(base: Sequence[S], candidate: Sequence[T], *, until_us: int) -> list
     return sorted(found, key=lambda d: (d.at_us, d.rule, d.key))
 
 
+def compare_within(
+    base: Sequence[S], candidate: Sequence[T], *, from_us: int, until_us: int
+) -> list[Difference]:
+    """Return the differences of which one side at least was raised in [from, until).
+
+    Give the episodes of the warm-up too: what was raised in the time asked for may have its counterpart there.
+    """
+    return [
+        difference
+        for difference in compare(base, candidate, until_us=until_us)
+        if any(
+            side is not None and from_us <= side.detected_us < until_us
+            for side in (difference.base, difference.candidate)
+        )
+    ]
+
+
 def _pairs(left: Sequence[Spanning], right: Sequence[Spanning], until_us: int) -> list[tuple[int, int]]:
     """Return which of one key's episodes belong together, each at most once."""
     near = sorted(

@@ -15,6 +15,7 @@ from ioc.rules.backtest import (
     Load,
     Replay,
     compare,
+    compare_within,
     load_of,
     order_of_arrival,
     warm_up_us,
@@ -114,6 +115,16 @@ def test_gained_lost_earlier_later_and_same() -> None:
     }
     assert {d.key: d.shift_us for d in found}["c"] == -6 * SECOND_US
     assert [d.at_us for d in found] == sorted(d.at_us for d in found)
+
+
+def test_an_alarm_raised_before_the_time_asked_for_is_earlier_not_lost() -> None:
+    """A lower threshold opened while the replay warmed up: the alarm of the span is not missing."""
+    events = [flow(10, 30), flow(25, 30), flow(40, 5), flow(55, 30)]
+    base, candidate = (replay(SLOW.format(limit), events, 300, 60) for limit in (15, 40))
+    began = [found.episodes(START_US, us(300)) for found in (base, candidate)]
+    (found,) = compare_within(*began, from_us=us(30), until_us=us(300))
+    assert (found.change, found.shift_us) == (Change.EARLIER, -30 * SECOND_US)
+    assert compare_within(*began, from_us=us(100), until_us=us(300)) == []
 
 
 def test_episodes_that_only_touch_are_not_one() -> None:
