@@ -232,7 +232,7 @@ def compare_within(
 ) -> list[Difference]:
     """Return the differences of which one side at least was raised in [from, until).
 
-    Give the episodes of the warm-up too: what was raised in the time asked for may have its counterpart there.
+    Give the episodes of the warm-up too: the counterpart of what was raised in that time may lie there.
     """
     return [
         difference
