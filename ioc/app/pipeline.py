@@ -29,6 +29,7 @@ from ioc.app.core import Core, history_plan
 from ioc.app.feed_source import FeedSource
 from ioc.app.incident_service import IncidentKeeper, IncidentService
 from ioc.app.listener import ChangeListener
+from ioc.app.loop_watch import watch_loop
 from ioc.app.mqtt_tls import broker_tls, listener_tls
 from ioc.app.notifier import Deliverer, mail_settings, queue_notices
 from ioc.app.oidc import OidcLogins
@@ -86,6 +87,7 @@ class Pipeline:
         core, plan = self._core, Plan()
         plan.base.append(Service("log", core.log.run))
         plan.base.append(Service("directory", core.directory.run))
+        plan.base.append(Service("loop watch", watch_loop))
         ingest = self._ingest(plan) if "ingest" in roles else None
         if "store" in roles:
             self._store(plan)
