@@ -7,7 +7,16 @@ import typer
 import uvloop
 from prometheus_client import disable_created_metrics
 
-from ioc.app import cli_audit, cli_data, cli_privacy, cli_rule_ops, cli_rules, cli_tokens, cli_users
+from ioc.app import (
+    cli_audit,
+    cli_backup,
+    cli_data,
+    cli_privacy,
+    cli_rule_ops,
+    cli_rules,
+    cli_tokens,
+    cli_users,
+)
 from ioc.app.cli_database import use_database
 from ioc.app.cli_errors import expected_in, show
 from ioc.app.cli_options import (
@@ -41,6 +50,7 @@ app.add_typer(cli_tokens.app, name="tokens", help="Tokens of machines that use t
 app.add_typer(cli_audit.app, name="audit", help="Who did or saw what.")
 app.add_typer(cli_privacy.retention, name="retention", help="Personal data and when it ends.")
 app.add_typer(cli_privacy.erasure, name="erasure", help="Requests of people to erase their data.")
+cli_backup.register(app)
 cli_rule_ops.register(cli_rules.app)
 app.add_typer(cli_rules.app, name="rules")
 
