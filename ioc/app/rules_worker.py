@@ -17,6 +17,7 @@ import msgspec
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
+from ioc.app.clock import now_us
 from ioc.app.directory import Directory
 from ioc.app.expected import of_partition
 from ioc.app.incident_service import apply_effects
@@ -46,11 +47,7 @@ _records = Counter("ioc_rules_records_total", "Log records the engine has taken"
 _changes = Counter("ioc_rules_incident_changes_total", "Changes of incidents committed", ["op", "rule"])
 _commit = Histogram("ioc_rules_commit_seconds", "Time of one commit of effects, state and position")
 _engine = Histogram("ioc_rules_batch_seconds", "Time the engine spends on one batch")
-_tick = Gauge(
-    "ioc_rules_tick_timestamp_seconds",
-    "Time of the newest tick the engine has taken, seconds since 1970; of partitions held here",
-    ["partition"],
-)
+_lag = Gauge("ioc_rules_watermark_age_seconds", "Age of the newest tick the engine has seen", ["partition"])
 _slow_disabled = Counter("ioc_rules_slow_disabled_total", "Rules disabled for being slow", ["rule", "lane"])
 _version = Gauge("ioc_rules_version", "Version of the rules a partition runs", ["partition"])
 
@@ -88,7 +85,7 @@ class RulesWorker:
         await with_retry("rules", self._consume)
 
     async def _consume(self) -> None:
-        self._leave(list(self._partitions))
+        self._partitions.clear()
         async with self._log.consume(EVENTS_TOPIC, GROUP, self._owner) as consumer:
             while True:
                 batches = await consumer.poll(self._settings.batch_records, POLL_S)
@@ -102,14 +99,7 @@ class RulesWorker:
     def _drop_unassigned(self, assigned: Mapping[int, int]) -> None:
         for partition in [p for p, work in self._partitions.items() if assigned.get(p) != work.generation]:
             _log.info("partition handed over", partition=partition)
-            self._leave([partition])
-
-    def _leave(self, partitions: Sequence[int]) -> None:
-        """Forget `partitions`; whoever holds them next shows their figures."""
-        for partition in partitions:
-            self._partitions.pop(partition, None)
-            for figure in (_tick, _version):
-                figure.remove(str(partition))
+            del self._partitions[partition]
 
     async def _follow_directory(self) -> None:
         """Bring running engines up to new boundaries and devices; their state goes on."""
@@ -194,7 +184,7 @@ class RulesWorker:
         for _, item in reversed(items):
             if isinstance(item, Tick):
                 self.newest_tick_us = max(self.newest_tick_us, item.now_us)
-                _tick.labels(str(partition)).set(item.now_us / SECOND_US)
+                _lag.labels(str(partition)).set((now_us() - item.now_us) / SECOND_US)
                 return
 
     async def _commit_due(self, consumer: Consumer) -> None:
@@ -208,7 +198,7 @@ class RulesWorker:
                     _log.warning(
                         "partition was taken over, its uncommitted work is dropped", partition=partition
                     )
-                    self._leave([partition])
+                    del self._partitions[partition]
                     await consumer.rewind(partition)
 
     async def _commit(self, partition: int, work: PartitionWork) -> None:
