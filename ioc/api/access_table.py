@@ -69,6 +69,7 @@ _RAW: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL, Right.QUARANTINE}
 ROUTES: Final[dict[str, Door]] = {
     "GET /healthz": _EVERYBODY,
     "GET /readyz": _EVERYBODY,
+    # Anybody may knock; which networks and which token are let in is a matter of `MetricsDoor`.
     "GET /metrics": _EVERYBODY,
     "POST /api/v1/session": _EVERYBODY,
     "DELETE /api/v1/session": _EVERYBODY,

@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from ioc import __version__
 from ioc.api.answers import document
 from ioc.api.headers import BodyLimit, RequestScope, SecurityHeaders
-from ioc.api.health import health_router
+from ioc.api.health import MetricsDoor, health_router
 from ioc.api.history import history_router
 from ioc.api.incidents import incidents_router
 from ioc.api.oidc import OidcLogin, oidc_router
@@ -85,6 +85,8 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     """True where people always come by https; a cookie set over https is secure in any case."""
     body_bytes: int = 64 * 1024
     registry: CollectorRegistry = REGISTRY
+    metrics_door: MetricsDoor = MetricsDoor()
+    """By default shut."""
     clock_us: ClockUs = wall_us
     """The time of day."""
 
@@ -102,7 +104,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
     install(app)
     access = Access(deps.users, deps.tokens)
     for router in (
-        health_router(deps.readiness, deps.registry),
+        health_router(deps.readiness, deps.registry, deps.metrics_door),
         session_router(
             deps.users,
             access,

@@ -1,22 +1,48 @@
 """Is the process alive, is it ready, and its figures."""
 
 import asyncio
+import hmac
 import logging
 import time
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
 import msgspec
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from ioc.api.answers import documented, json_answer
 from ioc.api.ports import Check, ReadinessCheck
+from ioc.api.problems import Problem, install
 
 CHECK_TIMEOUT_S: Final = 3.0
 MAX_LAG_S: Final = 2.0
 _TURNS: Final = 5
 _log = logging.getLogger(__name__)
+
+
+class MetricsDoor(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may read `/metrics`: figures name rules, wards' load and faults, which is nobody else's business."""
+
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    token: str = ""
+    """Empty: none opens it."""
+
+    def admits(self, request: Request) -> bool:
+        """Return whether `request` comes from one of our networks or carries the token."""
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if self.token and scheme.lower() == "bearer":
+            return hmac.compare_digest(given.strip().encode(), self.token.encode())
+        # A reverse proxy, often at our own address, asks for everybody behind it.
+        forwarded = "x-forwarded-for" in request.headers or "forwarded" in request.headers
+        if request.client is None or forwarded:
+            return False
+        try:
+            address = ip_address(request.client.host)
+        except ValueError:
+            return False
+        return any(address in network for network in self.networks)
 
 
 class Alive(msgspec.Struct, frozen=True):
@@ -57,7 +83,19 @@ async def _run_check(check: ReadinessCheck) -> Check:
         return Check(False, type(error).__name__)
 
 
-def health_router(checks: Mapping[str, ReadinessCheck], registry: CollectorRegistry) -> APIRouter:
+def health_app(
+    checks: Mapping[str, ReadinessCheck], registry: CollectorRegistry, door: MetricsDoor
+) -> FastAPI:
+    """Return these routes alone, for roles that serve nothing else."""
+    app = FastAPI(title="IOC", openapi_url=None, docs_url=None, redoc_url=None)
+    install(app)
+    app.include_router(health_router(checks, registry, door))
+    return app
+
+
+def health_router(
+    checks: Mapping[str, ReadinessCheck], registry: CollectorRegistry, door: MetricsDoor
+) -> APIRouter:
     """Return the routes that supervisors and Prometheus ask; they need no session."""
     router = APIRouter(tags=["health"])
 
@@ -78,8 +116,12 @@ def health_router(checks: Mapping[str, ReadinessCheck], registry: CollectorRegis
         return json_answer(Readiness(ready, results), 200 if ready else 503)
 
     @router.get("/metrics", response_class=Response)
-    async def metrics() -> Response:
-        """Return the figures in Prometheus' text format."""
+    async def metrics(request: Request) -> Response:
+        """Return the figures in Prometheus' text format, to our own networks or for the token."""
+        if not door.admits(request):
+            raise Problem(
+                403, "Figures are for our own networks; others need the token of http.metrics_token."
+            )
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return router

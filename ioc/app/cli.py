@@ -19,6 +19,7 @@ from ioc.app import (
 )
 from ioc.app.cli_database import use_database
 from ioc.app.cli_errors import expected_in, show
+from ioc.app.cli_init import init
 from ioc.app.cli_options import (
     ConfigOption,
     DataOption,
@@ -51,6 +52,7 @@ app.add_typer(cli_audit.app, name="audit", help="Who did or saw what.")
 app.add_typer(cli_privacy.retention, name="retention", help="Personal data and when it ends.")
 app.add_typer(cli_privacy.erasure, name="erasure", help="Requests of people to erase their data.")
 cli_backup.register(app)
+app.command()(init)
 cli_rule_ops.register(cli_rules.app)
 app.add_typer(cli_rules.app, name="rules")
 

@@ -2,10 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Protocol
 
 from prometheus_client import Counter
 
+from ioc.app.tick_ages import TickAges
+from ioc.eventlog.port import AppendOutcome
 from ioc.model.records import EVENTS_TOPIC
 from ioc.model.times import SECOND_US
 
@@ -24,7 +27,7 @@ def now_us() -> int:
 class TickLog(Protocol):
     """The part of the event log that the ticker needs."""
 
-    async def append_ticks(self, topic: str, now_us: int) -> object:
+    async def append_ticks(self, topic: str, now_us: int) -> Sequence[AppendOutcome]:
         """Append one tick to every partition; a repeat of the same instant is suppressed."""
         ...
 
@@ -35,8 +38,9 @@ class Ticker:
     Several processes may tick: they round to the same instants, which the log stores once.
     """
 
-    def __init__(self, log: TickLog, retryable: type[Exception]) -> None:
+    def __init__(self, log: TickLog, retryable: type[Exception], ages: TickAges) -> None:
         self._log = log
+        self._ages = ages
         self._retryable = retryable
 
     async def run(self) -> None:
@@ -46,6 +50,9 @@ class Ticker:
             due_us = now - now % TICK_INTERVAL_US + TICK_INTERVAL_US
             await asyncio.sleep((due_us - now) / SECOND_US)
             try:
-                await self._log.append_ticks(EVENTS_TOPIC, due_us)
+                outcomes = await self._log.append_ticks(EVENTS_TOPIC, due_us)
             except self._retryable:
                 _missed.inc()
+            else:
+                for outcome in outcomes:
+                    self._ages.seen(outcome.partition, due_us)

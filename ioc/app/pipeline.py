@@ -20,6 +20,7 @@ from psycopg import AsyncConnection
 
 from ioc import __version__
 from ioc.api.application import ApiDeps, create_api
+from ioc.api.health import MetricsDoor, health_app
 from ioc.api.pictures import PictureProxy, PictureSettings
 from ioc.api.places import City
 from ioc.app.audit_keeper import AuditKeeper
@@ -41,10 +42,11 @@ from ioc.app.retry import RETRYABLE
 from ioc.app.rule_sets import RuleSets
 from ioc.app.rule_view import RunningRules
 from ioc.app.rules_worker import RulesWorker
-from ioc.app.settings import MqttSettings, Settings
+from ioc.app.settings import HttpSettings, MqttSettings, Settings
 from ioc.app.state_lane import StateLane
 from ioc.app.store_worker import StoreWorker, count_maintenance
 from ioc.app.supervisor import Plan, Service
+from ioc.app.tick_ages import TickAges
 from ioc.app.views import DirectoryPlaces, StoredHistory, StoredQuarantine
 from ioc.app.web import WebServer, require_free
 from ioc.eventlog.port import LogRetryable
@@ -80,6 +82,7 @@ class Pipeline:
         self._core = core
         self._rules_stored = RuleSets(core.pool)
         self._demo = demo
+        self._ticks = TickAges(now_us())
         self.users = Users(core.api_pool.of(SERVICE))
 
     def plan(self, roles: tuple[str, ...]) -> Plan:
@@ -95,6 +98,8 @@ class Pipeline:
             self._rules(plan)
         if ingest or "api" in roles:
             self._web(plan, ingest, with_console="api" in roles)
+        elif core.settings.http.ops_port is not None:
+            self._ops(plan, core.settings.http, core.settings.http.ops_port)
         return plan
 
     def _ingest(self, plan: Plan) -> IngestService:
@@ -110,7 +115,7 @@ class Pipeline:
             limits=limits,
             retryable=RETRYABLE,
         )
-        plan.work.append(Service("ticker", Ticker(core.log, LogRetryable).run))
+        plan.work.append(Service("ticker", Ticker(core.log, LogRetryable, self._ticks).run))
         if settings.mqtt.enabled:
             require_free(settings.mqtt.host, settings.mqtt.port, "--mqtt-port")
             tls = listener_tls(settings.mqtt)
@@ -160,6 +165,15 @@ class Pipeline:
         plan.work.append(Service("rules", worker.run))
         plan.work.append(Service("keeper", keeper.run))
 
+    def _ops(self, plan: Plan, settings: HttpSettings, port: int) -> None:
+        api = health_app(Readiness(self._core, None).checks(None), REGISTRY, _metrics_door(settings))
+        server = WebServer(api, settings.model_copy(update={"port": port}), "http.ops_port")
+
+        async def stop() -> None:
+            server.stop()
+
+        plan.intake.append(Service("ops http", server.run_service, stop))
+
     def _web(self, plan: Plan, ingest: IngestService | None, *, with_console: bool) -> None:
         core, settings = self._core, self._core.settings
         hub = Hub(FeedSource(core.feed_pool))
@@ -187,11 +201,12 @@ class Pipeline:
                 hub=hub,
                 pictures=pictures,
                 city=lambda: _city(settings, core, self._demo),
-                readiness=Readiness(core).checks(hub if with_console else None),
+                readiness=Readiness(core, self._ticks).checks(hub if with_console else None),
                 console=console,
                 routers=(ingest_router(ingest),) if ingest else (),
                 sockets=SocketSettings(origins=frozenset(settings.http.allowed_origins)),
                 secure_cookies=settings.http.secure_cookies,
+                metrics_door=_metrics_door(settings.http),
             )
         )
         server = WebServer(api, settings.http)
@@ -206,10 +221,17 @@ class Pipeline:
         plan.intake.append(Service("http", server.run_service, stop))
         if with_console:
             plan.work.append(Service("hub", hub.run))
-            plan.work.append(Service("state lane", StateLane(core.log, hub).run))
+            plan.work.append(Service("state lane", StateLane(core.log, hub, self._ticks).run))
             plan.work.append(
                 Service("change listener", ChangeListener(core.dsn, hub.wake, hub.close_user).run)
             )
+
+
+def _metrics_door(settings: HttpSettings) -> MetricsDoor:
+    return MetricsDoor(
+        networks=tuple(ip_network(text) for text in settings.metrics_networks),
+        token=settings.metrics_token.get_secret_value(),
+    )
 
 
 def _broker(settings: MqttSettings) -> SubscriberSettings:

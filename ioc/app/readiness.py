@@ -5,6 +5,7 @@ from typing import Final
 from ioc.api.ports import Check, ReadinessCheck
 from ioc.app.clock import now_us
 from ioc.app.core import Core
+from ioc.app.tick_ages import TickAges
 from ioc.model.records import EVENTS_TOPIC
 from ioc.model.times import SECOND_US
 from ioc.store.positions import standings
@@ -15,10 +16,11 @@ MAX_LAG_RECORDS: Final = 50_000
 
 
 class Readiness:
-    """Readiness checks of a process; `newest_tick_us` is fed by whoever reads the log."""
+    """Readiness checks of a process; `ticks` are fed by who writes or reads them here, None where nobody does."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, ticks: TickAges | None) -> None:
         self._core = core
+        self._ticks = ticks
         self._ends: dict[int, int] = {}
         self._advanced_us = 0
 
@@ -45,9 +47,12 @@ class Readiness:
         return Check(True)
 
     async def log(self) -> Check:
-        """Ticks arrive every second, so the log's end must move."""
+        """Ticks arrive in every partition every second; where nobody here sees them, the log's end must move."""
         ends = await self._core.log.ends(EVENTS_TOPIC)
         now = now_us()
+        if self._ticks is not None:
+            age_s = self._ticks.oldest_s(ends, now)
+            return Check(age_s <= MAX_TICK_AGE_S, f"oldest partition's tick {age_s:.0f} s ago")
         if ends != self._ends:
             self._ends, self._advanced_us = ends, now
         age_s = (now - self._advanced_us) / SECOND_US

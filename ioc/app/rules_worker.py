@@ -47,7 +47,9 @@ _records = Counter("ioc_rules_records_total", "Log records the engine has taken"
 _changes = Counter("ioc_rules_incident_changes_total", "Changes of incidents committed", ["op", "rule"])
 _commit = Histogram("ioc_rules_commit_seconds", "Time of one commit of effects, state and position")
 _engine = Histogram("ioc_rules_batch_seconds", "Time the engine spends on one batch")
-_lag = Gauge("ioc_rules_watermark_age_seconds", "Age of the newest tick the engine has seen", ["partition"])
+_watermark = Gauge(
+    "ioc_rules_watermark_timestamp_seconds", "Newest tick the engine has taken, seconds since 1970", ["partition"]
+)
 _slow_disabled = Counter("ioc_rules_slow_disabled_total", "Rules disabled for being slow", ["rule", "lane"])
 _version = Gauge("ioc_rules_version", "Version of the rules a partition runs", ["partition"])
 
@@ -184,7 +186,7 @@ class RulesWorker:
         for _, item in reversed(items):
             if isinstance(item, Tick):
                 self.newest_tick_us = max(self.newest_tick_us, item.now_us)
-                _lag.labels(str(partition)).set((now_us() - item.now_us) / SECOND_US)
+                _watermark.labels(str(partition)).set(item.now_us / SECOND_US)
                 return
 
     async def _commit_due(self, consumer: Consumer) -> None:

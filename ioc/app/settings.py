@@ -41,7 +41,7 @@ from ioc.store.users import Role
 CONFIG_FILE = "ioc.toml"
 CHECKOUT = Path(__file__).parents[2]
 """Where the source stands: its rules and console serve where the current folder has none."""
-_SECRETS = ("dsn", "password", "secret")
+_SECRETS = ("dsn", "password", "secret", "token")
 _SERVERS = r"^([^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*)?$"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -99,6 +99,15 @@ class HttpSettings(_Section):
     secure_cookies: bool = Field(False, description="send session cookies over HTTPS only")
     trusted_proxies: tuple[Network, ...] = Field(
         (), description="networks of reverse proxies whose X-Forwarded-For and -Proto are believed"
+    )
+    metrics_networks: tuple[Network, ...] = Field(
+        ("127.0.0.0/8", "::1/128"), description="networks that may read /metrics without a token"
+    )
+    metrics_token: SecretStr = Field(
+        SecretStr(""), description="bearer token that opens /metrics from anywhere; empty: none does"
+    )
+    ops_port: Port | None = Field(
+        None, description="port of /healthz, /readyz and /metrics for roles without API; empty: none"
     )
     picture_hosts: tuple[Network, ...] = Field(
         ("127.0.0.0/8",), description="networks camera pictures may be fetched from"

@@ -5,9 +5,10 @@ from typing import Protocol
 import msgspec
 
 from ioc.app.retry import with_retry
+from ioc.app.tick_ages import TickAges
 from ioc.eventlog.port import EventLog
 from ioc.model.events import Event, decode_event
-from ioc.model.records import EVENTS_TOPIC, RecordKind
+from ioc.model.records import EVENTS_TOPIC, RecordKind, decode_tick
 
 BATCH_RECORDS = 2_000
 
@@ -23,9 +24,10 @@ class StateSink(Protocol):
 class StateLane:
     """Feeds live events to the hub; history is not its business, so it starts at the log's end."""
 
-    def __init__(self, log: EventLog, sink: StateSink) -> None:
+    def __init__(self, log: EventLog, sink: StateSink, ages: TickAges) -> None:
         self._log = log
         self._sink = sink
+        self._ages = ages
 
     async def run(self) -> None:
         """Follow the log until cancelled."""
@@ -38,6 +40,8 @@ class StateLane:
                 for record in batch.records:
                     if record.kind is RecordKind.EVENT:
                         self._apply(record.payload)
+                    elif record.kind is RecordKind.TICK:
+                        self._ages.seen(batch.partition, decode_tick(record.payload).now_us)
 
     def _apply(self, payload: bytes) -> None:
         try:

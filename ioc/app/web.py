@@ -21,13 +21,13 @@ class PortInUseError(Exception):
 class WebServer(uvicorn.Server):
     """Serves the API until `stop` is called, then lets running requests finish for `DRAIN_S` seconds."""
 
-    def __init__(self, app: FastAPI, settings: HttpSettings) -> None:
+    def __init__(self, app: FastAPI, settings: HttpSettings, option: str = "--port") -> None:
         """Take the port at once, so that a start fails before anything else has begun.
 
         Raises:
             PortInUseError: somebody else listens there.
         """
-        self._socket = _listen(settings.host, settings.port)
+        self._socket = _listen(settings.host, settings.port, option)
         super().__init__(
             uvicorn.Config(
                 app,

@@ -57,11 +57,13 @@ BEGIN
 END $$;
 
 CREATE FUNCTION ioc_mask_note(of_incident text, of_rev integer, masked text, why text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET timezone = 'UTC'
-SET ioc.masking = 'on' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET timezone = 'UTC' AS $$
 DECLARE told bytea;
 BEGIN
+    -- Not in the function's head: there a parameter of our own needs a superuser, and owners are none.
+    PERFORM set_config('ioc.masking', 'on', true);
     UPDATE incident_audit SET note = masked WHERE incident_id = of_incident AND rev = of_rev;
+    PERFORM set_config('ioc.masking', 'off', true);
     SELECT ioc_audit_content(to_jsonb(a)) INTO told FROM incident_audit a
     WHERE incident_id = of_incident AND rev = of_rev;
     INSERT INTO audit_entry (area, actor, op, subject, doc)

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 
 import httpx
 import msgspec
 from prometheus_client import CollectorRegistry
 
 from ioc.api.application import ApiDeps
+from ioc.api.health import MetricsDoor
 from ioc.api.oidc import LoginRefusedError
 from ioc.api.pictures import PictureProxy
 from ioc.api.places import City
@@ -328,6 +330,7 @@ def make_deps(users: FakeUsers, **changes: object) -> ApiDeps:
         pictures=PictureProxy(transport=httpx.MockTransport(lambda _request: httpx.Response(404))),
         city=lambda: CITY,
         registry=CollectorRegistry(),
+        metrics_door=MetricsDoor(networks=(ip_network("10.9.8.7"),)),
         clock_us=lambda: T0_US,
     )
     return msgspec.structs.replace(deps, **changes)
