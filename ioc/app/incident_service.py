@@ -10,6 +10,7 @@ from psycopg.errors import UniqueViolation
 
 from ioc.api.ports import NotFoundError
 from ioc.app.clock import now_us
+from ioc.app.incident_log import log_change
 from ioc.app.retry import RETRYABLE
 from ioc.incidents.lifecycle import Command, Conflict, Refused, close_returned, on_command, on_effect
 from ioc.model.incidents import Audit, Change, Cleared, Condition, Effect, Incident, Raised
@@ -105,7 +106,8 @@ class IncidentService:
                     raise Refused("idem_reused", "this key was used for another incident", "idem")
                 change = on_command(incident, command, actor=actor, now_us=now_us())
                 await rows.write_changes(connection, [change])
-                return change.incident
+            log_change(change)
+            return change.incident
         except UniqueViolation as error:
             raise Conflict(await self.get(incident_id)) from error
 
@@ -138,4 +140,6 @@ class IncidentKeeper:
             )
             changes = [change for change in found if change]
             await rows.write_changes(connection, changes)
+        for change in changes:
+            log_change(change)
         return len(changes)

@@ -20,6 +20,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from ioc.app.clock import now_us
 from ioc.app.directory import Directory
 from ioc.app.expected import of_partition
+from ioc.app.incident_log import log_change
 from ioc.app.incident_service import apply_effects
 from ioc.app.retry import with_retry
 from ioc.app.rule_push import PushRefused, RulePublisher
@@ -218,6 +219,7 @@ class RulesWorker:
                 changes = await apply_effects(connection, work.effects) if work.effects else []
         for change in changes:
             _changes.labels(change.audit.op, change.incident.rule).inc()
+            log_change(change)
         work.committed()
 
     async def _publish_status(self) -> None:
