@@ -12,7 +12,8 @@ RUN make setup && rm -rf dashboards/console/node_modules
 # Only what runs goes on: a fresh environment with the locked runtime, without pip, Node.js and build tools.
 RUN python -m venv --without-pip /opt/run \
  && .venv/bin/uv pip install --python /opt/run/bin/python --no-deps --require-hashes --compile-bytecode -r requirements/runtime.lock \
- && .venv/bin/uv pip install --python /opt/run/bin/python --no-deps --no-build-isolation-package ioc .
+ && .venv/bin/uv build --wheel --no-build-isolation --python .venv/bin/python --out-dir /opt/wheel . \
+ && .venv/bin/uv pip install --python /opt/run/bin/python --no-deps --compile-bytecode /opt/wheel/*.whl
 
 FROM python:3.11.13-slim-bookworm
 RUN useradd --system --uid 10001 --home-dir /var/lib/ioc --shell /usr/sbin/nologin ioc \

@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class MetricsDoor(msgspec.Struct, frozen=True, kw_only=True):
-    """Who may read `/metrics`: figures name rules, wards' load and faults, which is nobody else's business."""
+    """Who may read `/metrics`: figures tell of rules, load and faults, which is nobody else's business."""
 
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     token: str = ""

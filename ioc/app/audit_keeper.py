@@ -22,7 +22,9 @@ from ioc.store.audit import Anchor, read_heads
 from ioc.store.pool import Pool
 
 _log = structlog.get_logger()
-_anchored = Gauge("ioc_audit_anchored_timestamp_seconds", "When the audit log was last anchored, seconds since 1970")
+_anchored = Gauge(
+    "ioc_audit_anchored_timestamp_seconds", "When the audit log was last anchored, seconds since 1970"
+)
 _FIRST_S: Final = 60.0
 
 

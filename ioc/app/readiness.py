@@ -16,7 +16,7 @@ MAX_LAG_RECORDS: Final = 50_000
 
 
 class Readiness:
-    """Readiness checks of a process; `ticks` are fed by who writes or reads them here, None where nobody does."""
+    """Readiness checks of a process; `ticks` is None where nobody in it writes or reads clock ticks."""
 
     def __init__(self, core: Core, ticks: TickAges | None) -> None:
         self._core = core
@@ -47,7 +47,7 @@ class Readiness:
         return Check(True)
 
     async def log(self) -> Check:
-        """Ticks arrive in every partition every second; where nobody here sees them, the log's end must move."""
+        """Ticks arrive in every partition every second; where nobody sees them, the log's end must move."""
         ends = await self._core.log.ends(EVENTS_TOPIC)
         now = now_us()
         if self._ticks is not None:

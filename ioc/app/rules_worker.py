@@ -17,7 +17,6 @@ import msgspec
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from ioc.app.clock import now_us
 from ioc.app.directory import Directory
 from ioc.app.expected import of_partition
 from ioc.app.incident_log import log_change
@@ -49,7 +48,9 @@ _changes = Counter("ioc_rules_incident_changes_total", "Changes of incidents com
 _commit = Histogram("ioc_rules_commit_seconds", "Time of one commit of effects, state and position")
 _engine = Histogram("ioc_rules_batch_seconds", "Time the engine spends on one batch")
 _watermark = Gauge(
-    "ioc_rules_watermark_timestamp_seconds", "Newest tick the engine has taken, seconds since 1970", ["partition"]
+    "ioc_rules_watermark_timestamp_seconds",
+    "Newest tick the engine has taken, seconds since 1970",
+    ["partition"],
 )
 _slow_disabled = Counter("ioc_rules_slow_disabled_total", "Rules disabled for being slow", ["rule", "lane"])
 _version = Gauge("ioc_rules_version", "Version of the rules a partition runs", ["partition"])

@@ -17,6 +17,6 @@ class TickAges:
         self._newest[partition] = max(tick_us, self._newest.get(partition, tick_us))
 
     def oldest_s(self, partitions: Iterable[int], now_us: int) -> float:
-        """Return the age in seconds of the partition whose newest tick is the oldest; 0 without partitions."""
+        """Return the age in seconds of the oldest of the partitions' newest ticks; 0 without partitions."""
         newest = (self._newest.get(partition, self._started_us) for partition in partitions)
         return max(((now_us - tick_us) / SECOND_US for tick_us in newest), default=0.0)
