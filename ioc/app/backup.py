@@ -4,7 +4,7 @@ A backup is a folder: `ioc.dump` (one consistent snapshot: history, incidents, l
 files beside the database, and `manifest.json`, which is written last; a folder without it is no backup. It
 holds personal data and the key of plates' tokens: it belongs on an encrypted disk, away from the machine.
 
-With a configured database PostgreSQL's own tools do this, see docs/backup.md.
+With a configured database PostgreSQL's own tools do this, see docs/operations.md.
 """
 
 import hashlib

@@ -61,6 +61,6 @@ def _of_embedded(config: Path | None, data: Path | None) -> Settings:
     if settings.database.admin_dsn:
         raise CommandError(
             "database.admin_dsn names a database that is not the embedded one",
-            "Use PostgreSQL's own tools for it: docs/backup.md.",
+            "Use PostgreSQL's own tools for it: docs/operations.md.",
         )
     return settings

@@ -56,7 +56,7 @@ _NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
     (PrivacyKeyError, "Restore the file, or name another with the setting privacy.plate_key."),
     (
         BackupError,
-        "Nothing is left of the attempt in the data folder; docs/backup.md says how it is done.",
+        "Nothing is left of the attempt in the data folder; docs/operations.md says how it is done.",
     ),
     (AnchorFileError, "Give another file with --anchors, or look who wrote into this one."),
     (AccessError, "`{ioc} users list` shows who has an account, `{ioc} users --help` what can be done."),
