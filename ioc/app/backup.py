@@ -57,8 +57,8 @@ def back_up(settings: Settings, server: PostgresServer, folder: Path, now: datet
     # Before the dump: every anchor is then about entries that the dump has.
     files = [_copy(path, folder / name) for name, path in _beside(settings).items() if path.exists()]
     dump = folder / DUMP
+    dump.touch(mode=0o600)
     _run(tool(server, "pg_dump"), "--format=custom", f"--file={dump}", server.get_uri(DATABASE))
-    dump.chmod(0o600)
     manifest = Manifest(
         version=__version__,
         postgres=_major(server),
