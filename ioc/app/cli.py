@@ -9,6 +9,7 @@ from prometheus_client import disable_created_metrics
 
 from ioc.app import (
     cli_audit,
+    cli_backup,
     cli_data,
     cli_policies,
     cli_privacy,
@@ -53,6 +54,7 @@ app.add_typer(cli_tokens.app, name="tokens", help="Tokens of machines that use t
 app.add_typer(cli_audit.app, name="audit", help="Who did or saw what.")
 app.add_typer(cli_privacy.retention, name="retention", help="Personal data and when it ends.")
 app.add_typer(cli_privacy.erasure, name="erasure", help="Requests of people to erase their data.")
+cli_backup.register(app)
 app.command()(init)
 cli_rule_ops.register(cli_rules.app)
 app.add_typer(cli_rules.app, name="rules")

@@ -11,6 +11,7 @@ import psycopg
 
 from ioc.api.ports import NotFoundError
 from ioc.app.audit_keeper import AnchorFileError
+from ioc.app.backup import BackupError
 from ioc.app.cli_output import notes
 from ioc.app.device_file import DeviceFileError, InvalidDevice
 from ioc.app.erasure import ErasureError
@@ -53,6 +54,10 @@ _NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
     (ErasureError, "Give it as it is written, e.g. --phone 0912345678 or --plate 61A-123.45."),
     (UnknownRequestError, "`{ioc} erasure list` shows the open ones."),
     (PrivacyKeyError, "Restore the file, or name another with the setting privacy.plate_key."),
+    (
+        BackupError,
+        "Nothing is left of the attempt in the data folder; docs/operations.md says how it is done.",
+    ),
     (AnchorFileError, "Give another file with --anchors, or look who wrote into this one."),
     (AccessError, "`{ioc} users list` shows who has an account, `{ioc} users --help` what can be done."),
     (PortInUseError, _DOCTOR),

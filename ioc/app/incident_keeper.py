@@ -8,6 +8,7 @@ import structlog
 from prometheus_client import Counter
 
 from ioc.app.clock import now_us
+from ioc.app.incident_log import log_change
 from ioc.app.retry import RETRYABLE
 from ioc.incidents.effects import close_returned, escalate, unshelve_due
 from ioc.incidents.policies import Policies
@@ -53,6 +54,8 @@ class IncidentKeeper:
             )
             changes = [change for change in found if change]
             await rows.write_changes(connection, changes)
+        for change in changes:
+            log_change(change)
         return len(changes)
 
     async def remind(self, at_us: int) -> list[Change]:
@@ -69,6 +72,7 @@ class IncidentKeeper:
                 changes += [change for change in (back, step) if change]
             await rows.write_changes(connection, changes)
         for change in changes:
+            log_change(change)
             if change.audit.op == "escalate":
                 _escalations.labels(str(change.audit.details["level"])).inc()
         return changes

@@ -10,6 +10,7 @@ from psycopg.errors import UniqueViolation
 
 from ioc.api.ports import NotFoundError
 from ioc.app.clock import now_us
+from ioc.app.incident_log import log_change
 from ioc.incidents.clocks import WardForecast, forecast
 from ioc.incidents.commands import Command, Conflict, KeyReused, Op
 from ioc.incidents.lifecycle import Context, on_command
@@ -89,7 +90,9 @@ class IncidentService:
                 context = _context(incident, command, known, self._policies())
                 changes = on_command(incident, command, actor=actor, now_us=now_us(), context=context)
                 await rows.write_changes(connection, changes)
-                return changes[0].incident
+            for change in changes:
+                log_change(change)
+            return changes[0].incident
         except UniqueViolation as error:
             raise Conflict(await self.get(incident_id)) from error
 

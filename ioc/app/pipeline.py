@@ -34,6 +34,7 @@ from ioc.app.incident_keeper import IncidentKeeper
 from ioc.app.incident_relay import IncidentRelay
 from ioc.app.incident_service import IncidentService
 from ioc.app.listener import ChangeListener
+from ioc.app.loop_watch import watch_loop
 from ioc.app.mqtt_tls import broker_tls, listener_tls
 from ioc.app.notifier import Deliverer, mail_settings, queue_notices
 from ioc.app.oidc import OidcLogins
@@ -96,6 +97,7 @@ class Pipeline:
         plan.base.append(Service("log", core.log.run))
         plan.base.append(Service("directory", core.directory.run))
         plan.base.append(Service("desk", core.desk.run))
+        plan.base.append(Service("loop watch", watch_loop))
         ingest = self._ingest(plan) if "ingest" in roles else None
         if "store" in roles:
             self._store(plan)

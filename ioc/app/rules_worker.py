@@ -21,6 +21,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from ioc.app.directory import Directory
 from ioc.app.expected import of_partition
 from ioc.app.incident_effects import apply_effects
+from ioc.app.incident_log import log_change
 from ioc.app.retry import with_retry
 from ioc.app.rule_push import PushRefused, RulePublisher
 from ioc.app.rule_sets import Programs, RuleSets, announce
@@ -263,6 +264,7 @@ class RulesWorker:
                 )
         for change in changes:
             _changes.labels(change.audit.op, change.incident.rule).inc()
+            log_change(change)
         work.committed()
 
     async def _publish_status(self) -> None:

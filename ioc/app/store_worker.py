@@ -123,7 +123,7 @@ class StoreWorker:
                 await self._writer.write(connection, events)
         except (DataError, IntegrityError) as error:
             if len(events) == 1:
-                _log.error("an event cannot be stored", id=events[0].id, error=str(error))
+                _log.error("an event cannot be stored", event_id=events[0].id, error=str(error))
                 return [Poison(encode_event(events[0]), str(error), events[0])]
             middle = len(events) // 2
             return [

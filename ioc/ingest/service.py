@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
+import structlog
 
 from ioc.ingest.allowance import Allowances
 from ioc.ingest.decoders import DECODERS
@@ -42,6 +43,7 @@ from ioc.model.places import Device
 from ioc.model.records import EVENTS_TOPIC
 
 log = logging.getLogger(__name__)
+_log = structlog.get_logger()
 
 
 class IngestAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -266,6 +268,8 @@ class IngestService:
         for rule, count in rules.items():
             self.metrics.rejections.labels(rule).inc(count)
         for admission in admissions:
+            for refused in admission.rejected:
+                _log.debug("event refused", event_id=refused.id, rule=refused.rule, field=refused.field)
             for finding, count in admission.counts.items():
                 self.metrics.positions.labels(finding).inc(count)
 

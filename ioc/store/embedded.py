@@ -112,6 +112,18 @@ def is_running(server: PostgresServer) -> bool:
     return _postmaster(Path(server.pgdata)) is not None
 
 
+def tool(server: PostgresServer, name: str) -> Path:
+    """Return the program `name` (`pg_dump`, …) of the version that the running `server` is.
+
+    Raises:
+        DataFolderError: the server does not run.
+    """
+    process = _postmaster(Path(server.pgdata))
+    if process is None:
+        raise DataFolderError(f"the embedded database in {server.pgdata} does not run")
+    return Path(process.cmdline()[0]).with_name(name)
+
+
 def _postmaster(folder: Path) -> psutil.Process | None:
     """Return the living server of `folder`, None where the process id in its file is a stranger's."""
     try:

@@ -400,9 +400,27 @@ async def claim_command(
     return bytes(row[0]) if row and row[0] is not None else b""
 
 
+_READ_POSITION: Final = """
+    SELECT left(encode(sha256(concat_ws('/',
+               epoch,
+               (SELECT system_identifier FROM pg_control_system()),
+               (SELECT oid FROM pg_database WHERE datname = current_database()),
+               CASE WHEN pg_is_in_recovery() THEN 'standby'
+                    ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END
+           )::bytea), 'hex'), 32),
+           next_offset - 1
+    FROM feed_position
+"""
+
+
 async def read_position(connection: AsyncConnection[Any]) -> tuple[str, int]:
-    """Return the feed's epoch and the offset of its newest change (0 when there is none)."""
-    found = await connection.execute("SELECT epoch, next_offset - 1 FROM feed_position")
+    """Return the feed's epoch and the offset of its newest change (0 when there is none).
+
+    Offsets mean something within one history of the database only. A dump that is restored, a backup that is
+    rolled forward and a standby that takes over each begin another, whose offsets may repeat: they change the
+    cluster's identity, the database's oid, or the timeline (the first eight digits of a WAL file's name).
+    """
+    found = await connection.execute(_READ_POSITION)
     row = await found.fetchone()
     assert row is not None
     return row[0], row[1]
