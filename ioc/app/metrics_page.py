@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from prometheus_client import REGISTRY, CollectorRegistry
 
 import ioc.app.cli  # noqa: F401 - brings in every module that has figures of its own
+from ioc.ingest.kafka_bridge import BridgeMetrics
 from ioc.ingest.metrics import IngestMetrics
 from ioc.stream.metrics import FeedMetrics
 
@@ -44,6 +45,7 @@ class Metric(NamedTuple):
 def known_metrics() -> list[Metric]:
     """Return every metric of ours by name."""
     registry = CollectorRegistry()
+    BridgeMetrics(registry)
     IngestMetrics(registry)
     FeedMetrics(registry)
     found = {metric.name: metric for source in (REGISTRY, registry) for metric in _of(source)}

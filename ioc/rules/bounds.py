@@ -10,7 +10,21 @@ from typing import Final
 
 from ioc.model.times import HOUR_US, SECOND_US
 from ioc.rules import compile as compiling
-from ioc.rules import engine, fence, having, machine, near, nodes, patterns, schema, silence, spell, windows
+from ioc.rules import (
+    engine,
+    fence,
+    having,
+    machine,
+    near,
+    nodes,
+    patterns,
+    schema,
+    silence,
+    spell,
+    wide_forward,
+    wide_merge,
+    windows,
+)  # fmt: skip
 from ioc.rules.predicate import regex, syntax
 
 REFUSED: Final = "refused"
@@ -115,6 +129,10 @@ LIVING: Final = (
           ("machine.MAX_KEY_BYTES",)),
     Bound("events of a key that wait for the watermark", f"{machine.MAX_WAITING}",
           "more are refused and counted (overflowed)", ("machine.MAX_WAITING",)),
+    Bound("partitions that one event of wide rules is passed on to", f"{wide_forward.MAX_FORWARDS}",
+          "more keys are left out and counted (ioc_rules_wide_dropped_total)", ("wide_forward.MAX_FORWARDS",)),
+    Bound("events of wide rules that wait for a lagging partition", f"{wide_merge.MAX_HELD:,} per partition",
+          "more are refused and counted (ioc_rules_wide_refused_total)", ("wide_merge.MAX_HELD",)),
     Bound("different values in `distinct`", f"{windows.MAX_DISTINCT:,}", "the oldest is forgotten", ()),
     Bound("numbers in p50, p95, stddev", f"{windows.MAX_SAMPLES}", "the oldest is forgotten", ()),
     Bound("begun sequences of a key", "one per number of steps taken", "the newer replaces the older", ()),

@@ -14,8 +14,9 @@ import psycopg
 import pytest
 
 from benchmarks.workload import Workload
-from ioc.store.embedded import Dsns, PostgresServer, create_database
+from ioc.store.embedded import Dsns
 from tests.acceptance.kafka_roles import PARTITIONS, KafkaRoles
+from tests.conftest import Server
 
 MOVED_WITHIN_S = 15.0
 _INCIDENTS = "SELECT id, rule, key, severity, condition, opened, detected, cleared FROM incident ORDER BY id"
@@ -92,13 +93,12 @@ def devices(roles: KafkaRoles, kind: str) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_workers_come_and_are_killed_and_the_incidents_are_those_of_one_process(
-    many: KafkaRoles, tmp_path: Path, kafka: str, postgres: PostgresServer
+    many: KafkaRoles, tmp_path: Path, kafka: str, postgres: Server
 ) -> None:
     key = many.prepare()
     name = str(psycopg.conninfo.conninfo_to_dict(many.database.admin)["dbname"])
-    one = KafkaRoles(
-        tmp_path / "one", kafka, create_database(postgres, f"{name}_one", template=name), many.prefix
-    )
+    filled = name[name.index("ioc_test_") :]  # as this server calls it
+    one = KafkaRoles(tmp_path / "one", kafka, postgres.create(f"{filled}_one", template=filled), many.prefix)
     for process in ("ingest", "rules-a", "rules-b"):
         many.start(process)
     with Sender(many, key, devices(many, "camera"), devices(many, "detector")):
