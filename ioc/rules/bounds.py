@@ -130,7 +130,7 @@ LIVING: Final = (
     Bound("events of a key that wait for the watermark", f"{machine.MAX_WAITING}",
           "more are refused and counted (overflowed)", ("machine.MAX_WAITING",)),
     Bound("partitions that one event of wide rules is passed on to", f"{wide_forward.MAX_FORWARDS}",
-          "more keys are left out and counted (ioc_rules_wide_dropped_total)", ("wide_forward.MAX_FORWARDS",)),
+          "more are left out and counted (ioc_rules_wide_dropped_total)", ("wide_forward.MAX_FORWARDS",)),
     Bound("events of wide rules that wait for a lagging partition", f"{wide_merge.MAX_HELD:,} per partition",
           "more are refused and counted (ioc_rules_wide_refused_total)", ("wide_merge.MAX_HELD",)),
     Bound("different values in `distinct`", f"{windows.MAX_DISTINCT:,}", "the oldest is forgotten", ()),
