@@ -95,12 +95,16 @@ class KafkaRoles:
 
     def owners(self) -> dict[int, str]:
         """Return who owns each partition for the rules."""
-        found = self.rows("SELECT partition, owner FROM log_owner WHERE group_name = 'rules'")
+        found = self.rows(
+            "SELECT partition, owner FROM log_owner WHERE group_name = 'rules' AND topic = 'ioc.events'"
+        )
         return {int(str(partition)): str(owner) for partition, owner in found}
 
     def positions(self) -> dict[int, int]:
         """Return how far the rules have come in each partition."""
-        found = self.rows("SELECT partition, next_offset FROM log_owner WHERE group_name = 'rules'")
+        found = self.rows(
+            "SELECT partition, next_offset FROM log_owner WHERE group_name = 'rules' AND topic = 'ioc.events'"
+        )
         return {int(str(partition)): int(str(offset)) for partition, offset in found}
 
     def ends(self) -> dict[int, int]:

@@ -20,7 +20,7 @@ from tests.conftest import Server
 
 MOVED_WITHIN_S = 15.0
 _INCIDENTS = "SELECT id, rule, key, severity, condition, opened, detected, cleared FROM incident ORDER BY id"
-_STATE = "SELECT partition, rule, key, data FROM rule_state ORDER BY 1, 2, 3"
+_STATE = "SELECT partition, rule, key, data FROM rule_state WHERE topic = 'ioc.events' ORDER BY 1, 2, 3"
 
 
 @pytest.fixture
