@@ -16,7 +16,8 @@ ALTER TABLE incident
     ADD COLUMN handed_from     text,
     ADD COLUMN agencies        text[] NOT NULL DEFAULT '{}',
     ADD COLUMN photo           text,
-    ADD COLUMN merged_into     text REFERENCES incident (id),
+    -- Checked at the commit: a head may be raised after its members within one transaction.
+    ADD COLUMN merged_into     text REFERENCES incident (id) DEFERRABLE INITIALLY DEFERRED,
     ADD COLUMN merged_by       text,
     ADD COLUMN resumes         text,
     ADD COLUMN members         integer NOT NULL DEFAULT 0 CHECK (members >= 0),

@@ -81,6 +81,19 @@ async def test_alarms_of_one_happening_are_one_incident_that_lists_them(
     assert [audit.op for audit in await service.history(FIRST.incident_id)] == ["raised", "joined"]
 
 
+async def test_a_head_raised_after_its_members_in_one_transaction_is_stored_with_them(
+    pool: Pool, service: IncidentService
+) -> None:
+    graver = msgspec.structs.replace(
+        raised(NOW_US + MINUTE_US, key="cam-2", **HERE), severity=Severity.CRITICAL
+    )
+    await apply(pool, FIRST, graver)
+    page, _ = await service.page(IncidentFilter())
+    assert [(item.id, item.members) for item in page] == [(graver.incident_id, 1)]
+    (member,) = await service.members(graver.incident_id)
+    assert (member.id, member.merged_into) == (FIRST.incident_id, graver.incident_id)
+
+
 @pytest.mark.parametrize("cuts", [(1, 2, 3, 4), (2,), (3,), ()])
 async def test_how_batches_are_cut_changes_nothing(
     pool: Pool, service: IncidentService, cuts: tuple[int, ...]
