@@ -17,7 +17,7 @@ from ioc.app.rule_files import RuleFolder
 from ioc.app.rule_sets import ensure_first_version
 from ioc.app.settings import DatabaseSettings
 from ioc.eventlog.kafka_publisher import create_compacted
-from ioc.model.records import EVENTS_TOPIC, INCIDENTS_TOPIC, WIDE_TOPIC
+from ioc.model.records import EVENTS_TOPIC, INCIDENTS_TOPIC
 from ioc.store.embedded import APP_ROLE
 from ioc.store.row_scope import SERVICE
 from ioc.store.users import Role, Users
@@ -127,10 +127,8 @@ async def prepare(core: Core, rules: RuleFolder, admin_password: str) -> list[st
 
 
 async def ensure_topics(core: Core) -> int:
-    """Create every topic of the service through the log's port; return the partitions of the events' one."""
+    """Create the topics that `open_core` has not; return the partitions of the events' one."""
     settings = core.settings
-    partitions = await core.log.create_topic(EVENTS_TOPIC, settings.log.partitions)
-    await core.log.create_topic(WIDE_TOPIC, partitions)
     if settings.relay.enabled:
         await create_compacted(kafka_settings(settings), INCIDENTS_TOPIC, settings.relay.partitions)
-    return partitions
+    return len(await core.log.ends(EVENTS_TOPIC))
