@@ -18,7 +18,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from benchmarks.broker import Broker, BrokerUnavailable, require_archives, shared_broker
+from benchmarks.broker import Access, Broker, BrokerUnavailable, require_archives, shared_broker
 from ioc.store.embedded import Dsns, PostgresServer, create_database, embedded_postgres
 from ioc.store.migrate import migrate
 
@@ -170,19 +170,25 @@ def empty_database(postgres: Server) -> Iterator[Dsns]:
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a real Kafka, one for all workers: `IOC_TEST_KAFKA`, else one of our own."""
-    if address := os.environ.get("IOC_TEST_KAFKA"):
-        yield address
-        return
+def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Access]:
+    """A real Kafka of our own, one for all workers, with an entrance that asks for TLS, login and grants."""
     base = tmp_path_factory.getbasetemp()
     with ExitStack() as stack:
         try:
             folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "kafka"
-            address = stack.enter_context(shared_broker(folder))
+            access = stack.enter_context(shared_broker(folder))
         except BrokerUnavailable as error:
             pytest.skip(f"no Kafka: {error}")
-        yield address
+        yield access
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest) -> str:
+    """Address of a real Kafka: `IOC_TEST_KAFKA`, else one of our own."""
+    if address := os.environ.get("IOC_TEST_KAFKA"):
+        return address
+    access: Access = request.getfixturevalue("own_kafka")
+    return access.address
 
 
 @pytest.fixture

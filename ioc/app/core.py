@@ -122,13 +122,18 @@ def kafka_settings(settings: Settings) -> KafkaSettings:
     )
 
 
-@asynccontextmanager
-async def _open_log(settings: Settings, pool: Connections, dsn: str) -> AsyncIterator[PostgresLog | KafkaLog]:
-    limits = LogSettings(
+def log_limits(settings: Settings) -> LogSettings:
+    """Return the bounds of the log, whichever it is."""
+    return LogSettings(
         dedup_window_s=settings.log.dedup_window_s,
         retention_s=settings.log.retention_s,
         lease_s=settings.log.lease_s,
     )
+
+
+@asynccontextmanager
+async def _open_log(settings: Settings, pool: Connections, dsn: str) -> AsyncIterator[PostgresLog | KafkaLog]:
+    limits = log_limits(settings)
     if settings.log.kind is LogKind.EMBEDDED:
         yield PostgresLog(pool, dsn, limits)
         return

@@ -21,6 +21,7 @@ from ioc.eventlog.kafka_consumer import KafkaConsumer
 from ioc.eventlog.kafka_reader import KafkaReader
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.kafka_stamps import Stamps
+from ioc.eventlog.kafka_topics import kept_for_a_time
 from ioc.eventlog.kafka_writer import KafkaWriter
 from ioc.eventlog.port import (
     AppendOutcome,
@@ -99,17 +100,7 @@ class KafkaLog:
 
     async def create_topic(self, topic: str, partitions: int) -> int:
         """Create `topic` unless it exists and return its number of partitions."""
-        configs = {
-            "cleanup.policy": "delete",
-            # What `retain` has not deleted by then goes whatever the groups have done.
-            "retention.ms": str(round(self.settings.never_beyond_s * 1000)),
-            "retention.bytes": "-1",
-            "min.insync.replicas": str(min(self.kafka.min_insync, self.kafka.replication)),
-            "unclean.leader.election.enable": "false",
-            "max.message.bytes": str(2 * self.kafka.record_bytes),
-            # Retention goes by when a record came, not by a gateway's clock.
-            "message.timestamp.type": "LogAppendTime",
-        }
+        configs = kept_for_a_time(self.kafka, self.settings.never_beyond_s)
         self._partitions[topic] = await self._cluster.create(self._name(topic), partitions, configs)
         return self._partitions[topic]
 
