@@ -42,7 +42,7 @@ def adopt(
         try:
             places = asyncio.run(_adopt(settings, database.app, beginning))
         except AdoptionError as error:
-            raise CommandError(str(error), "Nothing was changed.") from error
+            raise CommandError(str(error), "No position was changed.") from error
     if as_json:
         print_json({topic: dict(offsets) for topic, offsets in places.items()})
         return

@@ -17,7 +17,7 @@ class Beginning(StrEnum):
 
 
 class AdoptionError(Exception):
-    """The log cannot be adopted as it is; nothing was changed. The message says what to do."""
+    """The log cannot be adopted as it is; no position was changed. The message says what to do."""
 
 
 async def adopt_log(
@@ -39,15 +39,15 @@ async def adopt_log(
         found = await log.make_topic(topic, stood or partitions)
         if stood and found != stood:
             raise AdoptionError(
-                f"{topic} has {found} partitions in that log and {stood} in this database, where the rules' "
-                f"state is kept by partition: give the log a topic with {stood}, under another log.prefix"
+                f"{topic} has {found} partitions in that log and {stood} in this database, and the rules' "
+                f"state is kept by partition: take a log.prefix under which it has {stood}, or is not there"
             )
         starts, ends = await log.starts(topic), await log.ends(topic)
         held = sum(ends[partition] - starts[partition] for partition in ends)
         if held and beginning is None:
             raise AdoptionError(
-                f"{topic} holds {held} records in that log: say --from start to take them (what this database "
-                "has taken before takes effect twice), or --from end to leave them out"
+                f"{topic} holds {held} records in that log: say --from start to take them, where what this "
+                "database has taken before takes effect twice, or --from end to leave them out"
             )
         places[topic] = starts if beginning is Beginning.START else ends
     origin = await log.origin()

@@ -1,9 +1,10 @@
-"""A database whose positions belong to another log: every start refuses, and `ioc log adopt` is the way on."""
+"""A database whose positions belong to another log: starts refuse, and `ioc log adopt` is the way on."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -11,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from msgspec import structs
 
 from benchmarks.broker import Broker
+from benchmarks.service import kafka_environment
 from ioc.app.log_adoption import AdoptionError, Beginning, adopt_log
 from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.kafka_settings import KafkaSettings
@@ -20,6 +22,7 @@ from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC
 from ioc.store.embedded import Dsns
 from ioc.store.pool import open_pool
 from ioc.store.positions import StorePositions, commit_position
+from tests.integration.app.test_init import ioc
 from tests.integration.eventlog.kafka_city import (
     LIMITS,
     collect_half_made_connections,
@@ -99,7 +102,7 @@ async def test_another_log_is_refused_and_adopting_it_loses_and_repeats_nothing(
         await start(log)
         assert await take(log, "a", "b", "c") == ["a", "b", "c"]
     async with opened(database, change.after) as log:
-        with pytest.raises(LogRejected, match="positions in this database belong to .*ioc log adopt"):
+        with pytest.raises(LogRejected, match=r"positions in this database belong to .*ioc log adopt"):
             await start(log)
         places = await adopt_log(log, 9, None)
         assert {topic: set(offsets.values()) for topic, offsets in places.items()} == {
@@ -201,6 +204,35 @@ async def test_whoever_still_works_on_the_former_log_can_commit_nothing_more(
                 await adopt_log(other, COUNT, None)
             generations = {partition: generation for partition, generation, _ in owners(database)}
     assert all(generations[partition] > generation for partition, generation in assigned.items())
+
+
+@pytest.mark.slow
+def test_the_command_that_a_refused_start_names_lets_the_next_one_through(
+    database: Dsns,
+    kafka: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    environment = kafka_environment(kafka, COUNT) | {
+        "IOC_DATABASE__ADMIN_DSN": database.admin,
+        "IOC_DATABASE__APP_DSN": database.app,
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    assert ioc(monkeypatch, "init") == 0
+    with psycopg.connect(database.admin) as connection:
+        connection.execute(
+            "INSERT INTO log_owner (group_name, topic, partition, next_offset)"
+            " SELECT 'rules', 'ioc.events', generate_series(0, 2), 7"
+        )
+    monkeypatch.setenv("IOC_LOG__PREFIX", environment["IOC_LOG__PREFIX"] + "new.")
+    assert ioc(monkeypatch, "init") == 1
+    assert "`ioc log adopt`" in " ".join(capsys.readouterr().err.split())
+    assert ioc(monkeypatch, "log", "adopt") == 0
+    assert "ioc.events: groups go on at 0:0, 1:0, 2:0" in capsys.readouterr().out
+    assert ioc(monkeypatch, "init") == 0
 
 
 def owners(database: Dsns) -> list[tuple[int, int, int]]:
