@@ -31,7 +31,7 @@ class StoredPersonal:
         if incident is None:
             raise NotFoundError(incident_id)
         async with self._pool.of(SERVICE).connection() as connection:
-            await _record(connection, person, "incident_unmasked", incident_id, reason)
+            await record_look(connection, person, "incident_unmasked", incident_id, reason)
         return incident
 
     async def quarantined(self, message_id: int, person: Person, reason: str) -> Quarantined:
@@ -40,7 +40,7 @@ class StoredPersonal:
             found = await read_quarantined(connection, message_id)
             if found is None:
                 raise NotFoundError(str(message_id))
-            await _record(connection, person, "message_unmasked", str(message_id), reason)
+            await record_look(connection, person, "message_unmasked", str(message_id), reason)
         return Quarantined(
             id=found.id,
             received_us=found.received_us,
@@ -52,9 +52,10 @@ class StoredPersonal:
         )
 
 
-async def _record(
+async def record_look(
     connection: AsyncConnection[Any], person: Person, op: str, subject: str, reason: str
 ) -> None:
+    """Record a look at personal data before it is answered. Raises `TooManyLooksError`."""
     if await audit.count_recent(connection, audit.Area.PERSONAL, person.username) >= MAX_LOOKS_PER_HOUR:
         raise TooManyLooksError(person.username)
     await audit.record(

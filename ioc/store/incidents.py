@@ -386,7 +386,7 @@ async def read_returned(connection: AsyncConnection[Any], before: datetime, limi
     """Return ids of incidents that cleared before `before` and that nobody has taken up."""
     rows = await connection.execute(
         "SELECT id FROM incident WHERE handling = 'new' AND condition = 'cleared' AND members_active = 0"
-        " AND severity <> 'critical' AND cleared < %s"
+        " AND severity <> 'critical' AND NOT working_clock AND cleared < %s"
         " ORDER BY cleared LIMIT %s",
         (before, limit),
     )
