@@ -20,6 +20,8 @@ class Right(StrEnum):
     RECEIVERS = "receivers"
     POLICIES = "policies"
     """Change who is responsible, how long things may take, and what belongs together."""
+    REPORTS = "reports"
+    """Answer citizens, and take apart what was put together as one report."""
     PERSONAL = "personal"
     """Unmask phone numbers, plates and what else is personal, for a reason that is recorded."""
 
@@ -44,8 +46,6 @@ class TokenScope(StrEnum):
     QUARANTINE = "quarantine"
     RULES = "rules"
     RECEIVERS = "receivers"
-    REPORTS_WRITE = "reports:write"
-    """Send citizens' reports by Open311."""
 
 
 class Door(msgspec.Struct, frozen=True):
@@ -67,6 +67,7 @@ _QUARANTINE: Final = Door(Audience.PERSON, frozenset({Right.QUARANTINE}), TokenS
 _RULES: Final = Door(Audience.PERSON, frozenset({Right.RULES}), TokenScope.RULES)
 _RECEIVERS: Final = Door(Audience.PERSON, frozenset({Right.RECEIVERS}), TokenScope.RECEIVERS)
 _POLICIES: Final = Door(Audience.PERSON, frozenset({Right.POLICIES}))
+_ANSWER: Final = Door(Audience.PERSON, frozenset({Right.REPORTS}), TokenScope.INCIDENTS_WRITE)
 # A machine gives no reason: personal data is for people in a session of their own.
 _PERSONAL: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL}))
 _RAW: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL, Right.QUARANTINE}))
@@ -89,8 +90,8 @@ ROUTES: Final[dict[str, Door]] = {
     "POST /api/v1/incidents/{incident_id}/commands": _WRITE,
     "POST /api/v1/incidents/{incident_id}/unmask": _PERSONAL,
     "GET /api/v1/incidents/{incident_id}/reports": _READ,
-    "POST /api/v1/reports/{report_id}/answer": _WRITE,
-    "POST /api/v1/reports/{report_id}/separate": _WRITE,
+    "POST /api/v1/reports/{report_id}/answer": _ANSWER,
+    "POST /api/v1/reports/{report_id}/separate": _ANSWER,
     "POST /api/v1/reports/{report_id}/unmask": _PERSONAL,
     "GET /api/v1/public/services": _EVERYBODY,
     "POST /api/v1/public/duplicates": _EVERYBODY,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from ioc.store.embedded import Dsns
 from ioc.store.incidents import IncidentFilter, read_changes, read_history, read_page, write_changes
 from ioc.store.pool import Pool, open_pool
+from ioc.store.reports import ReportRow, Vote, add_answers, add_report, add_vote
 from ioc.store.row_scope import NOBODY, SERVICE, RowScope, ScopedPool, acting_as
 from ioc.store.users import Role, Users
 from tests.integration.store.test_incidents import change, incident
@@ -20,6 +22,7 @@ PROTECTED = {
     "incident": "ward", "incident_change": "ward", "incident_audit": "incident_id", "feedback_report": "ward",
     "notice": "ward", "account": "username", "login_session": "username", "audit_entry": "area",
     "notice_read": "username", "api_token": "id", "privacy_request": "token",
+    "citizen_report": "ward", "citizen_answer": "report_id", "citizen_vote": "report_id",
 }  # fmt: skip
 
 
@@ -37,8 +40,31 @@ async def people(database: Dsns) -> AsyncIterator[ScopedPool]:
         async with pool.connection() as connection:
             for ward in (OWN, FOREIGN, None):
                 await write_changes(
-                    connection, [change(incident(1, id=f"inc-{ward}", key=str(ward), ward=ward))]
+                    connection,
+                    [
+                        change(
+                            incident(
+                                1,
+                                id=f"inc-{ward}",
+                                rule="citizen-report",
+                                key=f"citizens|r-{ward}",
+                                ward=ward,
+                            )
+                        )
+                    ],
                 )
+                now = datetime.now(UTC)
+                report = ReportRow(
+                    id=f"r-{ward}", root=f"r-{ward}", service="road", text="x", channel="web", ward=ward,
+                    received=now, digest=b"",
+                )  # fmt: skip
+                code = str(ward).encode()
+                await add_report(connection, report, code_hash=code, contact_hash=None, idem=None)
+                await add_answers(connection, [report.id], now, "x", "an")
+                vote = Vote(
+                    report_id=report.id, incident_id=f"inc-{ward}", resolution=1, satisfied=True, at=now
+                )
+                await add_vote(connection, vote)
                 await connection.execute(
                     "INSERT INTO feedback_report (time, received, event_id, source, type, ward)"
                     " VALUES (now(), now(), %s, 's', 'feedback.report', %s)",
@@ -83,10 +109,12 @@ async def test_nobody_sees_no_row_and_the_service_sees_every_row(people: ScopedP
 
 async def test_ward_staff_see_the_rows_of_their_ward_only(people: ScopedPool) -> None:
     with acting_as(WARD):
-        for table in ("incident", "incident_change", "feedback_report", "notice"):
+        for table in ("incident", "incident_change", "feedback_report", "notice", "citizen_report"):
             assert await seen(people, table) == {OWN}, table
         assert await seen(people, "incident_audit") == {f"inc-{OWN}"}
         assert await seen(people, "audit_entry") == {f"ward:{OWN}"}
+        for table in ("citizen_answer", "citizen_vote"):
+            assert await seen(people, table) == {f"r-{OWN}"}, table
         for table in ("account", "login_session", "notice_read"):
             assert await seen(people, table) == {"cuong"}, table
         assert await seen(people, "api_token") == await seen(people, "privacy_request") == set()

@@ -10,10 +10,12 @@ from ioc.api.application import create_api
 from ioc.api.security import RIGHTS
 from ioc.store.users import Role
 from tests.unit.api.conftest import Browser
+from tests.unit.api.fake_counter import CODE
 from tests.unit.api.fakes import WARD, FakePersonal, FakeTokens, FakeUsers, make_deps
 
 KNOWN = {"incident_id": "inc-1", "camera_id": "cam-1", "stream": "camera", "rule": "underpass-jam",
-         "receiver_id": "other", "message_id": "1", "name": "grouping"}  # fmt: skip
+         "receiver_id": "other", "message_id": "1", "name": "grouping", "report_id": "r-1",
+         "code": CODE}  # fmt: skip
 BODIES = {
     "commands": {"op": "comment", "expect_rev": 1, "idem": "11111111-aaaa", "args": {"note": "x"}},
     "unmask": {"reason": "gọi lại cho người báo tin"},
@@ -21,6 +23,10 @@ BODIES = {
     "session": {"username": "nobody", "password": "wrong"},
     "{name}": {"doc": {}, "reason": "diễn tập", "expect_version": 2},
     "preview": {"authority": {}},
+    "answer": {"text": "đã xử lý xong"},
+    "vote": {"satisfied": True},
+    "duplicates": {"service": "road"},
+    "reports": {"service": "road", "text": "ổ gà sâu", "address": "1 Yersin", "idem": "0123456789abcdef"},
     "{receiver_id}": {"kind": "in_app", "target": "operator"},
 }
 QUERIES = {"moment": {"ward": WARD}, "series": {"source": "cam-1"}}
