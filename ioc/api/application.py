@@ -110,10 +110,10 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     """The time of day."""
 
 
-def _counter_routers(counter: Counter, access: Access, clock_us: ClockUs) -> list[APIRouter]:
+def _counter_routers(counter: Counter, deps: ApiDeps, access: Access) -> list[APIRouter]:
     return [
-        public_router(counter.citizens, counter.board, counter.intake, clock_us),
-        reports_router(counter.reports, access),
+        public_router(counter.citizens, counter.board, counter.intake, deps.clock_us),
+        reports_router(counter.reports, deps.incidents, access),
     ]
 
 
@@ -150,7 +150,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         notices_router(deps.receivers, access),
         *([oidc_router(deps.oidc, deps.users, secure_cookies=deps.secure_cookies)] if deps.oidc else []),
         *([personal_router(deps.personal, access)] if deps.personal else []),
-        *(_counter_routers(deps.counter, access, deps.clock_us) if deps.counter else []),
+        *(_counter_routers(deps.counter, deps, access) if deps.counter else []),
         *deps.routers,
     ):
         app.include_router(router)

@@ -109,7 +109,7 @@ def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
     )
     Me = Annotated[Person, Depends(access.person)]  # noqa: N806 - a type
 
-    visible = partial(_visible, incidents)
+    visible = partial(visible_incident, incidents)
 
     @router.get("", **documented(IncidentPage, text="A page of incidents, newest first."))
     async def list_incidents(
@@ -165,7 +165,7 @@ def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
     return router
 
 
-async def _visible(incidents: Incidents, incident_id: str, person: Person) -> Incident:
+async def visible_incident(incidents: Incidents, incident_id: str, person: Person) -> Incident:
     """Return an incident of the person's wards. Raises NotFoundError for any other, existing or not."""
     if "\x00" in incident_id:
         # No incident has such an id, and the database would refuse the question.
