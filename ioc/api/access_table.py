@@ -22,6 +22,10 @@ class Right(StrEnum):
     """Change who is responsible, how long things may take, and what belongs together."""
     PERSONAL = "personal"
     """Unmask phone numbers, plates and what else is personal, for a reason that is recorded."""
+    PHOTOS = "photos"
+    """Send pictures of what was found or done."""
+    PUBLISH = "publish"
+    """Show a picture to the public."""
 
 
 class Audience(StrEnum):
@@ -68,6 +72,8 @@ _POLICIES: Final = Door(Audience.PERSON, frozenset({Right.POLICIES}))
 # A machine gives no reason: personal data is for people in a session of their own.
 _PERSONAL: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL}))
 _RAW: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL, Right.QUARANTINE}))
+_PHOTOS: Final = Door(Audience.PERSON, frozenset({Right.PHOTOS}))
+_PUBLISH: Final = Door(Audience.PERSON, frozenset({Right.PUBLISH}))
 
 ROUTES: Final[dict[str, Door]] = {
     "GET /healthz": _EVERYBODY,
@@ -86,6 +92,12 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /api/v1/incidents/{incident_id}/members": _READ,
     "POST /api/v1/incidents/{incident_id}/commands": _WRITE,
     "POST /api/v1/incidents/{incident_id}/unmask": _PERSONAL,
+    "GET /api/v1/incidents/{incident_id}/photos": _READ,
+    "POST /api/v1/photos": _PHOTOS,
+    "GET /api/v1/photos/{ref}": _SESSION,
+    "POST /api/v1/photos/{ref}/release": _PUBLISH,
+    "POST /api/v1/public/photos": _EVERYBODY,
+    "GET /api/v1/public/photos/{ref}": _EVERYBODY,
     "GET /api/v1/forecast": _READ,
     "GET /api/v1/policies": _SESSION,
     "GET /api/v1/policies/{name}/versions": _SESSION,

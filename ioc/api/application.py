@@ -17,6 +17,7 @@ from ioc.api.history import history_router
 from ioc.api.incidents import incidents_router
 from ioc.api.oidc import OidcLogin, oidc_router
 from ioc.api.personal import personal_router
+from ioc.api.photos import BODY_BYTES, PHOTOS_PATH, PUBLIC_PHOTOS_PATH, photos_router, public_photos_router
 from ioc.api.pictures import PictureProxy
 from ioc.api.places import City, places_router
 from ioc.api.playback import playback_router
@@ -26,6 +27,7 @@ from ioc.api.ports import (
     Incidents,
     NoTokens,
     Personal,
+    Photos,
     Places,
     PolicyStore,
     Quarantine,
@@ -42,6 +44,7 @@ from ioc.api.rules import rules_router
 from ioc.api.security import Access, feed_authenticator
 from ioc.api.session import session_router
 from ioc.api.static import Console
+from ioc.ingest.allowance import Allowances
 from ioc.stream.hub import Hub, wall_us
 from ioc.stream.ports import ClockUs
 from ioc.stream.shell import SocketSettings
@@ -82,6 +85,10 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     """None where everybody logs in here."""
     personal: Personal | None = None
     """None unmasks nothing for anybody."""
+    photos: Photos | None = None
+    """None takes none and shows none."""
+    public_photos: Allowances = Allowances(rate_per_s=20 / 3_600, burst=20)
+    """Pictures that one address may send."""
     routers: tuple[APIRouter, ...] = ()
     """Further routers with authentication of their own, e.g. ingest."""
     sockets: SocketSettings = SocketSettings()
@@ -128,6 +135,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         notices_router(deps.receivers, access),
         *([oidc_router(deps.oidc, deps.users, secure_cookies=deps.secure_cookies)] if deps.oidc else []),
         *([personal_router(deps.personal, access)] if deps.personal else []),
+        *_photo_routers(deps, access),
         *deps.routers,
     ):
         app.include_router(router)
@@ -141,8 +149,22 @@ def create_api(deps: ApiDeps) -> FastAPI:
         BodyLimit,
         max_bytes=deps.body_bytes,
         exempt=(INGEST_PREFIX,),
-        wider={PREVIEW_PATH: PREVIEW_BYTES, POLICY_PREFIX + "authority": POLICY_BYTES},
+        wider={
+            PREVIEW_PATH: PREVIEW_BYTES,
+            POLICY_PREFIX + "authority": POLICY_BYTES,
+            PHOTOS_PATH: BODY_BYTES,
+            PUBLIC_PHOTOS_PATH: BODY_BYTES,
+        },
     )
     app.add_middleware(RequestScope)
     app.add_middleware(SecurityHeaders)
     return app
+
+
+def _photo_routers(deps: ApiDeps, access: Access) -> list[APIRouter]:
+    if deps.photos is None:
+        return []
+    return [
+        photos_router(deps.photos, deps.incidents, access),
+        public_photos_router(deps.photos, deps.public_photos, deps.clock_us),
+    ]

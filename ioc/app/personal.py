@@ -14,6 +14,7 @@ from ioc.store.users import Person
 
 MAX_LOOKS_PER_HOUR: Final = 60
 """Of one person: more is no longer work on single cases."""
+_LOOKS: Final = ("incident_unmasked", "message_unmasked")
 
 
 class StoredPersonal:
@@ -55,7 +56,8 @@ class StoredPersonal:
 async def _record(
     connection: AsyncConnection[Any], person: Person, op: str, subject: str, reason: str
 ) -> None:
-    if await audit.count_recent(connection, audit.Area.PERSONAL, person.username) >= MAX_LOOKS_PER_HOUR:
+    looks = await audit.count_recent(connection, audit.Area.PERSONAL, person.username, _LOOKS)
+    if looks >= MAX_LOOKS_PER_HOUR:
         raise TooManyLooksError(person.username)
     await audit.record(
         connection,

@@ -62,7 +62,7 @@ class ThrottleKeys(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, username: str, address: str) -> "ThrottleKeys":
         """Return the keys of an attempt from `address`, as its text."""
-        place = _place_of(address)
+        place = place_of(address)
         return cls(f"ip:{place}", f"pair:{username} {place}", f"user:{username}")
 
     @property
@@ -71,7 +71,7 @@ class ThrottleKeys(msgspec.Struct, frozen=True):
         return self.ip, self.pair, self.user
 
 
-def _place_of(address: str) -> str:
+def place_of(address: str) -> str:
     """Return what is counted as one place: an address, of IPv6 the network that one subscriber gets."""
     try:
         found = ip_address(address.partition("%")[0])

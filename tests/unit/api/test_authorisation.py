@@ -13,9 +13,10 @@ from tests.unit.api.conftest import Browser
 from tests.unit.api.fakes import WARD, FakePersonal, FakeTokens, FakeUsers, make_deps
 
 KNOWN = {"incident_id": "inc-1", "camera_id": "cam-1", "stream": "camera", "rule": "underpass-jam",
-         "receiver_id": "other", "message_id": "1", "name": "grouping"}  # fmt: skip
+         "receiver_id": "other", "message_id": "1", "name": "grouping", "ref": "photo-1"}  # fmt: skip
 BODIES = {
     "commands": {"op": "comment", "expect_rev": 1, "idem": "11111111-aaaa", "args": {"note": "x"}},
+    "release": {"released": False, "reason": "có mặt người trong ảnh"},
     "unmask": {"reason": "gọi lại cho người báo tin"},
     "read": {"up_to": 0},
     "session": {"username": "nobody", "password": "wrong"},
