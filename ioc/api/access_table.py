@@ -96,6 +96,8 @@ ROUTES: Final[dict[str, Door]] = {
     "POST /api/v1/photos": _PHOTOS,
     "GET /api/v1/photos/{ref}": _SESSION,
     "POST /api/v1/photos/{ref}/release": _PUBLISH,
+    "GET /api/v1/public/city": _EVERYBODY,
+    "GET /api/v1/public/areas": _EVERYBODY,
     "POST /api/v1/public/photos": _EVERYBODY,
     "GET /api/v1/public/photos/{ref}": _EVERYBODY,
     "GET /api/v1/forecast": _READ,

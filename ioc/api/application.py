@@ -38,6 +38,7 @@ from ioc.api.ports import (
     Users,
 )
 from ioc.api.problems import install
+from ioc.api.public_places import public_places_router
 from ioc.api.quarantine import quarantine_router
 from ioc.api.receivers import notices_router, receivers_router
 from ioc.api.rules import rules_router
@@ -127,6 +128,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         forecast_router(deps.incidents, access),
         policies_router(deps.policies, access),
         places_router(deps.places, deps.pictures, deps.city, access),
+        public_places_router(deps.places, deps.city),
         playback_router(deps.history, access, deps.clock_us),
         history_router(deps.history, access, deps.clock_us),
         quarantine_router(deps.quarantine, access),
