@@ -48,6 +48,8 @@ class TokenScope(StrEnum):
     QUARANTINE = "quarantine"
     RULES = "rules"
     RECEIVERS = "receivers"
+    REPORTS_WRITE = "reports:write"
+    """Send citizens' reports by Open311."""
 
 
 class Door(msgspec.Struct, frozen=True):
@@ -100,6 +102,16 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /api/v1/public/areas": _EVERYBODY,
     "POST /api/v1/public/photos": _EVERYBODY,
     "GET /api/v1/public/photos/{ref}": _EVERYBODY,
+    "GET /api/v1/incidents/{incident_id}/reports": _READ,
+    "POST /api/v1/reports/{report_id}/answer": _WRITE,
+    "POST /api/v1/reports/{report_id}/separate": _WRITE,
+    "POST /api/v1/reports/{report_id}/unmask": _PERSONAL,
+    "GET /api/v1/public/services": _EVERYBODY,
+    "POST /api/v1/public/duplicates": _EVERYBODY,
+    "POST /api/v1/public/reports": _EVERYBODY,
+    "GET /api/v1/public/reports/{code}": _EVERYBODY,
+    "POST /api/v1/public/reports/{code}/vote": _EVERYBODY,
+    "GET /api/v1/public/board": _EVERYBODY,
     "GET /api/v1/forecast": _READ,
     "GET /api/v1/policies": _SESSION,
     "GET /api/v1/policies/{name}/versions": _SESSION,

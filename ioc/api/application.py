@@ -10,11 +10,13 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from ioc import __version__
 from ioc.api.answers import document
+from ioc.api.citizen_ports import Citizens, PublicBoard, Reports
 from ioc.api.forecast import forecast_router
 from ioc.api.headers import BodyLimit, RequestScope, SecurityHeaders
 from ioc.api.health import MetricsDoor, health_router
 from ioc.api.history import history_router
 from ioc.api.incidents import incidents_router
+from ioc.api.intake import Intake
 from ioc.api.oidc import OidcLogin, oidc_router
 from ioc.api.personal import personal_router
 from ioc.api.photos import BODY_BYTES, PHOTOS_PATH, PUBLIC_PHOTOS_PATH, photos_router, public_photos_router
@@ -38,9 +40,11 @@ from ioc.api.ports import (
     Users,
 )
 from ioc.api.problems import install
+from ioc.api.public import public_router
 from ioc.api.public_places import public_places_router
 from ioc.api.quarantine import quarantine_router
 from ioc.api.receivers import notices_router, receivers_router
+from ioc.api.reports import reports_router
 from ioc.api.rules import rules_router
 from ioc.api.security import Access, feed_authenticator
 from ioc.api.session import session_router
@@ -61,6 +65,15 @@ _DESCRIPTION: Final = (
     f"problem document (RFC 9457). The live feed is the WebSocket `{FEED_PATH}` with subprotocol "
     "`ioc.feed.v1`."
 )
+
+
+class Counter(msgspec.Struct, frozen=True, kw_only=True):
+    """Where citizens and those who answer them meet."""
+
+    citizens: Citizens
+    reports: Reports
+    board: PublicBoard
+    intake: Intake
 
 
 class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +103,8 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     """None takes none and shows none."""
     public_photos: Allowances = Allowances(rate_per_s=20 / 3_600, burst=20)
     """Pictures that one address may send."""
+    counter: Counter | None = None
+    """None takes no reports of citizens."""
     routers: tuple[APIRouter, ...] = ()
     """Further routers with authentication of their own, e.g. ingest."""
     sockets: SocketSettings = SocketSettings()
@@ -101,6 +116,13 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     """By default shut."""
     clock_us: ClockUs = wall_us
     """The time of day."""
+
+
+def _counter_routers(counter: Counter, access: Access, clock_us: ClockUs) -> list[APIRouter]:
+    return [
+        public_router(counter.citizens, counter.board, counter.intake, clock_us),
+        reports_router(counter.reports, access),
+    ]
 
 
 def create_api(deps: ApiDeps) -> FastAPI:
@@ -138,6 +160,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         *([oidc_router(deps.oidc, deps.users, secure_cookies=deps.secure_cookies)] if deps.oidc else []),
         *([personal_router(deps.personal, access)] if deps.personal else []),
         *_photo_routers(deps, access),
+        *(_counter_routers(deps.counter, access, deps.clock_us) if deps.counter else []),
         *deps.routers,
     ):
         app.include_router(router)

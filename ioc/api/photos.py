@@ -15,9 +15,9 @@ from ioc.api.problems import NO_NUL, Problem, refused, respond
 from ioc.api.security import Access, Right, require_own_page, require_right, scope_of
 from ioc.ingest.allowance import Allowances
 from ioc.ingest.http_body import LingeringResponse
+from ioc.model.addresses import place_of
 from ioc.photos.check import MAX_BYTES, RULES, PhotoRefused
 from ioc.photos.workshop import WorkshopBusy
-from ioc.store.login_throttle import place_of
 from ioc.store.photos import Origin, PhotoInfo
 from ioc.store.users import Person
 from ioc.stream.ports import ClockUs

@@ -29,6 +29,7 @@ from ioc.app.bridges import bridges
 from ioc.app.change_follower import ChangeFollower
 from ioc.app.clock import Ticker, now_us
 from ioc.app.core import Core, history_plan, kafka_settings
+from ioc.app.counter import open_counter
 from ioc.app.feed_source import FeedSource
 from ioc.app.incident_keeper import IncidentKeeper
 from ioc.app.incident_relay import IncidentRelay
@@ -44,6 +45,7 @@ from ioc.app.policy_view import StoredPolicies
 from ioc.app.privacy import Retention, read_key
 from ioc.app.readiness import Readiness
 from ioc.app.receivers import StoredReceivers
+from ioc.app.report_keeper import ReportKeeper
 from ioc.app.retry import RETRYABLE
 from ioc.app.rule_sets import RuleSets
 from ioc.app.rule_view import RunningRules
@@ -154,6 +156,7 @@ class Pipeline:
         plan.work.append(Service("audit anchors", keeper.run))
         retention = Retention(core.pool, core.settings.privacy, read_key(core.settings.plate_key_file))
         plan.work.append(Service("retention", retention.run))
+        plan.work.append(Service("reports", ReportKeeper(core.pool, core.log, core.desk.policies).run))
         self._notices(plan)
         if core.settings.relay.enabled:
             kafka = kafka_settings(core.settings)
@@ -205,10 +208,11 @@ class Pipeline:
         )
         console = settings.console if with_console else None
         oidc = OidcLogins(settings.oidc, core.api_pool.of(SERVICE)) if settings.oidc.issuer else None
+        incidents = IncidentService(core.api_pool, core.desk.policies, core.api_pool.of(SERVICE))
         api = create_api(
             ApiDeps(
                 users=self.users,
-                incidents=IncidentService(core.api_pool, core.desk.policies, core.api_pool.of(SERVICE)),
+                incidents=incidents,
                 policies=StoredPolicies(core.api_pool, core.desk, core.directory),
                 places=DirectoryPlaces(core.directory),
                 history=StoredHistory(core.api_pool),
@@ -224,6 +228,7 @@ class Pipeline:
                 public_photos=Allowances(
                     settings.photos.public_per_hour / 3_600, settings.photos.public_per_hour
                 ),
+                counter=open_counter(core, incidents),
                 hub=hub,
                 pictures=pictures,
                 city=lambda: _city(settings, core, self._demo),

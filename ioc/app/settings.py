@@ -369,6 +369,26 @@ class PhotoSettings(_Section):
     )
 
 
+class CitizenSettings(_Section):
+    """The public counter: how much one address and one contact may send."""
+
+    free_per_hour: int = Field(
+        5, ge=1, le=10_000, description="reports of one address without a proof of work"
+    )
+    most_per_hour: int = Field(30, ge=1, le=100_000, description="reports of one address in all")
+    looks_per_minute: int = Field(
+        60, ge=1, le=100_000, description="looks of one address: duplicates, following, votes"
+    )
+    per_contact_day: int = Field(20, ge=1, le=10_000, description="reports that name one contact")
+    work_bits: int = Field(
+        16, ge=0, le=24, description="zero bits of the proof of work; each doubles its cost"
+    )
+    contact_key: Path | None = Field(
+        None,
+        description="file of the key that seals contacts; empty: `secrets/contact.key` in the data folder",
+    )
+
+
 class OidcSettings(_Section):
     """Logging in at an identity provider; without an issuer everybody logs in here."""
 
@@ -443,6 +463,7 @@ class Settings(BaseSettings):
     oidc: OidcSettings = OidcSettings()
     privacy: PrivacySettings = PrivacySettings()
     photos: PhotoSettings = PhotoSettings()
+    citizens: CitizenSettings = CitizenSettings()
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
@@ -469,6 +490,11 @@ class Settings(BaseSettings):
     def plate_key_file(self) -> Path:
         """Where the key of plates' tokens is."""
         return self.privacy.plate_key or self.data / "secrets" / "plate.key"
+
+    @property
+    def contact_key_file(self) -> Path:
+        """Where the key of citizens' contacts is."""
+        return self.citizens.contact_key or self.data / "secrets" / "contact.key"
 
     @classmethod
     def settings_customise_sources(

@@ -201,13 +201,14 @@ def close_returned(incident: Incident, *, now_us: int, after_s: int) -> Change |
     """Close an incident that went away by itself and that nobody has taken up for `after_s` seconds.
 
     Critical ones wait for a person whatever happens: somebody must have looked. So does one that stands for
-    others of which some still go on.
+    others of which some still go on, and one with a legal clock: a citizen is owed an answer.
     """
     cleared_us = incident.cleared_us
     if (
         incident.handling is not Handling.NEW
         or incident.severity is Severity.CRITICAL
         or incident.members_active
+        or incident.working_clock
         or cleared_us is None
         or now_us - cleared_us < after_s * SECOND_US
     ):

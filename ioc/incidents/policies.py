@@ -4,55 +4,40 @@ Each policy is data that people edit and that has versions; the defaults here ar
 plain JSON or YAML in the shape of its struct; `parse_policy` says what is wrong with one.
 """
 
-import re
 from datetime import date
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
+from ioc.incidents import citizen_policy
 from ioc.incidents.calendar import WorkingCalendar
+from ioc.incidents.citizen_policy import CitizenPolicy
+from ioc.incidents.spans import Code as Code
+from ioc.incidents.spans import Name as Name
+from ioc.incidents.spans import Offset, Span
+from ioc.incidents.spans import length_of as length_of
 from ioc.model.incidents import Severity
-from ioc.model.times import DAY_US, SECOND_US
 
 MAX_ROWS: Final = 500
 MAX_RADIUS_M: Final = 5_000
 MAX_MEMBERS: Final = 500
 
-Name = Annotated[str, Meta(min_length=1, max_length=120)]
-Code = Annotated[str, Meta(min_length=1, max_length=100)]
-Span = Annotated[str, Meta(pattern=r"^[0-9]{1,6}(s|m|h|d|wd)$")]
-"""A length of time: 90s, 5m, 2h, 1d, or 10wd for working days."""
-Offset = Annotated[str, Meta(pattern=r"^-?[0-9]{1,6}(s|m|h|d)$")]
-"""A moment seen from a due date: -10m is before it, 0s is the due date itself."""
-
-_UNITS_US: Final = {
-    "s": SECOND_US,
-    "m": 60 * SECOND_US,
-    "h": 3600 * SECOND_US,
-    "d": DAY_US,
-    "wd": DAY_US,
-}
-_SPAN: Final = re.compile(r"(-?[0-9]+)(s|m|h|d|wd)")
-
-
-class Length(NamedTuple):
-    """A length of time; `working` counts on the working calendar only."""
-
-    us: int
-    working: bool
-
-
-def length_of(text: str) -> Length:
-    """Return what a span or an offset says."""
-    match = _SPAN.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r} is no length of time, such as 90s, 5m, 2h, 1d or 10wd")
-    return Length(int(match[1]) * _UNITS_US[match[2]], match[2] == "wd")
-
 
 class _Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Rows are shown without what they leave open, policies whole."""
+
+
+def nearness_of(row: str | None, category: str) -> int | None:
+    """Tell how particularly a row speaks of a category; None where it does not.
+
+    2: of it, 1: of what it belongs to (`citizen` of `citizen.light`), 0: of every one (`row` None).
+    """
+    if row is None:
+        return 0
+    if row == category:
+        return 2
+    return 1 if category.startswith(row + ".") else None
 
 
 # who is responsible -----------------------------------------------------------------------------------------
@@ -182,17 +167,19 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
     clocks: ClockPolicy = ClockPolicy()
     calendar: CalendarPolicy = CalendarPolicy()
     grouping: GroupingPolicy = GroupingPolicy()
+    citizens: CitizenPolicy = CitizenPolicy()
     ward_names: dict[str, str] = {}
     """Vietnamese names of the wards in force by code."""
     days: WorkingCalendar = WorkingCalendar()
 
 
-Policy = AuthorityTable | ClockPolicy | CalendarPolicy | GroupingPolicy
+Policy = AuthorityTable | ClockPolicy | CalendarPolicy | GroupingPolicy | CitizenPolicy
 POLICIES: Final[dict[str, type[Policy]]] = {
     "authority": AuthorityTable,
     "clocks": ClockPolicy,
     "calendar": CalendarPolicy,
     "grouping": GroupingPolicy,
+    "citizens": CitizenPolicy,
 }
 """Name → shape of every policy."""
 
@@ -240,6 +227,9 @@ def _check(policy: Policy) -> None:
                 if (text := getattr(row, field)) and not length_of(text).us:
                     raise PolicyError(f"rows[{n}].{field}", "positive", "expected more than no time")
         _check_elapsed("accept", policy.accept)
+    if isinstance(policy, CitizenPolicy):
+        for field, rule, detail in citizen_policy.faults(policy):
+            raise PolicyError(field, rule, detail)
 
 
 def _check_elapsed(field: str, text: str | None) -> None:

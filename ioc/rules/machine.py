@@ -88,7 +88,7 @@ class Machine(Generic[S]):
             incident_id=number,
             rule=rule.name,
             key=key,
-            category=rule.category,
+            category=self._explainer.category(seen),
             severity=severity,
             title=self._explainer.render(rule.title, seen, key, measured, count),
             why=self._explainer.why(seen, key, measured, count, ids, finding),

@@ -1,0 +1,132 @@
+"""What citizens may report and how their reports are treated: the policy `citizens`."""
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from ioc.incidents.spans import Code, Span, length_of
+from ioc.model.texts import Text
+
+MAX_SERVICES: Final = 200
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Part of the policy."""
+
+
+class Service(_Part, frozen=True):
+    """Something a citizen can report; `code` ends the category of its incidents, `citizen.CODE`."""
+
+    code: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+    name: Text
+    description: Text
+    group: Code
+    keywords: Annotated[tuple[Code, ...], Meta(max_length=20)] = ()
+
+
+class DuplicatePolicy(_Part, frozen=True):
+    """When two reports of one service tell of the same thing.
+
+    Within `metres` and `within` an earlier report is offered from the likeness `offer_from` on; within
+    `merge_metres`, or at one address, it is taken for the same from `merge_from` on.
+    """
+
+    metres: Annotated[int, Meta(ge=1, le=2_000)] = 200
+    merge_metres: Annotated[int, Meta(ge=1, le=500)] = 40
+    within: Span = "7d"
+    offer_from: Share = 0.3
+    merge_from: Share = 0.6
+    offered: Annotated[int, Meta(ge=1, le=20)] = 5
+
+
+def _service(code: str, group: str, name: Text, description: Text) -> Service:
+    return Service(code=code, group=group, name=name, description=description)
+
+
+SHIPPED_SERVICES: Final = (
+    _service(
+        "road", "hạ tầng", Text("Đường hư hỏng, ổ gà", "Road damage, pothole"),
+        Text("Mặt đường, vỉa hè, nắp cống hư hỏng hoặc sụt lún", "Damaged surface, pavement or manhole"),
+    ),
+    _service(
+        "flood", "hạ tầng", Text("Ngập nước, cống nghẹt", "Flooding, blocked drain"),
+        Text("Đường ngập sau mưa hoặc triều, cống thoát nước bị nghẹt", "Flooded road, blocked drain"),
+    ),
+    _service(
+        "light", "hạ tầng", Text("Đèn đường, đèn tín hiệu hỏng", "Street or traffic light out"),
+        Text("Đèn không sáng, nhấp nháy hoặc hỏng", "A light that is out, flickers or is broken"),
+    ),
+    _service(
+        "waste", "môi trường", Text("Rác thải, vệ sinh", "Waste, cleaning"),
+        Text("Rác không được thu gom, đổ trộm rác, xà bần", "Waste not collected, or dumped"),
+    ),
+    _service(
+        "pollution", "môi trường", Text("Ô nhiễm, tiếng ồn", "Pollution, noise"),
+        Text("Khói, bụi, mùi hôi, nước thải, karaoke ồn", "Smoke, dust, smell, waste water, noise"),
+    ),
+    _service(
+        "tree", "môi trường", Text("Cây xanh nguy hiểm", "Dangerous tree"),
+        Text("Cây ngã, cành gãy, cây che khuất biển báo", "Fallen tree, broken branch, hidden sign"),
+    ),
+    _service(
+        "traffic", "giao thông", Text("Trật tự giao thông", "Traffic order"),
+        Text("Ùn tắc, đậu xe sai quy định, biển báo hỏng", "Congestion, wrong parking, broken sign"),
+    ),
+    _service(
+        "order", "trật tự", Text("Trật tự đô thị, lấn chiếm", "Public order, encroachment"),
+        Text("Lấn chiếm lòng lề đường, xây dựng trái phép", "Encroached pavement, illegal building"),
+    ),
+    _service(
+        "safety", "trật tự", Text("An ninh, an toàn", "Safety"),
+        Text("Dây điện sà thấp, công trình nguy hiểm, mất an ninh", "Low cables, dangerous site, insecurity"),
+    ),
+    _service(
+        "other", "khác", Text("Vấn đề khác", "Something else"),
+        Text("Những việc không thuộc các mục trên", "Whatever is none of the above"),
+    ),
+)  # fmt: skip
+"""Services of Hồ Chí Minh City's 1022, in fewer words."""
+
+
+class CitizenPolicy(_Part, frozen=True):
+    """What may be reported, what counts as the same, and when what was done is opened again."""
+
+    services: Annotated[tuple[Service, ...], Meta(min_length=1, max_length=MAX_SERVICES)] = SHIPPED_SERVICES
+    duplicates: DuplicatePolicy = DuplicatePolicy()
+    reopen_within: Span = "15d"
+    """After a resolution; later, a new report is a new incident."""
+    reopen_votes: Annotated[int, Meta(ge=1, le=100)] = 1
+    """So many reporters who are not satisfied open it again."""
+    answer_done: Text = Text(
+        "Phản ánh của ông/bà đã được xử lý. Xin cho biết ông/bà có hài lòng với kết quả không.",
+        "What you reported has been dealt with. Please tell us whether you are satisfied.",
+    )
+    answer_rejected: Text = Text(
+        "Cơ quan chức năng đã kiểm tra và không ghi nhận vấn đề được phản ánh. Ông/bà có thể gửi phản ánh mới"
+        " nếu vấn đề vẫn còn.",
+        "The matter was checked and could not be found. Please report again if it persists.",
+    )
+
+    def service(self, code: str) -> Service | None:
+        """Return the service of `code`."""
+        return next((service for service in self.services if service.code == code), None)
+
+
+def faults(policy: CitizenPolicy) -> list[tuple[str, str, str]]:
+    """Return what is wrong with a policy of the right shape: field, rule and detail of each."""
+    found = []
+    codes = [service.code for service in policy.services]
+    for n, code in enumerate(codes):
+        if code in codes[:n]:
+            found.append((f"services[{n}].code", "unique", f"{code} is there already"))
+    for field, text in (
+        ("reopen_within", policy.reopen_within),
+        ("duplicates.within", policy.duplicates.within),
+    ):
+        if length_of(text).working:
+            found.append((field, "elapsed", "runs day and night: expected s, m, h or d"))
+    if policy.duplicates.offer_from > policy.duplicates.merge_from:
+        found.append(("duplicates.merge_from", "order", "expected at least `offer_from`"))
+    return found
