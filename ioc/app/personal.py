@@ -14,7 +14,7 @@ from ioc.store.users import Person
 
 MAX_LOOKS_PER_HOUR: Final = 60
 """Of one person: more is no longer work on single cases."""
-_LOOKS: Final = ("incident_unmasked", "message_unmasked")
+_LOOKS: Final = ("incident_unmasked", "message_unmasked", "reporter_unmasked")
 
 
 class StoredPersonal:

@@ -14,6 +14,7 @@ from ioc.model.photos import Made
 
 SLICE_ROWS: Final = 200
 """Rows hold megabytes: a slice is smaller than that of other data."""
+MAX_RELEASED: Final = 50
 _INFO: Final[LiteralString] = (
     "SELECT ref, origin, author, uploaded, width, height, bytes, incident_id, released FROM photo"
 )
@@ -100,7 +101,10 @@ async def forget_old(connection: AsyncConnection[Any], before: datetime) -> int:
 
 
 async def claim_for_report(connection: AsyncConnection[Any], refs: Sequence[str], report_id: str) -> bool:
-    """Make citizens' pictures a report's; False, changing nothing, where one of them is not free for it."""
+    """Make citizens' pictures a stored report's, and its incident's where that is there already.
+
+    False, changing nothing, where one of them is not free for it.
+    """
     found = await connection.execute(
         "SELECT ref FROM photo WHERE ref = ANY(%s) AND origin = 'citizen'"
         " AND (report_id = %s OR (report_id IS NULL AND incident_id IS NULL)) FOR UPDATE",
@@ -108,8 +112,24 @@ async def claim_for_report(connection: AsyncConnection[Any], refs: Sequence[str]
     )
     if {ref async for (ref,) in found} != set(refs):
         return False
-    await connection.execute("UPDATE photo SET report_id = %s WHERE ref = ANY(%s)", (report_id, list(refs)))
+    await connection.execute(
+        "UPDATE photo SET report_id = %(report)s, incident_id = (SELECT i.id FROM incident i"
+        " JOIN citizen_report r ON i.key = 'citizens|' || r.root"
+        " WHERE i.rule = 'citizen-report' AND r.id = %(report)s ORDER BY i.opened DESC LIMIT 1)"
+        " WHERE ref = ANY(%(refs)s)",
+        {"report": report_id, "refs": list(refs)},
+    )
     return True
+
+
+async def leave_incident(connection: AsyncConnection[Any], report_id: str) -> None:
+    """Take a report's pictures out of the incident it was put to; the one it raises next takes them."""
+    await connection.execute("UPDATE photo SET incident_id = NULL WHERE report_id = %s", (report_id,))
+
+
+async def released_of(connection: AsyncConnection[Any], incident_id: str) -> list[str]:
+    """Return the names of an incident's pictures that the public may see, the oldest first."""
+    return [info.ref for info in await of_incident(connection, incident_id, MAX_RELEASED) if info.released]
 
 
 async def claim_for_incident(connection: AsyncConnection[Any], ref: str, incident_id: str) -> bool:

@@ -16,8 +16,10 @@ from ioc.model.incidents import Handling
 from ioc.photos.check import PhotoRefused
 from ioc.store.embedded import Dsns
 from ioc.store.incidents import write_changes
-from ioc.store.photos import Origin, claim_for_report
+from ioc.store.photos import Origin, claim_for_report, leave_incident, released_of
 from ioc.store.pool import Pool, open_pool
+from ioc.store.reports import ReportRow
+from ioc.store.reports import add_report as store_report
 from ioc.store.row_scope import NOBODY, SERVICE, RowScope, ScopedPool, acting_as
 from ioc.store.users import Person, Role
 from tests.integration.store.test_incidents import change, incident
@@ -243,3 +245,42 @@ async def test_pictures_end_on_their_dates_but_not_while_their_incident_is_open(
     assert await left() == {"of open"}
     standing = {row["purpose"]: row["overdue"] for row in await retention.report(now + timedelta(days=181))}
     assert (standing["photos"], standing["unclaimed"]) == (0, 0)
+
+
+async def add_report(pool: ScopedPool, report_id: str, root: str, refs: list[str]) -> None:
+    report = ReportRow(
+        id=report_id, root=root, service="road", text="ổ gà", channel="web", ward=OWN, photos=refs,
+        received=datetime.now(UTC), digest=b"d",
+    )  # fmt: skip
+    async with pool.of(SERVICE).connection() as connection:
+        await store_report(
+            connection, report, code_hash=report_id.encode(), contact_hash=None, idem=f"idem-{report_id}"
+        )
+        assert await claim_for_report(connection, refs, report_id)
+
+
+async def test_a_citizens_picture_comes_to_its_incident_and_goes_with_it(pool: ScopedPool) -> None:
+    photos = keeper(pool)
+    first, second = [(await photos.take(PICTURE, Origin.CITIZEN, None)).ref for _ in range(2)]
+    await add_report(pool, "r1", "r1", [first])
+    row = incident(
+        1, id="inc-1", rule="citizen-report", key="citizens|r1", ward=OWN, handling=Handling.ACKNOWLEDGED
+    )
+    async with pool.of(SERVICE).connection() as connection:
+        await write_changes(connection, [change(row)])
+    await add_report(pool, "r2", "r1", [second])
+
+    with serving(CUONG):
+        assert [info.ref for info in await photos.of_incident("inc-1")] == [first, second]
+    await run(pool, "UPDATE incident SET ward = %s WHERE id = 'inc-1'", FOREIGN)
+    for person, shown in ((CUONG, []), (DUNG, [first, second])):
+        with serving(person):
+            assert [info.ref for info in await photos.of_incident("inc-1")] == shown
+
+    async with pool.of(SERVICE).connection() as connection:
+        await leave_incident(connection, "r2")
+    assert dict(await fetch(pool, "SELECT ref, incident_id FROM photo")) == {first: "inc-1", second: None}
+    with serving(AN):
+        await photos.release(first, AN, "không có người", released=True)
+    async with pool.of(SERVICE).connection() as connection:
+        assert await released_of(connection, "inc-1") == [first]
