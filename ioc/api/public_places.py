@@ -28,6 +28,8 @@ class PublicCity(msgspec.Struct, frozen=True):
     illustrative: bool
     """Boundaries are drawn for illustration and are not the official ones."""
     demo: bool
+    wards: dict[str, Text]
+    """By code, as they are named today."""
 
 
 def public_places_router(places: Places, city: Callable[[], City]) -> APIRouter:
@@ -37,9 +39,10 @@ def public_places_router(places: Places, city: Callable[[], City]) -> APIRouter:
 
     @router.get("/city", **documented(PublicCity, text="The city."))
     async def read_public_city() -> Response:
-        """Return the city's name and bounds."""
+        """Return the city's name and bounds, and its wards' names."""
         known = city()
-        shown = PublicCity(known.name, known.center, known.bounds, known.illustrative, known.demo)
+        wards = {area.code: area.name for area in await places.areas("ward")}
+        shown = PublicCity(known.name, known.center, known.bounds, known.illustrative, known.demo, wards)
         return json_answer(shown, headers={"Cache-Control": _CACHE})
 
     @router.get("/areas", **documented(AreaCollection, text="Wards, roads and water."))

@@ -1,6 +1,8 @@
 /** The calls of the pages for everybody. Every failure is a `PublicError` that says what the page should say. */
 import type { Areas } from '../api/types'
-import type { Accepted, Board, Candidate, Followed, PublicCity, ReportBody, Service } from './types'
+import type { Board, Candidate, Challenge, Followed, PublicCity, Question, Receipt, ReportBody, Service } from './types'
+
+import { solve } from './work'
 
 export type { PublicCity } from './types'
 
@@ -22,6 +24,8 @@ export class PublicError extends Error {
     readonly problems: FieldProblem[] = [],
     /** Seconds until it is worth another try; 0 unknown. */
     readonly retryS = 0,
+    /** Work to be done before the same request is taken. */
+    readonly challenge: Challenge | null = null,
   ) {
     super(failure)
   }
@@ -48,11 +52,12 @@ async function ask(method: string, path: string, body: BodyInit | null, type: st
     throw new PublicError('offline')
   }
   if (response.ok) return response
-  const problems = await response.json().then(
-    (problem: { errors?: FieldProblem[] }) => problem.errors ?? [],
-    () => [],
+  const told = await response.json().then(
+    (problem: { errors?: FieldProblem[]; challenge?: Challenge }) => problem,
+    () => null,
   )
-  throw new PublicError(failureOf(response.status), problems, Number(response.headers.get('retry-after')) || 0)
+  const retryS = Number(response.headers.get('retry-after')) || 0
+  throw new PublicError(failureOf(response.status), told?.errors, retryS, told?.challenge)
 }
 
 async function read<T>(path: string): Promise<T> {
@@ -68,16 +73,28 @@ const id = encodeURIComponent
 export const publicApi = {
   city: () => read<PublicCity>('/city'),
   areas: () => read<Areas>('/areas'),
-  services: async () => (await read<{ items: Service[] }>('/services')).items,
-  duplicates: async (sought: { service: string; text: string; lon: number; lat: number }) =>
-    (await send<{ items: Candidate[] }>('/duplicates', sought)).items,
+  services: async () => (await read<{ services: Service[] }>('/services')).services,
+  duplicates: async (question: Question) => (await send<{ items: Candidate[] }>('/duplicates', question)).items,
   photo: async (photo: Blob) =>
     ((await (await ask('POST', '/photos', photo, photo.type || 'application/octet-stream', UPLOAD_TIMEOUT_MS)).json()) as { ref: string }).ref,
-  report: (report: ReportBody) => send<Accepted>('/reports', report),
+  report: async (report: ReportBody): Promise<Receipt> => {
+    try {
+      return await send<Receipt>('/reports', report)
+    } catch (error) {
+      if (!(error instanceof PublicError) || !error.challenge) throw error
+      return await send<Receipt>('/reports', { ...report, solution: await solve(error.challenge) })
+    }
+  },
   follow: (code: string) => read<Followed>(`/reports/${id(code)}`),
   vote: (code: string, satisfied: boolean, text: string | null) =>
     send<Followed>(`/reports/${id(code)}/vote`, { satisfied, text }),
-  board: () => read<Board>('/board'),
+  /** The board, and how old it was when it came, by the service's own clock. */
+  board: async (): Promise<{ board: Board; ageMs: number }> => {
+    const response = await ask('GET', '/board', null, '', TIMEOUT_MS)
+    const board = (await response.json()) as Board
+    const sent = Date.parse(response.headers.get('date') ?? '')
+    return { board, ageMs: Number.isNaN(sent) ? 0 : Math.max(0, sent - Date.parse(board.at)) }
+  },
 }
 
 export const publicPhoto = (ref: string, small: boolean): string =>

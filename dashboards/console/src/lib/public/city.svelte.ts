@@ -23,6 +23,11 @@ class KnownCity {
     return this.value?.demo ?? false
   }
 
+  ward(code: string): string {
+    const name = this.value?.wards?.[code]
+    return name ? i18n.text(name) : code
+  }
+
   async load(): Promise<void> {
     try {
       this.value = await publicApi.city()

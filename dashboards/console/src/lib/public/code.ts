@@ -3,6 +3,6 @@
 export function tidyCode(typed: string): string {
   return typed
     .toUpperCase()
-    .replace(/[\s–—_.]+/g, '-')
+    .replace(/[\s–—_.-]+/g, '-')
     .replace(/^-+|-+$/g, '')
 }

@@ -3,13 +3,14 @@
  * Who writes it is kept only as long as the tab, because others may use the same phone.
  */
 import { uuid } from '../state/uuid'
-import type { Contact, ReportBody } from './types'
+import type { Lang } from '../api/types'
 import { publicApi } from './api'
+import type { Question, ReportBody } from './types'
 import { shelf } from './shelf'
 import { shrink } from './shrink'
 
-export const MAX_PHOTOS = 3
-export const MAX_TEXT = 2000
+export const MAX_PHOTOS = 5
+export const MAX_TEXT = 4000
 export const MIN_TEXT = 10
 const WORDS_KEY = 'ioc.report'
 const CONTACT_KEY = 'ioc.report-contact'
@@ -35,10 +36,10 @@ interface Words {
   text: string
   address: string
   place: Place | null
-  join: string | null
+  joins: string | null
 }
 
-const blank = (): Words => ({ idem: uuid(), service: '', text: '', address: '', place: null, join: null })
+const blank = (): Words => ({ idem: uuid(), service: '', text: '', address: '', place: null, joins: null })
 
 function stored<T>(storage: () => Storage, key: string, fallback: T): T {
   try {
@@ -58,7 +59,7 @@ function store(storage: () => Storage, key: string, value: unknown): void {
 
 export class Draft {
   words = $state<Words>(stored(() => localStorage, WORDS_KEY, blank()))
-  contact = $state<Required<Contact>>(stored(() => sessionStorage, CONTACT_KEY, { name: '', phone: '', email: '' }))
+  contact = $state(stored(() => sessionStorage, CONTACT_KEY, { how: '' }))
   photos = $state.raw<DraftPhoto[]>([])
   /** Whether what is shown was written in an earlier visit. */
   readonly restored = Boolean(this.words.text || this.words.service)
@@ -105,21 +106,20 @@ export class Draft {
     this.photos = this.photos.map((photo) => ({ ...photo, ref: null }))
   }
 
-  body(photos: string[]): ReportBody {
-    const { idem, service, text, address, place, join } = this.words
-    const given = Object.entries(this.contact).flatMap(([name, value]) => (value.trim() ? [[name, value.trim()]] : []))
-    return {
-      idem,
-      service,
-      text: text.trim(),
-      lon: place?.lon ?? null,
-      lat: place?.lat ?? null,
-      address: address.trim() || null,
-      photos,
-      contact: given.length ? (Object.fromEntries(given) as Contact) : null,
-      join,
-      consent: true,
-    }
+  /** What and where, as far as it is written. */
+  question(): Question {
+    const { service, text, address, place } = this.words
+    return { service, text: text.trim(), lon: place?.lon ?? null, lat: place?.lat ?? null, address: address.trim() || null }
+  }
+
+  body(photos: string[], language: Lang): ReportBody {
+    const contact = this.contact.how.trim() || null
+    return { ...this.question(), contact, language, photos, joins: this.words.joins, idem: this.words.idem }
+  }
+
+  /** The key of this draft was used for words that have changed since: what is sent now is another report. */
+  renew(): void {
+    this.words.idem = uuid()
   }
 
   async clear(): Promise<void> {

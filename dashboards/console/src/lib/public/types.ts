@@ -1,110 +1,115 @@
-/** Answers of `/api/v1/public`, as docs/citizens.md describes them. */
+/** Answers of `/api/v1/public`; docs/citizens.md describes them. */
 import type { Text } from '../feed/types'
 
 export interface PublicCity {
   name: Text
   center: [number, number]
+  /** West, south, east, north. */
   bounds: [number, number, number, number]
   illustrative: boolean
   demo: boolean
+  /** By code. */
+  wards: Record<string, Text>
 }
 
 export interface Service {
   code: string
   name: Text
   /** What belongs here, in a sentence. */
-  description: Text | null
-  group: string | null
+  description: Text
+  group: string
 }
 
-/** Somebody's report that may be about the same thing. */
+export type Status = 'received' | 'accepted' | 'forwarded' | 'in_progress' | 'done' | 'rejected' | 'reopened'
+
+/** An earlier report that may tell of the same thing. */
 export interface Candidate {
   id: string
   text: string
-  address: string | null
-  reported: string
-  distance_m: number
-  reports: number
+  received: string
+  status: Status
+  likeness: number
+  metres: number | null
 }
 
-export interface Contact {
-  name?: string
-  phone?: string
-  email?: string
-}
-
-export interface ReportBody {
-  idem: string
+export interface Question {
   service: string
   text: string
   lon: number | null
   lat: number | null
   address: string | null
+}
+
+export interface ReportBody extends Question {
+  contact: string | null
+  language: 'vi' | 'en'
   photos: string[]
-  contact: Contact | null
-  join: string | null
-  consent: true
+  joins: string | null
+  idem: string
 }
 
-export interface Accepted {
+/** Asked of an address that sends much: find `nonce` so that SHA-256 of `seed:nonce` begins with `bits` zero bits. */
+export interface Challenge {
+  seed: string
+  bits: number
+}
+
+export interface Receipt {
+  id: string
   code: string
-  due: string | null
-}
-
-export type Stage = 'received' | 'in_progress' | 'answered' | 'rejected'
-
-export interface HistoryEntry {
-  at: string
-  stage: Stage
-  text: string | null
+  /** Put to an earlier report of the same thing. */
+  joined: boolean
 }
 
 export interface Followed {
-  code: string
-  service: Text
+  id: string
+  service: string
   text: string
-  address: string | null
-  reported: string
-  stage: Stage
-  due: string | null
-  /** How many people have reported the same. */
-  reports: number
-  answer: string | null
-  history: HistoryEntry[]
+  received: string
+  joined: boolean
+  status: Status
+  steps: { status: Status; at: string }[]
+  answers: { at: string; text: string }[]
+  may_vote: boolean
   photos: string[]
-  /** Whether the present answer can be voted on. */
-  votable: boolean
-  vote: { satisfied: boolean; text: string | null; at: string } | null
+  address: string | null
+  ward: string | null
+  /** What is answered to everybody whose report came to this end. */
+  standard: Text | null
+  due: string | null
+  /** How this reporter voted on the present result. */
+  satisfied: boolean | null
 }
 
-export interface BoardRow {
-  code: string
-  name: Text
+export interface Figures {
+  received: number
   open: number
-  closed: number
-  /** Share answered within the legal time, 0–1; null where nothing was due. */
-  in_time: number | null
-  /** Median days to the result. */
-  median_days: number | null
+  done: number
+  rejected: number
+  overdue: number
+  /** Of those done, how many within the legal time. */
+  within_due: number
+  median_done_s: number | null
 }
 
-export interface BoardReport {
-  service: Text
-  text: string
-  place: string | null
-  reported: string
-  stage: Stage
+export interface PublicPlace {
+  id: string
+  service: string
+  ward: string | null
+  lon: number | null
+  lat: number | null
+  received: string
+  status: Status
+  reports: number
 }
 
 export interface Board {
   at: string
   days: number
-  open: number
-  closed: number
-  in_time: number | null
-  median_days: number | null
-  satisfied: number | null
-  wards: BoardRow[]
-  services: BoardRow[]
-  recent: BoardReport[]
+  all: Figures
+  wards: Record<string, Figures>
+  services: Record<string, Figures>
+  votes: number
+  satisfied: number
+  latest: PublicPlace[]
 }
