@@ -24,6 +24,10 @@ class Right(StrEnum):
     """Answer citizens, and take apart what was put together as one report."""
     PERSONAL = "personal"
     """Unmask phone numbers, plates and what else is personal, for a reason that is recorded."""
+    PHOTOS = "photos"
+    """Send pictures of what was found or done."""
+    PUBLISH = "publish"
+    """Show a picture to the public."""
 
 
 class Audience(StrEnum):
@@ -71,6 +75,8 @@ _ANSWER: Final = Door(Audience.PERSON, frozenset({Right.REPORTS}), TokenScope.IN
 # A machine gives no reason: personal data is for people in a session of their own.
 _PERSONAL: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL}))
 _RAW: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL, Right.QUARANTINE}))
+_PHOTOS: Final = Door(Audience.PERSON, frozenset({Right.PHOTOS}))
+_PUBLISH: Final = Door(Audience.PERSON, frozenset({Right.PUBLISH}))
 
 ROUTES: Final[dict[str, Door]] = {
     "GET /healthz": _EVERYBODY,
@@ -89,6 +95,14 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /api/v1/incidents/{incident_id}/members": _READ,
     "POST /api/v1/incidents/{incident_id}/commands": _WRITE,
     "POST /api/v1/incidents/{incident_id}/unmask": _PERSONAL,
+    "GET /api/v1/incidents/{incident_id}/photos": _READ,
+    "POST /api/v1/photos": _PHOTOS,
+    "GET /api/v1/photos/{ref}": _SESSION,
+    "POST /api/v1/photos/{ref}/release": _PUBLISH,
+    "GET /api/v1/public/city": _EVERYBODY,
+    "GET /api/v1/public/areas": _EVERYBODY,
+    "POST /api/v1/public/photos": _EVERYBODY,
+    "GET /api/v1/public/photos/{ref}": _EVERYBODY,
     "GET /api/v1/incidents/{incident_id}/reports": _READ,
     "POST /api/v1/reports/{report_id}/answer": _ANSWER,
     "POST /api/v1/reports/{report_id}/separate": _ANSWER,

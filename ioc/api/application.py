@@ -19,6 +19,7 @@ from ioc.api.incidents import incidents_router
 from ioc.api.intake import Intake
 from ioc.api.oidc import OidcLogin, oidc_router
 from ioc.api.personal import personal_router
+from ioc.api.photos import BODY_BYTES, PHOTOS_PATH, PUBLIC_PHOTOS_PATH, photos_router, public_photos_router
 from ioc.api.pictures import PictureProxy
 from ioc.api.places import City, places_router
 from ioc.api.playback import playback_router
@@ -28,6 +29,7 @@ from ioc.api.ports import (
     Incidents,
     NoTokens,
     Personal,
+    Photos,
     Places,
     PolicyStore,
     Quarantine,
@@ -39,6 +41,7 @@ from ioc.api.ports import (
 )
 from ioc.api.problems import install
 from ioc.api.public import public_router
+from ioc.api.public_places import public_places_router
 from ioc.api.quarantine import quarantine_router
 from ioc.api.receivers import notices_router, receivers_router
 from ioc.api.reports import reports_router
@@ -46,6 +49,7 @@ from ioc.api.rules import rules_router
 from ioc.api.security import Access, feed_authenticator
 from ioc.api.session import session_router
 from ioc.api.static import Console
+from ioc.ingest.allowance import Allowances
 from ioc.stream.hub import Hub, wall_us
 from ioc.stream.ports import ClockUs
 from ioc.stream.shell import SocketSettings
@@ -95,6 +99,10 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     """None where everybody logs in here."""
     personal: Personal | None = None
     """None unmasks nothing for anybody."""
+    photos: Photos | None = None
+    """None takes none and shows none."""
+    public_photos: Allowances = Allowances(rate_per_s=20 / 3_600, burst=20)
+    """Pictures that one address may send."""
     counter: Counter | None = None
     """None takes no reports of citizens."""
     routers: tuple[APIRouter, ...] = ()
@@ -142,6 +150,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         forecast_router(deps.incidents, access),
         policies_router(deps.policies, access),
         places_router(deps.places, deps.pictures, deps.city, access),
+        public_places_router(deps.places, deps.city),
         playback_router(deps.history, access, deps.clock_us),
         history_router(deps.history, access, deps.clock_us),
         quarantine_router(deps.quarantine, access),
@@ -150,6 +159,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         notices_router(deps.receivers, access),
         *([oidc_router(deps.oidc, deps.users, secure_cookies=deps.secure_cookies)] if deps.oidc else []),
         *([personal_router(deps.personal, access)] if deps.personal else []),
+        *_photo_routers(deps, access),
         *(_counter_routers(deps.counter, deps, access) if deps.counter else []),
         *deps.routers,
     ):
@@ -164,8 +174,22 @@ def create_api(deps: ApiDeps) -> FastAPI:
         BodyLimit,
         max_bytes=deps.body_bytes,
         exempt=(INGEST_PREFIX,),
-        wider={PREVIEW_PATH: PREVIEW_BYTES, POLICY_PREFIX + "authority": POLICY_BYTES},
+        wider={
+            PREVIEW_PATH: PREVIEW_BYTES,
+            POLICY_PREFIX + "authority": POLICY_BYTES,
+            PHOTOS_PATH: BODY_BYTES,
+            PUBLIC_PHOTOS_PATH: BODY_BYTES,
+        },
     )
     app.add_middleware(RequestScope)
     app.add_middleware(SecurityHeaders)
     return app
+
+
+def _photo_routers(deps: ApiDeps, access: Access) -> list[APIRouter]:
+    if deps.photos is None:
+        return []
+    return [
+        photos_router(deps.photos, deps.incidents, access),
+        public_photos_router(deps.photos, deps.public_photos, deps.clock_us),
+    ]

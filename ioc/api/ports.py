@@ -1,6 +1,7 @@
 """What the routers need from others; `ioc/app` connects them."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 import msgspec
@@ -14,6 +15,7 @@ from ioc.model.notices import Receiver
 from ioc.model.places import Area, Device
 from ioc.model.texts import Text
 from ioc.store.incidents import IncidentFilter
+from ioc.store.photos import Origin, PhotoInfo
 from ioc.store.receivers import DeliveryRow, NoticeRow, StoredReceiver
 from ioc.store.series import Point, SeriesQuery
 from ioc.store.tokens import Bearer
@@ -268,6 +270,40 @@ class Personal(Protocol):
 
 class TooManyLooksError(Exception):
     """This person has unmasked as much as one may in an hour."""
+
+
+class PhotosFullError(Exception):
+    """As much as may be stored is; `rule` says which bound."""
+
+    def __init__(self, rule: str, detail: str) -> None:
+        super().__init__(detail)
+        self.rule = rule
+
+
+class Photos(Protocol):
+    """Pictures. Methods that name one raise `NotFoundError` where the person may not know of it."""
+
+    @property
+    def kept_s(self) -> float:
+        """How long a picture is kept that nothing refers to."""
+
+    def admission(self) -> AbstractAsyncContextManager[None]:
+        """Hold a place for a picture while it is received and taken. Raises `WorkshopBusy`."""
+
+    async def take(self, data: bytes, origin: Origin, author: str | None) -> PhotoInfo:
+        """Check, re-encode and store a picture. Raises `ioc.photos.check.PhotoRefused`, `PhotosFullError`."""
+
+    async def read(self, ref: str, person: Person, *, small: bool) -> bytes:
+        """Return a picture as JPEG; the look is in the audit log before it is answered."""
+
+    async def read_released(self, ref: str, *, small: bool) -> bytes:
+        """Return a picture that the public may see."""
+
+    async def release(self, ref: str, person: Person, reason: str, *, released: bool) -> PhotoInfo:
+        """Show a picture to the public, or no longer."""
+
+    async def of_incident(self, incident_id: str) -> Sequence[PhotoInfo]:
+        """Return the pictures of an incident and of what is merged into it."""
 
 
 class Receivers(Protocol):

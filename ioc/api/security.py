@@ -37,15 +37,16 @@ _HANDED_OVER: Final = frozenset({Op.REROUTE, Op.ACCEPT, Op.DECLINE})
 _LOOKING: Final = frozenset({Right.HISTORY, Right.RULES})
 RIGHTS: Final[dict[Role, frozenset[Right]]] = {
     # Personal data is unmasked by those who call the citizen or look for the vehicle.
-    Role.OPERATOR: _LOOKING | {Right.PERSONAL, Right.REPORTS},
+    Role.OPERATOR: _LOOKING | {Right.PERSONAL, Right.REPORTS, Right.PHOTOS, Right.PUBLISH},
     # Who is responsible, and within what time, is for those who lead the shift.
-    Role.SUPERVISOR: _LOOKING | {Right.QUARANTINE, Right.PERSONAL, Right.POLICIES, Right.REPORTS},
-    Role.WARD: _LOOKING | {Right.PERSONAL, Right.REPORTS},
+    Role.SUPERVISOR: _LOOKING
+    | {Right.QUARANTINE, Right.PERSONAL, Right.POLICIES, Right.REPORTS, Right.PHOTOS, Right.PUBLISH},
+    Role.WARD: _LOOKING | {Right.PERSONAL, Right.REPORTS, Right.PHOTOS},
     Role.LEADER: _LOOKING,
     # Messages in quarantine are masked too; those who repair the sources may need their bytes.
     Role.ENGINEER: _LOOKING | {Right.QUARANTINE, Right.PERSONAL},
     # Where our data is sent to, and mail addresses of people: for those who answer for the installation.
-    Role.ADMIN: _LOOKING | {Right.QUARANTINE, Right.RECEIVERS, Right.POLICIES, Right.REPORTS},
+    Role.ADMIN: _LOOKING | {Right.QUARANTINE, Right.RECEIVERS, Right.POLICIES, Right.REPORTS, Right.PHOTOS},
 }
 OPS: Final[dict[Role, frozenset[Op]]] = {
     Role.OPERATOR: _ALL_OPS,

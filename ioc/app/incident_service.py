@@ -18,6 +18,7 @@ from ioc.incidents.policies import Policies
 from ioc.model.incidents import Audit, Incident
 from ioc.model.times import SECOND_US, from_us
 from ioc.store import incidents as rows
+from ioc.store.photos import claim_for_incident
 from ioc.store.row_scope import Pool
 
 MAX_FORECAST: Final = 100_000
@@ -88,6 +89,9 @@ class IncidentService:
                 if used_for is not None:
                     raise KeyReused(incident)
                 context = _context(incident, command, known, self._policies())
+                if command.photo is not None:
+                    claimed = await claim_for_incident(connection, command.photo, incident_id)
+                    context = context._replace(photo_known=claimed)
                 changes = on_command(incident, command, actor=actor, now_us=now_us(), context=context)
                 await rows.write_changes(connection, changes)
             for change in changes:

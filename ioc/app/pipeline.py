@@ -40,6 +40,7 @@ from ioc.app.mqtt_tls import broker_tls, listener_tls
 from ioc.app.notifier import Deliverer, mail_settings, queue_notices
 from ioc.app.oidc import OidcLogins
 from ioc.app.personal import StoredPersonal
+from ioc.app.photos import StoredPhotos
 from ioc.app.policy_view import StoredPolicies
 from ioc.app.privacy import Retention, read_key
 from ioc.app.readiness import Readiness
@@ -58,6 +59,7 @@ from ioc.app.views import DirectoryPlaces, StoredHistory, StoredQuarantine
 from ioc.app.web import WebServer, require_free
 from ioc.app.wide_worker import WideRulesWorker
 from ioc.eventlog.port import LogRetryable
+from ioc.ingest.allowance import Allowances
 from ioc.ingest.gateway import Gateway
 from ioc.ingest.http import ingest_router
 from ioc.ingest.limits import IngestLimits
@@ -220,6 +222,12 @@ class Pipeline:
                 oidc=oidc,
                 tokens=Tokens(core.api_pool.of(SERVICE)),
                 personal=StoredPersonal(core.api_pool),
+                photos=StoredPhotos(
+                    core.api_pool, settings.photos, kept_s=settings.privacy.unclaimed_photo_s
+                ),
+                public_photos=Allowances(
+                    settings.photos.public_per_hour / 3_600, settings.photos.public_per_hour
+                ),
                 counter=open_counter(core, incidents),
                 hub=hub,
                 pictures=pictures,

@@ -159,5 +159,6 @@ GUARDS: Final[dict[str, str]] = {
     "agency_known": "this agency is involved already",
     "agencies_bound": f"at most {MAX_AGENCIES} agencies can be involved",
     "photo_reference": f"a photo is named by its reference: 1 to {MAX_PHOTO_CHARS} of A-Z a-z 0-9 . _ / -",
+    "photo_unknown": "there is no picture of this name that is free for this incident: send it first",
 }
 """Every rule by which the state machine refuses, and what it says."""

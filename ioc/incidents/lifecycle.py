@@ -39,12 +39,14 @@ MANUAL: Final = "manual"
 class Context(NamedTuple):
     """What a command may need besides its incident.
 
-    `head` is the incident it is, or shall be, part of; `members` are those that are part of it.
+    `head` is the incident it is, or shall be, part of; `members` are those that are part of it. `photo_known`
+    says whether the picture that the command names is there and free for the incident.
     """
 
     policies: Policies = Policies()
     head: Incident | None = None
     members: Sequence[Incident] = ()
+    photo_known: bool = True
 
 
 class _Step(NamedTuple):
@@ -159,6 +161,8 @@ def _resolved(incident: Incident, step: _Step) -> Incident:
     photo = step.command.photo
     if photo is not None and (len(photo) > MAX_PHOTO_CHARS or not _PHOTO.fullmatch(photo)):
         raise _refused("photo_reference", "args.photo")
+    if photo is not None and not step.context.photo_known:
+        raise _refused("photo_unknown", "args.photo")
     done = _started(_running(incident, step), step)
     return msgspec.structs.replace(done, resolved_us=step.now_us, photo=photo or incident.photo)
 

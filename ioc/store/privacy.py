@@ -203,6 +203,11 @@ _OLDEST: Final[Mapping[str, LiteralString]] = {
     "incidents": "SELECT min(updated), count(*) FILTER (WHERE updated < %s) FROM incident"
     " WHERE handling IN ('resolved', 'closed', 'rejected', 'merged')"
     " AND masked_rev IS DISTINCT FROM rev",
+    "photos": "SELECT min(uploaded), count(*) FILTER (WHERE uploaded < %s) FROM photo p WHERE NOT EXISTS"
+    " (SELECT FROM incident i WHERE i.id = p.incident_id"
+    " AND i.handling NOT IN ('resolved', 'closed', 'rejected', 'merged'))",
+    "unclaimed": "SELECT min(uploaded), count(*) FILTER (WHERE uploaded < %s) FROM photo"
+    " WHERE report_id IS NULL AND incident_id IS NULL",
     "quarantine": "SELECT min(received), count(*) FILTER (WHERE received < %s) FROM quarantine",
 }
 

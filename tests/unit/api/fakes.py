@@ -1,6 +1,7 @@
 """What the API stands on, in memory."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
@@ -28,13 +29,16 @@ from ioc.incidents.commands import Command
 from ioc.incidents.lifecycle import on_command
 from ioc.incidents.policies import parse_policy
 from ioc.incidents.routing import Preview
+from ioc.ingest.allowance import Allowances
 from ioc.model.events import Event
 from ioc.model.incidents import Audit, Handling, Incident
 from ioc.model.notices import Kind, Receiver
 from ioc.model.places import Area, Device
 from ioc.model.texts import Text
 from ioc.model.times import from_us
+from ioc.photos.workshop import WorkshopBusy
 from ioc.store.incidents import CursorError, IncidentFilter
+from ioc.store.photos import Origin, PhotoInfo
 from ioc.store.policies import StalePolicyError
 from ioc.store.receivers import DeliveryRow, NoticeRow, StoredReceiver
 from ioc.store.series import Point, SeriesQuery
@@ -371,6 +375,53 @@ class FakePersonal:
         raise NotFoundError(str(message_id))
 
 
+@dataclass
+class FakePhotos:
+    """One citizen's picture, of `inc-1`, not released; takes any other."""
+
+    kept_s: float = 60.0
+    taken: list[tuple[bytes, Origin, str | None]] = field(default_factory=list)
+    fault: Exception | None = None
+    info: PhotoInfo = field(
+        default_factory=lambda: PhotoInfo(
+            "photo-1", "citizen", None, from_us(T0_US), 640, 480, 9, incident_id="inc-1", released=None
+        )
+    )
+
+    @asynccontextmanager
+    async def admission(self) -> AsyncIterator[None]:
+        if isinstance(self.fault, WorkshopBusy):
+            raise self.fault
+        yield
+
+    async def take(self, data: bytes, origin: Origin, author: str | None) -> PhotoInfo:
+        if self.fault:
+            raise self.fault
+        self.taken.append((data, origin, author))
+        return self.info
+
+    def _known(self, ref: str) -> PhotoInfo:
+        if ref != self.info.ref:
+            raise NotFoundError(ref)
+        return self.info
+
+    async def read(self, ref: str, person: Person, *, small: bool) -> bytes:
+        self._known(ref)
+        return b"small" if small else b"whole"
+
+    async def read_released(self, ref: str, *, small: bool) -> bytes:
+        if self._known(ref).released is None:
+            raise NotFoundError(ref)
+        return b"small" if small else b"whole"
+
+    async def release(self, ref: str, person: Person, reason: str, *, released: bool) -> PhotoInfo:
+        self.info = msgspec.structs.replace(self._known(ref), released=from_us(T0_US) if released else None)
+        return self.info
+
+    async def of_incident(self, incident_id: str) -> Sequence[PhotoInfo]:
+        return [self.info]
+
+
 class FakeOidc:
     """A provider that knows nobody."""
 
@@ -394,6 +445,8 @@ def make_deps(users: FakeUsers, **changes: object) -> ApiDeps:
         oidc=FakeOidc(),
         personal=FakePersonal(),
         counter=fake_counter(),
+        photos=FakePhotos(),
+        public_photos=Allowances(1.0, 3),
         hub=make_hub(),
         pictures=PictureProxy(transport=httpx.MockTransport(lambda _request: httpx.Response(404))),
         city=lambda: CITY,

@@ -185,6 +185,7 @@ REFUSALS: list[tuple[Op, Incident, Context, dict[str, object], str]] = [
     ),
     (Op.RESOLVE, MEMBER, Context(POLICIES), {"note": "x", "photo": "../a b"}, "photo_reference"),
     (Op.RESOLVE, MEMBER, Context(POLICIES), {"note": "x", "photo": "a" * 201}, "photo_reference"),
+    (Op.RESOLVE, MEMBER, Context(POLICIES, photo_known=False), {"note": "x", "photo": "a"}, "photo_unknown"),
     (Op.ASSIGN, MEMBER, Context(POLICIES), {}, "assignee_required"),
     (Op.ASSIGN, MEMBER, Context(POLICIES), {"assignee": "x" * 121}, "assignee_length"),
     (Op.COMMENT, MEMBER, Context(POLICIES), {"note": "x" * 4_001}, "note_length"),
