@@ -20,6 +20,10 @@ class Right(StrEnum):
     RECEIVERS = "receivers"
     POLICIES = "policies"
     """Change who is responsible, how long things may take, and what belongs together."""
+    SUPERVISE = "supervise"
+    """End incidents while steps of their procedure are open; lead a shift and hand it over."""
+    SHIFTS = "shifts"
+    """See shifts and the reports of their hand-over."""
     PERSONAL = "personal"
     """Unmask phone numbers, plates and what else is personal, for a reason that is recorded."""
 
@@ -84,6 +88,7 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /api/v1/incidents/{incident_id}": _READ,
     "GET /api/v1/incidents/{incident_id}/history": _READ,
     "GET /api/v1/incidents/{incident_id}/members": _READ,
+    "GET /api/v1/incidents/{incident_id}/procedure": _READ,
     "POST /api/v1/incidents/{incident_id}/commands": _WRITE,
     "POST /api/v1/incidents/{incident_id}/unmask": _PERSONAL,
     "GET /api/v1/forecast": _READ,

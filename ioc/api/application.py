@@ -141,7 +141,11 @@ def create_api(deps: ApiDeps) -> FastAPI:
         BodyLimit,
         max_bytes=deps.body_bytes,
         exempt=(INGEST_PREFIX,),
-        wider={PREVIEW_PATH: PREVIEW_BYTES, POLICY_PREFIX + "authority": POLICY_BYTES},
+        wider={
+            PREVIEW_PATH: PREVIEW_BYTES,
+            POLICY_PREFIX + "authority": POLICY_BYTES,
+            POLICY_PREFIX + "procedures": POLICY_BYTES,
+        },
     )
     app.add_middleware(RequestScope)
     app.add_middleware(SecurityHeaders)

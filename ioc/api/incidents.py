@@ -13,7 +13,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from ioc.api.answers import documented, json_answer
 from ioc.api.ports import Incidents, NotFoundError
 from ioc.api.problems import NO_NUL, FieldError, Problem, refused
-from ioc.api.security import Access, require_op, require_own_page, scope_of, visible_wards
+from ioc.api.procedures import ProcedureJson, procedure_view
+from ioc.api.security import Access, Right, may, require_op, require_own_page, scope_of, visible_wards
 from ioc.incidents.commands import Command, Conflict, Op, Refused
 from ioc.model.incidents import Audit, Incident, PauseReason, Severity
 from ioc.model.times import format_us, to_us
@@ -65,7 +66,8 @@ class AuditList(msgspec.Struct, frozen=True):
 
 class CommandArguments(BaseModel):
     """What some commands need: `assignee` assign and involve, `ward` reroute, `into` merge, `until` shelve,
-    `reason` pause, `photo` resolve (the reference of a picture)."""
+    `reason` pause, `photo` resolve and step (the reference of a picture), `step` step and skip, `answer`
+    step, `override` resolve (why a supervisor ends it although required steps are open)."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -76,6 +78,9 @@ class CommandArguments(BaseModel):
     until: AwareDatetime | None = None
     reason: PauseReason | None = None
     photo: Annotated[str, Field(max_length=500), NO_NUL] | None = None
+    step: Annotated[str, Field(max_length=64), NO_NUL] | None = None
+    answer: Annotated[str, Field(max_length=64), NO_NUL] | None = None
+    override: Annotated[str, Field(max_length=20_000), NO_NUL] | None = None
 
 
 class CommandBody(BaseModel):
@@ -152,6 +157,21 @@ def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
         seen = filter(lambda item: scope_of(person).allows(item.ward), await incidents.members(incident_id))
         return json_answer(MemberList([incident_view(item) for item in seen]))
 
+    @router.get("/{incident_id}/procedure", **documented(ProcedureJson, text="Its checklist."))
+    async def read_procedure(incident_id: str, person: Me) -> Response:
+        """Return an incident's checklist with what has been done; 404 where no procedure fits it.
+
+        What is merged shows its head's.
+        """
+        incident = await visible(incident_id, person)
+        if incident.merged_into is not None:
+            incident = await visible(incident.merged_into, person)
+        procedure = await incidents.procedure(incident)
+        if procedure is None or incident.checklist is None:
+            raise NotFoundError(incident_id)
+        history = await incidents.history(incident.id)
+        return json_answer(procedure_view(incident, incident.checklist, procedure, history))
+
     @router.post("/{incident_id}/commands", **documented(IncidentJson, text="The incident afterwards."))
     async def command_incident(incident_id: str, body: CommandBody, person: Me) -> Response:
         """Carry out a command; 409 with `current` when the incident has changed since `expect_rev`, or when
@@ -201,11 +221,15 @@ async def _carry_out(incidents: Incidents, incident_id: str, body: CommandBody, 
         until_us=to_us(body.args.until) if body.args.until else None,
         reason=body.args.reason,
         photo=body.args.photo,
+        step=body.args.step,
+        answer=body.args.answer,
+        override=body.args.override,
     )
     try:
         # The route has seen that the person may act on it; the command may hand it to another ward.
         with acting_as(SERVICE):
-            return await incidents.command(incident_id, command, person.username)
+            supervises = may(person, Right.SUPERVISE)
+            return await incidents.command(incident_id, command, person.username, supervises=supervises)
     except Conflict as error:
         raise _conflict(error, person) from error
     except Refused as error:

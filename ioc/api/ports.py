@@ -7,6 +7,7 @@ import msgspec
 
 from ioc.incidents.clocks import WardForecast
 from ioc.incidents.commands import Command
+from ioc.incidents.procedures import Procedure
 from ioc.incidents.routing import Preview
 from ioc.model.events import Event, Stream
 from ioc.model.incidents import Audit, Incident
@@ -36,14 +37,20 @@ class Incidents(Protocol):
     async def history(self, incident_id: str) -> Sequence[Audit]:
         """Return its audit rows, oldest first."""
 
-    async def command(self, incident_id: str, command: Command, actor: str) -> Incident:
+    async def command(
+        self, incident_id: str, command: Command, actor: str, *, supervises: bool = False
+    ) -> Incident:
         """Carry out a command and return the incident after it; a repeated `idem` is answered, not repeated.
 
+        `supervises`: the person may end it while steps of its procedure are open.
         Raises `NotFoundError`, `ioc.incidents.commands.Conflict`, `ioc.incidents.commands.Refused`.
         """
 
     async def members(self, incident_id: str) -> Sequence[Incident]:
         """Return what is merged into an incident, oldest first."""
+
+    async def procedure(self, incident: Incident) -> Procedure | None:
+        """Return the text of an incident's procedure, None where it has none."""
 
     async def forecast(self, wards: Sequence[str] | None, hours: int) -> Sequence[WardForecast]:
         """Return what will be late within `hours`, by ward; `wards` None looks at all."""

@@ -25,9 +25,11 @@ from ioc.api.ports import (
 from ioc.geo.geojson import parse_areas
 from ioc.incidents.clocks import WardForecast
 from ioc.incidents.commands import Command
-from ioc.incidents.lifecycle import on_command
+from ioc.incidents.lifecycle import Context, on_command
 from ioc.incidents.policies import parse_policy
+from ioc.incidents.procedures import Procedure, begin, find
 from ioc.incidents.routing import Preview
+from ioc.incidents.shipped_procedures import SHIPPED
 from ioc.model.events import Event
 from ioc.model.incidents import Audit, Handling, Incident
 from ioc.model.notices import Kind, Receiver
@@ -90,7 +92,7 @@ class FakeIncidents:
 
     known: dict[str, Incident] = field(
         default_factory=lambda: {
-            "inc-1": incident("inc-1", ward=WARD),
+            "inc-1": incident("inc-1", ward=WARD, checklist=begin(SHIPPED[0])),
             "inc-2": incident("inc-2", ward=FOREIGN),
         }
     )
@@ -115,9 +117,13 @@ class FakeIncidents:
     async def history(self, incident_id: str) -> Sequence[Audit]:
         return [Audit(incident_id=incident_id, rev=1, at_us=T0_US, actor="rule:x", op="raised", after="new")]
 
-    async def command(self, incident_id: str, command: Command, actor: str) -> Incident:
+    async def command(
+        self, incident_id: str, command: Command, actor: str, *, supervises: bool = False
+    ) -> Incident:
         self.commands.append((incident_id, command, actor))
-        (change, *_) = on_command(self.known[incident_id], command, actor=actor, now_us=T0_US)
+        context = Context(supervises=supervises)
+        known = self.known[incident_id]
+        (change, *_) = on_command(known, command, actor=actor, now_us=T0_US, context=context)
         self.known[incident_id] = change.incident
         return change.incident
 
@@ -126,6 +132,9 @@ class FakeIncidents:
             incident("inc-3", ward=WARD, handling=Handling.MERGED, merged_into=incident_id),
             incident("inc-4", ward=FOREIGN, handling=Handling.MERGED, merged_into=incident_id),
         ]
+
+    async def procedure(self, incident: Incident) -> Procedure | None:
+        return find(incident.checklist.ref, SHIPPED, {}) if incident.checklist else None
 
     async def forecast(self, wards: Sequence[str] | None, hours: int) -> Sequence[WardForecast]:
         return [
