@@ -69,6 +69,8 @@ _QUARANTINE: Final = Door(Audience.PERSON, frozenset({Right.QUARANTINE}), TokenS
 _RULES: Final = Door(Audience.PERSON, frozenset({Right.RULES}), TokenScope.RULES)
 _RECEIVERS: Final = Door(Audience.PERSON, frozenset({Right.RECEIVERS}), TokenScope.RECEIVERS)
 _POLICIES: Final = Door(Audience.PERSON, frozenset({Right.POLICIES}))
+_SHIFTS: Final = Door(Audience.PERSON, frozenset({Right.SHIFTS}))
+_LEAD: Final = Door(Audience.PERSON, frozenset({Right.SHIFTS, Right.SUPERVISE}))
 # A machine gives no reason: personal data is for people in a session of their own.
 _PERSONAL: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL}))
 _RAW: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL, Right.QUARANTINE}))
@@ -96,6 +98,11 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /api/v1/policies/{name}/versions": _SESSION,
     "PUT /api/v1/policies/{name}": _POLICIES,
     "POST /api/v1/policies/preview": _POLICIES,
+    "GET /api/v1/shifts": _SHIFTS,
+    "POST /api/v1/shifts": _LEAD,
+    "GET /api/v1/shifts/current": _SHIFTS,
+    "POST /api/v1/shifts/{shift_id}/commands": _LEAD,
+    "GET /api/v1/shifts/{shift_id}/report": _SHIFTS,
     "GET /api/v1/city": _PLACES,
     "GET /api/v1/areas": _PLACES,
     "GET /api/v1/devices": _PLACES,

@@ -32,15 +32,18 @@ from ioc.api.ports import (
     ReadinessCheck,
     Receivers,
     Rules,
+    Shifts,
     Tokens,
     Users,
 )
 from ioc.api.problems import install
+from ioc.api.procedures import procedures_router
 from ioc.api.quarantine import quarantine_router
 from ioc.api.receivers import notices_router, receivers_router
 from ioc.api.rules import rules_router
 from ioc.api.security import Access, feed_authenticator
 from ioc.api.session import session_router
+from ioc.api.shifts import shifts_router
 from ioc.api.static import Console
 from ioc.stream.hub import Hub, wall_us
 from ioc.stream.ports import ClockUs
@@ -65,6 +68,7 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     users: Users
     incidents: Incidents
     policies: PolicyStore
+    shifts: Shifts
     places: Places
     history: History
     quarantine: Quarantine
@@ -117,8 +121,10 @@ def create_api(deps: ApiDeps) -> FastAPI:
             identity_provider=deps.oidc is not None,
         ),
         incidents_router(deps.incidents, access),
+        procedures_router(deps.incidents, access),
         forecast_router(deps.incidents, access),
         policies_router(deps.policies, access),
+        shifts_router(deps.shifts, deps.places, access),
         places_router(deps.places, deps.pictures, deps.city, access),
         playback_router(deps.history, access, deps.clock_us),
         history_router(deps.history, access, deps.clock_us),

@@ -13,7 +13,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from ioc.api.answers import documented, json_answer
 from ioc.api.ports import Incidents, NotFoundError
 from ioc.api.problems import NO_NUL, FieldError, Problem, refused
-from ioc.api.procedures import ProcedureJson, procedure_view
 from ioc.api.security import Access, Right, may, require_op, require_own_page, scope_of, visible_wards
 from ioc.incidents.commands import Command, Conflict, Op, Refused
 from ioc.model.incidents import Audit, Incident, PauseReason, Severity
@@ -114,7 +113,7 @@ def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
     )
     Me = Annotated[Person, Depends(access.person)]  # noqa: N806 - a type
 
-    visible = partial(_visible, incidents)
+    visible = partial(visible_incident, incidents)
 
     @router.get("", **documented(IncidentPage, text="A page of incidents, newest first."))
     async def list_incidents(
@@ -157,21 +156,6 @@ def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
         seen = filter(lambda item: scope_of(person).allows(item.ward), await incidents.members(incident_id))
         return json_answer(MemberList([incident_view(item) for item in seen]))
 
-    @router.get("/{incident_id}/procedure", **documented(ProcedureJson, text="Its checklist."))
-    async def read_procedure(incident_id: str, person: Me) -> Response:
-        """Return an incident's checklist with what has been done; 404 where no procedure fits it.
-
-        What is merged shows its head's.
-        """
-        incident = await visible(incident_id, person)
-        if incident.merged_into is not None:
-            incident = await visible(incident.merged_into, person)
-        procedure = await incidents.procedure(incident)
-        if procedure is None or incident.checklist is None:
-            raise NotFoundError(incident_id)
-        history = await incidents.history(incident.id)
-        return json_answer(procedure_view(incident, incident.checklist, procedure, history))
-
     @router.post("/{incident_id}/commands", **documented(IncidentJson, text="The incident afterwards."))
     async def command_incident(incident_id: str, body: CommandBody, person: Me) -> Response:
         """Carry out a command; 409 with `current` when the incident has changed since `expect_rev`, or when
@@ -185,7 +169,7 @@ def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
     return router
 
 
-async def _visible(incidents: Incidents, incident_id: str, person: Person) -> Incident:
+async def visible_incident(incidents: Incidents, incident_id: str, person: Person) -> Incident:
     """Return an incident of the person's wards. Raises NotFoundError for any other, existing or not."""
     if "\x00" in incident_id:
         # No incident has such an id, and the database would refuse the question.

@@ -9,10 +9,12 @@ from ioc.incidents.clocks import WardForecast
 from ioc.incidents.commands import Command
 from ioc.incidents.procedures import Procedure
 from ioc.incidents.routing import Preview
+from ioc.incidents.shift import ShiftCommand
 from ioc.model.events import Event, Stream
 from ioc.model.incidents import Audit, Incident
 from ioc.model.notices import Receiver
 from ioc.model.places import Area, Device
+from ioc.model.shifts import Item, Shift
 from ioc.model.texts import Text
 from ioc.store.incidents import IncidentFilter
 from ioc.store.receivers import DeliveryRow, NoticeRow, StoredReceiver
@@ -88,6 +90,25 @@ class PolicyStore(Protocol):
 
         Raises `PolicyError`, ValueError (its text is shown) for areas that cannot be.
         """
+
+
+class Shifts(Protocol):
+    """Shifts and their hand-over; `ioc.app.shift_service.ShiftService` is one."""
+
+    async def current(self) -> tuple[Shift, Sequence[Item]]:
+        """Return the running shift and the list of its hand-over. Raises `NotFoundError`."""
+
+    async def list(self, before: int | None, limit: int) -> Sequence[Shift]:
+        """Return shifts with ids below `before`, the newest first."""
+
+    async def report(self, shift_id: int) -> tuple[str, str]:
+        """Return a report's text and its SHA-256. Raises `NotFoundError`."""
+
+    async def begin(self, actor: str, idem: str) -> Shift:
+        """Begin the first shift. Raises `ioc.incidents.shift.ShiftConflict`."""
+
+    async def command(self, shift_id: int, command: ShiftCommand, actor: str) -> Shift:
+        """Carry out a command. Raises `NotFoundError`, `ShiftConflict`, `ShiftRefused`."""
 
 
 class Places(Protocol):

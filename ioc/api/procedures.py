@@ -1,13 +1,20 @@
 """An incident's checklist as people see it: the procedure's text with what has been done of it."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
+from fastapi import APIRouter, Depends, Response
 
+from ioc.api.answers import documented, json_answer
+from ioc.api.incidents import visible_incident
+from ioc.api.ports import Incidents, NotFoundError
+from ioc.api.security import Access
 from ioc.incidents.procedures import Procedure, due_steps
 from ioc.model.incidents import Audit, Checklist, Incident
 from ioc.model.texts import Text
 from ioc.model.times import format_us
+from ioc.store.users import Person
 from ioc.stream.masking import mask_text
 
 
@@ -82,3 +89,26 @@ def procedure_view(
         total=checklist.total,
         steps=steps,
     )
+
+
+def procedures_router(incidents: Incidents, access: Access) -> APIRouter:
+    """Return the route of an incident's checklist."""
+    router = APIRouter(prefix="/api/v1/incidents", tags=["incidents"])
+    Me = Annotated[Person, Depends(access.person)]  # noqa: N806 - a type
+
+    @router.get("/{incident_id}/procedure", **documented(ProcedureJson, text="Its checklist."))
+    async def read_procedure(incident_id: str, person: Me) -> Response:
+        """Return an incident's checklist with what has been done; 404 where no procedure fits it.
+
+        What is merged shows its head's.
+        """
+        incident = await visible_incident(incidents, incident_id, person)
+        if incident.merged_into is not None:
+            incident = await visible_incident(incidents, incident.merged_into, person)
+        procedure = await incidents.procedure(incident)
+        if procedure is None or incident.checklist is None:
+            raise NotFoundError(incident_id)
+        history = await incidents.history(incident.id)
+        return json_answer(procedure_view(incident, incident.checklist, procedure, history))
+
+    return router

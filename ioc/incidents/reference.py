@@ -4,6 +4,7 @@ from typing import Final
 
 from ioc.incidents.commands import GUARDS, TRANSITIONS, Op
 from ioc.incidents.policies import ClockPolicy, GroupingPolicy
+from ioc.incidents.shift import SHIFT_GUARDS
 from ioc.incidents.shipped_procedures import SHIPPED
 from ioc.model.incidents import OPEN_HANDLINGS, Handling, PauseReason
 
@@ -41,6 +42,23 @@ Skipping a required step, and overriding, escalate to level 1 and are told to ev
 is told. What is merged follows its head; `GET /incidents/{id}/procedure` shows that one's. G begins anew.
 
 Shipped:
+"""
+_SHIFTS: Final = """\
+## Shift hand-over
+
+One shift runs at a time, and has a lead (role supervisor or administrator). `start` by the lead, or by
+whoever takes over in their place for a stated reason, puts on a list: every open incident, what is shelved,
+what waits for another ward's answer, silent equipment (its case closed or not), and disabled rules. The
+incoming lead opens the list and accepts or questions each item, singly or a selection; `accept_rest` takes
+only what was on the list at the revision they saw. What arises meanwhile is added within seconds; what grows
+more severe or comes back has to be decided again; what ends needs no decision. `pass` works once nothing is
+left undecided, and begins the next shift. No clock of any incident stands still meanwhile.
+
+The report, as JSON and as a page to print, is kept as it was written; its SHA-256 stands in the audit log
+(area `city`). `GET /shifts`, `/shifts/current`, `/shifts/{id}/report?format=html&lang=vi`, `ioc shifts`.
+
+A refused command names the rule:
+
 """
 _GROUPING: Final = """\
 ## Grouping
@@ -115,6 +133,7 @@ def render() -> str:
             _transitions(),
             _guards(),
             _procedures(),
+            _shifts(),
             _GROUPING,
             _correlations(),
             _ROUTING,
@@ -173,6 +192,10 @@ def _procedures() -> str:
         )
         rows.append(f"| {procedure.title.vi} / {procedure.title.en} | {names} | {steps} |")
     return "\n".join(rows) + "\n"
+
+
+def _shifts() -> str:
+    return _SHIFTS + "".join(f"- `{rule}`: {text}\n" for rule, text in SHIFT_GUARDS.items())
 
 
 def _correlations() -> str:

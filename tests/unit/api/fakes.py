@@ -1,5 +1,6 @@
 """What the API stands on, in memory."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
@@ -29,11 +30,14 @@ from ioc.incidents.lifecycle import Context, on_command
 from ioc.incidents.policies import parse_policy
 from ioc.incidents.procedures import Procedure, begin, find
 from ioc.incidents.routing import Preview
+from ioc.incidents.shift import ShiftCommand, ShiftConflict, on_shift_command
+from ioc.incidents.shift_report import build_report
 from ioc.incidents.shipped_procedures import SHIPPED
 from ioc.model.events import Event
-from ioc.model.incidents import Audit, Handling, Incident
+from ioc.model.incidents import Audit, Handling, Incident, Severity
 from ioc.model.notices import Kind, Receiver
 from ioc.model.places import Area, Device
+from ioc.model.shifts import Item, ItemKind, Listed, Shift, ShiftState
 from ioc.model.texts import Text
 from ioc.model.times import from_us
 from ioc.store.incidents import CursorError, IncidentFilter
@@ -180,6 +184,55 @@ class FakePolicies:
             parse_areas(areas)
         self.previews.append((authority, areas, wards))
         return Preview(looked_at=7, changed=(), homeless=0)
+
+
+@dataclass
+class FakeShifts:
+    """A shift that is being handed over, and one that has passed."""
+
+    shift: Shift = field(
+        default_factory=lambda: Shift(
+            id=2, lead="an", began_us=T0_US, rev=3, state=ShiftState.HANDING_OVER, started_us=T0_US,
+            started_by="an",
+        )
+    )  # fmt: skip
+    items: dict[str, Item] = field(
+        default_factory=lambda: {
+            "inc-2": Item(
+                listed=Listed(
+                    ref="inc-2", kind=ItemKind.INCIDENT, title=Text("<b>Ùn tắc</b>", "Congestion"),
+                    since_us=T0_US, severity=Severity.HIGH, ward=FOREIGN, due_us=T0_US,
+                ),
+                rev=2, added_us=T0_US,
+            )
+        }
+    )  # fmt: skip
+
+    async def current(self) -> tuple[Shift, Sequence[Item]]:
+        return self.shift, list(self.items.values())
+
+    async def list(self, before: int | None, limit: int) -> Sequence[Shift]:
+        return [self.shift]
+
+    async def report(self, shift_id: int) -> tuple[str, str]:
+        if shift_id != 1:
+            raise NotFoundError(str(shift_id))
+        passed = msgspec.structs.replace(self.shift, id=1, incoming="binh", passed_us=T0_US)
+        text = msgspec.json.encode(build_report(passed, self.items.values(), 2, 1)).decode()
+        return text, hashlib.sha256(text.encode()).hexdigest()
+
+    async def begin(self, actor: str, idem: str) -> Shift:
+        if idem != "begin-anew":
+            raise ShiftConflict(self.shift)
+        return self.shift
+
+    async def command(self, shift_id: int, command: ShiftCommand, actor: str) -> Shift:
+        if shift_id != self.shift.id:
+            raise ShiftConflict(self.shift)
+        outcome = on_shift_command(self.shift, self.items, command, actor=actor, now_us=T0_US)
+        self.shift = outcome.shift
+        self.items |= {item.listed.ref: item for item in outcome.items}
+        return self.shift
 
 
 @dataclass
@@ -394,6 +447,7 @@ def make_deps(users: FakeUsers, **changes: object) -> ApiDeps:
         users=users,
         incidents=FakeIncidents(),
         policies=FakePolicies(),
+        shifts=FakeShifts(),
         places=FakePlaces([], []),
         history=FakeHistory(),
         quarantine=FakeQuarantine(),

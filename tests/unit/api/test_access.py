@@ -40,6 +40,7 @@ def filled(path: str) -> str:
         "{receiver_id}": "other",
         "{name}": "grouping",
         "{message_id}": "1",
+        "{shift_id}": "1",
     }
     for name, value in known.items():
         path = path.replace(name, value)

@@ -13,7 +13,7 @@ from tests.unit.api.conftest import Browser
 from tests.unit.api.fakes import WARD, FakePersonal, FakeTokens, FakeUsers, make_deps
 
 KNOWN = {"incident_id": "inc-1", "camera_id": "cam-1", "stream": "camera", "rule": "underpass-jam",
-         "receiver_id": "other", "message_id": "1", "name": "grouping"}  # fmt: skip
+         "receiver_id": "other", "message_id": "1", "name": "grouping", "shift_id": "1"}  # fmt: skip
 BODIES = {
     "commands": {"op": "comment", "expect_rev": 1, "idem": "11111111-aaaa", "args": {"note": "x"}},
     "unmask": {"reason": "gọi lại cho người báo tin"},
@@ -27,6 +27,12 @@ QUERIES = {"moment": {"ward": WARD}, "series": {"source": "cam-1"}}
 FEED = {"WEBSOCKET /api/v1/feed", "GET /api/v1/feed/sse"}
 ELSEWHERE = {"POST /api/v1/ingest/events"}
 """Included by whoever runs ingest; its own tests cover the device's key."""
+
+
+OF_ROUTE = {
+    "POST /api/v1/shifts": {"idem": "begin-anew"},
+    "POST /api/v1/shifts/{shift_id}/commands": {"op": "open", "expect_rev": 1, "idem": "11111111-aaaa"},
+}
 
 
 def documented_routes() -> list[str]:
@@ -45,7 +51,9 @@ def doors(audience: Audience) -> list[tuple[str, Door]]:
 
 async def ask(client: httpx.AsyncClient, route: str, **headers: str) -> httpx.Response:
     method, path = route.split(" ")
-    body = BODIES.get(path.rsplit("/", 1)[-1]) if method in ("POST", "PUT") else None
+    body = OF_ROUTE.get(route) or BODIES.get(path.rsplit("/", 1)[-1]) if method in ("POST", "PUT") else None
+    if route == "POST /api/v1/shifts/{shift_id}/commands":
+        path = path.replace("{shift_id}", "2")
     filled = re.sub(r"\{(\w+)\}", lambda match: KNOWN[match[1]], path)
     query = QUERIES.get(path.rsplit("/", 1)[-1])
     return await client.request(method, filled, json=body, params=query, headers=headers)
