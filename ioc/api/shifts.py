@@ -140,15 +140,8 @@ def shifts_router(shifts: Shifts, places: Places, access: Access) -> APIRouter:
     @router.post("/{shift_id}/commands", **documented(CurrentShift, text="The current shift afterwards."))
     async def command(shift_id: ShiftId, body: ShiftBody, person: Me) -> Response:
         """Carry out a command on a hand-over; 409 with `current` when what it names has changed."""
-        wanted = ShiftCommand(
-            op=body.op,
-            expect_rev=body.expect_rev,
-            idem=body.idem,
-            items=tuple(body.args.items),
-            note=body.args.note,
-        )
         try:
-            await shifts.command(shift_id, wanted, person.username)
+            await shifts.command(shift_id, _command(body), person.username)
         except ShiftConflict as error:
             raise _conflict(error) from error
         except ShiftRefused as error:
@@ -174,6 +167,16 @@ def shifts_router(shifts: Shifts, places: Places, access: Access) -> APIRouter:
         return Response(page, media_type="text/html", headers=headers)
 
     return router
+
+
+def _command(body: ShiftBody) -> ShiftCommand:
+    return ShiftCommand(
+        op=body.op,
+        expect_rev=body.expect_rev,
+        idem=body.idem,
+        items=tuple(body.args.items),
+        note=body.args.note,
+    )
 
 
 def shift_view(shift: Shift) -> ShiftJson:
