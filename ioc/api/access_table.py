@@ -22,6 +22,10 @@ class Right(StrEnum):
     """Change who is responsible, how long things may take, and what belongs together."""
     REPORTS = "reports"
     """Answer citizens, and take apart what was put together as one report."""
+    SUPERVISE = "supervise"
+    """End incidents while steps of their procedure are open; lead a shift and hand it over."""
+    SHIFTS = "shifts"
+    """See shifts and the reports of their hand-over."""
     PERSONAL = "personal"
     """Unmask phone numbers, plates and what else is personal, for a reason that is recorded."""
     PHOTOS = "photos"
@@ -72,6 +76,8 @@ _RULES: Final = Door(Audience.PERSON, frozenset({Right.RULES}), TokenScope.RULES
 _RECEIVERS: Final = Door(Audience.PERSON, frozenset({Right.RECEIVERS}), TokenScope.RECEIVERS)
 _POLICIES: Final = Door(Audience.PERSON, frozenset({Right.POLICIES}))
 _ANSWER: Final = Door(Audience.PERSON, frozenset({Right.REPORTS}), TokenScope.INCIDENTS_WRITE)
+_SHIFTS: Final = Door(Audience.PERSON, frozenset({Right.SHIFTS}))
+_LEAD: Final = Door(Audience.PERSON, frozenset({Right.SHIFTS, Right.SUPERVISE}))
 # A machine gives no reason: personal data is for people in a session of their own.
 _PERSONAL: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL}))
 _RAW: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL, Right.QUARANTINE}))
@@ -93,6 +99,7 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /api/v1/incidents/{incident_id}": _READ,
     "GET /api/v1/incidents/{incident_id}/history": _READ,
     "GET /api/v1/incidents/{incident_id}/members": _READ,
+    "GET /api/v1/incidents/{incident_id}/procedure": _READ,
     "POST /api/v1/incidents/{incident_id}/commands": _WRITE,
     "POST /api/v1/incidents/{incident_id}/unmask": _PERSONAL,
     "GET /api/v1/incidents/{incident_id}/photos": _READ,
@@ -118,6 +125,11 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /api/v1/policies/{name}/versions": _SESSION,
     "PUT /api/v1/policies/{name}": _POLICIES,
     "POST /api/v1/policies/preview": _POLICIES,
+    "GET /api/v1/shifts": _SHIFTS,
+    "POST /api/v1/shifts": _LEAD,
+    "GET /api/v1/shifts/current": _SHIFTS,
+    "POST /api/v1/shifts/{shift_id}/commands": _LEAD,
+    "GET /api/v1/shifts/{shift_id}/report": _SHIFTS,
     "GET /api/v1/city": _PLACES,
     "GET /api/v1/areas": _PLACES,
     "GET /api/v1/devices": _PLACES,

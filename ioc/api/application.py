@@ -36,10 +36,12 @@ from ioc.api.ports import (
     ReadinessCheck,
     Receivers,
     Rules,
+    Shifts,
     Tokens,
     Users,
 )
 from ioc.api.problems import install
+from ioc.api.procedures import procedures_router
 from ioc.api.public import public_router
 from ioc.api.public_places import public_places_router
 from ioc.api.quarantine import quarantine_router
@@ -48,6 +50,7 @@ from ioc.api.reports import reports_router
 from ioc.api.rules import rules_router
 from ioc.api.security import Access, feed_authenticator
 from ioc.api.session import session_router
+from ioc.api.shifts import shifts_router
 from ioc.api.static import Console
 from ioc.ingest.allowance import Allowances
 from ioc.stream.hub import Hub, wall_us
@@ -82,6 +85,7 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     users: Users
     incidents: Incidents
     policies: PolicyStore
+    shifts: Shifts
     places: Places
     history: History
     quarantine: Quarantine
@@ -147,8 +151,10 @@ def create_api(deps: ApiDeps) -> FastAPI:
             identity_provider=deps.oidc is not None,
         ),
         incidents_router(deps.incidents, access),
+        procedures_router(deps.incidents, access),
         forecast_router(deps.incidents, access),
         policies_router(deps.policies, access),
+        shifts_router(deps.shifts, deps.places, access),
         places_router(deps.places, deps.pictures, deps.city, access),
         public_places_router(deps.places, deps.city),
         playback_router(deps.history, access, deps.clock_us),
@@ -179,6 +185,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
             POLICY_PREFIX + "authority": POLICY_BYTES,
             PHOTOS_PATH: BODY_BYTES,
             PUBLIC_PHOTOS_PATH: BODY_BYTES,
+            POLICY_PREFIX + "procedures": POLICY_BYTES,
         },
     )
     app.add_middleware(RequestScope)

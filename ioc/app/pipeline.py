@@ -51,6 +51,8 @@ from ioc.app.rule_sets import RuleSets
 from ioc.app.rule_view import RunningRules
 from ioc.app.rules_worker import RulesWorker
 from ioc.app.settings import HttpSettings, MqttSettings, Settings
+from ioc.app.shift_keeper import ShiftKeeper
+from ioc.app.shift_service import ShiftService
 from ioc.app.state_lane import StateLane
 from ioc.app.store_worker import StoreWorker, count_maintenance
 from ioc.app.supervisor import Plan, Service
@@ -209,6 +211,10 @@ class Pipeline:
         console = settings.console if with_console else None
         oidc = OidcLogins(settings.oidc, core.api_pool.of(SERVICE)) if settings.oidc.issuer else None
         incidents = IncidentService(core.api_pool, core.desk.policies, core.api_pool.of(SERVICE))
+        rules = RunningRules(self._rules_stored, core.api_pool)
+        # Of the service: the list's upkeep knows no person.
+        of_service = RunningRules(self._rules_stored, core.pool)
+        shifts = ShiftService(core.api_pool, of_service.rules, core.api_pool.of(SERVICE))
         api = create_api(
             ApiDeps(
                 users=self.users,
@@ -217,7 +223,8 @@ class Pipeline:
                 places=DirectoryPlaces(core.directory),
                 history=StoredHistory(core.api_pool),
                 quarantine=StoredQuarantine(core.api_pool, QuarantineLimits()),
-                rules=RunningRules(self._rules_stored, core.api_pool),
+                rules=rules,
+                shifts=shifts,
                 receivers=StoredReceivers(core.api_pool),
                 oidc=oidc,
                 tokens=Tokens(core.api_pool.of(SERVICE)),
@@ -252,6 +259,7 @@ class Pipeline:
         plan.intake.append(Service("http", server.run_service, stop))
         if with_console:
             plan.work.append(Service("hub", hub.run))
+            plan.work.append(Service("shifts", ShiftKeeper(shifts).run))
             plan.work.append(Service("state lane", StateLane(core.log, hub, self._ticks).run))
             plan.work.append(
                 Service("change listener", ChangeListener(core.dsn, hub.wake, hub.close_user).run)

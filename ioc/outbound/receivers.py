@@ -16,6 +16,12 @@ from ioc.model.times import format_us
 
 MAX_TARGET_CHARS: Final = 2_000
 MAX_FILTERS: Final = 100
+LEFT_UNDONE: Final = {"skip": "step_skipped", "resolve": "steps_overridden"}
+"""How a notice is called that tells of a required step left undone; who asks for `escalate` gets it too."""
+SUPERVISORS: Final = Receiver(
+    id="supervisors", kind=Kind.IN_APP, target="supervisor", ops=tuple(LEFT_UNDONE.values())
+)
+"""They are told whatever receivers there are."""
 _ORDER: Final = {Severity.LOW: 0, Severity.MEDIUM: 1, Severity.HIGH: 2, Severity.CRITICAL: 3}
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _MAIL: Final = re.compile(r"[^@\s<>(),;:\\\"\[\]]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+")
@@ -81,10 +87,14 @@ def wants(receiver: Receiver, notice: Notice) -> bool:
         receiver.enabled
         and incident.handling is not Handling.MERGED
         and _ORDER[incident.severity] >= _ORDER[receiver.min_severity]
-        and (not receiver.ops or notice.op in receiver.ops)
+        and (not receiver.ops or notice.op in receiver.ops or _escalates(receiver, notice))
         and (not receiver.categories or incident.category in receiver.categories)
         and (receiver.wards is None or incident.ward in receiver.wards)
     )
+
+
+def _escalates(receiver: Receiver, notice: Notice) -> bool:
+    return notice.op in LEFT_UNDONE.values() and "escalate" in receiver.ops
 
 
 def cloud_event(notice: Notice, receiver: Receiver) -> bytes:

@@ -23,6 +23,7 @@ PROTECTED = {
     "notice": "ward", "account": "username", "login_session": "username", "audit_entry": "area",
     "notice_read": "username", "api_token": "id", "privacy_request": "token",
     "citizen_report": "ward", "citizen_answer": "report_id", "citizen_vote": "report_id",
+    "shift": "lead", "shift_item": "ref",
 }  # fmt: skip
 
 
@@ -84,6 +85,12 @@ async def people(database: Dsns) -> AsyncIterator[ScopedPool]:
                 "INSERT INTO api_token (id, token_hash, role, scopes, author, expires)"
                 " VALUES ('partner', sha256('x'), 'leader', '{places}', 'an', now() + interval '1 day')"
             )
+            await connection.execute("INSERT INTO shift (lead, began) VALUES ('an', now())")
+            await connection.execute(
+                "INSERT INTO shift_item (shift_id, ref, kind, title, since, ward, rev, added, verdict, gone)"
+                " SELECT id, 'inc-1', 'incident', '{}', now(), %s, 1, now(), 'open', false FROM shift",
+                (OWN,),
+            )
             await connection.execute(
                 "INSERT INTO privacy_request"
                 " (subject_kind, subject, token, received, answer_due, done_due, author)"
@@ -117,7 +124,8 @@ async def test_ward_staff_see_the_rows_of_their_ward_only(people: ScopedPool) ->
             assert await seen(people, table) == {f"r-{OWN}"}, table
         for table in ("account", "login_session", "notice_read"):
             assert await seen(people, table) == {"cuong"}, table
-        assert await seen(people, "api_token") == await seen(people, "privacy_request") == set()
+        for table in ("api_token", "privacy_request", "shift", "shift_item"):
+            assert await seen(people, table) == set(), table
         # The very functions of the service, asked for every ward.
         async with people.connection() as connection:
             page, _ = await read_page(connection, IncidentFilter(open_only=False))

@@ -40,6 +40,7 @@ def filled(path: str) -> str:
         "{report_id}": "r-1",
         "{code}": CODE,
         "{ref}": "photo-1",
+        "{shift_id}": "1",
     }
     for name, value in known.items():
         path = path.replace(name, value)

@@ -15,7 +15,7 @@ from tests.unit.api.fakes import WARD, FakePersonal, FakeTokens, FakeUsers, make
 
 KNOWN = {"incident_id": "inc-1", "camera_id": "cam-1", "stream": "camera", "rule": "underpass-jam",
          "receiver_id": "other", "message_id": "1", "name": "grouping", "report_id": "r-1",
-         "code": CODE, "ref": "photo-1"}  # fmt: skip
+         "code": CODE, "ref": "photo-1", "shift_id": "1"}  # fmt: skip
 BODIES = {
     "commands": {"op": "comment", "expect_rev": 1, "idem": "11111111-aaaa", "args": {"note": "x"}},
     "release": {"released": False, "reason": "có mặt người trong ảnh"},
@@ -36,6 +36,12 @@ ELSEWHERE = {"POST /api/v1/ingest/events"}
 """Included by whoever runs ingest; its own tests cover the device's key."""
 
 
+OF_ROUTE = {
+    "POST /api/v1/shifts": {"idem": "begin-anew"},
+    "POST /api/v1/shifts/{shift_id}/commands": {"op": "open", "expect_rev": 1, "idem": "11111111-aaaa"},
+}
+
+
 def documented_routes() -> list[str]:
     paths = create_api(make_deps(FakeUsers())).openapi()["paths"]
     return [f"{method.upper()} {path}" for path, operations in paths.items() for method in operations]
@@ -52,7 +58,9 @@ def doors(audience: Audience) -> list[tuple[str, Door]]:
 
 async def ask(client: httpx.AsyncClient, route: str, **headers: str) -> httpx.Response:
     method, path = route.split(" ")
-    body = BODIES.get(path.rsplit("/", 1)[-1]) if method in ("POST", "PUT") else None
+    body = OF_ROUTE.get(route) or BODIES.get(path.rsplit("/", 1)[-1]) if method in ("POST", "PUT") else None
+    if route == "POST /api/v1/shifts/{shift_id}/commands":
+        path = path.replace("{shift_id}", "2")
     filled = re.sub(r"\{(\w+)\}", lambda match: KNOWN[match[1]], path)
     query = QUERIES.get(path.rsplit("/", 1)[-1])
     return await client.request(method, filled, json=body, params=query, headers=headers)
