@@ -97,8 +97,8 @@ shipped rule has no such gap. Exit code 1 where one has. What counts is what a t
 
 | case | covered when |
 | --- | --- |
-| boundary | every number of the rule's conditions, one step larger and one smaller (a second of time, else a one in \
-the last place), and every `<` `<=` `>` `>=` exchanged for its neighbour make a test fail |
+| boundary | every number of the rule's conditions, one step larger and one smaller (a second of time, else \
+a one in the last place), and every `<` `<=` `>` `>=` exchanged for its neighbour make a test fail |
 | late | an event arrives behind the watermark, and a test fails if it is left out, or dated by its arrival |
 | out of order | the same of an event that arrives after a later one of its key, but not late |
 | duplicate | an event arrives again, and a test fails if it is taken again |
