@@ -149,6 +149,7 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /api/v1/notices": _SESSION,
     "POST /api/v1/notices/read": _SESSION,
     "POST /api/v1/ingest/events": _DEVICE,
+    "POST /api/v1/ingest/clock": _DEVICE,
     # Not in the OpenAPI document: the live feed and its one-way twin.
     "WEBSOCKET /api/v1/feed": _SESSION,
     "GET /api/v1/feed/sse": _SESSION,

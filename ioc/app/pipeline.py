@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from ipaddress import ip_network
 from typing import Any, Final
 
+from fastapi import APIRouter
 from prometheus_client import REGISTRY
 from psycopg import AsyncConnection
 
@@ -57,6 +58,7 @@ from ioc.app.state_lane import StateLane
 from ioc.app.store_worker import StoreWorker, count_maintenance
 from ioc.app.supervisor import Plan, Service
 from ioc.app.tick_ages import TickAges
+from ioc.app.told_clock import ToldClock
 from ioc.app.views import DirectoryPlaces, StoredHistory, StoredQuarantine
 from ioc.app.web import WebServer, require_free
 from ioc.app.wide_worker import WideRulesWorker
@@ -64,6 +66,7 @@ from ioc.eventlog.port import LogRetryable
 from ioc.ingest.allowance import Allowances
 from ioc.ingest.gateway import Gateway
 from ioc.ingest.http import ingest_router
+from ioc.ingest.http_clock import clock_router
 from ioc.ingest.limits import IngestLimits
 from ioc.ingest.metrics import IngestMetrics
 from ioc.ingest.mqtt import MqttListener
@@ -95,6 +98,8 @@ class Pipeline:
         self._rules_stored = RuleSets(core.pool)
         self._demo = demo
         self._ticks = TickAges(now_us())
+        self._told = ToldClock(core.log, LogRetryable) if core.settings.replay.enabled else None
+        """Keeps the time where a recording is relived."""
         self.users = Users(core.api_pool.of(SERVICE))
 
     def plan(self, roles: tuple[str, ...]) -> Plan:
@@ -124,11 +129,12 @@ class Pipeline:
             registry=core.directory.registry,
             gateway=Gateway(core.directory.registry, core.directory, settings.bounds, limits),
             metrics=IngestMetrics(REGISTRY),
-            clock=now_us,
+            clock=self._told or now_us,
             limits=limits,
             retryable=RETRYABLE,
         )
-        plan.work.append(Service("ticker", Ticker(core.log, LogRetryable, self._ticks).run))
+        if self._told is None:
+            plan.work.append(Service("ticker", Ticker(core.log, LogRetryable, self._ticks).run))
         if settings.mqtt.enabled:
             require_free(settings.mqtt.host, settings.mqtt.port, "--mqtt-port")
             tls = listener_tls(settings.mqtt)
@@ -139,6 +145,10 @@ class Pipeline:
             plan.intake.append(Service("mqtt broker", subscriber.run))
         plan.intake.extend(bridges(service, settings))
         return service
+
+    def _ingest_routers(self, ingest: IngestService) -> tuple[APIRouter, ...]:
+        told = () if self._told is None else (clock_router(ingest, self._told),)
+        return (ingest_router(ingest), *told)
 
     def _store(self, plan: Plan) -> None:
         core, settings = self._core, self._core.settings.store
@@ -184,10 +194,11 @@ class Pipeline:
             stage(core.log, core.pool, self._rules_stored, settings, core.owner, core.directory, policies)
             for stage in (RulesWorker, WideRulesWorker)
         )
-        keeper = IncidentKeeper(core.pool, settings.close_returned_s, policies)
         plan.work.append(Service("rules", worker.run))
         plan.work.append(Service("wide rules", wide.run))
-        plan.work.append(Service("keeper", keeper.run))
+        if self._told is None:  # it works by the wall clock, on incidents of another time
+            keeper = IncidentKeeper(core.pool, settings.close_returned_s, policies)
+            plan.work.append(Service("keeper", keeper.run))
 
     def _ops(self, plan: Plan, settings: HttpSettings, port: int) -> None:
         api = health_app(Readiness(self._core, None).checks(None), REGISTRY, _metrics_door(settings))
@@ -241,7 +252,7 @@ class Pipeline:
                 city=lambda: _city(settings, core, self._demo),
                 readiness=Readiness(core, self._ticks).checks(hub if with_console else None),
                 console=console,
-                routers=(ingest_router(ingest),) if ingest else (),
+                routers=self._ingest_routers(ingest) if ingest else (),
                 sockets=SocketSettings(origins=frozenset(settings.http.allowed_origins)),
                 secure_cookies=settings.http.secure_cookies,
                 metrics_door=_metrics_door(settings.http),

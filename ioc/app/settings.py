@@ -429,6 +429,17 @@ class AuditSettings(_Section):
     interval_s: Seconds = Field(3_600.0, description="time between two anchors")
 
 
+class ReplaySettings(_Section):
+    """Installations that relive a recording, see docs/operations.md."""
+
+    enabled: bool = Field(
+        False,
+        description="time is what the sender says by `POST /api/v1/ingest/clock`, and only that: no clock "
+        "ticks, and nothing happens to incidents by the passing of time alone. For one process, `ioc up`, on "
+        "an empty data folder",
+    )
+
+
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -464,6 +475,7 @@ class Settings(BaseSettings):
     privacy: PrivacySettings = PrivacySettings()
     photos: PhotoSettings = PhotoSettings()
     citizens: CitizenSettings = CitizenSettings()
+    replay: ReplaySettings = ReplaySettings()
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
