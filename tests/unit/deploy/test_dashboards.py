@@ -79,7 +79,7 @@ def test_each_alert_speaks_both_languages_and_leads_to_its_line_of_the_manual(ru
     assert notes["summary"].isascii()
     path, _, anchor = notes["runbook"].partition("#")
     severity = rule["labels"]["severity"]
-    line = f"| <a id=\"{anchor}\"></a>`{rule['alert']}` | {severity} |"
+    line = f'| <a id="{anchor}"></a>`{rule["alert"]}` | {severity} |'
     assert (ROOT / path).read_text("utf-8").count(line) == 1
 
 
