@@ -1,4 +1,4 @@
-"""Boards and provisioning files against Grafana's own schema: what it would not know or take is found here."""
+"""Boards and provisioning files against Grafana's own schema: what it would drop or refuse is found here."""
 
 import json
 import typing
