@@ -10,6 +10,8 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from ioc import __version__
 from ioc.api.answers import document
+from ioc.api.figure_ports import Figures
+from ioc.api.figures import figures_router
 from ioc.api.forecast import forecast_router
 from ioc.api.headers import BodyLimit, RequestScope, SecurityHeaders
 from ioc.api.health import MetricsDoor, health_router
@@ -64,6 +66,7 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
 
     users: Users
     incidents: Incidents
+    figures: Figures
     policies: PolicyStore
     places: Places
     history: History
@@ -118,6 +121,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         ),
         incidents_router(deps.incidents, access),
         forecast_router(deps.incidents, access),
+        figures_router(deps.figures, access),
         policies_router(deps.policies, access),
         places_router(deps.places, deps.pictures, deps.city, access),
         playback_router(deps.history, access, deps.clock_us),

@@ -30,6 +30,8 @@ from ioc.app.change_follower import ChangeFollower
 from ioc.app.clock import Ticker, now_us
 from ioc.app.core import Core, history_plan, kafka_settings
 from ioc.app.feed_source import FeedSource
+from ioc.app.figure_keeper import FigureKeeper
+from ioc.app.figure_view import StoredFigures
 from ioc.app.incident_keeper import IncidentKeeper
 from ioc.app.incident_relay import IncidentRelay
 from ioc.app.incident_service import IncidentService
@@ -153,6 +155,7 @@ class Pipeline:
         retention = Retention(core.pool, core.settings.privacy, read_key(core.settings.plate_key_file))
         plan.work.append(Service("retention", retention.run))
         self._notices(plan)
+        self._figures(plan)
         if core.settings.relay.enabled:
             kafka = kafka_settings(core.settings)
             relay = IncidentRelay(core.pool, kafka, core.settings.relay.partitions)
@@ -169,6 +172,18 @@ class Pipeline:
         deliverer = Deliverer(core.pool, webhook, mail_settings(settings), now_us)
         plan.work.append(Service("notices", ChangeFollower("notices", core.pool, queue).run))
         plan.work.append(Service("deliveries", deliverer.run))
+
+    def _figures(self, plan: Plan) -> None:
+        core, settings = self._core, self._core.settings.figures
+        keeper = FigureKeeper(
+            core.pool,
+            StoredFigures(core.pool, core.directory.ward_texts, now_us),
+            core.desk.policies,
+            now_us,
+            fold_s=settings.fold_s,
+            evaluate_s=settings.evaluate_s,
+        )
+        plan.work.append(Service("figures", keeper.run))
 
     def _rules(self, plan: Plan) -> None:
         core, settings = self._core, self._core.settings.rules
@@ -207,6 +222,7 @@ class Pipeline:
             ApiDeps(
                 users=self.users,
                 incidents=IncidentService(core.api_pool, core.desk.policies, core.api_pool.of(SERVICE)),
+                figures=StoredFigures(core.api_pool, core.directory.ward_texts, now_us),
                 policies=StoredPolicies(core.api_pool, core.desk, core.directory),
                 places=DirectoryPlaces(core.directory),
                 history=StoredHistory(core.api_pool),
