@@ -203,7 +203,7 @@ class Brake(_Policy, frozen=True, kw_only=True):
     clear: float
     severity: Severity = Severity.MEDIUM
     forecast: Span | None = None
-    min_n: Annotated[int, Meta(ge=0, le=1_000_000)] = 1
+    min_n: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     min_coverage: Annotated[float, Meta(ge=0, le=1)] = 0.0
     to: Literal["operator", "supervisor", "leader", "engineer", "admin"] = "leader"
 

@@ -15,7 +15,7 @@ from ioc.model.warnings import WarningNotice
 from ioc.outbound.receivers import in_lang
 from ioc.outbound.sending import DeliveryError, MailTls
 
-_HEADLINE = {"vi": "{count} thông báo", "en": "{count} notices"}
+_HEADLINE = {"vi": "{count} thông báo sự cố", "en": "{count} incident notices"}
 _LINE = {
     "vi": "{time}  [{severity}] {title}\n    {op} · phường {ward} · mã {id}, lần sửa {rev}",
     "en": "{time}  [{severity}] {title}\n    {op} · ward {ward} · id {id}, revision {rev}",

@@ -19,7 +19,9 @@ CITY = RowScope.of_person("an", None)
 PROTECTED = {
     "incident": "ward", "incident_change": "ward", "incident_audit": "incident_id", "feedback_report": "ward",
     "notice": "ward", "account": "username", "login_session": "username", "audit_entry": "area",
-    "notice_read": "username", "api_token": "id", "privacy_request": "token",
+    "notice_read": "username", "api_token": "id", "privacy_request": "token", "figure_delta": "ward",
+    "figure_sum": "ward", "figure_sample": "ward", "incident_reopened": "ward", "figure_duty": "username",
+    "warning": "ward", "brake_memory": "ward",
 }  # fmt: skip
 
 
@@ -43,6 +45,22 @@ async def people(database: Dsns) -> AsyncIterator[ScopedPool]:
                     "INSERT INTO feedback_report (time, received, event_id, source, type, ward)"
                     " VALUES (now(), now(), %s, 's', 'feedback.report', %s)",
                     (f"e-{ward}", ward),
+                )
+                await connection.execute(
+                    "INSERT INTO figure_sum VALUES ('day', '*', %s, now(), '{1}', '{1}')", (ward or "*",)
+                )
+                await connection.execute(
+                    "INSERT INTO figure_sample VALUES ('open', %s, now(), 1, 1)", (ward or "*",)
+                )
+                await connection.execute(
+                    "INSERT INTO incident_reopened VALUES (%s, now(), %s, 'traffic')", (f"inc-{ward}", ward)
+                )
+                await connection.execute("INSERT INTO brake_memory VALUES ('b', %s, '[]')", (ward or "*",))
+                await connection.execute(
+                    "INSERT INTO warning (id, rev, brake, title, figure, ward, period, severity, stage,"
+                    " opened, changed, value, threshold, clear_at, n, role) VALUES (%s, 1, 'b', '{}', 'open',"
+                    " %s, 'today', 'high', 'crossed', now(), now(), 1, 1, 1, 1, 'leader')",
+                    (f"wrn-{ward}", ward or "*"),
                 )
                 await connection.execute(
                     "INSERT INTO notice (role, op, incident_id, rev, severity, category, ward, title, at)"
@@ -83,8 +101,11 @@ async def test_nobody_sees_no_row_and_the_service_sees_every_row(people: ScopedP
 
 async def test_ward_staff_see_the_rows_of_their_ward_only(people: ScopedPool) -> None:
     with acting_as(WARD):
-        for table in ("incident", "incident_change", "feedback_report", "notice"):
+        of_wards = ("incident", "incident_change", "feedback_report", "notice", "figure_delta", "figure_sum",
+                    "figure_sample", "incident_reopened", "warning")  # fmt: skip
+        for table in of_wards:
             assert await seen(people, table) == {OWN}, table
+        assert await seen(people, "figure_duty") == await seen(people, "brake_memory") == set()
         assert await seen(people, "incident_audit") == {f"inc-{OWN}"}
         assert await seen(people, "audit_entry") == {f"ward:{OWN}"}
         for table in ("account", "login_session", "notice_read"):

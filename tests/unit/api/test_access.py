@@ -40,6 +40,7 @@ def filled(path: str) -> str:
         "{receiver_id}": "other",
         "{name}": "grouping",
         "{message_id}": "1",
+        "{figure}": "open",
     }
     for name, value in known.items():
         path = path.replace(name, value)

@@ -13,7 +13,7 @@ from tests.unit.api.conftest import Browser
 from tests.unit.api.fakes import WARD, FakePersonal, FakeTokens, FakeUsers, make_deps
 
 KNOWN = {"incident_id": "inc-1", "camera_id": "cam-1", "stream": "camera", "rule": "underpass-jam",
-         "receiver_id": "other", "message_id": "1", "name": "grouping"}  # fmt: skip
+         "receiver_id": "other", "message_id": "1", "name": "grouping", "figure": "open"}  # fmt: skip
 BODIES = {
     "commands": {"op": "comment", "expect_rev": 1, "idem": "11111111-aaaa", "args": {"note": "x"}},
     "unmask": {"reason": "gọi lại cho người báo tin"},
