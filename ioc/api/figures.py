@@ -333,8 +333,8 @@ def _warning(stored: StoredWarning) -> WarningJson:
     return WarningJson(
         stored.id, stored.rev, stored.brake, stored.title, stored.figure, ward, stored.category,
         stored.period, stored.severity, stored.stage, _time(stored.opened), _time(stored.changed),
-        _moment(stored.crossed),        _moment(stored.cleared), _moment(stored.forecast), _cut(stored.value), stored.threshold,
-        stored.clear_at, stored.n, _short(stored.coverage), stored.blind, link,
+        _moment(stored.crossed), _moment(stored.cleared), _moment(stored.forecast), _cut(stored.value),
+        stored.threshold,        stored.clear_at, stored.n, _short(stored.coverage), stored.blind, link,
     )  # fmt: skip
 
 

@@ -11,22 +11,25 @@ _HEAD: Final = f"""\
 
 Written by `python -m ioc.app.figures_page` from the definitions that the service computes by.
 
-Every figure is counted from what is stored; nobody reports one by hand. `GET /api/v1/kpis`, `ioc kpis` and the page
-`/leader` show the same, for the city, by ward and by category, and `GET /api/v1/kpis/FIGURE/incidents` the incidents
-behind it. Beside its value each has
+Every figure is counted from what is stored; nobody reports one by hand. `GET /api/v1/kpis`, `ioc kpis`
+and the page `/leader` show the same, for the city, by ward and by category, and `GET
+/api/v1/kpis/FIGURE/incidents` the incidents behind it. Beside its value each has
 
 - **n**, the number of cases it rests on. No cases, no value: that is not zero.
 - **coverage**, the share of what it should rest on that it rests on.
-- **age**, how old the newest data behind it is: since the rules' workers last spoke, or since devices were last
-  looked for.
-- **trend** against the period before, as far as whole hours (today) or whole days (all others) have passed.
+- **age**, how old the newest data behind it is: since the rules' workers last spoke, or since devices
+  were last looked for.
+- **trend** against the period before, as far as whole hours (today) or whole days (all others) have
+  passed.
 
-Periods: `today`, `7d` and `30d` (today included), `quarter` (of the calendar), `custom` with the days `from` and
-`to`; days begin at midnight of UTC+7. Figures of *now* do not depend on the period; their past is sampled once an
-hour. What is merged counts as its head. Reopening an incident takes back what it had counted for.
+Periods: `today`, `7d` and `30d` (today included), `quarter` (of the calendar), `custom` with the days
+`from` and `to`; days begin at midnight of UTC+7. Figures of *now* do not depend on the period; their
+past is sampled once an hour. What is merged counts as its head. Reopening an incident takes back what
+it had counted for.
 
-Medians and 90th percentiles come from cells of durations, each {CELL_RATIO} times the one before, and are within
-{MAX_ERROR:.1%}. All counts are exact at every moment, also where incidents are changed weeks later.
+Medians and 90th percentiles come from cells of durations, each {CELL_RATIO} times the one before, and
+are within {MAX_ERROR:.1%}. All counts are exact at every moment, also where incidents are changed weeks
+later.
 
 | figure | Vietnamese | unit | good | formula | coverage | |
 | --- | --- | --- | --- | --- | --- | --- |
@@ -35,14 +38,15 @@ _BRAKES: Final = """\
 
 ## Brakes
 
-The policy `brakes` says when leaders are warned (`ioc policies show brakes`, `PUT /api/v1/policies/brakes`, versions
-and all). A brake watches one figure of the city or of each ward, and warns when it goes beyond `above` or `below`,
-until it is back at `clear`. With `forecast` it warns as long beforehand: for overdue incidents by the queue (what
-becomes due, at the pace of the last 24 hours), for other figures by the line through the last hours. A warning is
-`forecast`, `crossed` or `cleared`; each step is told to the brake's role in the console, and to receivers of the
-operation `warning` by mail or as CloudEvent `ioc.warning.changed`. `GET /api/v1/warnings` and `ioc warnings` list
-them. A brake with fewer than `min_n` cases or less than `min_coverage` is *blind*: it neither warns nor clears, and
-says so.
+The policy `brakes` says when leaders are warned (`ioc policies show brakes`, `PUT
+/api/v1/policies/brakes`, versions and all). A brake watches one figure of the city or of each ward, and
+warns when it goes beyond `above` or `below`, until it is back at `clear`. With `forecast` it warns as
+long beforehand: for overdue incidents by the queue (what becomes due, at the pace of the last 24
+hours), for other figures by the line through the last hours. A warning is `forecast`, `crossed` or
+`cleared`; each step is told to the brake's role in the console, and to receivers of the operation
+`warning` by mail or as CloudEvent `ioc.warning.changed`. `GET /api/v1/warnings` and `ioc warnings` list
+them. A brake with fewer than `min_n` cases or less than `min_coverage` is *blind*: it neither warns nor
+clears, and says so.
 
 Shipped:
 
@@ -81,6 +85,6 @@ def _brake(brake: Brake) -> tuple[str, ...]:
     sign = "above" if brake.above is not None else "below"
     watched = f"`{brake.figure}`" if FIGURES[brake.figure].now else f"`{brake.figure}`, {brake.period}"
     return (
-        f"`{brake.name}`", watched, of, f"{sign} {brake.threshold:g}", f"{brake.clear:g}", brake.forecast or "",
-        brake.severity.value, brake.to,
+        f"`{brake.name}`", watched, of, f"{sign} {brake.threshold:g}", f"{brake.clear:g}",
+        brake.forecast or "", brake.severity.value, brake.to,
     )  # fmt: skip
