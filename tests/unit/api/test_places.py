@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ioc.api.headers import CONTENT_SECURITY_POLICY
 from ioc.api.pictures import PictureError, PictureProxy, PictureSettings
 from ioc.api.ports import Check
 from ioc.model.events import CameraPlate, CameraStatus, FeedbackReport
@@ -347,6 +348,21 @@ async def test_the_console_is_served_for_every_address_inside_it(
             assert page.headers["referrer-policy"] == "no-referrer"
         script = await client.get("/assets/app-1a2b.js")
         assert "immutable" in script.headers["cache-control"]
+
+
+async def test_each_built_page_has_an_address_of_its_own(
+    users: FakeUsers, browse: Browser, console: Path
+) -> None:
+    (console / "board.html").write_text("<title>Board</title>")
+    async with browse(None, make_deps(users, console=console)) as client:
+        for path in ("/board", "/board/", "/board?kiosk", "/board.html"):
+            page = await client.get(path)
+            assert (page.status_code, page.text) == (200, "<title>Board</title>"), path
+            assert page.headers["content-type"].startswith("text/html")
+            assert page.headers["cache-control"] == "no-cache"
+            assert page.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+        for path in ("/board/board", "/assets/board", "/..%2fsecret", "/board%00", "/" + "b" * 300):
+            assert (await client.get(path)).status_code == 404, path
 
 
 async def test_what_does_not_exist_is_not_answered_with_the_start_page(
