@@ -150,6 +150,23 @@ CREATE FUNCTION ioc_figure_merge(parts smallint[], counts integer[], more_parts 
         GROUP BY part HAVING sum(n) <> 0) AS s
 $$;
 
+-- Counts everything anew: what was there before this migration, and wherever somebody doubts the sums. Nobody
+-- may change an incident meanwhile.
+CREATE FUNCTION ioc_count_figures() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    LOCK TABLE incident IN SHARE MODE;
+    DELETE FROM figure_delta;
+    DELETE FROM figure_sum;
+    INSERT INTO figure_sum
+    SELECT grain, category, ward, bucket, array_agg(part ORDER BY part), array_agg(n ORDER BY part) FROM (
+        SELECT b.grain, b.category, b.ward, b.bucket, p.part, count(*)::integer AS n
+        FROM (SELECT i.ward, i.category, f.at, f.part FROM incident i CROSS JOIN LATERAL ioc_figure_parts(i) AS f
+              UNION ALL SELECT ward, category, at, 9::smallint FROM incident_reopened) AS p
+        CROSS JOIN LATERAL ioc_figure_buckets(p.at, p.ward, p.category, now() - interval '9 days') AS b
+        GROUP BY b.grain, b.category, b.ward, b.bucket, p.part) AS s
+    GROUP BY grain, category, ward, bucket;
+END $$;
+
 ALTER TABLE figure_delta ENABLE ROW LEVEL SECURITY;
 ALTER TABLE figure_delta FORCE ROW LEVEL SECURITY;
 CREATE POLICY written ON figure_delta FOR INSERT WITH CHECK (NOT (SELECT ioc_serves('')));
@@ -178,14 +195,7 @@ WHERE a.op = 'reopen' ON CONFLICT DO NOTHING;
 INSERT INTO figure_duty
 SELECT DISTINCT date_bin('1 hour', at, '2000-01-02 17:00:00Z'), actor FROM incident_audit
 WHERE actor <> 'system' AND position(':' IN actor) = 0;
-INSERT INTO figure_sum
-SELECT grain, category, ward, bucket, array_agg(part ORDER BY part), array_agg(n ORDER BY part) FROM (
-    SELECT b.grain, b.category, b.ward, b.bucket, p.part, count(*)::integer AS n
-    FROM (SELECT i.ward, i.category, f.at, f.part FROM incident i CROSS JOIN LATERAL ioc_figure_parts(i) AS f
-          UNION ALL SELECT ward, category, at, 9::smallint FROM incident_reopened) AS p
-    CROSS JOIN LATERAL ioc_figure_buckets(p.at, p.ward, p.category, now() - interval '9 days') AS b
-    GROUP BY b.grain, b.category, b.ward, b.bucket, p.part) AS s
-GROUP BY grain, category, ward, bucket;
+SELECT ioc_count_figures();
 
 GRANT SELECT, INSERT, DELETE ON figure_delta TO ioc_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON figure_sum TO ioc_app;

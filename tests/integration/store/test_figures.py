@@ -4,7 +4,6 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Mapping
-from importlib.resources import files
 from math import floor as whole
 from math import log
 from typing import Any
@@ -344,21 +343,13 @@ async def test_incidents_from_before_the_counting_are_counted_by_the_migration(e
         while await figures.fold(connection, NOW_US):
             pass
         counted_ones = await _sums(connection)
-    backfill = _backfill()
     with psycopg.connect(empty_database.admin, autocommit=True) as admin, admin.transaction():
         admin.execute("SELECT set_config('ioc.scope', 'service', true)")
-        admin.execute("DELETE FROM figure_sum")
-        admin.execute(backfill)
+        admin.execute("SELECT ioc_count_figures()")
     async with await psycopg.AsyncConnection.connect(
         empty_database.app, autocommit=True, options="-c ioc.scope=service"
     ) as connection:
         assert await _sums(connection) == counted_ones
-
-
-def _backfill() -> bytes:
-    text = (files("ioc.store") / "migrations" / "0110_figures.sql").read_text("utf-8")
-    start = text.index("INSERT INTO figure_sum\nSELECT grain")
-    return text[start : text.index(";", start)].encode()
 
 
 async def _sums(connection: AsyncConnection[Any]) -> Mapping[tuple[str, ...], list[tuple[int, int]]]:
