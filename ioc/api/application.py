@@ -11,6 +11,8 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from ioc import __version__
 from ioc.api.answers import document
 from ioc.api.citizen_ports import Citizens, PublicBoard, Reports
+from ioc.api.figure_ports import Figures
+from ioc.api.figures import figures_router
 from ioc.api.forecast import forecast_router
 from ioc.api.headers import BodyLimit, RequestScope, SecurityHeaders
 from ioc.api.health import MetricsDoor, health_router
@@ -84,6 +86,7 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
 
     users: Users
     incidents: Incidents
+    figures: Figures
     policies: PolicyStore
     shifts: Shifts
     places: Places
@@ -153,6 +156,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         incidents_router(deps.incidents, access),
         procedures_router(deps.incidents, access),
         forecast_router(deps.incidents, access),
+        figures_router(deps.figures, access),
         policies_router(deps.policies, access),
         shifts_router(deps.shifts, deps.places, access),
         places_router(deps.places, deps.pictures, deps.city, access),

@@ -32,6 +32,8 @@ from ioc.app.clock import Ticker, now_us
 from ioc.app.core import Core, history_plan, kafka_settings
 from ioc.app.counter import open_counter
 from ioc.app.feed_source import FeedSource
+from ioc.app.figure_keeper import FigureKeeper
+from ioc.app.figure_view import StoredFigures
 from ioc.app.incident_keeper import IncidentKeeper
 from ioc.app.incident_relay import IncidentRelay
 from ioc.app.incident_service import IncidentService
@@ -170,6 +172,7 @@ class Pipeline:
         plan.work.append(Service("retention", retention.run))
         plan.work.append(Service("reports", ReportKeeper(core.pool, core.log, core.desk.policies).run))
         self._notices(plan)
+        self._figures(plan)
         if core.settings.relay.enabled:
             kafka = kafka_settings(core.settings)
             relay = IncidentRelay(core.pool, kafka, core.settings.relay.partitions)
@@ -186,6 +189,18 @@ class Pipeline:
         deliverer = Deliverer(core.pool, webhook, mail_settings(settings), now_us)
         plan.work.append(Service("notices", ChangeFollower("notices", core.pool, queue).run))
         plan.work.append(Service("deliveries", deliverer.run))
+
+    def _figures(self, plan: Plan) -> None:
+        core, settings = self._core, self._core.settings.figures
+        keeper = FigureKeeper(
+            core.pool,
+            StoredFigures(core.pool, core.directory.ward_texts, now_us),
+            core.desk.policies,
+            now_us,
+            fold_s=settings.fold_s,
+            evaluate_s=settings.evaluate_s,
+        )
+        plan.work.append(Service("figures", keeper.run))
 
     def _rules(self, plan: Plan) -> None:
         core, settings = self._core, self._core.settings.rules
@@ -230,6 +245,7 @@ class Pipeline:
             ApiDeps(
                 users=self.users,
                 incidents=incidents,
+                figures=StoredFigures(core.api_pool, core.directory.ward_texts, now_us),
                 policies=StoredPolicies(core.api_pool, core.desk, core.directory),
                 places=DirectoryPlaces(core.directory),
                 history=StoredHistory(core.api_pool),

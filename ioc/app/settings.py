@@ -389,6 +389,15 @@ class CitizenSettings(_Section):
     )
 
 
+class FigureSettings(_Section):
+    """Figures of incidents and early warnings about them."""
+
+    fold_s: Seconds = Field(10.0, description="time between two foldings of changed counts into the sums")
+    evaluate_s: Seconds = Field(
+        60.0, description="time between two looks at devices, samples of figures, and brakes"
+    )
+
+
 class OidcSettings(_Section):
     """Logging in at an identity provider; without an issuer everybody logs in here."""
 
@@ -471,6 +480,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     notify: NotifySettings = NotifySettings()
     audit: AuditSettings = AuditSettings()
+    figures: FigureSettings = FigureSettings()
     oidc: OidcSettings = OidcSettings()
     privacy: PrivacySettings = PrivacySettings()
     photos: PhotoSettings = PhotoSettings()

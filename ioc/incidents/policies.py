@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from ioc.incidents.brake_policy import BrakePolicy, check_brakes
 from ioc.incidents.calendar import WorkingCalendar
 from ioc.incidents.citizen_policy import CitizenPolicy, check_citizens
 from ioc.incidents.policy_shapes import Code as Code
@@ -166,12 +167,21 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
     procedures: ProcedurePolicy = ProcedurePolicy()
     texts: dict[str, Procedure] = {}
     """Every procedure that was ever in force, by the name of its text."""
+    brakes: BrakePolicy = BrakePolicy()
     ward_names: dict[str, str] = {}
     """Vietnamese names of the wards in force by code."""
     days: WorkingCalendar = WorkingCalendar()
 
 
-Policy = AuthorityTable | ClockPolicy | CalendarPolicy | GroupingPolicy | CitizenPolicy | ProcedurePolicy
+Policy = (
+    AuthorityTable
+    | ClockPolicy
+    | CalendarPolicy
+    | GroupingPolicy
+    | CitizenPolicy
+    | ProcedurePolicy
+    | BrakePolicy
+)
 POLICIES: Final[dict[str, type[Policy]]] = {
     "authority": AuthorityTable,
     "clocks": ClockPolicy,
@@ -179,6 +189,7 @@ POLICIES: Final[dict[str, type[Policy]]] = {
     "grouping": GroupingPolicy,
     "citizens": CitizenPolicy,
     "procedures": ProcedurePolicy,
+    "brakes": BrakePolicy,
 }
 """Name → shape of every policy."""
 
@@ -220,6 +231,8 @@ def _check(policy: Policy) -> None:
         _check_elapsed("accept", policy.accept)
     if isinstance(policy, CitizenPolicy):
         check_citizens(policy)
+    if isinstance(policy, BrakePolicy):
+        check_brakes(policy)
 
 
 def _check_elapsed(field: str, text: str | None) -> None:

@@ -314,6 +314,13 @@ async def read_incident(connection: AsyncConnection[Any], incident_id: str) -> I
         return _from_row(row) if row else None
 
 
+async def read_by_ids(connection: AsyncConnection[Any], ids: Sequence[str]) -> dict[str, Incident]:
+    """Return the incidents of `ids` that exist, by id."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_SELECT + " WHERE id = ANY(%s)", (list(ids),))
+        return {row["id"]: _from_row(row) for row in await cursor.fetchall()}
+
+
 async def read_page(
     connection: AsyncConnection[Any], query: IncidentFilter
 ) -> tuple[list[Incident], str | None]:

@@ -24,6 +24,8 @@ PROTECTED = {
     "notice_read": "username", "api_token": "id", "privacy_request": "token",
     "citizen_report": "ward", "citizen_answer": "report_id", "citizen_vote": "report_id",
     "shift": "lead", "shift_item": "ref",
+    "figure_delta": "ward", "figure_sum": "ward", "figure_sample": "ward", "incident_reopened": "ward",
+    "figure_duty": "username", "warning": "ward", "brake_memory": "ward",
 }  # fmt: skip
 
 
@@ -72,6 +74,22 @@ async def people(database: Dsns) -> AsyncIterator[ScopedPool]:
                     (f"e-{ward}", ward),
                 )
                 await connection.execute(
+                    "INSERT INTO figure_sum VALUES ('day', '*', %s, now(), '{1}', '{1}')", (ward or "*",)
+                )
+                await connection.execute(
+                    "INSERT INTO figure_sample VALUES ('open', %s, now(), 1, 1)", (ward or "*",)
+                )
+                await connection.execute(
+                    "INSERT INTO incident_reopened VALUES (%s, now(), %s, 'traffic')", (f"inc-{ward}", ward)
+                )
+                await connection.execute("INSERT INTO brake_memory VALUES ('b', %s, '[]')", (ward or "*",))
+                await connection.execute(
+                    "INSERT INTO warning (id, rev, brake, title, figure, ward, period, severity, stage,"
+                    " opened, changed, value, threshold, clear_at, n, role) VALUES (%s, 1, 'b', '{}', 'open',"
+                    " %s, 'today', 'high', 'crossed', now(), now(), 1, 1, 1, 1, 'leader')",
+                    (f"wrn-{ward}", ward or "*"),
+                )
+                await connection.execute(
                     "INSERT INTO notice (role, op, incident_id, rev, severity, category, ward, title, at)"
                     " VALUES ('ward', 'raised', %s, 1, 'high', 'traffic', %s, '{}', now())",
                     (f"inc-{ward}", ward),
@@ -116,8 +134,11 @@ async def test_nobody_sees_no_row_and_the_service_sees_every_row(people: ScopedP
 
 async def test_ward_staff_see_the_rows_of_their_ward_only(people: ScopedPool) -> None:
     with acting_as(WARD):
-        for table in ("incident", "incident_change", "feedback_report", "notice", "citizen_report"):
+        of_wards = ("incident", "incident_change", "feedback_report", "notice", "figure_delta", "figure_sum",
+                    "figure_sample", "incident_reopened", "warning", "citizen_report")  # fmt: skip
+        for table in of_wards:
             assert await seen(people, table) == {OWN}, table
+        assert await seen(people, "figure_duty") == await seen(people, "brake_memory") == set()
         assert await seen(people, "incident_audit") == {f"inc-{OWN}"}
         assert await seen(people, "audit_entry") == {f"ward:{OWN}"}
         for table in ("citizen_answer", "citizen_vote"):

@@ -55,6 +55,7 @@ from ioc.stream.metrics import FeedMetrics
 from ioc.stream.ports import Viewer
 from ioc.stream.scope import EVERYTHING
 from tests.unit.api.fake_counter import fake_counter
+from tests.unit.api.fake_figures import FakeFigures
 from tests.unit.stream.samples import T0_US, FakeLog, incident
 
 WARD = "25747"
@@ -498,6 +499,7 @@ def make_deps(users: FakeUsers, **changes: object) -> ApiDeps:
     deps = ApiDeps(
         users=users,
         incidents=FakeIncidents(),
+        figures=FakeFigures(),
         policies=FakePolicies(),
         shifts=FakeShifts(),
         places=FakePlaces([], []),

@@ -41,6 +41,7 @@ def filled(path: str) -> str:
         "{code}": CODE,
         "{ref}": "photo-1",
         "{shift_id}": "1",
+        "{figure}": "open",
     }
     for name, value in known.items():
         path = path.replace(name, value)

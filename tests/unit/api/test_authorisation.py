@@ -15,7 +15,7 @@ from tests.unit.api.fakes import WARD, FakePersonal, FakeTokens, FakeUsers, make
 
 KNOWN = {"incident_id": "inc-1", "camera_id": "cam-1", "stream": "camera", "rule": "underpass-jam",
          "receiver_id": "other", "message_id": "1", "name": "grouping", "report_id": "r-1",
-         "code": CODE, "ref": "photo-1", "shift_id": "1"}  # fmt: skip
+         "code": CODE, "ref": "photo-1", "shift_id": "1", "figure": "open"}  # fmt: skip
 BODIES = {
     "commands": {"op": "comment", "expect_rev": 1, "idem": "11111111-aaaa", "args": {"note": "x"}},
     "release": {"released": False, "reason": "có mặt người trong ảnh"},
