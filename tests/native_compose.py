@@ -10,6 +10,7 @@ import re
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -55,9 +56,17 @@ def postgres_program(name: str) -> Path:
     return Path(postgres_wheel.__file__).parent / "pginstall18" / "bin" / name
 
 
-def missing_programs(*names: str) -> list[str]:
-    """Return which of the programs are not installed."""
-    return [name for name in names if shutil.which(name, path=_search_path()) is None]
+def what_is_missing(*programs: str) -> str:
+    """Return why the services cannot run here, empty if they can."""
+    absent = [name for name in programs if shutil.which(name, path=_search_path()) is None]
+    if absent:
+        return f"not installed: {', '.join(absent)}"
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.16.0.1", 0))
+        except OSError:
+            return "this system's loopback network is 127.0.0.1 alone"
+    return ""
 
 
 def _search_path() -> str:

@@ -17,7 +17,7 @@ import yaml
 
 from benchmarks.broker import BrokerUnavailable, require_archives
 from benchmarks.workload import Workload
-from tests.native_compose import ROOT, SERVICES, NativeCompose, missing_programs, native_compose
+from tests.native_compose import ROOT, SERVICES, NativeCompose, native_compose, what_is_missing
 from tests.unit.deploy.test_dashboards import RULES, SERIES, queries
 
 PASSES_S = 90.0
@@ -37,8 +37,8 @@ def secrets_file(folder: Path) -> dict[str, str]:
 @pytest.fixture
 def stack() -> Iterator[NativeCompose]:
     """The services; each test starts those it needs."""
-    if absent := missing_programs("mosquitto", "mosquitto_sub", "prometheus", "wget"):
-        pytest.skip(f"not installed: {', '.join(absent)}")
+    if reason := what_is_missing("mosquitto", "mosquitto_sub", "prometheus", "wget"):
+        pytest.skip(reason)
     try:
         require_archives()
     except BrokerUnavailable as error:
