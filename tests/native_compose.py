@@ -32,7 +32,7 @@ with warnings.catch_warnings():
 ROOT = Path(__file__).parents[1]
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
-HEALTHY_S = 90.0
+HEALTHY_S = 180.0
 CLUSTER = "5L6g3nShT-eMCtK--X86sw"
 """The cluster id that Kafka's image formats an empty volume with."""
 STOP_S = 40.0
