@@ -1,6 +1,6 @@
 /** The REST calls of the console. Every failure is an `ApiError` that says what the screen should say. */
 import type { Incident } from '../feed/types'
-import type { Areas, Audit, City, Command, Device, Me, Problem, RuleInfo, ShadowDiff, Unmasked, WardForecast } from './types'
+import type { Areas, Audit, City, Command, Device, Me, Photo, Problem, RuleInfo, ShadowDiff, Unmasked, WardForecast } from './types'
 
 const REQUEST_TIMEOUT_MS = 10_000
 
@@ -67,5 +67,8 @@ export const api = {
   shadow: async (rule: string) => (await json<{ items: ShadowDiff[] }>('GET', `/rules/${id(rule)}/shadow`)).items,
   unmask: (incident: string, reason: string) =>
     json<Unmasked>('POST', `/incidents/${id(incident)}/unmask`, { reason }),
+  photos: async (incident: string) => (await json<{ items: Photo[] }>('GET', `/incidents/${id(incident)}/photos`)).items,
+  release: (photo: string, released: boolean, reason: string) =>
+    json<Photo>('POST', `/photos/${id(photo)}/release`, { released, reason }),
   picture: async (camera: string) => (await request('GET', `/cameras/${id(camera)}/picture`)).blob(),
 }

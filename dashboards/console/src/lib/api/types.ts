@@ -151,3 +151,13 @@ export interface Unmasked {
   evidence: string[]
   note: string | null
 }
+
+/** A picture of an incident; its bytes are at `/photos/{ref}`. */
+export interface Photo {
+  ref: string
+  width: number
+  height: number
+  origin: 'staff' | 'citizen'
+  uploaded: string
+  released: boolean
+}
