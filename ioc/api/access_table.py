@@ -20,6 +20,12 @@ class Right(StrEnum):
     RECEIVERS = "receivers"
     POLICIES = "policies"
     """Change who is responsible, how long things may take, and what belongs together."""
+    REPORTS = "reports"
+    """Answer citizens, and take apart what was put together as one report."""
+    SUPERVISE = "supervise"
+    """End incidents while steps of their procedure are open; lead a shift and hand it over."""
+    SHIFTS = "shifts"
+    """See shifts and the reports of their hand-over."""
     PERSONAL = "personal"
     """Unmask phone numbers, plates and what else is personal, for a reason that is recorded."""
     PHOTOS = "photos"
@@ -48,8 +54,6 @@ class TokenScope(StrEnum):
     QUARANTINE = "quarantine"
     RULES = "rules"
     RECEIVERS = "receivers"
-    REPORTS_WRITE = "reports:write"
-    """Send citizens' reports by Open311."""
 
 
 class Door(msgspec.Struct, frozen=True):
@@ -71,6 +75,9 @@ _QUARANTINE: Final = Door(Audience.PERSON, frozenset({Right.QUARANTINE}), TokenS
 _RULES: Final = Door(Audience.PERSON, frozenset({Right.RULES}), TokenScope.RULES)
 _RECEIVERS: Final = Door(Audience.PERSON, frozenset({Right.RECEIVERS}), TokenScope.RECEIVERS)
 _POLICIES: Final = Door(Audience.PERSON, frozenset({Right.POLICIES}))
+_ANSWER: Final = Door(Audience.PERSON, frozenset({Right.REPORTS}), TokenScope.INCIDENTS_WRITE)
+_SHIFTS: Final = Door(Audience.PERSON, frozenset({Right.SHIFTS}))
+_LEAD: Final = Door(Audience.PERSON, frozenset({Right.SHIFTS, Right.SUPERVISE}))
 # A machine gives no reason: personal data is for people in a session of their own.
 _PERSONAL: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL}))
 _RAW: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL, Right.QUARANTINE}))
@@ -92,6 +99,7 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /api/v1/incidents/{incident_id}": _READ,
     "GET /api/v1/incidents/{incident_id}/history": _READ,
     "GET /api/v1/incidents/{incident_id}/members": _READ,
+    "GET /api/v1/incidents/{incident_id}/procedure": _READ,
     "POST /api/v1/incidents/{incident_id}/commands": _WRITE,
     "POST /api/v1/incidents/{incident_id}/unmask": _PERSONAL,
     "GET /api/v1/incidents/{incident_id}/photos": _READ,
@@ -103,8 +111,8 @@ ROUTES: Final[dict[str, Door]] = {
     "POST /api/v1/public/photos": _EVERYBODY,
     "GET /api/v1/public/photos/{ref}": _EVERYBODY,
     "GET /api/v1/incidents/{incident_id}/reports": _READ,
-    "POST /api/v1/reports/{report_id}/answer": _WRITE,
-    "POST /api/v1/reports/{report_id}/separate": _WRITE,
+    "POST /api/v1/reports/{report_id}/answer": _ANSWER,
+    "POST /api/v1/reports/{report_id}/separate": _ANSWER,
     "POST /api/v1/reports/{report_id}/unmask": _PERSONAL,
     "GET /api/v1/public/services": _EVERYBODY,
     "POST /api/v1/public/duplicates": _EVERYBODY,
@@ -113,10 +121,21 @@ ROUTES: Final[dict[str, Door]] = {
     "POST /api/v1/public/reports/{code}/vote": _EVERYBODY,
     "GET /api/v1/public/board": _EVERYBODY,
     "GET /api/v1/forecast": _READ,
+    "GET /api/v1/kpis": _READ,
+    "GET /api/v1/kpis/definitions": _READ,
+    "GET /api/v1/kpis/export": _READ,
+    "GET /api/v1/kpis/{figure}/series": _READ,
+    "GET /api/v1/kpis/{figure}/incidents": _READ,
+    "GET /api/v1/warnings": _READ,
     "GET /api/v1/policies": _SESSION,
     "GET /api/v1/policies/{name}/versions": _SESSION,
     "PUT /api/v1/policies/{name}": _POLICIES,
     "POST /api/v1/policies/preview": _POLICIES,
+    "GET /api/v1/shifts": _SHIFTS,
+    "POST /api/v1/shifts": _LEAD,
+    "GET /api/v1/shifts/current": _SHIFTS,
+    "POST /api/v1/shifts/{shift_id}/commands": _LEAD,
+    "GET /api/v1/shifts/{shift_id}/report": _SHIFTS,
     "GET /api/v1/city": _PLACES,
     "GET /api/v1/areas": _PLACES,
     "GET /api/v1/devices": _PLACES,
@@ -136,6 +155,7 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /api/v1/notices": _SESSION,
     "POST /api/v1/notices/read": _SESSION,
     "POST /api/v1/ingest/events": _DEVICE,
+    "POST /api/v1/ingest/clock": _DEVICE,
     # Not in the OpenAPI document: the live feed and its one-way twin.
     "WEBSOCKET /api/v1/feed": _SESSION,
     "GET /api/v1/feed/sse": _SESSION,

@@ -11,6 +11,8 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from ioc import __version__
 from ioc.api.answers import document
 from ioc.api.citizen_ports import Citizens, PublicBoard, Reports
+from ioc.api.figure_ports import Figures
+from ioc.api.figures import figures_router
 from ioc.api.forecast import forecast_router
 from ioc.api.headers import BodyLimit, RequestScope, SecurityHeaders
 from ioc.api.health import MetricsDoor, health_router
@@ -36,10 +38,12 @@ from ioc.api.ports import (
     ReadinessCheck,
     Receivers,
     Rules,
+    Shifts,
     Tokens,
     Users,
 )
 from ioc.api.problems import install
+from ioc.api.procedures import procedures_router
 from ioc.api.public import public_router
 from ioc.api.public_places import public_places_router
 from ioc.api.quarantine import quarantine_router
@@ -48,6 +52,7 @@ from ioc.api.reports import reports_router
 from ioc.api.rules import rules_router
 from ioc.api.security import Access, feed_authenticator
 from ioc.api.session import session_router
+from ioc.api.shifts import shifts_router
 from ioc.api.static import Console
 from ioc.ingest.allowance import Allowances
 from ioc.stream.hub import Hub, wall_us
@@ -81,7 +86,9 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
 
     users: Users
     incidents: Incidents
+    figures: Figures
     policies: PolicyStore
+    shifts: Shifts
     places: Places
     history: History
     quarantine: Quarantine
@@ -118,10 +125,10 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     """The time of day."""
 
 
-def _counter_routers(counter: Counter, access: Access, clock_us: ClockUs) -> list[APIRouter]:
+def _counter_routers(counter: Counter, deps: ApiDeps, access: Access) -> list[APIRouter]:
     return [
-        public_router(counter.citizens, counter.board, counter.intake, clock_us),
-        reports_router(counter.reports, access),
+        public_router(counter.citizens, counter.board, counter.intake, deps.clock_us),
+        reports_router(counter.reports, deps.incidents, access),
     ]
 
 
@@ -147,8 +154,11 @@ def create_api(deps: ApiDeps) -> FastAPI:
             identity_provider=deps.oidc is not None,
         ),
         incidents_router(deps.incidents, access),
+        procedures_router(deps.incidents, access),
         forecast_router(deps.incidents, access),
+        figures_router(deps.figures, access),
         policies_router(deps.policies, access),
+        shifts_router(deps.shifts, deps.places, access),
         places_router(deps.places, deps.pictures, deps.city, access),
         public_places_router(deps.places, deps.city),
         playback_router(deps.history, access, deps.clock_us),
@@ -160,7 +170,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         *([oidc_router(deps.oidc, deps.users, secure_cookies=deps.secure_cookies)] if deps.oidc else []),
         *([personal_router(deps.personal, access)] if deps.personal else []),
         *_photo_routers(deps, access),
-        *(_counter_routers(deps.counter, access, deps.clock_us) if deps.counter else []),
+        *(_counter_routers(deps.counter, deps, access) if deps.counter else []),
         *deps.routers,
     ):
         app.include_router(router)
@@ -179,6 +189,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
             POLICY_PREFIX + "authority": POLICY_BYTES,
             PHOTOS_PATH: BODY_BYTES,
             PUBLIC_PHOTOS_PATH: BODY_BYTES,
+            POLICY_PREFIX + "procedures": POLICY_BYTES,
         },
     )
     app.add_middleware(RequestScope)

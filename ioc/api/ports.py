@@ -8,11 +8,14 @@ import msgspec
 
 from ioc.incidents.clocks import WardForecast
 from ioc.incidents.commands import Command
+from ioc.incidents.procedures import Procedure
 from ioc.incidents.routing import Preview
+from ioc.incidents.shift import ShiftCommand
 from ioc.model.events import Event, Stream
 from ioc.model.incidents import Audit, Incident
 from ioc.model.notices import Receiver
 from ioc.model.places import Area, Device
+from ioc.model.shifts import Item, Shift
 from ioc.model.texts import Text
 from ioc.store.incidents import IncidentFilter
 from ioc.store.photos import Origin, PhotoInfo
@@ -38,14 +41,20 @@ class Incidents(Protocol):
     async def history(self, incident_id: str) -> Sequence[Audit]:
         """Return its audit rows, oldest first."""
 
-    async def command(self, incident_id: str, command: Command, actor: str) -> Incident:
+    async def command(
+        self, incident_id: str, command: Command, actor: str, *, supervises: bool = False
+    ) -> Incident:
         """Carry out a command and return the incident after it; a repeated `idem` is answered, not repeated.
 
+        `supervises`: the person may end it while steps of its procedure are open.
         Raises `NotFoundError`, `ioc.incidents.commands.Conflict`, `ioc.incidents.commands.Refused`.
         """
 
     async def members(self, incident_id: str) -> Sequence[Incident]:
         """Return what is merged into an incident, oldest first."""
+
+    async def procedure(self, incident: Incident) -> Procedure | None:
+        """Return the text of an incident's procedure, None where it has none."""
 
     async def forecast(self, wards: Sequence[str] | None, hours: int) -> Sequence[WardForecast]:
         """Return what will be late within `hours`, by ward; `wards` None looks at all."""
@@ -83,6 +92,25 @@ class PolicyStore(Protocol):
 
         Raises `PolicyError`, ValueError (its text is shown) for areas that cannot be.
         """
+
+
+class Shifts(Protocol):
+    """Shifts and their hand-over; `ioc.app.shift_service.ShiftService` is one."""
+
+    async def current(self) -> tuple[Shift, Sequence[Item]]:
+        """Return the running shift and the list of its hand-over. Raises `NotFoundError`."""
+
+    async def list(self, before: int | None, limit: int) -> Sequence[Shift]:
+        """Return shifts with ids below `before`, the newest first."""
+
+    async def report(self, shift_id: int) -> tuple[str, str]:
+        """Return a report's text and its SHA-256. Raises `NotFoundError`."""
+
+    async def begin(self, actor: str, idem: str) -> Shift:
+        """Begin the first shift. Raises `ioc.incidents.shift.ShiftConflict`."""
+
+    async def command(self, shift_id: int, command: ShiftCommand, actor: str) -> Shift:
+        """Carry out a command. Raises `NotFoundError`, `ShiftConflict`, `ShiftRefused`."""
 
 
 class Places(Protocol):

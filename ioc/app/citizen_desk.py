@@ -42,7 +42,7 @@ from ioc.incidents.citizens import FINISHED, ReportStatus, may_reopen, resolutio
 from ioc.incidents.commands import Command, Conflict, Op, Refused
 from ioc.incidents.duplicates import Candidate, Told, by_root, candidates
 from ioc.incidents.policies import Policies
-from ioc.incidents.spans import length_of
+from ioc.incidents.policy_shapes import length_of
 from ioc.model.incidents import Audit, Incident
 from ioc.model.times import from_us, to_us
 from ioc.model.tracking import RANDOM_BYTES, hash_code, make_code, read_code

@@ -389,6 +389,15 @@ class CitizenSettings(_Section):
     )
 
 
+class FigureSettings(_Section):
+    """Figures of incidents and early warnings about them."""
+
+    fold_s: Seconds = Field(10.0, description="time between two foldings of changed counts into the sums")
+    evaluate_s: Seconds = Field(
+        60.0, description="time between two looks at devices, samples of figures, and brakes"
+    )
+
+
 class OidcSettings(_Section):
     """Logging in at an identity provider; without an issuer everybody logs in here."""
 
@@ -429,6 +438,17 @@ class AuditSettings(_Section):
     interval_s: Seconds = Field(3_600.0, description="time between two anchors")
 
 
+class ReplaySettings(_Section):
+    """Installations that relive a recording, see docs/operations.md."""
+
+    enabled: bool = Field(
+        False,
+        description="time is what the sender says by `POST /api/v1/ingest/clock`, and only that: no clock "
+        "ticks, and nothing happens to incidents by the passing of time alone. For one process, `ioc up`, on "
+        "an empty data folder",
+    )
+
+
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -460,10 +480,12 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     notify: NotifySettings = NotifySettings()
     audit: AuditSettings = AuditSettings()
+    figures: FigureSettings = FigureSettings()
     oidc: OidcSettings = OidcSettings()
     privacy: PrivacySettings = PrivacySettings()
     photos: PhotoSettings = PhotoSettings()
     citizens: CitizenSettings = CitizenSettings()
+    replay: ReplaySettings = ReplaySettings()
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:

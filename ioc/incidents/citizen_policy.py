@@ -2,21 +2,16 @@
 
 from typing import Annotated, Final
 
-import msgspec
 from msgspec import Meta
 
-from ioc.incidents.spans import Code, Span, length_of
+from ioc.incidents.policy_shapes import Code, PolicyError, Shape, Span, length_of
 from ioc.model.texts import Text
 
 MAX_SERVICES: Final = 200
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
-class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Part of the policy."""
-
-
-class Service(_Part, frozen=True):
+class Service(Shape, frozen=True, kw_only=True, omit_defaults=False):
     """Something a citizen can report; `code` ends the category of its incidents, `citizen.CODE`."""
 
     code: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
@@ -26,7 +21,7 @@ class Service(_Part, frozen=True):
     keywords: Annotated[tuple[Code, ...], Meta(max_length=20)] = ()
 
 
-class DuplicatePolicy(_Part, frozen=True):
+class DuplicatePolicy(Shape, frozen=True, kw_only=True, omit_defaults=False):
     """When two reports of one service tell of the same thing.
 
     Within `metres` and `within` an earlier report is offered from the likeness `offer_from` on; within
@@ -90,7 +85,7 @@ SHIPPED_SERVICES: Final = (
 """Services of Hồ Chí Minh City's 1022, in fewer words."""
 
 
-class CitizenPolicy(_Part, frozen=True):
+class CitizenPolicy(Shape, frozen=True, kw_only=True, omit_defaults=False):
     """What may be reported, what counts as the same, and when what was done is opened again."""
 
     services: Annotated[tuple[Service, ...], Meta(min_length=1, max_length=MAX_SERVICES)] = SHIPPED_SERVICES
@@ -114,19 +109,15 @@ class CitizenPolicy(_Part, frozen=True):
         return next((service for service in self.services if service.code == code), None)
 
 
-def faults(policy: CitizenPolicy) -> list[tuple[str, str, str]]:
-    """Return what is wrong with a policy of the right shape: field, rule and detail of each."""
-    found = []
+def check_citizens(policy: CitizenPolicy) -> None:
+    """Raise `PolicyError` for a policy of the right shape that cannot be."""
     codes = [service.code for service in policy.services]
     for n, code in enumerate(codes):
         if code in codes[:n]:
-            found.append((f"services[{n}].code", "unique", f"{code} is there already"))
-    for field, text in (
-        ("reopen_within", policy.reopen_within),
-        ("duplicates.within", policy.duplicates.within),
-    ):
+            raise PolicyError(f"services[{n}].code", "unique", f"{code} is there already")
+    spans = {"reopen_within": policy.reopen_within, "duplicates.within": policy.duplicates.within}
+    for field, text in spans.items():
         if length_of(text).working:
-            found.append((field, "elapsed", "runs day and night: expected s, m, h or d"))
+            raise PolicyError(field, "elapsed", "runs day and night: expected s, m, h or d")
     if policy.duplicates.offer_from > policy.duplicates.merge_from:
-        found.append(("duplicates.merge_from", "order", "expected at least `offer_from`"))
-    return found
+        raise PolicyError("duplicates.merge_from", "order", "expected at least `offer_from`")

@@ -32,6 +32,8 @@ class Area(StrEnum):
     """The chains besides those of wards."""
 
     ACCESS = "access"
+    CITY = "city"
+    """What concerns no ward alone: incidents without one, and shifts."""
     PERSONAL = "personal"
     RETENTION = "retention"
 

@@ -1,4 +1,4 @@
-"""A citizen's report through the whole service: told, known twice, resolved, answered, voted on, opened again."""
+"""A citizen's report through the whole service: told twice, resolved, answered, judged, opened again."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -4,21 +4,18 @@ import httpx
 import psycopg
 import pytest
 
+from ioc.api.access_table import ROUTES, Audience
 from ioc.api.application import create_api
 from ioc.store.users import Role, login_id
 from ioc.stream.ports import Viewer
 from ioc.stream.scope import EVERYTHING
 from tests.unit.api.conftest import Browser
+from tests.unit.api.fake_counter import CODE
 from tests.unit.api.fakes import FOREIGN, WARD, FakeIncidents, FakeUsers, make_deps, socket_of
 
 OPEN_TO_ALL = {
-    "/healthz",
-    "/readyz",
-    "/metrics",
-    "/api/v1/session/options",
-    "/api/v1/session/oidc",
-    "/api/v1/session/oidc/callback",
-}
+    route.split(" ")[1] for route, door in ROUTES.items() if door.audience is Audience.EVERYBODY
+} - {"/api/v1/session"}
 COMMAND = {"op": "acknowledge", "expect_rev": 1, "idem": "11111111-aaaa"}
 
 
@@ -40,7 +37,11 @@ def filled(path: str) -> str:
         "{receiver_id}": "other",
         "{name}": "grouping",
         "{message_id}": "1",
+        "{report_id}": "r-1",
+        "{code}": CODE,
         "{ref}": "photo-1",
+        "{shift_id}": "1",
+        "{figure}": "open",
     }
     for name, value in known.items():
         path = path.replace(name, value)

@@ -10,10 +10,12 @@ from ioc.api.application import create_api
 from ioc.api.security import RIGHTS
 from ioc.store.users import Role
 from tests.unit.api.conftest import Browser
+from tests.unit.api.fake_counter import CODE
 from tests.unit.api.fakes import WARD, FakePersonal, FakeTokens, FakeUsers, make_deps
 
 KNOWN = {"incident_id": "inc-1", "camera_id": "cam-1", "stream": "camera", "rule": "underpass-jam",
-         "receiver_id": "other", "message_id": "1", "name": "grouping", "ref": "photo-1"}  # fmt: skip
+         "receiver_id": "other", "message_id": "1", "name": "grouping", "report_id": "r-1",
+         "code": CODE, "ref": "photo-1", "shift_id": "1", "figure": "open"}  # fmt: skip
 BODIES = {
     "commands": {"op": "comment", "expect_rev": 1, "idem": "11111111-aaaa", "args": {"note": "x"}},
     "release": {"released": False, "reason": "có mặt người trong ảnh"},
@@ -22,12 +24,22 @@ BODIES = {
     "session": {"username": "nobody", "password": "wrong"},
     "{name}": {"doc": {}, "reason": "diễn tập", "expect_version": 2},
     "preview": {"authority": {}},
+    "answer": {"text": "đã xử lý xong"},
+    "vote": {"satisfied": True},
+    "duplicates": {"service": "road"},
+    "reports": {"service": "road", "text": "ổ gà sâu", "address": "1 Yersin", "idem": "0123456789abcdef"},
     "{receiver_id}": {"kind": "in_app", "target": "operator"},
 }
 QUERIES = {"moment": {"ward": WARD}, "series": {"source": "cam-1"}}
 FEED = {"WEBSOCKET /api/v1/feed", "GET /api/v1/feed/sse"}
-ELSEWHERE = {"POST /api/v1/ingest/events"}
+ELSEWHERE = {"POST /api/v1/ingest/events", "POST /api/v1/ingest/clock"}
 """Included by whoever runs ingest; its own tests cover the device's key."""
+
+
+OF_ROUTE = {
+    "POST /api/v1/shifts": {"idem": "begin-anew"},
+    "POST /api/v1/shifts/{shift_id}/commands": {"op": "open", "expect_rev": 1, "idem": "11111111-aaaa"},
+}
 
 
 def documented_routes() -> list[str]:
@@ -46,7 +58,9 @@ def doors(audience: Audience) -> list[tuple[str, Door]]:
 
 async def ask(client: httpx.AsyncClient, route: str, **headers: str) -> httpx.Response:
     method, path = route.split(" ")
-    body = BODIES.get(path.rsplit("/", 1)[-1]) if method in ("POST", "PUT") else None
+    body = OF_ROUTE.get(route) or BODIES.get(path.rsplit("/", 1)[-1]) if method in ("POST", "PUT") else None
+    if route == "POST /api/v1/shifts/{shift_id}/commands":
+        path = path.replace("{shift_id}", "2")
     filled = re.sub(r"\{(\w+)\}", lambda match: KNOWN[match[1]], path)
     query = QUERIES.get(path.rsplit("/", 1)[-1])
     return await client.request(method, filled, json=body, params=query, headers=headers)

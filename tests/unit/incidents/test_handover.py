@@ -9,6 +9,7 @@ from ioc.incidents.policies import AuthorityTable, GroupingPolicy, Policies, Res
 from ioc.model.incidents import Condition, Handling, Incident, PauseReason, Severity
 from ioc.model.times import DAY_US, HOUR_US, SECOND_US, parse_us
 from tests.unit.incidents.samples import NAMES, NOW_US, POLICIES, after_doing, an_incident, do
+from tests.unit.incidents.test_procedures import REFUSALS as STEP_REFUSALS
 
 TEAMS = Policies(
     ward_names=NAMES, authority=AuthorityTable(rows=(Responsible(category="traffic", team="CSGT {ward}"),))
@@ -202,7 +203,7 @@ def test_every_refusal_names_its_rule(
 
 
 def test_no_rule_of_the_machine_is_left_out_above() -> None:
-    assert {rule for *_, rule in REFUSALS} == set(GUARDS)
+    assert {rule for *_, rule in (*REFUSALS, *STEP_REFUSALS)} == set(GUARDS)
 
 
 def test_a_member_follows_its_head_and_nothing_else_is_done_to_it() -> None:
