@@ -157,6 +157,16 @@ export interface Unmasked {
   note: string | null
 }
 
+/** A picture of an incident; its bytes are at `/photos/{ref}`. */
+export interface Photo {
+  ref: string
+  width: number
+  height: number
+  origin: 'staff' | 'citizen'
+  uploaded: string
+  released: boolean
+}
+
 export type StepKind = 'confirm' | 'choice' | 'note' | 'photo'
 
 export interface ProcedureStep {
