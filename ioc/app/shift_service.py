@@ -1,6 +1,7 @@
 """Shifts between the pure hand-over and the database: read, decide, write, one transaction each."""
 
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from ioc.incidents.shift import (
 from ioc.incidents.shift_report import ShiftReport, build_report
 from ioc.model.incidents import Severity
 from ioc.model.shifts import Item, ItemKind, Listed, Shift, ShiftState
+from ioc.model.texts import Text
 from ioc.store import audit
 from ioc.store import shifts as rows
 from ioc.store.incidents import claim_command
@@ -28,6 +30,8 @@ from ioc.store.row_scope import Pool
 from ioc.stream.masking import mask_text
 
 BEGIN: Final = "begin"
+_FILLED_IN: Final = re.compile(r"\{[^}]*\}")
+"""What only an incident fills in."""
 
 
 class ShiftService:
@@ -151,7 +155,7 @@ def _of_rule(rule: RuleInfo, items: Mapping[str, Item], at_us: int) -> Listed:
     return Listed(
         ref=ref,
         kind=ItemKind.RULE,
-        title=rule.title,
+        title=Text(*(_FILLED_IN.sub("…", words) for words in (rule.title.vi, rule.title.en))),
         # When it was disabled is not told: since it is on the list.
         since_us=known.listed.since_us if known else at_us,
         severity=Severity(rule.severity),
