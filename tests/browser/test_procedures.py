@@ -7,11 +7,14 @@ from tests.browser.city import City
 from tests.browser.conftest import OpenConsole
 from tests.browser.test_screen import violations
 
+WARD = "25942"
+"""Its cameras are for these tests alone."""
+
 
 def test_a_step_claims_the_incident_and_its_answer_opens_the_branch(
     new_console: OpenConsole, city: City
 ) -> None:
-    incident = city.raise_incident()
+    incident = city.raise_incident(WARD)
     console, other = new_console().open(), new_console("supervisor").open()
     console.show(incident)
     other.show(incident)
@@ -33,7 +36,7 @@ def test_a_step_claims_the_incident_and_its_answer_opens_the_branch(
 
 
 def test_the_whole_list_is_done_by_keyboard(new_console: OpenConsole, city: City) -> None:
-    incident = city.raise_incident()
+    incident = city.raise_incident(WARD)
     console = new_console().open()
     console.show(incident)
     expect(console.at("step")).to_have_count(1)
@@ -72,7 +75,7 @@ def test_the_whole_list_is_done_by_keyboard(new_console: OpenConsole, city: City
 def test_an_incident_ends_with_steps_open_only_by_a_supervisors_reason(
     new_console: OpenConsole, city: City
 ) -> None:
-    incident = city.raise_incident()
+    incident = city.raise_incident(WARD)
     console = new_console().open()
     console.show(incident)
     expect(console.at("step")).to_have_count(1)
@@ -101,7 +104,7 @@ def test_an_incident_ends_with_steps_open_only_by_a_supervisors_reason(
 
 
 def test_a_skipped_step_needs_its_reason_and_is_told(new_console: OpenConsole, city: City) -> None:
-    incident = city.raise_incident()
+    incident = city.raise_incident(WARD)
     console = new_console().open()
     console.show(incident)
     console.at("step-skip").click()
@@ -116,7 +119,7 @@ def test_a_skipped_step_needs_its_reason_and_is_told(new_console: OpenConsole, c
 
 
 def test_two_people_at_one_step_the_second_sees_what_is(new_console: OpenConsole, city: City) -> None:
-    incident = city.raise_incident()
+    incident = city.raise_incident(WARD)
     console = new_console()
     deaf = False
 
@@ -144,7 +147,7 @@ def test_two_people_at_one_step_the_second_sees_what_is(new_console: OpenConsole
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_axe_finds_nothing_serious_in_the_checklist(new_console: OpenConsole, city: City, theme: str) -> None:
-    incident = city.raise_incident()
+    incident = city.raise_incident(WARD)
     city.command(incident, "step", step="verify", answer="yes")
     city.command(incident, "skip", step="call-police", note="đang trực tiếp ở đó")
     console = new_console("supervisor", theme=theme).open()

@@ -8,6 +8,9 @@ from tests.browser.conftest import OpenConsole
 from tests.browser.console import WAIT_MS, Console
 from tests.browser.test_screen import violations
 
+WARD = "25750"
+"""Its cameras are for these tests alone."""
+
 
 def running_shift(city: City, lead: str) -> None:
     """Let `lead` lead a running shift, whatever another test has left."""
@@ -31,7 +34,7 @@ def opened(console: Console) -> Console:
 
 
 def test_a_shift_goes_from_one_console_to_another(new_console: OpenConsole, city: City) -> None:
-    first = city.raise_incident()
+    first = city.raise_incident(WARD)
     running_shift(city, "supervisor")
     outgoing, incoming = opened(new_console("supervisor")), opened(new_console("admin"))
     row = f'[data-testid="shift-item"][data-ref="{first}"]'
@@ -55,7 +58,7 @@ def test_a_shift_goes_from_one_console_to_another(new_console: OpenConsole, city
     incoming.at("shift-rest").click()
     expect(incoming.at("shift-pass")).to_be_enabled()
 
-    late = city.raise_incident()
+    late = city.raise_incident(WARD)
     expect(incoming.page.locator(f'[data-ref="{late}"]')).to_contain_text("mới", timeout=WAIT_MS)
     expect(incoming.at("shift-pass")).to_be_disabled()
     incoming.page.locator(f'[data-ref="{late}"]').get_by_test_id("item-accept").click()
@@ -76,7 +79,7 @@ def test_a_shift_goes_from_one_console_to_another(new_console: OpenConsole, city
 def test_the_list_is_decided_by_keyboard_and_a_form_is_left_before_the_dialog(
     new_console: OpenConsole, city: City
 ) -> None:
-    incidents = {city.raise_incident(), city.raise_incident()}
+    incidents = {city.raise_incident(WARD), city.raise_incident(WARD)}
     running_shift(city, "supervisor")
     city.hand_over("start", "supervisor")
     console = opened(new_console("admin"))
@@ -120,7 +123,7 @@ def test_who_may_not_lead_sees_and_does_nothing(new_console: OpenConsole, city: 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_axe_finds_nothing_serious_in_the_hand_over(new_console: OpenConsole, city: City, theme: str) -> None:
-    assert city.raise_incident()
+    assert city.raise_incident(WARD)
     running_shift(city, "supervisor")
     console = opened(new_console("admin", theme=theme))
     console.at("shift-start-for").click()
