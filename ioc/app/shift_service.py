@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
+from prometheus_client import Gauge
 from psycopg import AsyncConnection
 from psycopg.errors import UniqueViolation
 
@@ -32,6 +33,9 @@ from ioc.stream.masking import mask_text
 BEGIN: Final = "begin"
 _FILLED_IN: Final = re.compile(r"\{[^}]*\}")
 """What only an incident fills in."""
+_left_out = Gauge(
+    "ioc_shift_items_left_out", "Open items beyond the list of the hand-over under way, the least severe"
+)
 
 
 class ShiftService:
@@ -143,6 +147,7 @@ class ShiftService:
             items = await rows.read_items(connection, shift.id)
             at_us = now_us()
             listed += [_of_rule(rule, items, at_us) for rule in off]
+            _left_out.set(left_out)
             outcome = on_list(shift, items, map(_masked, listed), left_out, at_us)
             if outcome.items or outcome.shift is not shift:
                 await rows.write_shift(connection, outcome.shift)
