@@ -1,5 +1,7 @@
 """The checklist of an incident: by mouse, by keyboard, under two people, and before an incident ends."""
 
+from collections.abc import Iterator
+
 import pytest
 from playwright.sync_api import WebSocketRoute, expect
 
@@ -11,13 +13,18 @@ WARD = "25942"
 """Its cameras are for these tests alone."""
 
 
+@pytest.fixture(autouse=True)
+def nothing_left(city: City) -> Iterator[None]:
+    """End what a test has raised."""
+    yield
+    city.end_all(WARD)
+
+
 def test_a_step_claims_the_incident_and_its_answer_opens_the_branch(
     new_console: OpenConsole, city: City
 ) -> None:
     incident = city.raise_incident(WARD)
-    console, other = new_console().open(), new_console("supervisor").open()
-    console.show(incident)
-    other.show(incident)
+    console, other = (new_console(user).open(f"?incident={incident}") for user in ("operator", "supervisor"))
     expect(console.at("checklist-progress")).to_have_text("0/1")
     expect(console.at("step")).to_have_count(1)
 
@@ -28,7 +35,7 @@ def test_a_step_claims_the_incident_and_its_answer_opens_the_branch(
         expect(each.at("panel")).to_contain_text("operator")
         expect(each.at("checklist-progress")).to_have_text("1/5")
         expect(each.at("step")).to_have_count(5)
-        expect(each.row(incident)).to_contain_text("1/5")
+    expect(console.row(incident)).to_contain_text("1/5")
     expect(console.at("step").nth(2)).to_contain_text("(bắt buộc)")
     console.page.keyboard.press("l")
     expect(console.at("checklist")).to_contain_text("Wrong-way driver")
@@ -37,8 +44,7 @@ def test_a_step_claims_the_incident_and_its_answer_opens_the_branch(
 
 def test_the_whole_list_is_done_by_keyboard(new_console: OpenConsole, city: City) -> None:
     incident = city.raise_incident(WARD)
-    console = new_console().open()
-    console.show(incident)
+    console = new_console().open(f"?incident={incident}")
     expect(console.at("step")).to_have_count(1)
     keyboard = console.page.keyboard
 
@@ -76,8 +82,7 @@ def test_an_incident_ends_with_steps_open_only_by_a_supervisors_reason(
     new_console: OpenConsole, city: City
 ) -> None:
     incident = city.raise_incident(WARD)
-    console = new_console().open()
-    console.show(incident)
+    console = new_console().open(f"?incident={incident}")
     expect(console.at("step")).to_have_count(1)
     console.page.keyboard.press("r")
     expect(console.at("open-steps")).to_contain_text("Còn 1 bước bắt buộc")
@@ -85,8 +90,7 @@ def test_an_incident_ends_with_steps_open_only_by_a_supervisors_reason(
     expect(console.at("cmd-confirm")).to_be_disabled()
     expect(console.at("override-input")).to_have_count(0)
 
-    supervisor = new_console("supervisor").open()
-    supervisor.show(incident)
+    supervisor = new_console("supervisor").open(f"?incident={incident}")
     expect(supervisor.at("step")).to_have_count(1)
     supervisor.page.keyboard.press("r")
     supervisor.at("note-input").fill("không còn xe")
@@ -105,8 +109,7 @@ def test_an_incident_ends_with_steps_open_only_by_a_supervisors_reason(
 
 def test_a_skipped_step_needs_its_reason_and_is_told(new_console: OpenConsole, city: City) -> None:
     incident = city.raise_incident(WARD)
-    console = new_console().open()
-    console.show(incident)
+    console = new_console().open(f"?incident={incident}")
     console.at("step-skip").click()
     expect(console.at("checklist")).to_contain_text("Trưởng ca sẽ được báo.")
     console.at("step-confirm").click()
@@ -128,8 +131,7 @@ def test_two_people_at_one_step_the_second_sees_what_is(new_console: OpenConsole
         server.on_message(lambda frame: None if deaf else socket.send(frame))
 
     console.page.route_web_socket("**/api/v1/feed", relay)
-    console.open()
-    console.show(incident)
+    console.open(f"?incident={incident}")
     expect(console.at("step")).to_have_count(1)
     deaf = True
     city.command(incident, "step", step="verify", answer="no")
@@ -150,8 +152,7 @@ def test_axe_finds_nothing_serious_in_the_checklist(new_console: OpenConsole, ci
     incident = city.raise_incident(WARD)
     city.command(incident, "step", step="verify", answer="yes")
     city.command(incident, "skip", step="call-police", note="đang trực tiếp ở đó")
-    console = new_console("supervisor", theme=theme).open()
-    console.show(incident)
+    console = new_console("supervisor", theme=theme).open(f"?incident={incident}")
     expect(console.at("step")).to_have_count(5)
     console.page.locator('[data-step="crash"]').get_by_test_id("step-skip").click()
     assert violations(console.page) == []
