@@ -218,6 +218,7 @@ export interface ShiftItem {
   title: Text
   severity: Severity | null
   ward: string | null
+  source: string | null
   handling: Handling | null
   since: string
   due: string | null
@@ -229,8 +230,9 @@ export interface ShiftItem {
   gone: boolean
 }
 
+/** `shift` null: none has ever begun. */
 export interface CurrentShift {
-  shift: Shift
+  shift: Shift | null
   items: ShiftItem[]
 }
 
