@@ -19,8 +19,8 @@ _OURS: Final = ("api/", "metrics", "healthz", "readyz")
 
 
 class Console(StaticFiles):
-    """Serves `folder`: files, `/NAME` where `NAME.html` was built, and `index.html` for other addresses that a
-    browser navigates to (the console's router is there).
+    """Serves `folder`: files, `/NAME` where `NAME.html` was built, and `index.html` for other addresses that
+    a browser navigates to (the console's router is there).
 
     Files below `assets/` carry a hash in their names and never change; everything else is asked for again.
     """

@@ -31,7 +31,7 @@ export function shareText(share: number, lang: Lang): string {
 
 /** The change in words and as a sign that does not need colour. */
 export function trendSign(trend: Trend): string {
-  if (trend.verdict === 'same') return '＝'
+  if (trend.verdict === 'same') return '='
   return trend.now > trend.before ? '▲' : '▼'
 }
 
@@ -80,4 +80,22 @@ export function sparkline(series: Series | undefined, width: number, height: num
     pen = each.value !== null
   })
   return path
+}
+
+type Card = [Warning, ...Warning[]]
+
+/** Warnings of one brake belong together: thirty wards behind are one message, the worst of them first. */
+export function byBrake(warnings: readonly Warning[]): Card[] {
+  const cards = new Map<string, Card>()
+  for (const warning of warnings) {
+    const card = cards.get(warning.brake)
+    if (card) card.push(warning)
+    else cards.set(warning.brake, [warning])
+  }
+  for (const card of cards.values()) card.sort((a, b) => Number(a.stage === 'forecast') - Number(b.stage === 'forecast') || distance(b) - distance(a))
+  return [...cards.values()]
+}
+
+function distance(warning: Warning): number {
+  return Math.abs(warning.value - warning.threshold)
 }

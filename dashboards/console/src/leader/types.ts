@@ -81,5 +81,5 @@ export interface Warning {
 
 export interface Warnings {
   items: Warning[]
-  brakes: { brake: string; scopes: number; blind: number; checked: string }[]
+  brakes: { brake: string; title: Text; scopes: number; blind: number; checked: string }[]
 }
