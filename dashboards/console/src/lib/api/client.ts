@@ -48,6 +48,9 @@ async function json<T>(method: string, path: string, body?: unknown): Promise<T>
   return (await (await request(method, path, body)).json()) as T
 }
 
+/** Read what a page of its own asks for. */
+export const get = <T>(path: string): Promise<T> => json<T>('GET', path)
+
 const id = encodeURIComponent
 
 export const api = {
