@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from ioc.incidents.commands import Op
+
 
 class Right(StrEnum):
     """What a role may look at or do beyond the incidents and the map."""
@@ -32,6 +34,8 @@ class Audience(StrEnum):
     """Somebody known: by a session, or by a token with the scope."""
     DEVICE = "device"
     """A registered device, by its key (`ioc/ingest`)."""
+    PARTNER = "partner"
+    """A program of Open311, by a token with the scope in the form's `api_key` (`ioc/api/open311.py`)."""
 
 
 class TokenScope(StrEnum):
@@ -49,11 +53,13 @@ class TokenScope(StrEnum):
 
 
 class Door(msgspec.Struct, frozen=True):
-    """What opens a route: the audience, for persons the rights of their role, and the scope of tokens."""
+    """What opens a route: the audience, for persons what their role may, and the scope of tokens."""
 
     audience: Audience
     rights: frozenset[Right] = frozenset()
     scope: TokenScope | None = None
+    op: Op | None = None
+    """Open to roles that may do this to an incident."""
 
 
 _EVERYBODY: Final = Door(Audience.EVERYBODY)
@@ -61,6 +67,8 @@ _DEVICE: Final = Door(Audience.DEVICE)
 _SESSION: Final = Door(Audience.PERSON)
 _READ: Final = Door(Audience.PERSON, scope=TokenScope.INCIDENTS_READ)
 _WRITE: Final = Door(Audience.PERSON, scope=TokenScope.INCIDENTS_WRITE)
+_ANSWER: Final = Door(Audience.PERSON, scope=TokenScope.INCIDENTS_WRITE, op=Op.RESOLVE)
+_SEPARATE: Final = Door(Audience.PERSON, scope=TokenScope.INCIDENTS_WRITE, op=Op.UNMERGE)
 _PLACES: Final = Door(Audience.PERSON, scope=TokenScope.PLACES)
 _HISTORY: Final = Door(Audience.PERSON, frozenset({Right.HISTORY}), TokenScope.HISTORY)
 _QUARANTINE: Final = Door(Audience.PERSON, frozenset({Right.QUARANTINE}), TokenScope.QUARANTINE)
@@ -89,8 +97,8 @@ ROUTES: Final[dict[str, Door]] = {
     "POST /api/v1/incidents/{incident_id}/commands": _WRITE,
     "POST /api/v1/incidents/{incident_id}/unmask": _PERSONAL,
     "GET /api/v1/incidents/{incident_id}/reports": _READ,
-    "POST /api/v1/reports/{report_id}/answer": _WRITE,
-    "POST /api/v1/reports/{report_id}/separate": _WRITE,
+    "POST /api/v1/reports/{report_id}/answer": _ANSWER,
+    "POST /api/v1/reports/{report_id}/separate": _SEPARATE,
     "POST /api/v1/reports/{report_id}/unmask": _PERSONAL,
     "GET /api/v1/public/services": _EVERYBODY,
     "POST /api/v1/public/duplicates": _EVERYBODY,
@@ -98,6 +106,13 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /api/v1/public/reports/{code}": _EVERYBODY,
     "POST /api/v1/public/reports/{code}/vote": _EVERYBODY,
     "GET /api/v1/public/board": _EVERYBODY,
+    "GET /open311/v2/discovery.{kind}": _EVERYBODY,
+    "GET /open311/v2/services.{kind}": _EVERYBODY,
+    "GET /open311/v2/services/{service_code}.{kind}": _EVERYBODY,
+    "GET /open311/v2/requests.{kind}": _EVERYBODY,
+    "GET /open311/v2/requests/{request_id}.{kind}": _EVERYBODY,
+    "GET /open311/v2/tokens/{token}.{kind}": _EVERYBODY,
+    "POST /open311/v2/requests.{kind}": Door(Audience.PARTNER, scope=TokenScope.REPORTS_WRITE),
     "GET /api/v1/forecast": _READ,
     "GET /api/v1/policies": _SESSION,
     "GET /api/v1/policies/{name}/versions": _SESSION,

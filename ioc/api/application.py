@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from ioc import __version__
 from ioc.api.answers import document
-from ioc.api.citizen_ports import Citizens, PublicBoard, Reports
+from ioc.api.citizen_ports import Citizens, PublicBoard, PublicRequests, Reports
 from ioc.api.forecast import forecast_router
 from ioc.api.headers import BodyLimit, RequestScope, SecurityHeaders
 from ioc.api.health import MetricsDoor, health_router
@@ -18,6 +18,7 @@ from ioc.api.history import history_router
 from ioc.api.incidents import incidents_router
 from ioc.api.intake import Intake
 from ioc.api.oidc import OidcLogin, oidc_router
+from ioc.api.open311 import open311_router
 from ioc.api.personal import personal_router
 from ioc.api.pictures import PictureProxy
 from ioc.api.places import City, places_router
@@ -69,7 +70,10 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True):
     citizens: Citizens
     reports: Reports
     board: PublicBoard
+    requests: PublicRequests
     intake: Intake
+    jurisdiction: str = ""
+    """The only one that programs of Open311 may name; empty for any."""
 
 
 class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,8 +114,16 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     """The time of day."""
 
 
-def _counter_routers(counter: Counter, access: Access, clock_us: ClockUs) -> list[APIRouter]:
+def _counter_routers(counter: Counter, access: Access, tokens: Tokens, clock_us: ClockUs) -> list[APIRouter]:
     return [
+        open311_router(
+            counter.citizens,
+            counter.requests,
+            tokens,
+            counter.intake,
+            clock_us,
+            jurisdiction=counter.jurisdiction,
+        ),
         public_router(counter.citizens, counter.board, counter.intake, clock_us),
         reports_router(counter.reports, access),
     ]
@@ -150,7 +162,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         notices_router(deps.receivers, access),
         *([oidc_router(deps.oidc, deps.users, secure_cookies=deps.secure_cookies)] if deps.oidc else []),
         *([personal_router(deps.personal, access)] if deps.personal else []),
-        *(_counter_routers(deps.counter, access, deps.clock_us) if deps.counter else []),
+        *(_counter_routers(deps.counter, access, deps.tokens, deps.clock_us) if deps.counter else []),
         *deps.routers,
     ):
         app.include_router(router)

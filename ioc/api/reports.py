@@ -10,8 +10,7 @@ from ioc.api.answers import documented, json_answer
 from ioc.api.citizen_ports import ReportInfo, Reports
 from ioc.api.personal import Reason, looked_up
 from ioc.api.problems import NO_NUL
-from ioc.api.security import Access, require_op, require_own_page
-from ioc.incidents.commands import Op
+from ioc.api.security import Access, require_own_page
 from ioc.store.users import Person
 
 ReportId = Annotated[str, Path(max_length=40), NO_NUL]
@@ -59,14 +58,12 @@ def reports_router(reports: Reports, access: Access) -> APIRouter:
     @router.post("/reports/{report_id}/answer", **documented(Answered, text="Answered."))
     async def answer(report_id: ReportId, body: AnswerBody, person: Me) -> Response:
         """Answer one reporter, or everybody who reported the same."""
-        require_op(person, Op.RESOLVE)
         count = await reports.answer(report_id, body.text, everybody=body.everybody, author=person.username)
         return json_answer(Answered(count))
 
     @router.post("/reports/{report_id}/separate", status_code=204, response_class=Response)
-    async def separate(report_id: ReportId, person: Me) -> Response:
+    async def separate(report_id: ReportId, _person: Me) -> Response:
         """Take a report out of the group it was put into: it becomes an incident of its own."""
-        require_op(person, Op.UNMERGE)
         await reports.separate(report_id)
         return Response(status_code=204)
 

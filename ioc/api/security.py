@@ -118,6 +118,8 @@ class Access:
             person = await self._by_token(bearer, None if door is None else door.scope)
         for right in sorted(door.rights) if door else ():
             require_right(person, right)
+        if door and door.op:
+            require_op(person, door.op)
         serve(RowScope.of_person(person.username, person.wards))
         return person
 

@@ -44,6 +44,7 @@ from ioc.stream.hub import Hub
 from ioc.stream.metrics import FeedMetrics
 from ioc.stream.ports import Viewer
 from ioc.stream.scope import EVERYTHING
+from tests.unit.api.counter import make_counter
 from tests.unit.stream.samples import T0_US, FakeLog, incident
 
 WARD = "25747"
@@ -392,6 +393,7 @@ def make_deps(users: FakeUsers, **changes: object) -> ApiDeps:
         receivers=FakeReceivers(),
         oidc=FakeOidc(),
         personal=FakePersonal(),
+        counter=make_counter(),
         hub=make_hub(),
         pictures=PictureProxy(transport=httpx.MockTransport(lambda _request: httpx.Response(404))),
         city=lambda: CITY,
