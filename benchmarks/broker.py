@@ -1,17 +1,13 @@
 """A real Apache Kafka broker (KRaft, one node) on free loopback ports, in a throw-away folder.
 
-`make kafka` resolves its archives into `.venv/kafka`. Run as a module it serves every worker of a test
-session and ends when nobody holds the folder's lock any more, however the session ended.
+`make kafka` resolves its archives into `.venv/kafka`.
 """
 
 import base64
-import fcntl
-import os
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,7 +21,6 @@ STOP_S = 30.0
 LOGIN = ("ioc", "only-for-tests")
 """Name and password at `Broker.login_address`."""
 HEAP = "-Xmx384m"
-USERS, ADDRESS, FAILURE = "users.lock", "address", "failure"
 
 
 class BrokerUnavailable(Exception):
@@ -45,7 +40,7 @@ class Broker:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._port, self._controller_port, self._login_port = _free_ports(3)
+        self._port, self._controller_port, self._login_port = free_ports(3)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -168,7 +163,8 @@ class Broker:
         return "".join(f"{name}={value}\n" for name, value in values.items())
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return loopback ports that nobody listens on now, all different."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:
@@ -194,66 +190,3 @@ def running_broker() -> Iterator[Broker]:
             yield broker
         finally:
             broker.kill()
-
-
-@contextmanager
-def shared_broker(folder: Path) -> Iterator[str]:
-    """Yield the address of the broker that all users of `folder` share; the first one starts it.
-
-    Raises:
-        BrokerUnavailable: none can be had here.
-    """
-    require_archives()
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / USERS).open("w") as users:
-        fcntl.flock(users, fcntl.LOCK_SH)
-        with (folder / "start.lock").open("w") as starting:
-            fcntl.flock(starting, fcntl.LOCK_EX)
-            if not (folder / ADDRESS).exists() and not (folder / FAILURE).exists():
-                keeper = [sys.executable, "-m", "benchmarks.broker", str(folder)]
-                subprocess.run(keeper, cwd=Path(__file__).parents[1], stdin=subprocess.DEVNULL, check=True)
-                _wait_for_either(folder / ADDRESS, folder / FAILURE)
-        if (folder / FAILURE).exists():
-            raise BrokerUnavailable((folder / FAILURE).read_text("utf-8"))
-        yield (folder / ADDRESS).read_text("utf-8")
-
-
-def _wait_for_either(*paths: Path) -> None:
-    deadline_s = time.monotonic() + START_S + 30
-    while not any(path.exists() for path in paths):
-        if time.monotonic() > deadline_s:
-            raise BrokerUnavailable("the broker's keeper said nothing")
-        time.sleep(0.1)
-
-
-def _write(path: Path, text: str) -> None:
-    """Let the file appear with its content."""
-    path.with_suffix(".new").write_text(text, "utf-8")
-    path.with_suffix(".new").rename(path)
-
-
-def keep(folder: Path) -> None:
-    """Run a broker for as long as anybody holds the folder's lock."""
-    broker = Broker(folder / "broker")
-    try:
-        broker.start()
-        _write(folder / ADDRESS, broker.address)
-        with (folder / USERS).open("w") as users:
-            while True:
-                try:
-                    fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    time.sleep(0.3)
-    except (BrokerUnavailable, subprocess.CalledProcessError) as error:
-        output = error.stderr.decode() if isinstance(error, subprocess.CalledProcessError) else ""
-        _write(folder / FAILURE, f"{error} {output}")
-    finally:
-        broker.kill()
-
-
-if __name__ == "__main__":
-    # It outlives whoever needs it first.
-    if os.fork() == 0:
-        os.setsid()
-        keep(Path(sys.argv[1]))

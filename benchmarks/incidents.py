@@ -4,7 +4,7 @@ Incidents are made inside the database with a fixed seed, over the wards of the 
 entries of history each; their chained audit entries are left out.
 Then the service runs as people use it, and one person asks over HTTP, one question after the other: each kind
 `ASKED` times after `WARM_UP` unmeasured ones. An incident's page is what the console asks for: the incident,
-its history and its members.
+its history and its members; the leaders' page the figures of the city, of each ward, and warnings.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, LiteralString
@@ -45,7 +46,8 @@ _INCIDENTS: LiteralString = """
             jsonb_build_object('vi', 'Tốc độ dưới 20 km/h', 'en', 'Slower than 20 km/h')),
         t, t, t + interval '40 minutes', ward, 'cam-' || n %% 1000, 106.4 + (h & 1023) * 0.0005,
         10.9 + ((h >> 10) & 1023) * 0.0004, CASE WHEN gone THEN t + interval '20 minutes' END,
-        t + interval '2 minutes', t + interval '9 minutes', CASE WHEN done THEN t + interval '30 minutes' END,
+        t + interval '1 second' * (20 + (h & 511)), t + interval '1 second' * (540 + (h >> 4 & 511)),
+        CASE WHEN done THEN t + interval '1 second' * (1100 + (h >> 9 & 1023)) END,
         CASE WHEN done THEN t + interval '40 minutes' END, 'ward', 'Đội trật tự đô thị', 1 + n %% 7,
         t + interval '5 minutes', t + interval '30 minutes',
         CASE WHEN done THEN t + interval '2 hours'
@@ -125,6 +127,8 @@ def _make(folder: Path, wards: list[str], opened: int, closed: int) -> float:
                     },
                 )  # fmt: skip
                 connection.execute(_HISTORY, numbers)
+        _say("counting their figures")
+        connection.execute("SELECT ioc_count_figures()")
         _say("analysing")
         connection.execute("VACUUM ANALYZE")
     return time.monotonic() - began_s
@@ -146,6 +150,9 @@ def _measure(service: Service, wards: list[str], arguments: argparse.Namespace) 
                 ("forecast", lambda: desk.get("/forecast?hours=24")),
             )
         }
+        for period in ("today", "7d", "30d", "quarter"):
+            figures[f"leaders_page_{period}"] = _timed(partial(desk.leaders_page, period), ASKED // 4)
+        figures["figure_incidents"] = _timed(desk.behind_a_figure, ASKED // 4)
         figures["commands"] = desk.commands()
         figures["routing_preview"] = {
             "looked_at": desk.preview()["looked_at"],
@@ -210,6 +217,18 @@ class _Desk:
         incident_id = self._any_closed() if self._chance.random() < 0.7 else self._any_open()
         for path in ("", "/history", "/members"):
             self.get(f"/incidents/{incident_id}{path}")
+
+    def leaders_page(self, period: str) -> None:
+        """Every figure of the city and of each ward, and the warnings."""
+        found = self.get(f"/kpis?period={period}&group_by=ward")["items"]
+        assert len(found) >= len(self._wards)
+        assert found[0]["figures"][0]["n"]
+        self.get("/warnings")
+
+    def behind_a_figure(self) -> None:
+        """The incidents that were late in a ward this quarter."""
+        for figure in ("overdue", "within_time", "resolve_median"):
+            self.get(f"/kpis/{figure}/incidents?period=quarter&ward={self._ward()}")
 
     def commands(self) -> dict[str, object]:
         """Each command on incidents that are ready for it."""

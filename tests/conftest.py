@@ -18,7 +18,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from benchmarks.broker import Broker, BrokerUnavailable, require_archives, shared_broker
+from benchmarks.broker import Broker, BrokerUnavailable, require_archives
+from benchmarks.shared_broker import shared_broker
 from ioc.store.embedded import Dsns, PostgresServer, create_database, embedded_postgres
 from ioc.store.migrate import migrate
 
@@ -171,7 +172,7 @@ def empty_database(postgres: Server) -> Iterator[Dsns]:
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a real Kafka, one for all workers: `IOC_TEST_KAFKA`, else one of our own."""
+    """Address of a real Kafka, one for all workers: `IOC_TEST_KAFKA`, else by Docker, else the archives'."""
     if address := os.environ.get("IOC_TEST_KAFKA"):
         yield address
         return

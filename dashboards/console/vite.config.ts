@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, readdirSync } from 'node:fs'
 import { svelte } from '@sveltejs/vite-plugin-svelte'
 import type { Plugin } from 'vite'
 import { defineConfig } from 'vitest/config'
@@ -14,6 +14,9 @@ const licences: Plugin = {
   },
 }
 
+/** Each `NAME.html` here is a page of its own, which the service shows at `/NAME`; `index.html` is the console. */
+const PAGES = readdirSync('.').filter((file) => file.endsWith('.html'))
+
 const backend = process.env.IOC_BACKEND ?? 'http://127.0.0.1:8787'
 
 export default defineConfig({
@@ -24,6 +27,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 1200,
     sourcemap: false,
+    rolldownOptions: { input: Object.fromEntries(PAGES.map((file) => [file.slice(0, -'.html'.length), file])) },
   },
   server: {
     proxy: { '/api': { target: backend, ws: true } },

@@ -10,8 +10,6 @@ from typing import Final
 
 import msgspec
 
-from ioc.incidents.commands import Op
-
 
 class Right(StrEnum):
     """What a role may look at or do beyond the incidents and the map."""
@@ -22,8 +20,18 @@ class Right(StrEnum):
     RECEIVERS = "receivers"
     POLICIES = "policies"
     """Change who is responsible, how long things may take, and what belongs together."""
+    REPORTS = "reports"
+    """Answer citizens, and take apart what was put together as one report."""
+    SUPERVISE = "supervise"
+    """End incidents while steps of their procedure are open; lead a shift and hand it over."""
+    SHIFTS = "shifts"
+    """See shifts and the reports of their hand-over."""
     PERSONAL = "personal"
     """Unmask phone numbers, plates and what else is personal, for a reason that is recorded."""
+    PHOTOS = "photos"
+    """Send pictures of what was found or done."""
+    PUBLISH = "publish"
+    """Show a picture to the public."""
 
 
 class Audience(StrEnum):
@@ -53,13 +61,11 @@ class TokenScope(StrEnum):
 
 
 class Door(msgspec.Struct, frozen=True):
-    """What opens a route: the audience, for persons what their role may, and the scope of tokens."""
+    """What opens a route: the audience, for persons the rights of their role, and the scope of tokens."""
 
     audience: Audience
     rights: frozenset[Right] = frozenset()
     scope: TokenScope | None = None
-    op: Op | None = None
-    """Open to roles that may do this to an incident."""
 
 
 _EVERYBODY: Final = Door(Audience.EVERYBODY)
@@ -67,17 +73,20 @@ _DEVICE: Final = Door(Audience.DEVICE)
 _SESSION: Final = Door(Audience.PERSON)
 _READ: Final = Door(Audience.PERSON, scope=TokenScope.INCIDENTS_READ)
 _WRITE: Final = Door(Audience.PERSON, scope=TokenScope.INCIDENTS_WRITE)
-_ANSWER: Final = Door(Audience.PERSON, scope=TokenScope.INCIDENTS_WRITE, op=Op.RESOLVE)
-_SEPARATE: Final = Door(Audience.PERSON, scope=TokenScope.INCIDENTS_WRITE, op=Op.UNMERGE)
 _PLACES: Final = Door(Audience.PERSON, scope=TokenScope.PLACES)
 _HISTORY: Final = Door(Audience.PERSON, frozenset({Right.HISTORY}), TokenScope.HISTORY)
 _QUARANTINE: Final = Door(Audience.PERSON, frozenset({Right.QUARANTINE}), TokenScope.QUARANTINE)
 _RULES: Final = Door(Audience.PERSON, frozenset({Right.RULES}), TokenScope.RULES)
 _RECEIVERS: Final = Door(Audience.PERSON, frozenset({Right.RECEIVERS}), TokenScope.RECEIVERS)
 _POLICIES: Final = Door(Audience.PERSON, frozenset({Right.POLICIES}))
+_ANSWER: Final = Door(Audience.PERSON, frozenset({Right.REPORTS}), TokenScope.INCIDENTS_WRITE)
+_SHIFTS: Final = Door(Audience.PERSON, frozenset({Right.SHIFTS}))
+_LEAD: Final = Door(Audience.PERSON, frozenset({Right.SHIFTS, Right.SUPERVISE}))
 # A machine gives no reason: personal data is for people in a session of their own.
 _PERSONAL: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL}))
 _RAW: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL, Right.QUARANTINE}))
+_PHOTOS: Final = Door(Audience.PERSON, frozenset({Right.PHOTOS}))
+_PUBLISH: Final = Door(Audience.PERSON, frozenset({Right.PUBLISH}))
 
 ROUTES: Final[dict[str, Door]] = {
     "GET /healthz": _EVERYBODY,
@@ -94,11 +103,20 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /api/v1/incidents/{incident_id}": _READ,
     "GET /api/v1/incidents/{incident_id}/history": _READ,
     "GET /api/v1/incidents/{incident_id}/members": _READ,
+    "GET /api/v1/incidents/{incident_id}/procedure": _READ,
     "POST /api/v1/incidents/{incident_id}/commands": _WRITE,
     "POST /api/v1/incidents/{incident_id}/unmask": _PERSONAL,
+    "GET /api/v1/incidents/{incident_id}/photos": _READ,
+    "POST /api/v1/photos": _PHOTOS,
+    "GET /api/v1/photos/{ref}": _SESSION,
+    "POST /api/v1/photos/{ref}/release": _PUBLISH,
+    "GET /api/v1/public/city": _EVERYBODY,
+    "GET /api/v1/public/areas": _EVERYBODY,
+    "POST /api/v1/public/photos": _EVERYBODY,
+    "GET /api/v1/public/photos/{ref}": _EVERYBODY,
     "GET /api/v1/incidents/{incident_id}/reports": _READ,
     "POST /api/v1/reports/{report_id}/answer": _ANSWER,
-    "POST /api/v1/reports/{report_id}/separate": _SEPARATE,
+    "POST /api/v1/reports/{report_id}/separate": _ANSWER,
     "POST /api/v1/reports/{report_id}/unmask": _PERSONAL,
     "GET /api/v1/public/services": _EVERYBODY,
     "POST /api/v1/public/duplicates": _EVERYBODY,
@@ -114,10 +132,21 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /open311/v2/tokens/{token}.{kind}": _EVERYBODY,
     "POST /open311/v2/requests.{kind}": Door(Audience.PARTNER, scope=TokenScope.REPORTS_WRITE),
     "GET /api/v1/forecast": _READ,
+    "GET /api/v1/kpis": _READ,
+    "GET /api/v1/kpis/definitions": _READ,
+    "GET /api/v1/kpis/export": _READ,
+    "GET /api/v1/kpis/{figure}/series": _READ,
+    "GET /api/v1/kpis/{figure}/incidents": _READ,
+    "GET /api/v1/warnings": _READ,
     "GET /api/v1/policies": _SESSION,
     "GET /api/v1/policies/{name}/versions": _SESSION,
     "PUT /api/v1/policies/{name}": _POLICIES,
     "POST /api/v1/policies/preview": _POLICIES,
+    "GET /api/v1/shifts": _SHIFTS,
+    "POST /api/v1/shifts": _LEAD,
+    "GET /api/v1/shifts/current": _SHIFTS,
+    "POST /api/v1/shifts/{shift_id}/commands": _LEAD,
+    "GET /api/v1/shifts/{shift_id}/report": _SHIFTS,
     "GET /api/v1/city": _PLACES,
     "GET /api/v1/areas": _PLACES,
     "GET /api/v1/devices": _PLACES,
@@ -137,6 +166,7 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /api/v1/notices": _SESSION,
     "POST /api/v1/notices/read": _SESSION,
     "POST /api/v1/ingest/events": _DEVICE,
+    "POST /api/v1/ingest/clock": _DEVICE,
     # Not in the OpenAPI document: the live feed and its one-way twin.
     "WEBSOCKET /api/v1/feed": _SESSION,
     "GET /api/v1/feed/sse": _SESSION,

@@ -100,6 +100,8 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
     steps: list[StatusStep]
     answers: list[FollowedAnswer]
     may_vote: bool
+    photos: list[str] = []
+    """Names of pictures that the public may see: `GET /api/v1/public/photos/{ref}`."""
     address: str | None = None
     ward: str | None = None
     standard: Text | None = None

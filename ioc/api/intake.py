@@ -1,4 +1,4 @@
-"""How much one place may send to citizens' routes, and the work that more than a little costs. Pure.
+"""How much one place may send to citizens' routes, and the work that more than a little costs.
 
 A person reports a few things a day; a script thousands. Up to `free` reports an hour are simply taken; from
 then on each costs a proof of work: a number whose SHA-256 together with our seed begins with `bits` zero
@@ -7,6 +7,7 @@ bits, about a second of a phone's time. Beyond `most` an hour nothing is taken.
 
 import hashlib
 import hmac
+import secrets
 from collections import OrderedDict
 from typing import Final
 
@@ -90,7 +91,7 @@ class Intake:
 
     def challenge(self, now_us: int) -> Challenge:
         """Return a new task, which expires."""
-        stamp = f"{now_us:x}"
+        stamp = f"{now_us:x}-{secrets.token_hex(4)}"
         return Challenge(f"{stamp}.{self._sign(stamp)}", self.limits.bits)
 
     def _solved(self, solution: str | None, now_us: int) -> bool:
@@ -98,7 +99,7 @@ class Intake:
         stamp, _, signature = seed.partition(".")
         if not nonce or not hmac.compare_digest(signature.encode(), self._sign(stamp).encode()):
             return False
-        if not 0 <= now_us - int(stamp, 16) <= SEED_AGE_S * SECOND_US or seed in self._used:
+        if not 0 <= now_us - int(stamp.partition("-")[0], 16) <= SEED_AGE_S * SECOND_US or seed in self._used:
             return False
         digest = int.from_bytes(hashlib.sha256(f"{seed}:{nonce}".encode()).digest(), "big")
         if digest >> (256 - self.limits.bits):

@@ -7,6 +7,7 @@ since addresses are logged. Asking needs none. A tracking code is what the speci
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final
 
+import msgspec
 import psycopg
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -182,103 +183,118 @@ _SENDING: Final[dict[str, Any]] = {
 }
 
 
-def open311_router(
-    citizens: Citizens,
-    requests: PublicRequests,
-    tokens: Tokens,
-    intake: Intake,
-    clock_us: ClockUs,
-    *,
-    jurisdiction: str,
-) -> APIRouter:
-    """Return the routes of GeoReport v2; `jurisdiction` empty takes any `jurisdiction_id`."""
-    router = APIRouter(prefix=PREFIX, tags=["open311"], route_class=_SpecRoute)
+class Open311(msgspec.Struct, frozen=True, kw_only=True):
+    """What the interface stands on; `jurisdiction` empty takes any `jurisdiction_id`."""
 
-    def arguments_of(request: Request) -> Arguments:
+    citizens: Citizens
+    requests: PublicRequests
+    tokens: Tokens
+    intake: Intake
+    clock_us: ClockUs
+    jurisdiction: str = ""
+
+    def arguments(self, request: Request) -> Arguments:
+        """Return the arguments in a request's query. Raises `GeoReportError`."""
         arguments = asked.read_arguments(request.url.query)
-        _check_jurisdiction(arguments, jurisdiction)
+        self.check_jurisdiction(arguments)
         return arguments
 
+    def check_jurisdiction(self, arguments: Arguments) -> None:
+        """Raise `GeoReportError` where another city is meant."""
+        named = arguments.one("jurisdiction_id")
+        if self.jurisdiction and named is not None and named != self.jurisdiction:
+            raise GeoReportError(
+                404, Text("jurisdiction_id: không tìm thấy", "jurisdiction_id provided was not found")
+            )
+
+    def look(self, request: Request) -> None:
+        """Count a look of the address that asks. Raises `TooMuch`."""
+        self.intake.look(address_of(request), self.clock_us())
+
+    async def shown(self, query: asked.RequestQuery, locale: Locale) -> list[doc.ServiceRequest]:
+        """Return the reports that are asked for."""
+        found = await self.requests.find(query)
+        return [shown_document(each, self.citizens.policy, locale) for each in found]
+
+
+def open311_router(parts: Open311) -> APIRouter:
+    """Return the routes of GeoReport v2."""
+    router = APIRouter(prefix=PREFIX, tags=["open311"], route_class=_SpecRoute)
+    _add_services(router, parts)
+    _add_sending(router, parts)
+    _add_requests(router, parts)
+    return router
+
+
+def _add_services(router: APIRouter, parts: Open311) -> None:
     @router.get("/discovery.{kind}", **_documented("Where to find what."))
     async def discover(kind: OurKind, request: Request) -> Response:
         """Say which interface there is."""
-        arguments_of(request)
+        parts.arguments(request)
         return _answer(discovery_document(f"{request.base_url}{PREFIX.removeprefix('/')}"), kind)
 
     @router.get("/services.{kind}", **_documented("What can be reported."))
     async def list_services(kind: OurKind, request: Request) -> Response:
         """Return what can be reported."""
-        locale = arguments_of(request).locale
-        services = [service_document(service, locale) for service in citizens.policy.services]
+        locale = parts.arguments(request).locale
+        services = [service_document(service, locale) for service in parts.citizens.policy.services]
         return _answer(doc.ServiceList(services=services), kind, headers={"Cache-Control": "max-age=60"})
 
     @router.get("/services/{service_code}.{kind}", **_documented("What it asks for."))
     async def define_service(service_code: RequestId, kind: OurKind, request: Request) -> Response:
         """Return what a service asks for besides text and place."""
-        locale = arguments_of(request).locale
-        service = citizens.policy.service(service_code)
+        locale = parts.arguments(request).locale
+        service = parts.citizens.policy.service(service_code)
         if service is None:
             raise GeoReportError(*_UNFIT["service"])
         return _answer(definition_document(service, locale), kind)
 
+
+def _add_sending(router: APIRouter, parts: Open311) -> None:
     @router.post("/requests.{kind}", openapi_extra=_SENDING, response_class=Response, status_code=201)
     async def send(kind: OurKind, request: Request) -> Response:
         """Take a report of a partner; the tracking code in `service_notice` is for its author."""
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != asked.FORM:
             raise GeoReportError(400, _FORM)
-        arguments = asked.read_arguments(await request.body())
-        partner = await _partner(tokens, arguments.one("api_key"))
-        _check_jurisdiction(arguments, jurisdiction)
-        intake.partner(partner.username, clock_us())
-        locale = arguments_of(request).locale
+        form = asked.read_arguments(await request.body())
+        partner = await _partner(parts.tokens, form.one("api_key"))
+        parts.check_jurisdiction(form)
+        parts.intake.partner(partner.username, parts.clock_us())
+        locale = parts.arguments(request).locale
         key = request.headers.get("idempotency-key")
-        receipt = await _taken(citizens, _submission(citizens, arguments, partner.name, key, locale))
-        created = [created_document(receipt, locale)]
+        told = _submission(parts.citizens, form, partner.name, key, locale)
+        created = [created_document(await _taken(parts.citizens, told), locale)]
         return _answer(doc.RequestList(service_requests=created), kind, 201)
 
+
+def _add_requests(router: APIRouter, parts: Open311) -> None:
     @router.get("/tokens/{token}.{kind}", **_documented("Which report it stands for."))
     async def of_token(token: RequestId, kind: OurKind, request: Request) -> Response:
         """Return the number of the report that a tracking code follows."""
-        intake.look(address_of(request), clock_us())
-        arguments_of(request)
-        report = await citizens.follow(token)
+        parts.look(request)
+        parts.arguments(request)
+        report = await parts.citizens.follow(token)
         found = [doc.OfToken(service_request_id=report.id, token=token)]
         return _answer(doc.RequestList(service_requests=found), kind)
-
-    async def listed(query: asked.RequestQuery, kind: doc.Kind, locale: Locale) -> Response:
-        found = await requests.find(query)
-        shown = [shown_document(each, citizens.policy, locale) for each in found]
-        return _answer(doc.RequestList(service_requests=shown), kind)
 
     @router.get("/requests.{kind}", **_documented("The reports, the latest first.", *_QUERY))
     async def list_requests(kind: OurKind, request: Request) -> Response:
         """Return reports of at most 90 days, at most 1,000 at once."""
-        intake.look(address_of(request), clock_us())
-        arguments = arguments_of(request)
-        query = asked.read_query(arguments, from_us(clock_us()))
-        return await listed(query, kind, arguments.locale)
+        parts.look(request)
+        arguments = parts.arguments(request)
+        query = asked.read_query(arguments, from_us(parts.clock_us()))
+        shown = await parts.shown(query, arguments.locale)
+        return _answer(doc.RequestList(service_requests=shown), kind)
 
     @router.get("/requests/{request_id}.{kind}", **_documented("The report."))
     async def read_request(request_id: RequestId, kind: OurKind, request: Request) -> Response:
         """Return one report."""
-        intake.look(address_of(request), clock_us())
-        arguments = arguments_of(request)
-        now = from_us(clock_us())
-        found = await requests.find(asked.RequestQuery(ids=(request_id,), start=now, end=now))
-        if not found:
+        parts.look(request)
+        locale, now = parts.arguments(request).locale, from_us(parts.clock_us())
+        shown = await parts.shown(asked.RequestQuery(ids=(request_id,), start=now, end=now), locale)
+        if not shown:
             raise NotFoundError(request_id)
-        shown = [shown_document(found[0], citizens.policy, arguments.locale)]
         return _answer(doc.RequestList(service_requests=shown), kind)
-
-    return router
-
-
-def _check_jurisdiction(arguments: Arguments, jurisdiction: str) -> None:
-    named = arguments.one("jurisdiction_id")
-    if jurisdiction and named is not None and named != jurisdiction:
-        raise GeoReportError(
-            404, Text("jurisdiction_id: không tìm thấy", "jurisdiction_id provided was not found")
-        )
 
 
 async def _partner(tokens: Tokens, api_key: str | None) -> Person:

@@ -8,9 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from ioc.api.answers import documented, json_answer
 from ioc.api.citizen_ports import ReportInfo, Reports
+from ioc.api.incidents import visible_incident
 from ioc.api.personal import Reason, looked_up
+from ioc.api.ports import Incidents
 from ioc.api.problems import NO_NUL
-from ioc.api.security import Access, require_own_page
+from ioc.api.security import Access, Right, require_own_page, require_right
 from ioc.store.users import Person
 
 ReportId = Annotated[str, Path(max_length=40), NO_NUL]
@@ -45,25 +47,28 @@ class AnswerBody(BaseModel):
     everybody: bool = False
 
 
-def reports_router(reports: Reports, access: Access) -> APIRouter:
+def reports_router(reports: Reports, incidents: Incidents, access: Access) -> APIRouter:
     """Return the routes of reports; those of another's wards do not exist."""
     router = APIRouter(prefix="/api/v1", tags=["reports"], dependencies=[Depends(require_own_page)])
     Me = Annotated[Person, Depends(access.person)]  # noqa: N806 - a type
 
     @router.get("/incidents/{incident_id}/reports", **documented(ReportList, text="Its reports, masked."))
-    async def list_reports(incident_id: Annotated[str, NO_NUL], _person: Me) -> Response:
+    async def list_reports(incident_id: str, person: Me) -> Response:
         """Return what citizens told of an incident, with answers and votes."""
+        await visible_incident(incidents, incident_id, person)
         return json_answer(ReportList(list(await reports.of_incident(incident_id))))
 
     @router.post("/reports/{report_id}/answer", **documented(Answered, text="Answered."))
     async def answer(report_id: ReportId, body: AnswerBody, person: Me) -> Response:
         """Answer one reporter, or everybody who reported the same."""
+        require_right(person, Right.REPORTS)
         count = await reports.answer(report_id, body.text, everybody=body.everybody, author=person.username)
         return json_answer(Answered(count))
 
     @router.post("/reports/{report_id}/separate", status_code=204, response_class=Response)
-    async def separate(report_id: ReportId, _person: Me) -> Response:
+    async def separate(report_id: ReportId, person: Me) -> Response:
         """Take a report out of the group it was put into: it becomes an incident of its own."""
+        require_right(person, Right.REPORTS)
         await reports.separate(report_id)
         return Response(status_code=204)
 

@@ -43,12 +43,13 @@ from ioc.incidents.citizens import FINISHED, ReportStatus, may_reopen, resolutio
 from ioc.incidents.commands import Command, Conflict, Op, Refused
 from ioc.incidents.duplicates import Candidate, Told, by_root, candidates
 from ioc.incidents.policies import Policies
-from ioc.incidents.spans import length_of
+from ioc.incidents.policy_shapes import length_of
 from ioc.model.incidents import Audit, Incident
 from ioc.model.times import from_us, to_us
 from ioc.model.tracking import RANDOM_BYTES, hash_code, make_code, read_code
 from ioc.store import reports as rows
 from ioc.store.incidents import read_history
+from ioc.store.photos import claim_for_report, released_of
 from ioc.store.privacy import MIN_PHONE_DIGITS, phone_digits
 from ioc.store.row_scope import SERVICE, Pool, ScopedPool, acting_as
 from ioc.stream.masking import mask_words
@@ -136,6 +137,9 @@ class CitizenDesk:
             await rows.add_report(
                 connection, report, code_hash=hash_code(code), contact_hash=contact_hash, idem=told.idem
             )
+            if told.photos and not await claim_for_report(connection, told.photos, report_id):
+                detail = "one of the pictures is not there (any more): send it again and name the new one"
+                raise UnfitReportError("photos", "photo_unknown", detail)
         await self._tell_log(report)
         joined = root != report_id
         if joined:
@@ -287,6 +291,7 @@ class CitizenDesk:
             steps=[StatusStep(step.status, from_us(step.at_us)) for step in steps],
             standard=standard.get(status),
             answers=answers,
+            photos=await released_of(connection, standing.acting.id) if standing else [],
             due=from_us(standing.acting.resolve_due_us)
             if standing and standing.acting.resolve_due_us
             else None,

@@ -14,6 +14,7 @@ from ioc.store.users import Person
 
 MAX_LOOKS_PER_HOUR: Final = 60
 """Of one person: more is no longer work on single cases."""
+_LOOKS: Final = ("incident_unmasked", "message_unmasked", "reporter_unmasked")
 
 
 class StoredPersonal:
@@ -56,7 +57,8 @@ async def record_look(
     connection: AsyncConnection[Any], person: Person, op: str, subject: str, reason: str
 ) -> None:
     """Record a look at personal data before it is answered. Raises `TooManyLooksError`."""
-    if await audit.count_recent(connection, audit.Area.PERSONAL, person.username) >= MAX_LOOKS_PER_HOUR:
+    looks = await audit.count_recent(connection, audit.Area.PERSONAL, person.username, _LOOKS)
+    if looks >= MAX_LOOKS_PER_HOUR:
         raise TooManyLooksError(person.username)
     await audit.record(
         connection,

@@ -48,6 +48,8 @@ class Readiness:
 
     async def log(self) -> Check:
         """Ticks arrive in every partition every second; where nobody sees them, the log's end must move."""
+        if self._core.settings.replay.enabled:
+            return Check(True, "the sender keeps the time")
         ends = await self._core.log.ends(EVENTS_TOPIC)
         now = now_us()
         if self._ticks is not None:

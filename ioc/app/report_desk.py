@@ -10,6 +10,7 @@ from ioc.api.ports import NotFoundError
 from ioc.app.personal import record_look
 from ioc.app.sealing import Seal
 from ioc.store import reports as rows
+from ioc.store.photos import leave_incident
 from ioc.store.row_scope import SERVICE, ScopedPool
 from ioc.store.users import Person
 from ioc.stream.masking import MASK, mask_words
@@ -76,6 +77,7 @@ class ReportDesk:
         async with self._pool.connection() as connection, connection.transaction():
             await self._known(connection, report_id)
             await rows.lead_itself(connection, report_id)
+            await leave_incident(connection, report_id)
 
     async def contact(self, report_id: str, person: Person, reason: str) -> str | None:
         """Return how to reach a reporter; the look is recorded first."""

@@ -340,9 +340,32 @@ class PrivacySettings(_Section):
     incident_text_s: Seconds = Field(
         365 * 86_400, description="texts of finished incidents, and notes in their history"
     )
+    photo_s: Seconds = Field(
+        180 * 86_400, description="pictures, which may show faces and plates; those of open incidents longer"
+    )
+    unclaimed_photo_s: Seconds = Field(
+        86_400, description="pictures that nothing refers to: neither a report nor an incident"
+    )
     quarantine_s: Seconds = Field(14 * 86_400, description="refused messages as they came")
     plate_key: Path | None = Field(
         None, description="file of the tokens' key; empty: `secrets/plate.key` in the data folder"
+    )
+
+
+class PhotoSettings(_Section):
+    """Pictures of citizens and staff: at most 10 MB and 25 megapixels each, re-encoded, in the database."""
+
+    processes: Annotated[int, Field(gt=0, le=16)] = Field(
+        1, description="pictures re-encoded at once, each in a process of its own of up to 640 MB"
+    )
+    waiting: Annotated[int, Field(gt=0, le=256)] = Field(
+        8, description="pictures being received or waiting for that; more are refused with 503"
+    )
+    timeout_s: Seconds = Field(20.0, le=60.0, description="longest time a picture's process may take")
+    total_bytes: Count = Field(10 << 30, description="bytes of all pictures; beyond, new ones are refused")
+    unclaimed: Count = Field(2_000, description="pictures that nothing refers to yet; beyond, the same")
+    public_per_hour: Annotated[int, Field(gt=0, le=10_000)] = Field(
+        30, description="pictures that one address may send; behind a proxy see `http.trusted_proxies`"
     )
 
 
@@ -371,6 +394,15 @@ class CitizenSettings(_Section):
     contact_key: Path | None = Field(
         None,
         description="file of the key that seals contacts; empty: `secrets/contact.key` in the data folder",
+    )
+
+
+class FigureSettings(_Section):
+    """Figures of incidents and early warnings about them."""
+
+    fold_s: Seconds = Field(10.0, description="time between two foldings of changed counts into the sums")
+    evaluate_s: Seconds = Field(
+        60.0, description="time between two looks at devices, samples of figures, and brakes"
     )
 
 
@@ -414,6 +446,17 @@ class AuditSettings(_Section):
     interval_s: Seconds = Field(3_600.0, description="time between two anchors")
 
 
+class ReplaySettings(_Section):
+    """Installations that relive a recording, see docs/operations.md."""
+
+    enabled: bool = Field(
+        False,
+        description="time is what the sender says by `POST /api/v1/ingest/clock`, and only that: no clock "
+        "ticks, and nothing happens to incidents by the passing of time alone. For one process, `ioc up`, on "
+        "an empty data folder",
+    )
+
+
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -445,9 +488,12 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     notify: NotifySettings = NotifySettings()
     audit: AuditSettings = AuditSettings()
+    figures: FigureSettings = FigureSettings()
     oidc: OidcSettings = OidcSettings()
     privacy: PrivacySettings = PrivacySettings()
+    photos: PhotoSettings = PhotoSettings()
     citizens: CitizenSettings = CitizenSettings()
+    replay: ReplaySettings = ReplaySettings()
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:

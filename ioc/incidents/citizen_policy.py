@@ -2,10 +2,9 @@
 
 from typing import Annotated, Final, Literal
 
-import msgspec
 from msgspec import Meta
 
-from ioc.incidents.spans import Code, Span, length_of
+from ioc.incidents.policy_shapes import Code, PolicyError, Shape, Span, length_of
 from ioc.model.texts import Text
 
 MAX_SERVICES: Final = 200
@@ -13,18 +12,14 @@ CODE: Final = r"^[a-z0-9][a-z0-9_-]{0,39}$"
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
-class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Part of the policy."""
-
-
-class Choice(_Part, frozen=True):
+class Choice(Shape, frozen=True, kw_only=True, omit_defaults=False):
     """One answer that an attribute allows."""
 
     key: Annotated[str, Meta(pattern=CODE)]
     name: Text
 
 
-class Attribute(_Part, frozen=True):
+class Attribute(Shape, frozen=True, kw_only=True, omit_defaults=False):
     """Something further that programs of Open311 ask for; its answer becomes a line of the report's text."""
 
     code: Annotated[str, Meta(pattern=CODE)]
@@ -34,7 +29,7 @@ class Attribute(_Part, frozen=True):
     values: Annotated[tuple[Choice, ...], Meta(max_length=100)] = ()
 
 
-class Service(_Part, frozen=True):
+class Service(Shape, frozen=True, kw_only=True, omit_defaults=False):
     """Something a citizen can report; `code` ends the category of its incidents, `citizen.CODE`."""
 
     code: Annotated[str, Meta(pattern=CODE)]
@@ -45,7 +40,7 @@ class Service(_Part, frozen=True):
     attributes: Annotated[tuple[Attribute, ...], Meta(max_length=20)] = ()
 
 
-class DuplicatePolicy(_Part, frozen=True):
+class DuplicatePolicy(Shape, frozen=True, kw_only=True, omit_defaults=False):
     """When two reports of one service tell of the same thing.
 
     Within `metres` and `within` an earlier report is offered from the likeness `offer_from` on; within
@@ -124,7 +119,7 @@ SHIPPED_SERVICES: Final = (
 """Services of Hồ Chí Minh City's 1022, in fewer words."""
 
 
-class CitizenPolicy(_Part, frozen=True):
+class CitizenPolicy(Shape, frozen=True, kw_only=True, omit_defaults=False):
     """What may be reported, what counts as the same, and when what was done is opened again."""
 
     services: Annotated[tuple[Service, ...], Meta(min_length=1, max_length=MAX_SERVICES)] = SHIPPED_SERVICES
@@ -148,36 +143,30 @@ class CitizenPolicy(_Part, frozen=True):
         return next((service for service in self.services if service.code == code), None)
 
 
-def faults(policy: CitizenPolicy) -> list[tuple[str, str, str]]:
-    """Return what is wrong with a policy of the right shape: field, rule and detail of each."""
-    found = []
+def check_citizens(policy: CitizenPolicy) -> None:
+    """Raise `PolicyError` for a policy of the right shape that cannot be."""
     codes = [service.code for service in policy.services]
     for n, code in enumerate(codes):
         if code in codes[:n]:
-            found.append((f"services[{n}].code", "unique", f"{code} is there already"))
+            raise PolicyError(f"services[{n}].code", "unique", f"{code} is there already")
     for n, service in enumerate(policy.services):
-        found += _attribute_faults(f"services[{n}]", service.attributes)
-    for field, text in (
-        ("reopen_within", policy.reopen_within),
-        ("duplicates.within", policy.duplicates.within),
-    ):
+        _check_attributes(f"services[{n}]", service.attributes)
+    spans = {"reopen_within": policy.reopen_within, "duplicates.within": policy.duplicates.within}
+    for field, text in spans.items():
         if length_of(text).working:
-            found.append((field, "elapsed", "runs day and night: expected s, m, h or d"))
+            raise PolicyError(field, "elapsed", "runs day and night: expected s, m, h or d")
     if policy.duplicates.offer_from > policy.duplicates.merge_from:
-        found.append(("duplicates.merge_from", "order", "expected at least `offer_from`"))
-    return found
+        raise PolicyError("duplicates.merge_from", "order", "expected at least `offer_from`")
 
 
-def _attribute_faults(where: str, attributes: tuple[Attribute, ...]) -> list[tuple[str, str, str]]:
-    found = []
+def _check_attributes(where: str, attributes: tuple[Attribute, ...]) -> None:
     codes = [attribute.code for attribute in attributes]
     for n, attribute in enumerate(attributes):
         place = f"{where}.attributes[{n}]"
         if attribute.code in codes[:n]:
-            found.append((f"{place}.code", "unique", f"{attribute.code} is there already"))
+            raise PolicyError(f"{place}.code", "unique", f"{attribute.code} is there already")
         keys = [choice.key for choice in attribute.values]
         if bool(keys) != attribute.datatype.endswith("list"):
-            found.append((f"{place}.values", "values", "lists have values, and nothing else has"))
+            raise PolicyError(f"{place}.values", "values", "lists have values, and nothing else has")
         if len(set(keys)) < len(keys):
-            found.append((f"{place}.values", "unique", "a key is there twice"))
-    return found
+            raise PolicyError(f"{place}.values", "unique", "a key is there twice")

@@ -12,7 +12,7 @@ import msgspec
 
 from ioc.incidents.citizen_policy import CitizenPolicy
 from ioc.incidents.commands import Op
-from ioc.incidents.spans import length_of
+from ioc.incidents.policy_shapes import length_of
 from ioc.model.incidents import Audit, Handling, Incident
 
 MERGED: Final = Handling.MERGED.value

@@ -14,7 +14,7 @@ import msgspec
 
 from ioc.geo.zones import metres_between
 from ioc.incidents.citizen_policy import DuplicatePolicy
-from ioc.incidents.spans import length_of
+from ioc.incidents.policy_shapes import length_of
 
 MAX_COMPARED_CHARS: Final = 2_000
 """Of each text; what matters is said at the beginning."""

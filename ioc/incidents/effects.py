@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from ioc.incidents.checklist import with_procedure
 from ioc.incidents.clocks import due_dates, steps_of, with_next_step
 from ioc.incidents.commands import Op
 from ioc.incidents.grouping import Grouping, details_of
@@ -87,6 +88,7 @@ def _raise(effect: Raised, policies: Policies) -> Change:
             "team": incident.team,
         },
     )
+    incident = with_procedure(incident, policies)
     return Change(incident=with_next_step(incident, policies.clocks), audit=audit)
 
 
@@ -105,6 +107,7 @@ def _update(incident: Incident, effect: Updated, policies: Policies) -> Change:
     details: Details = {"count": changed.count}
     if changed.severity is not incident.severity:
         details |= {"severity_from": str(incident.severity), "severity": str(changed.severity)}
+        changed = with_procedure(changed, policies)
     return revised(
         incident,
         with_next_step(changed, policies.clocks),

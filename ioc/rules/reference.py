@@ -91,6 +91,17 @@ In a series `12x6` is six times 12, `10+5x4` is 10 15 20 25, `null` an event wit
 event at this step; a list `[a, b]` or a quoted text is taken as it is, one value stands for all. `from`
 and `delay` shift the series in time and in arrival. `at` in `expect` is the log's clock, `opened` the
 events' own.
+
+`ioc rules test rules/ --coverage` says what the tests would not notice, with the line of the rule; every
+shipped rule has no such gap. Exit code 1 where one has. What counts is what a test plays, not its name:
+
+| case | covered when |
+| --- | --- |
+| boundary | every number of the rule's conditions, one step larger and one smaller (a second of time, else \
+a one in the last place), and every `<` `<=` `>` `>=` exchanged for its neighbour make a test fail |
+| late | an event arrives behind the watermark, and a test fails if it is left out, or dated by its arrival |
+| out of order | the same of an event that arrives after a later one of its key, but not late |
+| duplicate | an event arrives again, and a test fails if it is taken again |
 """
 
 

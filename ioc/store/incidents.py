@@ -28,7 +28,7 @@ _PLAIN: Final = (
     "lat", "assignee", "team", "note", "count", "working_clock", "pause_reason", "level", "handed_from",
     "photo", "merged_into", "merged_by", "resumes", "members", "members_active",
 )  # fmt: skip
-_JSON: Final = ("title", "why")
+_JSON: Final = ("title", "why", "checklist")
 _TIMES: Final = (
     "opened", "detected", "updated", "cleared", "acknowledged", "resolved", "closed", "ack_due",
     "resolve_due", "respond_due", "responded", "paused", "escalate", "escalated", "shelved_until",
@@ -37,15 +37,15 @@ _TIMES: Final = (
 _COLUMNS: Final[LiteralString] = (
     "id, rev, rule, key, category, severity, condition, handling, ward, source, lon, lat, assignee, team,"
     " note, count, working_clock, pause_reason, level, handed_from, photo, merged_into, merged_by, resumes,"
-    " members, members_active, agencies, title, why, opened, detected, updated, cleared, acknowledged,"
-    " resolved, closed, ack_due, resolve_due, respond_due, responded, paused, escalate, escalated,"
-    " shelved_until"
+    " members, members_active, agencies, title, why, checklist, opened, detected, updated, cleared,"
+    " acknowledged, resolved, closed, ack_due, resolve_due, respond_due, responded, paused, escalate,"
+    " escalated, shelved_until"
 )
 _CHANGING: Final[LiteralString] = (
-    "rev, severity, condition, handling, assignee, team, note, count, why, ward, working_clock, pause_reason,"
-    " level, handed_from, photo, merged_into, merged_by, resumes, members, members_active, agencies, updated,"
-    " cleared, acknowledged, resolved, closed, ack_due, resolve_due, respond_due, responded, paused,"
-    " escalate, escalated, shelved_until"
+    "rev, severity, condition, handling, assignee, team, note, count, why, checklist, ward, working_clock,"
+    " pause_reason, level, handed_from, photo, merged_into, merged_by, resumes, members, members_active,"
+    " agencies, updated, cleared, acknowledged, resolved, closed, ack_due, resolve_due, respond_due,"
+    " responded, paused, escalate, escalated, shelved_until"
 )
 _COLUMN_COUNT: Final = len(_PLAIN) + 1 + len(_JSON) + len(_TIMES)
 _SELECT: Final[LiteralString] = "SELECT " + _COLUMNS + " FROM incident"  # noqa: S608 - names of ours
@@ -85,7 +85,8 @@ class StoredChange(msgspec.Struct, frozen=True):
 def _to_row(incident: Incident) -> list[object]:
     row: list[object] = [getattr(incident, name) for name in _PLAIN]
     row.append(list(incident.agencies))
-    row += [Jsonb(msgspec.to_builtins(getattr(incident, name))) for name in _JSON]
+    documents = (getattr(incident, name) for name in _JSON)
+    row += [None if doc is None else Jsonb(msgspec.to_builtins(doc)) for doc in documents]
     times: Iterable[int | None] = (getattr(incident, f"{name}_us") for name in _TIMES)
     return row + [None if time_us is None else from_us(time_us) for time_us in times]
 
@@ -311,6 +312,13 @@ async def read_incident(connection: AsyncConnection[Any], incident_id: str) -> I
         await cursor.execute(_SELECT + " WHERE id = %s", (incident_id,))
         row = await cursor.fetchone()
         return _from_row(row) if row else None
+
+
+async def read_by_ids(connection: AsyncConnection[Any], ids: Sequence[str]) -> dict[str, Incident]:
+    """Return the incidents of `ids` that exist, by id."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_SELECT + " WHERE id = ANY(%s)", (list(ids),))
+        return {row["id"]: _from_row(row) for row in await cursor.fetchall()}
 
 
 async def read_page(

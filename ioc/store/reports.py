@@ -3,7 +3,7 @@
 Everything that writes takes a connection, so that the caller decides what shares its transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final, LiteralString
 
@@ -302,6 +302,86 @@ async def mark_votes_appended(connection: AsyncConnection[Any], votes: Sequence[
             "UPDATE citizen_vote SET appended = now()"
             " WHERE report_id = %s AND incident_id = %s AND resolution = %s",
             [(vote.report_id, vote.incident_id, vote.resolution) for vote in votes],
+        )
+
+
+# personal data ----------------------------------------------------------------------------------------------
+
+FORGET_ROWS: Final = 500
+
+
+async def forget_reporters(
+    connection: AsyncConnection[Any], mask: Callable[[str], str], before: datetime
+) -> int:
+    """Forget who sent a slice of the reports before `before`, and mask what they wrote; return how many."""
+    found = await connection.execute(
+        "SELECT id, text, address FROM citizen_report WHERE NOT forgotten AND received < %s"
+        " ORDER BY received LIMIT %s FOR UPDATE",
+        (before, FORGET_ROWS),
+    )
+    told = await found.fetchall()
+    await _mask_reports(connection, mask, told)
+    await connection.execute(
+        "UPDATE citizen_report SET forgotten = true, contact = NULL, contact_hash = NULL, media_url = NULL"
+        " WHERE id = ANY(%s)",
+        ([report_id for report_id, _, _ in told],),
+    )
+    return len(told)
+
+
+async def erase_reporter(
+    connection: AsyncConnection[Any], mask: Callable[[str], str], contact_hash: bytes, pattern: str
+) -> int:
+    """Forget a contact, and mask the reports that came with it or name it by `pattern`; return how many."""
+    found = await connection.execute(
+        "SELECT id, text, address FROM citizen_report WHERE contact_hash = %s OR text ~ %s OR address ~ %s"
+        " FOR UPDATE",
+        (contact_hash, pattern, pattern),
+    )
+    told = await found.fetchall()
+    await _mask_reports(connection, mask, told)
+    await connection.execute(
+        "UPDATE citizen_report SET forgotten = true, contact = NULL, contact_hash = NULL, media_url = NULL"
+        " WHERE contact_hash = %s",
+        (contact_hash,),
+    )
+    return len(told)
+
+
+async def _mask_reports(
+    connection: AsyncConnection[Any],
+    mask: Callable[[str], str],
+    told: Sequence[tuple[str, str, str | None]],
+) -> None:
+    async with connection.cursor() as cursor:
+        await cursor.executemany(
+            "UPDATE citizen_report SET text = %s, address = %s WHERE id = %s",
+            [
+                (mask(text), None if address is None else mask(address), report_id)
+                for report_id, text, address in told
+            ],
+        )
+    await _mask_texts(connection, mask, [report_id for report_id, _, _ in told])
+
+
+async def _mask_texts(
+    connection: AsyncConnection[Any], mask: Callable[[str], str], report_ids: Sequence[str]
+) -> None:
+    """Mask what reporters were answered and what they said of the result."""
+    answers = await read_answers(connection, report_ids)
+    votes = await read_votes(connection, report_ids)
+    async with connection.cursor() as cursor:
+        await cursor.executemany(
+            "UPDATE citizen_answer SET text = %s WHERE report_id = %s AND at = %s",
+            [(mask(answer.text), answer.report_id, answer.at) for answer in answers],
+        )
+        await cursor.executemany(
+            "UPDATE citizen_vote SET text = %s WHERE report_id = %s AND incident_id = %s AND resolution = %s",
+            [
+                (mask(vote.text), vote.report_id, vote.incident_id, vote.resolution)
+                for vote in votes
+                if vote.text is not None
+            ],
         )
 
 

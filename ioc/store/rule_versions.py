@@ -22,7 +22,7 @@ _SET: Final[LiteralString] = """
 """
 _HISTORY: Final[LiteralString] = """
     SELECT c.rule, c.lane, c.version, c.source, c.hash, c.enabled, s.file, s.text, v.op, v.at, v.author,
-        v.reason
+        v.reason, v.flood
     FROM rule_change c JOIN rule_version v USING (version) JOIN rule_source s ON s.digest = c.source
     WHERE (%(rule)s::text IS NULL OR c.rule = %(rule)s) ORDER BY c.version DESC, c.rule, c.lane
     LIMIT %(limit)s
@@ -44,6 +44,8 @@ class RuleItem(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     author: str
     reason: str | None = None
+    flood: str | None = None
+    """Why more alarms than the budget were accepted; read with the history only."""
 
 
 class NewChange(NamedTuple):

@@ -1,4 +1,4 @@
-"""A citizen's report through the whole service: told, known twice, resolved, answered, voted on, opened again."""
+"""A citizen's report through the whole service: told twice, resolved, answered, judged, opened again."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -177,9 +177,7 @@ def test_what_cannot_be_taken_says_why(
     assert (answer.status_code, error["field"], error["rule"]) == (422, field, rule)
 
 
-def test_nothing_public_tells_of_a_person(
-    service: Service, public: httpx.Client, desk: httpx.Client
-) -> None:
+def test_nothing_public_tells_of_a_person(service: Service, public: httpx.Client, desk: httpx.Client) -> None:
     text = f"Tôi là {NAME}, số {PHONE}, xe 61A-123.45 đậu chắn lối"
     receipt = tell(public, text, service="traffic", contact=PHONE, address="12 Yersin, chị Hoa")
     incident = incident_of(desk, receipt["id"])

@@ -71,8 +71,9 @@ CREATE INDEX incident_citizen_opened ON incident (opened DESC) WHERE rule = 'cit
 
 ALTER TABLE citizen_report ENABLE ROW LEVEL SECURITY;
 ALTER TABLE citizen_report FORCE ROW LEVEL SECURITY;
+-- Who may see the incident may see its reports: a ward that handed it over no longer, the one that has it now.
 CREATE POLICY ward ON citizen_report USING ((SELECT ioc_serves('service', 'city'))
-    OR ward = ANY ((SELECT ioc_wards())::text[]));
+    OR EXISTS (SELECT FROM incident WHERE rule = 'citizen-report' AND key = 'citizens|' || root));
 DO $$
 DECLARE protected text;
 BEGIN
@@ -85,4 +86,4 @@ BEGIN
 END
 $$;
 GRANT SELECT, INSERT, UPDATE ON citizen_report, citizen_vote TO ioc_app;
-GRANT SELECT, INSERT ON citizen_answer TO ioc_app;
+GRANT SELECT, INSERT, UPDATE (text) ON citizen_answer TO ioc_app;

@@ -136,7 +136,7 @@ async def test_the_pusher_sees_every_partition_switch(city: RuleCity) -> None:
         version = await push(city, rule(3, "90s"), HOUR_US)
         worker._status_at_s = 0.0
         await city.log.append_ticks(EVENTS_TOPIC, START_US + 261 * SECOND_US)
-        assert await follow_switch(city.pool, version, shares.append)
+        assert await follow_switch(city.pool, version, lambda share, _: shares.append(share))
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
 

@@ -13,7 +13,7 @@ from ioc.api.citizen_ports import QuotaError, UnfitReportError
 from ioc.api.intake import IntakeLimits
 from ioc.incidents.citizens import ReportStatus
 from tests.unit.api.conftest import Browser
-from tests.unit.api.counter import CODE, REPORT, FakeCitizens, FakeRequests, make_counter
+from tests.unit.api.fake_counter import CODE, REPORT, FakeCitizens, FakeRequests, fake_counter
 from tests.unit.api.fakes import FakeTokens, FakeUsers, make_deps
 
 PREFIX = "/open311/v2"
@@ -28,7 +28,7 @@ class Desk:
         self.tokens = FakeTokens()
         self.key = self.tokens.add(TokenScope.REPORTS_WRITE.value)
         self.citizens, self.requests = FakeCitizens(), FakeRequests()
-        counter = make_counter(citizens=self.citizens, requests=self.requests, **changes)  # type: ignore[arg-type]
+        counter = fake_counter(citizens=self.citizens, requests=self.requests, **changes)  # type: ignore[arg-type]
         deps = make_deps(users, tokens=self.tokens, counter=counter)
         self.client = browse(None, deps, header=False)
 

@@ -1,6 +1,9 @@
 /** The REST calls of the console. Every failure is an `ApiError` that says what the screen should say. */
 import type { Incident } from '../feed/types'
-import type { Areas, Audit, City, Command, Device, Me, Problem, RuleInfo, ShadowDiff, Unmasked, WardForecast } from './types'
+import type {
+  Areas, Audit, City, Command, CurrentShift, Device, Lang, Me, Problem, Procedure, RuleInfo, ShadowDiff, Shift, ShiftCommand,
+  Unmasked, WardForecast,
+} from './types'
 
 const REQUEST_TIMEOUT_MS = 10_000
 
@@ -61,10 +64,16 @@ export const api = {
   members: async (incident: string) =>
     (await json<{ items: Incident[] }>('GET', `/incidents/${id(incident)}/members`)).items,
   forecast: async (hours: number) => (await json<{ items: WardForecast[] }>('GET', `/forecast?hours=${hours}`)).items,
+  procedure: (incident: string) => json<Procedure>('GET', `/incidents/${id(incident)}/procedure`),
   command: (incident: string, command: Command) =>
     json<Incident>('POST', `/incidents/${id(incident)}/commands`, command),
   rules: async () => (await json<{ items: RuleInfo[] }>('GET', '/rules')).items,
   shadow: async (rule: string) => (await json<{ items: ShadowDiff[] }>('GET', `/rules/${id(rule)}/shadow`)).items,
+  shifts: async () => (await json<{ items: Shift[] }>('GET', '/shifts?limit=20')).items,
+  shift: () => json<CurrentShift>('GET', '/shifts/current'),
+  beginShift: (idem: string) => json<CurrentShift>('POST', '/shifts', { idem }),
+  handOver: (shift: number, command: ShiftCommand) => json<CurrentShift>('POST', `/shifts/${shift}/commands`, command),
+  shiftReport: (shift: number, lang: Lang) => `/api/v1/shifts/${shift}/report?format=html&lang=${lang}`,
   unmask: (incident: string, reason: string) =>
     json<Unmasked>('POST', `/incidents/${id(incident)}/unmask`, { reason }),
   picture: async (camera: string) => (await request('GET', `/cameras/${id(camera)}/picture`)).blob(),

@@ -6,7 +6,6 @@ export type RuleState = 'on' | 'off' | 'failed' | 'waiting'
 
 export interface RuleTexts {
   title: string
-  close: string
   failed: string
   loading: string
   none: string
@@ -39,7 +38,6 @@ export interface RuleTexts {
 export const ruleTexts: Record<Lang, RuleTexts> = {
   vi: {
     title: 'Luật phát hiện sự cố',
-    close: 'Đóng',
     failed: 'Không đọc được danh sách luật; sẽ thử lại.',
     loading: 'Đang đọc…',
     none: 'Chưa có luật nào.',
@@ -77,7 +75,6 @@ export const ruleTexts: Record<Lang, RuleTexts> = {
   },
   en: {
     title: 'Detection rules',
-    close: 'Close',
     failed: 'The rules cannot be read; it will be tried again.',
     loading: 'Reading…',
     none: 'There are no rules.',

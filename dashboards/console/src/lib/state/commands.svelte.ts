@@ -108,7 +108,8 @@ function sameToAPerson(seen: Incident, current: Incident): boolean {
     seen.note === current.note &&
     seen.ward === current.ward &&
     seen.shelved_until === current.shelved_until &&
-    seen.paused === current.paused
+    seen.paused === current.paused &&
+    seen.checklist?.done === current.checklist?.done
   )
 }
 

@@ -1,9 +1,8 @@
-"""The citizens' counter of the API, in memory."""
+"""The citizens' counter in memory: one report `r-1` of the own ward, code `CODE`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import msgspec
+from datetime import UTC, datetime, timedelta
 
 from ioc.api.application import Counter
 from ioc.api.citizen_ports import (
@@ -24,18 +23,19 @@ from ioc.api.intake import Intake, IntakeLimits
 from ioc.api.ports import NotFoundError
 from ioc.incidents.citizen_policy import CitizenPolicy
 from ioc.incidents.citizens import ReportStatus
-from ioc.model.times import from_us
 from ioc.store.users import Person
-from tests.unit.stream.samples import T0_US
 
 CODE = "7K3MQ-9QX2F-C"
+AT = datetime(2026, 11, 28, tzinfo=UTC)
+
+
 REPORT = PublicRequest(
-    id="261128-1",
+    id="r-1",
     service="light",
     text="Đèn không sáng",
     status=ReportStatus.RECEIVED,
-    received=from_us(T0_US + 123_456),
-    updated=from_us(T0_US),
+    received=AT + timedelta(microseconds=123_456),
+    updated=AT,
     due=None,
     ward="Phường Thủ Dầu Một",
     team="Đội chiếu sáng",
@@ -46,17 +46,15 @@ REPORT = PublicRequest(
 
 @dataclass
 class FakeCitizens:
-    """Takes everything; knows one report, by `CODE`."""
-
+    policy: CitizenPolicy = field(default_factory=CitizenPolicy)
     told: list[Submission] = field(default_factory=list)
     fault: UnfitReportError | QuotaError | None = None
-    policy: CitizenPolicy = field(default_factory=CitizenPolicy)
 
     async def submit(self, told: Submission) -> Receipt:
         if self.fault:
             raise self.fault
         self.told.append(told)
-        return Receipt(id=REPORT.id, code=CODE, joined=False)
+        return Receipt(id="r-1", code=CODE, joined=told.joins is not None)
 
     async def duplicates(self, told: Submission) -> Sequence[ReportCandidate]:
         return []
@@ -64,19 +62,17 @@ class FakeCitizens:
     async def follow(self, code: str) -> Followed:
         if code != CODE:
             raise NotFoundError(code)
+        step = StatusStep(ReportStatus.RECEIVED, AT)
         return Followed(
-            id=REPORT.id, service=REPORT.service, text=REPORT.text, received=REPORT.received, joined=False,
-            status=REPORT.status, steps=[StatusStep(REPORT.status, REPORT.received)], answers=[],
-            may_vote=False,
+            id="r-1", service="road", text="x", received=AT, joined=False, status=step.status, steps=[step],
+            answers=[], may_vote=True,
         )  # fmt: skip
 
     async def vote(self, code: str, *, satisfied: bool, text: str | None) -> Followed:
-        return msgspec.structs.replace(await self.follow(code), satisfied=satisfied)
+        return await self.follow(code)
 
 
 class FakeReports:
-    """The reporter of `REPORT` left no contact."""
-
     async def of_incident(self, incident_id: str) -> Sequence[ReportInfo]:
         return []
 
@@ -84,20 +80,19 @@ class FakeReports:
         return 1
 
     async def separate(self, report_id: str) -> None:
-        pass
+        if report_id != "r-1":
+            raise NotFoundError(report_id)
 
     async def contact(self, report_id: str, person: Person, reason: str) -> str | None:
-        return None
+        return "0912 345 678"
 
 
 class FakeBoard:
     async def board(self) -> Board:
-        nothing = BoardFigures(
+        none = BoardFigures(
             received=0, open=0, done=0, rejected=0, overdue=0, within_due=0, median_done_s=None
         )
-        return Board(
-            at=from_us(T0_US), days=30, all=nothing, wards={}, services={}, votes=0, satisfied=0, latest=[]
-        )
+        return Board(at=AT, days=30, all=none, wards={}, services={}, votes=0, satisfied=0, latest=[])
 
 
 @dataclass
@@ -113,8 +108,7 @@ class FakeRequests:
         return [each for each in self.known if not query.ids or each.id in query.ids]
 
 
-def make_counter(
-    *,
+def fake_counter(
     citizens: FakeCitizens | None = None,
     requests: FakeRequests | None = None,
     limits: IntakeLimits | None = None,
@@ -125,6 +119,6 @@ def make_counter(
         reports=FakeReports(),
         board=FakeBoard(),
         requests=requests or FakeRequests(),
-        intake=Intake(limits or IntakeLimits(looks=1_000), b"key"),
+        intake=Intake(limits or IntakeLimits(), b"key"),
         jurisdiction=jurisdiction,
     )

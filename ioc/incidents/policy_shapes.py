@@ -1,14 +1,16 @@
-"""Names and lengths of time as policies write them."""
+"""What every policy is made of: the base of its structs, the texts in them, and how one is refused."""
 
 import re
 from typing import Annotated, Final, NamedTuple
 
+import msgspec
 from msgspec import Meta
 
 from ioc.model.times import DAY_US, SECOND_US
 
 Name = Annotated[str, Meta(min_length=1, max_length=120)]
 Code = Annotated[str, Meta(min_length=1, max_length=100)]
+Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 Span = Annotated[str, Meta(pattern=r"^[0-9]{1,6}(s|m|h|d|wd)$")]
 """A length of time: 90s, 5m, 2h, 1d, or 10wd for working days."""
 Offset = Annotated[str, Meta(pattern=r"^-?[0-9]{1,6}(s|m|h|d)$")]
@@ -37,3 +39,29 @@ def length_of(text: str) -> Length:
     if match is None:
         raise ValueError(f"{text!r} is no length of time, such as 90s, 5m, 2h, 1d or 10wd")
     return Length(int(match[1]) * _UNITS_US[match[2]], match[2] == "wd")
+
+
+def nearness_of(row: str | None, category: str) -> int | None:
+    """Tell how particularly a row speaks of a category; None where it does not.
+
+    2: of it, 1: of what it belongs to (`citizen` of `citizen.light`), 0: of every one (`row` None).
+    """
+    if row is None:
+        return 0
+    if row == category:
+        return 2
+    return 1 if category.startswith(row + ".") else None
+
+
+class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Rows are shown without what they leave open, policies whole."""
+
+
+class PolicyError(ValueError):
+    """A policy that cannot be; `field` is at fault by `rule`."""
+
+    def __init__(self, field: str, rule: str, detail: str) -> None:
+        super().__init__(f"{field}: {detail}" if field else detail)
+        self.field = field
+        self.rule = rule
+        self.detail = detail
