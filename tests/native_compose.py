@@ -10,6 +10,7 @@ import re
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -31,7 +32,7 @@ with warnings.catch_warnings():
 ROOT = Path(__file__).parents[1]
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
-HEALTHY_S = 90.0
+HEALTHY_S = 180.0
 CLUSTER = "5L6g3nShT-eMCtK--X86sw"
 """The cluster id that Kafka's image formats an empty volume with."""
 STOP_S = 40.0
@@ -55,9 +56,17 @@ def postgres_program(name: str) -> Path:
     return Path(postgres_wheel.__file__).parent / "pginstall18" / "bin" / name
 
 
-def missing_programs(*names: str) -> list[str]:
-    """Return which of the programs are not installed."""
-    return [name for name in names if shutil.which(name, path=_search_path()) is None]
+def what_is_missing(*programs: str) -> str:
+    """Return why the services cannot run here, empty if they can."""
+    absent = [name for name in programs if shutil.which(name, path=_search_path()) is None]
+    if absent:
+        return f"not installed: {', '.join(absent)}"
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.16.0.1", 0))
+        except OSError:
+            return "this system's loopback network is 127.0.0.1 alone"
+    return ""
 
 
 def _search_path() -> str:

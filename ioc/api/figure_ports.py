@@ -57,6 +57,7 @@ class BrakeStanding(msgspec.Struct, frozen=True):
     """How one brake was found when it was last evaluated: in how many scopes, without data in how many."""
 
     brake: str
+    title: Text
     scopes: int
     blind: int
     checked_us: int

@@ -139,6 +139,7 @@ class BrakeJson(msgspec.Struct, frozen=True):
     """How a brake was found at `checked`: evaluated in `scopes`, without enough data in `blind` of them."""
 
     brake: str
+    title: Text
     scopes: int
     blind: int
     checked: str
@@ -347,7 +348,9 @@ def _moment(moment: datetime | None) -> str | None:
 
 
 def _brake(standing: BrakeStanding) -> BrakeJson:
-    return BrakeJson(standing.brake, standing.scopes, standing.blind, format_us(standing.checked_us))
+    return BrakeJson(
+        standing.brake, standing.title, standing.scopes, standing.blind, format_us(standing.checked_us)
+    )
 
 
 # CSV --------------------------------------------------------------------------------------------------------

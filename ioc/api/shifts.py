@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ioc.api.answers import documented, json_answer
-from ioc.api.ports import Places, Shifts
+from ioc.api.ports import NotFoundError, Places, Shifts
 from ioc.api.problems import NO_NUL, FieldError, Problem
 from ioc.api.security import Access, require_own_page
 from ioc.geo.index import WARD
@@ -38,6 +38,7 @@ class ItemJson(msgspec.Struct, frozen=True, kw_only=True):
     title: Text
     severity: str | None
     ward: str | None
+    source: str | None
     handling: str | None
     since: str
     due: str | None
@@ -69,9 +70,9 @@ class ShiftJson(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CurrentShift(msgspec.Struct, frozen=True):
-    """The shift that runs, with the list where it is being handed over."""
+    """The shift that runs, null before the first one, with the list where it is being handed over."""
 
-    shift: ShiftJson
+    shift: ShiftJson | None
     items: list[ItemJson]
 
 
@@ -125,8 +126,11 @@ def shifts_router(shifts: Shifts, places: Places, access: Access) -> APIRouter:
 
     @router.get("/current", **documented(CurrentShift, text="The shift that runs."))
     async def read_current(_person: Me) -> Response:
-        """Return the running shift and its hand-over; 404 before the first one has begun."""
-        return json_answer(_current_view(*await shifts.current()))
+        """Return the running shift and its hand-over."""
+        try:
+            return json_answer(_current_view(*await shifts.current()))
+        except NotFoundError:
+            return json_answer(CurrentShift(None, []))
 
     @router.post("", **documented(CurrentShift, text="The first shift runs."))
     async def begin(body: BeginBody, person: Me) -> Response:
@@ -209,6 +213,7 @@ def _item_view(item: Item) -> ItemJson:
         title=listed.title,
         severity=listed.severity.value if listed.severity else None,
         ward=listed.ward,
+        source=listed.source,
         handling=listed.handling,
         since=format_us(listed.since_us),
         due=_time(listed.due_us),

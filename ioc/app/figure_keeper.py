@@ -76,7 +76,8 @@ class FigureKeeper:
         self._clock_us = clock_us
         self._fold_s = fold_s
         self._evaluate_us = round(evaluate_s * SECOND_US)
-        self._evaluated_us = 0
+        # Not at once: devices that were silent while nobody listened shall have the time to speak.
+        self._evaluated_us = clock_us()
         self._forgot_us = 0
 
     async def run(self) -> None:
@@ -152,7 +153,7 @@ class FigureKeeper:
             stored = await rows.read_open(connection)
             gone = [_gone(each, now_us) for each in stored if (each.brake, each.ward) not in outcomes]
             told = [*gone, *await self._store(connection, outcomes, gone, known)]
-            await rows.write_standings(connection, _standings(brakes, outcomes), now_us)
+            await rows.write_standings(connection, _standings(brakes, outcomes, now_us))
             await _tell(connection, told, now_us)
         self._count(outcomes, told)
         return told
@@ -293,14 +294,15 @@ def _gone(stored: rows.StoredWarning, now_us: int) -> rows.StoredWarning:
 
 
 def _standings(
-    brakes: Iterable[Brake], outcomes: Mapping[tuple[str, str], tuple[Brake, Outcome]]
-) -> dict[str, tuple[int, int]]:
-    """Return by brake in how many scopes it was evaluated, and in how many it is blind."""
-    found = {brake.name: (0, 0) for brake in brakes}
+    brakes: Iterable[Brake], outcomes: Mapping[tuple[str, str], tuple[Brake, Outcome]], now_us: int
+) -> list[rows.Standing]:
+    blind: dict[str, list[bool]] = {brake.name: [] for brake in brakes}
     for (name, _), (_, outcome) in outcomes.items():
-        scopes, blind = found[name]
-        found[name] = scopes + 1, blind + outcome.blind
-    return found
+        blind[name].append(outcome.blind)
+    return [
+        rows.Standing(brake.name, brake.title, len(blind[brake.name]), sum(blind[brake.name]), now_us)
+        for brake in brakes
+    ]
 
 
 async def _tell(

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 import msgspec
+from prometheus_client import Counter
 from psycopg.errors import UniqueViolation
 
 from ioc.api.ports import NotFoundError
@@ -25,6 +26,8 @@ from ioc.store.row_scope import Pool
 MAX_FORECAST: Final = 100_000
 """Open incidents a forecast looks at, those due first."""
 PACE_HOURS: Final = 24
+_STEPS: Final = {Op.STEP: "done", Op.SKIP: "skipped"}
+_steps = Counter("ioc_procedure_steps_total", "Steps of procedures done and skipped", ["outcome"])
 
 
 class IncidentService:
@@ -101,6 +104,8 @@ class IncidentService:
                 await rows.write_changes(connection, changes)
             for change in changes:
                 log_change(change)
+            if command.op in _STEPS:
+                _steps.labels(_STEPS[command.op]).inc()
             return changes[0].incident
         except UniqueViolation as error:
             raise Conflict(await self.get(incident_id)) from error

@@ -266,7 +266,9 @@ class Pipeline:
                 hub=hub,
                 pictures=pictures,
                 city=lambda: _city(settings, core, self._demo),
-                readiness=Readiness(core, self._ticks).checks(hub if with_console else None),
+                readiness=Readiness(core, self._ticks, told=self._told is not None).checks(
+                    hub if with_console else None
+                ),
                 console=console,
                 routers=self._ingest_routers(ingest) if ingest else (),
                 sockets=SocketSettings(origins=frozenset(settings.http.allowed_origins)),

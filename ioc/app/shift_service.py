@@ -1,10 +1,12 @@
 """Shifts between the pure hand-over and the database: read, decide, write, one transaction each."""
 
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
+from prometheus_client import Gauge
 from psycopg import AsyncConnection
 from psycopg.errors import UniqueViolation
 
@@ -21,6 +23,7 @@ from ioc.incidents.shift import (
 from ioc.incidents.shift_report import ShiftReport, build_report
 from ioc.model.incidents import Severity
 from ioc.model.shifts import Item, ItemKind, Listed, Shift, ShiftState
+from ioc.model.texts import Text
 from ioc.store import audit
 from ioc.store import shifts as rows
 from ioc.store.incidents import claim_command
@@ -28,6 +31,11 @@ from ioc.store.row_scope import Pool
 from ioc.stream.masking import mask_text
 
 BEGIN: Final = "begin"
+_FILLED_IN: Final = re.compile(r"\{[^}]*\}")
+"""What only an incident fills in."""
+_left_out = Gauge(
+    "ioc_shift_items_left_out", "Open items beyond the list of the hand-over under way, the least severe"
+)
 
 
 class ShiftService:
@@ -139,6 +147,7 @@ class ShiftService:
             items = await rows.read_items(connection, shift.id)
             at_us = now_us()
             listed += [_of_rule(rule, items, at_us) for rule in off]
+            _left_out.set(left_out)
             outcome = on_list(shift, items, map(_masked, listed), left_out, at_us)
             if outcome.items or outcome.shift is not shift:
                 await rows.write_shift(connection, outcome.shift)
@@ -151,7 +160,7 @@ def _of_rule(rule: RuleInfo, items: Mapping[str, Item], at_us: int) -> Listed:
     return Listed(
         ref=ref,
         kind=ItemKind.RULE,
-        title=rule.title,
+        title=Text(*(_FILLED_IN.sub("…", words) for words in (rule.title.vi, rule.title.en))),
         # When it was disabled is not told: since it is on the list.
         since_us=known.listed.since_us if known else at_us,
         severity=Severity(rule.severity),

@@ -41,6 +41,17 @@ branch: it is due only where an earlier step was answered so. Doing it again cor
 Skipping a required step, and overriding, escalate to level 1 and are told to every supervisor, whoever else
 is told. What is merged follows its head; `GET /incidents/{id}/procedure` shows that one's. G begins anew.
 
+```yaml
+procedures:                       # ioc policies show procedures > p.yaml; ioc policies push procedures p.yaml
+  - title: {vi: Cháy, en: Fire}
+    category: fire                # or rules: [fire-smoke], severity: critical
+    steps:
+      - {id: real, text: {vi: "Có cháy không?", en: "Is there fire?"}, kind: choice,
+         choices: [{id: "yes", text: {vi: Có, en: "Yes"}}, {id: "no", text: {vi: Không, en: "No"}}]}
+      - {id: call, text: {vi: Gọi 114, en: Call 114}, when: {step: real, answer: "yes"}, link: /help/114}
+      - {id: told, text: {vi: Ghi kết quả, en: Note the outcome}, kind: note, required: false}
+```
+
 Shipped:
 """
 _SHIFTS: Final = """\

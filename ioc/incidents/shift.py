@@ -268,7 +268,8 @@ def on_list(
     changed += [
         msgspec.structs.replace(item, gone=True, rev=rev)
         for ref, item in items.items()
-        if ref not in seen and not item.gone
+        # Where the list is too long, what is missing may merely have moved beyond its end.
+        if not left_out and ref not in seen and not item.gone
     ]
     if not changed and left_out == shift.left_out:
         return Outcome(shift)

@@ -23,6 +23,7 @@ class ReportLine(msgspec.Struct, frozen=True, kw_only=True):
     title: Text
     severity: Severity | None
     ward: str | None
+    source: str | None
     handling: str | None
     since: str
     due: str | None
@@ -87,6 +88,7 @@ def _line(item: Item, at_us: int) -> ReportLine:
         title=listed.title,
         severity=listed.severity,
         ward=listed.ward,
+        source=listed.source,
         handling=listed.handling,
         since=format_us(listed.since_us),
         due=None if listed.due_us is None else format_us(listed.due_us),
@@ -105,7 +107,8 @@ STYLE: Final = (
     "padding:0 1rem}h1{font-size:1.5rem;margin:0 0 .25rem}p{margin:.25rem 0}dl{display:grid;"
     "grid-template-columns:max-content 1fr;gap:.15rem 1rem;margin:1rem 0}dt{color:#444}dd{margin:0}"
     "table{border-collapse:collapse;width:100%;margin-top:1rem}th,td{border:1px solid #888;padding:.3rem "
-    ".5rem;text-align:left;vertical-align:top}th{background:#eee}tr{break-inside:avoid}thead{"
+    ".5rem;text-align:left;vertical-align:top}th{background:#eee}td:first-child,td:nth-child(3),td:nth-child(5){white-space:nowrap}"
+    "tr{break-inside:avoid}thead{"
     "display:table-header-group}.ended{color:#555;text-decoration:line-through}.hash{font:11px monospace;"
     "overflow-wrap:anywhere;color:#444;margin-top:1.5rem}.sign{display:flex;gap:4rem;margin-top:2.5rem}"
     ".sign p{flex:1;border-top:1px solid #111;padding-top:.3rem}@page{size:A4 landscape;margin:14mm}"
@@ -174,7 +177,7 @@ def _row(line: ReportLine, words: Mapping[str, str], lang: str, ward_names: Mapp
     verdict = words["ended"] if line.ended else words[line.verdict.value]
     cells = (
         words[line.kind.value],
-        (line.title.vi if lang == "vi" else line.title.en) + f" ({line.ref})",
+        " · ".join(filter(None, (line.title.vi if lang == "vi" else line.title.en, line.source, line.ref))),
         words[line.severity.value] if line.severity else "–",
         ward_names.get(line.ward or "", line.ward or "–"),
         (_local(line.due) + (f" ({words['overdue']})" if line.overdue else "")) if line.due else "–",

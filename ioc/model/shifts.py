@@ -46,6 +46,8 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     since_us: int
     severity: Severity | None = None
     ward: str | None = None
+    source: str | None = None
+    """Of an incident: its device."""
     due_us: int | None = None
     handling: str | None = None
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from ioc.model.events import DATA_TYPES
-from ioc.model.times import SECOND_US
-from ioc.rules import engine, schema
+from ioc.model.times import MINUTE_US, SECOND_US
+from ioc.rules import backtest, engine, schema
 from ioc.rules.bounds import bounds_text
 from ioc.rules.describe import FUNCTIONS, KEYS, REQUIRED, TESTS
 from ioc.rules.predicate import FieldTable
@@ -104,6 +104,24 @@ a one in the last place), and every `<` `<=` `>` `>=` exchanged for its neighbou
 | duplicate | an event arrives again, and a test fails if it is taken again |
 """
 
+_HISTORY = """## Trying on history
+
+`ioc rules backtest FILE` runs the rules of a file over the newest hour of stored history (`--from`,
+`--to`), beside the running ones (`--against current`, a version's number, another file, or `none`), and
+writes nothing. It lists what is gained, lost, earlier and later, and the alarms per operator and hour
+against the budget of {budget:g}. On a terminal a bar shows the share done, events a second and the time
+that remains. Exit code 0 whatever it finds, 1 where the rules do not compile or history holds nothing of
+that time, 2 for an option that makes no sense.
+
+Alarms are counted, never projected: more than the budget within an hour is *over* however short the time
+is, but *within* is said of {least} min or more only. `ioc rules push` tries every change on the newest
+hour, and refuses what is over unless `--accept-flood REASON` is given; the reason stands in `ioc rules
+history` and in the audit log (`flood_accepted`).
+
+`ioc rules why RULE --at TIME --key KEY` runs a key's own events once more and says which condition
+failed, and by how much.
+"""
+
 
 def render() -> str:
     """Return the page."""
@@ -119,6 +137,7 @@ def render() -> str:
         _TIME.format(lateness=lateness),
         *_timelines(),
         _TESTS,
+        _HISTORY.format(budget=backtest.BUDGET_PER_OPERATOR_HOUR, least=backtest.MIN_JUDGED_US // MINUTE_US),
         bounds_text(),
     ]
     return "\n".join(parts)

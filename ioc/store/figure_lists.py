@@ -59,7 +59,7 @@ _PAGE: Final = SQL("""
     SELECT {id}, {moment} FROM {table}
     WHERE {where}
         AND (%(wards)s::text[] IS NULL OR ward = ANY(%(wards)s))
-        AND (%(category)s::text IS NULL OR category = %(category)s)
+        AND (%(category)s::text IS NULL OR split_part(category, '.', 1) = %(category)s)
         AND (%(after)s::timestamptz IS NULL OR ({moment}, {id}) < (%(after)s, %(after_id)s))
     ORDER BY {moment} DESC, {id} DESC LIMIT %(limit)s
 """)

@@ -20,20 +20,20 @@ _SHIFT: Final[LiteralString] = (
 )
 _SHIFT_TIMES: Final = ("began", "started", "passed")
 _PUT_ITEM: Final[LiteralString] = """
-    INSERT INTO shift_item (shift_id, ref, kind, title, since, severity, ward, due, handling, rev, added,
-                            verdict, decider, decided, reason, note, gone)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    INSERT INTO shift_item (shift_id, ref, kind, title, since, severity, ward, source, due, handling, rev,
+                            added, verdict, decider, decided, reason, note, gone)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (shift_id, ref) DO UPDATE SET
-        (kind, title, since, severity, ward, due, handling, rev, verdict, decider, decided, reason, note,
-         gone) =
-        (excluded.kind, excluded.title, excluded.since, excluded.severity, excluded.ward, excluded.due,
-         excluded.handling, excluded.rev, excluded.verdict, excluded.decider, excluded.decided,
+        (kind, title, since, severity, ward, source, due, handling, rev, verdict, decider, decided, reason,
+         note, gone) =
+        (excluded.kind, excluded.title, excluded.since, excluded.severity, excluded.ward, excluded.source,
+         excluded.due, excluded.handling, excluded.rev, excluded.verdict, excluded.decider, excluded.decided,
          excluded.reason, excluded.note, excluded.gone)
 """
 # Silent equipment stays an outage after its case was closed, as long as it is silent.
 _LISTED: Final[LiteralString] = """
-    SELECT id, title, detected, severity, ward, resolve_due, handling, shelved_until, handed_from, category,
-           count(*) OVER () AS of_all
+    SELECT id, title, detected, severity, ward, source, resolve_due, handling, shelved_until,
+           handed_from, category, count(*) OVER () AS of_all
     FROM incident
     WHERE handling IN ('new', 'acknowledged', 'assigned', 'in_progress')
        OR (condition = 'active' AND category = 'equipment' AND handling IN ('resolved', 'closed', 'rejected'))
@@ -117,7 +117,7 @@ def _item(row: dict[str, Any]) -> Item:
     listed = Listed(
         ref=row["ref"], kind=ItemKind(row["kind"]), title=msgspec.convert(row["title"], Text),
         since_us=to_us(row["since"]), severity=row["severity"] and Severity(row["severity"]),
-        ward=row["ward"], due_us=_us(row["due"]), handling=row["handling"],
+        ward=row["ward"], source=row["source"], due_us=_us(row["due"]), handling=row["handling"],
     )  # fmt: skip
     return Item(
         listed=listed, rev=row["rev"], added_us=to_us(row["added"]), verdict=Verdict(row["verdict"]),
@@ -137,8 +137,8 @@ def _item_row(shift_id: int, item: Item) -> tuple[object, ...]:
     return (
         shift_id, listed.ref, listed.kind.value, Jsonb(msgspec.to_builtins(listed.title)),
         from_us(listed.since_us), listed.severity and listed.severity.value, listed.ward,
-        _time(listed.due_us), listed.handling, item.rev, from_us(item.added_us), item.verdict.value, item.by,
-        _time(item.at_us), item.reason, item.note, item.gone,
+        listed.source, _time(listed.due_us), listed.handling, item.rev, from_us(item.added_us),
+        item.verdict.value, item.by, _time(item.at_us), item.reason, item.note, item.gone,
     )  # fmt: skip
 
 
@@ -166,7 +166,8 @@ def _listed(row: dict[str, Any]) -> Listed:
         kind = ItemKind.SHELVED
     return Listed(
         ref=row["id"], kind=kind, title=msgspec.convert(row["title"], Text), since_us=to_us(row["detected"]),
-        severity=Severity(row["severity"]), ward=row["ward"], due_us=_us(row["resolve_due"]),
+        severity=Severity(row["severity"]), ward=row["ward"], source=row["source"],
+        due_us=_us(row["resolve_due"]),
         handling=row["handling"],
     )  # fmt: skip
 

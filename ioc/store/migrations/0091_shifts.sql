@@ -30,6 +30,7 @@ CREATE TABLE shift_item (
     since    timestamptz NOT NULL,
     severity text,
     ward     text,
+    source   text,
     due      timestamptz,
     handling text,
     rev      integer     NOT NULL,

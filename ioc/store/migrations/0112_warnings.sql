@@ -47,6 +47,7 @@ CREATE POLICY service ON brake_memory USING ((SELECT ioc_serves('service')));
 -- In how many scopes a brake was evaluated, and in how many there was too little data to conclude anything.
 CREATE TABLE brake_standing (
     brake   text        PRIMARY KEY,
+    title   jsonb       NOT NULL,
     scopes  integer     NOT NULL,
     blind   integer     NOT NULL,
     checked timestamptz NOT NULL

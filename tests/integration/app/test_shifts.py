@@ -24,7 +24,7 @@ from tests.integration.app.test_incident_service import apply, raised
 
 WARDS = Policies(ward_names={"25747": "Phường Thủ Dầu Một", "25750": "Phường Phú Lợi"})
 RULES = [
-    RuleInfo(rule=name, title=Text(name, name), version="1", severity="high", enabled=enabled)
+    RuleInfo(rule=name, title=Text(f"{name} {{source}}", name), version="1", severity="high", enabled=enabled)
     for name, enabled in (("crowd", False), ("congestion", True))
 ]
 
@@ -91,6 +91,7 @@ async def test_a_shift_passes_and_its_report_is_kept(pool: Pool, shifts: ShiftSe
         away.incident_id: ItemKind.HANDED_OVER, silent.incident_id: ItemKind.OUTAGE,
         dark.incident_id: ItemKind.OUTAGE, "rule:crowd": ItemKind.RULE,
     }  # fmt: skip
+    assert (await leads.items())["rule:crowd"].listed.title.vi == "crowd …"
     await leads.do("an", ShiftOp.NOTE, items=(jam.incident_id,), note="gọi 0912 345 678")
     assert (await leads.items())[jam.incident_id].note == "gọi •••678", "a report is kept for long"
     await leads.do("binh", ShiftOp.OPEN)

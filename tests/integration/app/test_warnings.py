@@ -16,7 +16,7 @@ from ioc.incidents.brake_policy import Brake, BrakePolicy
 from ioc.incidents.commands import Command, Op
 from ioc.incidents.lifecycle import on_command
 from ioc.incidents.periods import Period
-from ioc.incidents.policies import Policies
+from ioc.incidents.policies import Policies, ProcedurePolicy
 from ioc.model.incidents import Raised, Severity, Why, incident_id
 from ioc.model.notices import Kind, Receiver
 from ioc.model.places import Device, DeviceKind
@@ -33,6 +33,7 @@ from ioc.store.row_scope import SERVICE, ScopedPool
 from ioc.store.users import Person, Role
 from ioc.store.warnings import StoredWarning
 
+NO_CHECKLISTS = ProcedurePolicy(procedures=())
 NOON_US = parse_us("2026-11-25T12:10:00+07:00")
 WARD, OTHER = "25747", "25750"
 NAMES = {WARD: Text("Phường Một", "Ward One"), OTHER: Text("Phường Hai", "Ward Two")}
@@ -49,7 +50,7 @@ class Centre:
     def __init__(self, pool: Pool, *brakes: Brake) -> None:
         self.pool = ScopedPool(pool, SERVICE)
         self.now_us = NOON_US
-        self.policies = Policies(brakes=BrakePolicy(brakes=brakes))
+        self.policies = Policies(brakes=BrakePolicy(brakes=brakes), procedures=NO_CHECKLISTS)
         self.view = StoredFigures(self.pool, lambda: NAMES, lambda: self.now_us)
         self.keeper = FigureKeeper(self.pool, self.view, lambda: self.policies, lambda: self.now_us)
         self.raised = 0
@@ -69,7 +70,7 @@ class Centre:
             )  # fmt: skip
         async with self.pool.connection() as connection, connection.transaction():
             for effect in effects:
-                await apply_effects(connection, [effect])
+                await apply_effects(connection, [effect], self.policies)
         return [effect.incident_id for effect in effects]
 
     async def resolve(self, ids: list[str]) -> None:

@@ -17,7 +17,7 @@ import pytest
 import trustme
 
 from ioc.ingest.mqtt_subscriber import MqttSubscriber, SubscriberSettings
-from tests.native_compose import ROOT, SERVICES, NativeCompose, interpolated, missing_programs, native_compose
+from tests.native_compose import ROOT, SERVICES, NativeCompose, interpolated, native_compose, what_is_missing
 from tests.unit.ingest.fakes import City, cloud_event
 
 TOPIC = "ioc/v1/cam-1/events"
@@ -28,8 +28,8 @@ KEY = "the-cameras-password"
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder that Mosquitto's own user can reach."""
-    if absent := missing_programs("mosquitto", "mosquitto_passwd", "mosquitto_sub"):
-        pytest.skip(f"not installed: {', '.join(absent)}")
+    if reason := what_is_missing("mosquitto", "mosquitto_passwd", "mosquitto_sub"):
+        pytest.skip(reason)
     with tempfile.TemporaryDirectory(prefix="ioc-mosquitto-") as name:
         Path(name).chmod(0o755)
         yield Path(name)

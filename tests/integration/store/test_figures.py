@@ -19,7 +19,7 @@ from ioc.incidents.commands import Command, Op, Refused
 from ioc.incidents.figures import CELL_RATIO, CELLS, MAX_ERROR, Clock, Part
 from ioc.incidents.lifecycle import Context, on_command
 from ioc.incidents.periods import ORIGIN_US, Grain, Period, floor, spans_of, window
-from ioc.incidents.policies import Policies
+from ioc.incidents.policies import Policies, ProcedurePolicy
 from ioc.model.incidents import (
     Handling,
     Incident,
@@ -41,7 +41,8 @@ from ioc.store.row_scope import NOBODY, RowScope, ScopedPool
 
 WARDS = ("25747", "25750", "25753")
 CATEGORIES = ("traffic", "citizen")
-POLICIES = Policies(ward_names=dict.fromkeys(WARDS, "Phường"))
+# Without checklists: what is resolved here has been done.
+POLICIES = Policies(ward_names=dict.fromkeys(WARDS, "Phường"), procedures=ProcedurePolicy(procedures=()))
 NOW_US = parse_us("2026-11-25T15:20:00+07:00")
 COMMANDS = (
     Op.ACKNOWLEDGE, Op.ACKNOWLEDGE, Op.START, Op.RESOLVE, Op.RESOLVE, Op.CLOSE, Op.REJECT, Op.REOPEN,
@@ -79,7 +80,7 @@ class City:
             opened_us=at_us - MINUTE_US, at_us=at_us, ward=self.chance.choice((*WARDS, None)),
         )  # fmt: skip
         async with self.connection.transaction():
-            await apply_effects(self.connection, [effect])
+            await apply_effects(self.connection, [effect], POLICIES)
         self.ids.append(effect.incident_id)
 
     async def command(self, chosen: str, at_us: int) -> None:

@@ -69,4 +69,4 @@ class FakeFigures:
     ) -> tuple[Sequence[StoredWarning], Sequence[BrakeStanding]]:
         self.wards.append(wards)
         found = [a_warning(), a_warning(id="wrn-2", ward="*", category="citizen", figure="camera_coverage")]
-        return found, [BrakeStanding("overdue-ward", 36, 2, T0_US)]
+        return found, [BrakeStanding("overdue-ward", Text("Quá hạn", "Overdue"), 36, 2, T0_US)]

@@ -108,6 +108,12 @@ def test_what_ends_needs_no_decision_and_what_comes_back_needs_one() -> None:
     assert desk.items["inc-1"].is_undecided and not desk.items["rule:crowd"].is_undecided
 
 
+def test_what_a_list_too_long_leaves_out_has_not_ended() -> None:
+    desk = opened(INCIDENT, RULE).lists(RULE, left_out=1)
+    assert not desk.items["inc-1"].gone and desk.shift.left_out == 1
+    assert desk.lists(RULE).items["inc-1"].gone
+
+
 def test_an_accepted_item_that_grows_worse_has_to_be_decided_again() -> None:
     desk = opened(INCIDENT)
     desk.do("binh", ShiftOp.ACCEPT_REST)

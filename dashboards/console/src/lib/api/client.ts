@@ -1,8 +1,8 @@
 /** The REST calls of the console. Every failure is an `ApiError` that says what the screen should say. */
 import type { Incident } from '../feed/types'
 import type {
-  Areas, Audit, City, Command, CurrentShift, Device, Lang, Me, Problem, Procedure, RuleInfo, ShadowDiff, Shift, ShiftCommand,
-  Unmasked, WardForecast,
+  Areas, Audit, City, Command, CurrentShift, Device, Lang, Me, Photo, Problem, Procedure, RuleInfo, ShadowDiff, Shift,
+  ShiftCommand, Unmasked, WardForecast,
 } from './types'
 
 const REQUEST_TIMEOUT_MS = 10_000
@@ -48,6 +48,9 @@ async function json<T>(method: string, path: string, body?: unknown): Promise<T>
   return (await (await request(method, path, body)).json()) as T
 }
 
+/** Read what a page of its own asks for. */
+export const get = <T>(path: string): Promise<T> => json<T>('GET', path)
+
 const id = encodeURIComponent
 
 export const api = {
@@ -76,5 +79,8 @@ export const api = {
   shiftReport: (shift: number, lang: Lang) => `/api/v1/shifts/${shift}/report?format=html&lang=${lang}`,
   unmask: (incident: string, reason: string) =>
     json<Unmasked>('POST', `/incidents/${id(incident)}/unmask`, { reason }),
+  photos: async (incident: string) => (await json<{ items: Photo[] }>('GET', `/incidents/${id(incident)}/photos`)).items,
+  release: (photo: string, released: boolean, reason: string) =>
+    json<Photo>('POST', `/photos/${id(photo)}/release`, { released, reason }),
   picture: async (camera: string) => (await request('GET', `/cameras/${id(camera)}/picture`)).blob(),
 }

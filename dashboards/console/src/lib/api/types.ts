@@ -157,6 +157,16 @@ export interface Unmasked {
   note: string | null
 }
 
+/** A picture of an incident; its bytes are at `/photos/{ref}`. */
+export interface Photo {
+  ref: string
+  width: number
+  height: number
+  origin: 'staff' | 'citizen'
+  uploaded: string
+  released: boolean
+}
+
 export type StepKind = 'confirm' | 'choice' | 'note' | 'photo'
 
 export interface ProcedureStep {
@@ -208,6 +218,7 @@ export interface ShiftItem {
   title: Text
   severity: Severity | null
   ward: string | null
+  source: string | null
   handling: Handling | null
   since: string
   due: string | null
@@ -219,8 +230,9 @@ export interface ShiftItem {
   gone: boolean
 }
 
+/** `shift` null: none has ever begun. */
 export interface CurrentShift {
-  shift: Shift
+  shift: Shift | null
   items: ShiftItem[]
 }
 

@@ -48,6 +48,15 @@ export class PlaceMap {
     this.map.on('click', ({ lngLat }) => this.map.easeTo({ center: lngLat }))
   }
 
+  /** Call back with the ward under the pin now and after every move; null outside all of them. */
+  onWard(told: (code: string | null) => void): void {
+    const tell = (): void => {
+      const [ward] = this.map.queryRenderedFeatures(this.map.project(this.map.getCenter()), { layers: ['wards'] })
+      told(ward ? String(ward.properties.code) : null)
+    }
+    this.map.on('idle', tell)
+  }
+
   zoomBy(steps: number): void {
     this.map.easeTo({ zoom: this.map.getZoom() + steps })
   }

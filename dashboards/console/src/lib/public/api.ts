@@ -42,12 +42,10 @@ function failureOf(status: number): Failure {
   return status >= 500 || status === 0 ? 'fault' : 'refused'
 }
 
-async function ask(method: string, path: string, body: BodyInit | null, type: string, timeoutMs: number): Promise<Response> {
-  const headers: Record<string, string> = { accept: 'application/json' }
-  if (body !== null) Object.assign(headers, { 'content-type': type, 'x-ioc': '1' })
+async function ask(path: string, init: RequestInit = {}, timeoutMs = TIMEOUT_MS): Promise<Response> {
   let response: Response
   try {
-    response = await fetch(`/api/v1/public${path}`, { method, headers, body, signal: AbortSignal.timeout(timeoutMs) })
+    response = await fetch(`/api/v1/public${path}`, { ...init, signal: AbortSignal.timeout(timeoutMs) })
   } catch {
     throw new PublicError('offline')
   }
@@ -60,12 +58,16 @@ async function ask(method: string, path: string, body: BodyInit | null, type: st
   throw new PublicError(failureOf(response.status), told?.errors, retryS, told?.challenge)
 }
 
+function posting(body: BodyInit, type: string): RequestInit {
+  return { method: 'POST', headers: { 'content-type': type, 'x-ioc': '1' }, body }
+}
+
 async function read<T>(path: string): Promise<T> {
-  return (await (await ask('GET', path, null, '', TIMEOUT_MS)).json()) as T
+  return (await (await ask(path)).json()) as T
 }
 
 async function send<T>(path: string, value: unknown): Promise<T> {
-  return (await (await ask('POST', path, JSON.stringify(value), 'application/json', TIMEOUT_MS)).json()) as T
+  return (await (await ask(path, posting(JSON.stringify(value), 'application/json'))).json()) as T
 }
 
 const id = encodeURIComponent
@@ -75,8 +77,10 @@ export const publicApi = {
   areas: () => read<Areas>('/areas'),
   services: async () => (await read<{ services: Service[] }>('/services')).services,
   duplicates: async (question: Question) => (await send<{ items: Candidate[] }>('/duplicates', question)).items,
-  photo: async (photo: Blob) =>
-    ((await (await ask('POST', '/photos', photo, photo.type || 'application/octet-stream', UPLOAD_TIMEOUT_MS)).json()) as { ref: string }).ref,
+  photo: async (photo: Blob) => {
+    const sent = await ask('/photos', posting(photo, photo.type || 'application/octet-stream'), UPLOAD_TIMEOUT_MS)
+    return ((await sent.json()) as { ref: string }).ref
+  },
   report: async (report: ReportBody): Promise<Receipt> => {
     try {
       return await send<Receipt>('/reports', report)
@@ -90,7 +94,8 @@ export const publicApi = {
     send<Followed>(`/reports/${id(code)}/vote`, { satisfied, text }),
   /** The board, and how old it was when it came, by the service's own clock. */
   board: async (): Promise<{ board: Board; ageMs: number }> => {
-    const response = await ask('GET', '/board', null, '', TIMEOUT_MS)
+    // Not what the browser kept: it would look younger than it is, and hide that nothing answers.
+    const response = await ask('/board', { cache: 'no-store' })
     const board = (await response.json()) as Board
     const sent = Date.parse(response.headers.get('date') ?? '')
     return { board, ageMs: Number.isNaN(sent) ? 0 : Math.max(0, sent - Date.parse(board.at)) }

@@ -20,6 +20,8 @@ export interface Place {
   lat: number
   /** Metres of the device's own estimate; null: chosen on the map. */
   accuracy_m: number | null
+  /** The ward that the map showed there, by code. */
+  ward: string | null
 }
 
 export interface DraftPhoto {

@@ -14,9 +14,11 @@ export function moment(iso: string, lang: Lang): string {
   return `${time}, ${day(iso, lang)}`
 }
 
-/** `3 giờ trước`, `3 hours ago`. */
+/** `3 giờ trước`, `3 hours ago`; under a minute it has just been. */
 export function ago(iso: string, lang: Lang, nowMs = Date.now()): string {
-  const seconds = Math.max(0, (nowMs - Date.parse(iso)) / 1000)
-  const [unit, size] = STEPS.find(([, least]) => seconds >= least) ?? ['minute', 60]
+  const seconds = (nowMs - Date.parse(iso)) / 1000
+  const step = STEPS.find(([, least]) => seconds >= least)
+  if (!step) return lang === 'vi' ? 'vừa xong' : 'just now'
+  const [unit, size] = step
   return new Intl.RelativeTimeFormat(LOCALES[lang], { numeric: 'auto' }).format(-Math.floor(seconds / size), unit)
 }

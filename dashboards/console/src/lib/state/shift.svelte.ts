@@ -10,8 +10,6 @@ export type ShiftOutcome = { kind: 'passed' | 'conflict' | 'unreachable' } | { k
 
 class Shifts {
   current = $state.raw<CurrentShift | null>(null)
-  /** No shift has ever begun. */
-  none = $state(false)
   failed = $state(false)
   busy = $state(false)
   outcome = $state.raw<ShiftOutcome | null>(null)
@@ -48,7 +46,6 @@ class Shifts {
     this.outcome = null
     try {
       this.current = await call()
-      this.none = false
       return true
     } catch (error) {
       const failure = error instanceof ApiError ? error : new ApiError(0, {})
@@ -67,12 +64,12 @@ class Shifts {
     try {
       const found = await api.shift()
       const known = this.current?.shift
+      const { shift } = found
       // An answer that a command has overtaken is old.
-      if (!known || found.shift.id > known.id || (found.shift.id === known.id && found.shift.rev >= known.rev)) this.current = found
-      this.none = this.failed = false
-    } catch (error) {
-      this.none = error instanceof ApiError && error.status === 404
-      this.failed = !this.none
+      if (!known || (shift && (shift.id > known.id || (shift.id === known.id && shift.rev >= known.rev)))) this.current = found
+      this.failed = false
+    } catch {
+      this.failed = true
     }
   }
 

@@ -3,11 +3,11 @@ import type { Catalogue } from './vi'
 export const en: Catalogue = {
   shell: {
     skip: 'Skip to the main part',
-    home: 'Send a report',
     brand: 'City reports',
     pages: 'Pages',
     nav: { report: 'Report', follow: 'Follow', board: 'Public board' },
     lang: 'Tiếng Việt',
+    langShort: 'VI',
     langLabel: 'Switch to Vietnamese',
     theme: { dark: 'Dark', light: 'Light' },
     emergency: 'A life at risk? Call 113 (police), 114 (fire), 115 (ambulance).',
@@ -54,7 +54,7 @@ export const en: Catalogue = {
       locating: 'Finding your position…',
       denied: 'This device does not tell its position. Use the map, or write the address.',
       found: (m) => `Position found, within about ${m} m.`,
-      chosen: 'Position chosen on the map.',
+      chosen: (ward) => (ward ? `Position chosen: ${ward}.` : 'Position chosen on the map.'),
       clear: 'Remove the position',
       mapHint: 'Drag the map, or tap the place, until the tip of the pin is where it happened.',
       mapFailed: 'The map could not be loaded. You can still send the address.',

@@ -2,11 +2,11 @@
 export const vi = {
   shell: {
     skip: 'Tới nội dung chính',
-    home: 'Trang gửi phản ánh',
     brand: 'Phản ánh hiện trường',
     pages: 'Các trang',
-    nav: { report: 'Gửi phản ánh', follow: 'Tra cứu', board: 'Bảng công khai' },
+    nav: { report: 'Phản ánh', follow: 'Tra cứu', board: 'Bảng công khai' },
     lang: 'English',
+    langShort: 'EN',
     langLabel: 'Chuyển sang tiếng Anh',
     theme: { dark: 'Nền tối', light: 'Nền sáng' },
     emergency: 'Cần cứu người ngay? Gọi 113 (công an), 114 (cứu hỏa), 115 (cấp cứu).',
@@ -53,7 +53,7 @@ export const vi = {
       locating: 'Đang tìm vị trí…',
       denied: 'Máy không cho biết vị trí. Hãy chọn trên bản đồ hoặc ghi địa chỉ.',
       found: (m: number) => `Đã có vị trí, sai số khoảng ${m} m.`,
-      chosen: 'Đã chọn vị trí trên bản đồ.',
+      chosen: (ward: string) => (ward ? `Đã chọn vị trí: ${ward}.` : 'Đã chọn vị trí trên bản đồ.'),
       clear: 'Bỏ vị trí',
       mapHint: 'Kéo bản đồ, hoặc chạm vào chỗ đó, sao cho đầu ghim chỉ đúng nơi xảy ra.',
       mapFailed: 'Chưa tải được bản đồ. Bạn vẫn gửi được bằng địa chỉ.',
