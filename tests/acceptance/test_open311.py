@@ -84,7 +84,7 @@ def test_a_partners_report_is_an_incident_and_everybody_sees_its_end_but_nothing
         assert report_id not in ids(open311, status="closed")
         assert report_id not in ids(open311, service_code="light")
         assert report_id not in ids(open311, end_date="2026-01-01T00:00:00Z")
-        act(desk, incident["id"], "resolve", note=f"đã thông cống, gọi {PHONE}")
+        act(desk, incident["id"], "resolve", note=f"đã thông cống, gọi {PHONE}", override="diễn tập")
     assert ids(open311, status="closed") == [report_id]
     assert ids(open311, service_request_id=f"{report_id},nothing") == [report_id]
     assert ids(open311, page="2", page_size="1", status="closed") == []
