@@ -65,6 +65,14 @@ from ioc.stream.websocket import FeedSocket
 FEED_PATH: Final = "/api/v1/feed"
 SSE_PATH: Final = "/api/v1/feed/sse"
 INGEST_PREFIX: Final = "/api/v1/ingest/"
+_WIDER: Final = {
+    PREVIEW_PATH: PREVIEW_BYTES,
+    POLICY_PREFIX + "authority": POLICY_BYTES,
+    POLICY_PREFIX + "procedures": POLICY_BYTES,
+    PHOTOS_PATH: BODY_BYTES,
+    PUBLIC_PHOTOS_PATH: BODY_BYTES,
+}
+"""Bodies of these paths may be larger."""
 _DESCRIPTION: Final = (
     "Incidents, places and history of a smart city's operations centre. People use a session cookie, their "
     "unsafe requests carry `X-IOC: 1`; machines use a bearer token (`ioc tokens issue`). Every error is a "
@@ -194,18 +202,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
     if deps.console is not None:
         app.mount("/", Console(deps.console), name="console")
     document(app)
-    app.add_middleware(
-        BodyLimit,
-        max_bytes=deps.body_bytes,
-        exempt=(INGEST_PREFIX,),
-        wider={
-            PREVIEW_PATH: PREVIEW_BYTES,
-            POLICY_PREFIX + "authority": POLICY_BYTES,
-            PHOTOS_PATH: BODY_BYTES,
-            PUBLIC_PHOTOS_PATH: BODY_BYTES,
-            POLICY_PREFIX + "procedures": POLICY_BYTES,
-        },
-    )
+    app.add_middleware(BodyLimit, max_bytes=deps.body_bytes, exempt=(INGEST_PREFIX,), wider=_WIDER)
     app.add_middleware(RequestScope)
     app.add_middleware(SecurityHeaders)
     return app

@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from ioc.app.core import Core, kafka_settings
 from ioc.app.rule_files import RuleFolder
 from ioc.app.rule_sets import ensure_first_version
-from ioc.app.settings import DatabaseSettings
+from ioc.app.settings_sections import DatabaseSettings
 from ioc.eventlog.kafka_publisher import create_compacted
 from ioc.model.records import EVENTS_TOPIC, INCIDENTS_TOPIC
 from ioc.store.embedded import APP_ROLE

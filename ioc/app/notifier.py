@@ -14,7 +14,7 @@ from prometheus_client import Counter
 from psycopg import AsyncConnection
 
 from ioc.app.retry import RETRYABLE, with_retry
-from ioc.app.settings import NotifySettings
+from ioc.app.settings_sections import NotifySettings
 from ioc.model.notices import Kind, Notice, Receiver, Telling
 from ioc.model.times import DAY_US, SECOND_US
 from ioc.outbound.mail import MailSettings, compose, send_mail

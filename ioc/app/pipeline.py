@@ -53,7 +53,8 @@ from ioc.app.retry import RETRYABLE
 from ioc.app.rule_sets import RuleSets
 from ioc.app.rule_view import RunningRules
 from ioc.app.rules_worker import RulesWorker
-from ioc.app.settings import HttpSettings, MqttSettings, Settings
+from ioc.app.settings import Settings
+from ioc.app.settings_sections import HttpSettings, MqttSettings
 from ioc.app.shift_keeper import ShiftKeeper
 from ioc.app.shift_service import ShiftService
 from ioc.app.state_lane import StateLane
@@ -227,14 +228,7 @@ class Pipeline:
     def _web(self, plan: Plan, ingest: IngestService | None, *, with_console: bool) -> None:
         core, settings = self._core, self._core.settings
         hub = Hub(FeedSource(core.feed_pool))
-        pictures = PictureProxy(
-            PictureSettings(
-                destinations=Destinations(
-                    networks=tuple(ip_network(text) for text in settings.http.picture_hosts)
-                )
-            )
-        )
-        console = settings.console if with_console else None
+        pictures = _pictures(settings.http)
         oidc = OidcLogins(settings.oidc, core.api_pool.of(SERVICE)) if settings.oidc.issuer else None
         incidents = IncidentService(core.api_pool, core.desk.policies, core.api_pool.of(SERVICE))
         rules = RunningRules(self._rules_stored, core.api_pool)
@@ -259,9 +253,7 @@ class Pipeline:
                 photos=StoredPhotos(
                     core.api_pool, settings.photos, kept_s=settings.privacy.unclaimed_photo_s
                 ),
-                public_photos=Allowances(
-                    settings.photos.public_per_hour / 3_600, settings.photos.public_per_hour
-                ),
+                public_photos=_hourly(settings.photos.public_per_hour),
                 counter=open_counter(core, incidents),
                 hub=hub,
                 pictures=pictures,
@@ -269,7 +261,7 @@ class Pipeline:
                 readiness=Readiness(core, self._ticks, told=self._told is not None).checks(
                     hub if with_console else None
                 ),
-                console=console,
+                console=settings.console if with_console else None,
                 routers=self._ingest_routers(ingest) if ingest else (),
                 sockets=SocketSettings(origins=frozenset(settings.http.allowed_origins)),
                 secure_cookies=settings.http.secure_cookies,
@@ -293,6 +285,15 @@ class Pipeline:
             plan.work.append(
                 Service("change listener", ChangeListener(core.dsn, hub.wake, hub.close_user).run)
             )
+
+
+def _pictures(settings: HttpSettings) -> PictureProxy:
+    networks = tuple(ip_network(text) for text in settings.picture_hosts)
+    return PictureProxy(PictureSettings(destinations=Destinations(networks=networks)))
+
+
+def _hourly(count: int) -> Allowances:
+    return Allowances(count / 3_600, count)
 
 
 def _metrics_door(settings: HttpSettings) -> MetricsDoor:

@@ -32,7 +32,7 @@ from prometheus_client import Counter, Gauge
 from psycopg import AsyncConnection
 
 from ioc.app.retry import RETRYABLE
-from ioc.app.settings import PrivacySettings
+from ioc.app.settings_sections import PrivacySettings
 from ioc.store import audit, photos
 from ioc.store import privacy as rows
 from ioc.store.pool import Pool

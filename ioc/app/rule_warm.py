@@ -14,7 +14,7 @@ from prometheus_client import Counter
 
 from ioc.app.rule_sets import Programs
 from ioc.app.rules_partition import Item, Lane, PartitionWork, Planted, decode
-from ioc.app.settings import RulesSettings
+from ioc.app.settings_sections import RulesSettings
 from ioc.eventlog.port import EventLog
 from ioc.geo.index import AreaIndex
 from ioc.model.records import EVENTS_TOPIC, Activate, Record, Tick

@@ -27,7 +27,7 @@ from ioc.app.rule_push import PushRefused, RulePublisher
 from ioc.app.rule_sets import Programs, RuleSets, announce
 from ioc.app.rule_warm import RuleWarmer
 from ioc.app.rules_partition import Item, Lane, PartitionWork, Planted, Stored, decode, load
-from ioc.app.settings import RulesSettings
+from ioc.app.settings_sections import RulesSettings
 from ioc.app.slow_rules import SlowRules
 from ioc.app.wide_outlet import WideOutlet
 from ioc.eventlog.port import Consumer, EventLog

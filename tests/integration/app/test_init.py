@@ -11,7 +11,7 @@ from psycopg.conninfo import make_conninfo
 
 from ioc.app import cli
 from ioc.app.installation import SECRETS, InstallationError, create_external_database
-from ioc.app.settings import DatabaseSettings
+from ioc.app.settings_sections import DatabaseSettings
 from ioc.store.embedded import embedded_postgres
 
 

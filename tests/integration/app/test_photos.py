@@ -10,7 +10,7 @@ from ioc.api.ports import NotFoundError, PhotosFullError
 from ioc.app.incident_service import IncidentService
 from ioc.app.photos import StoredPhotos
 from ioc.app.privacy import Retention
-from ioc.app.settings import PhotoSettings, PrivacySettings
+from ioc.app.settings_sections import PhotoSettings, PrivacySettings
 from ioc.incidents.commands import Command, Op, Refused
 from ioc.model.incidents import Handling
 from ioc.photos.check import PhotoRefused

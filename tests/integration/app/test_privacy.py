@@ -12,7 +12,7 @@ import pytest
 from ioc.app.erasure import ErasureError, answer, carry_out, receive
 from ioc.app.privacy import Retention, answer_due, read_key
 from ioc.app.sealing import Seal
-from ioc.app.settings import PrivacySettings
+from ioc.app.settings_sections import PrivacySettings
 from ioc.model.events import CameraPlate, FeedbackReport
 from ioc.model.incidents import Audit, Change, Condition, Handling
 from ioc.model.texts import Text
