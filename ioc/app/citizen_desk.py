@@ -115,7 +115,7 @@ class CitizenDesk:
         code = make_code(secrets.token_bytes(RANDOM_BYTES))
         now = datetime.now(UTC)
         contact = (told.contact or "").strip() or None
-        contact_hash = self._seal.recognise(_normal(contact)) if contact else None
+        contact_hash = self._seal.recognise(one_spelling(contact)) if contact else None
         async with self._pool.connection() as connection, connection.transaction():
             if told.idem and (before := await rows.read_by_idem(connection, told.idem)):
                 if before.digest != digest:
@@ -371,7 +371,7 @@ def _told(report: rows.ReportRow) -> Told:
     )
 
 
-def _normal(contact: str) -> str:
+def one_spelling(contact: str) -> str:
     """Return one spelling of the phone number in a contact, else of its mail address, else of all of it."""
     digits = phone_digits(_MAIL.sub(" ", contact))
     if len(digits) >= MIN_PHONE_DIGITS:
