@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -205,7 +206,9 @@ def test_it_prints_on_one_sheet(leader: Leader, tmp_path: Path) -> None:
     warn(leader.page)
     page = leader.open("?period=7d").page
     content = page.pdf(path=tmp_path / "leader.pdf", prefer_css_page_size=True)
-    assert content.count(b"/Type /Page\n") + content.count(b"/Type /Page ") == 1
+    assert re.findall(rb"/Count (\d+)", content) == [b"1"]
+    width, height = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", content)[0]
+    assert (round(float(width)), round(float(height))) == (595, 842), "A4"
 
 
 def test_its_script_is_small_beside_the_chart(leader: Leader) -> None:

@@ -3,7 +3,7 @@ import { en as EN } from '../lib/i18n/en'
 import { vi as VI } from '../lib/i18n/vi'
 import { byBrake, isStale, shareText, sorted, sparkline, trendSign, valueText, warningFor } from './model'
 import { TEXTS } from './texts'
-import type { Group, Reading, Series, Warning } from './types'
+import type { Definition, Group, Reading, Series, Warning } from './types'
 
 const reading = (figure: string, value: number | null, more: Partial<Reading> = {}): Reading => ({
   figure, value, n: 1, coverage: 1, age_s: 1, trend: null, ...more,
@@ -82,10 +82,10 @@ describe('warnings', () => {
 
   it('belong to a tile of their figure and scope alone', () => {
     const all = [warning('a', { category: 'citizen' }), warning('b'), warning('c', { ward: null })]
-    expect(warningFor(all, 'overdue', 'b')?.id).toBe('b')
-    expect(warningFor(all, 'overdue', null)?.id).toBe('c')
-    expect(warningFor(all, 'overdue', 'a')).toBeUndefined()
-    expect(warningFor(all, 'open', 'b')).toBeUndefined()
+    const of = (figure: string, ward: string | null, now = true) =>
+      warningFor(all, { id: figure, now } as Definition, ward, '7d')?.id
+    expect([of('overdue', 'b'), of('overdue', null)]).toEqual(['b', 'c'])
+    expect([of('overdue', 'a'), of('open', 'b'), of('overdue', 'b', false)]).toEqual([undefined, undefined, undefined])
   })
 })
 
