@@ -56,7 +56,9 @@ def test_a_report_with_a_photo_is_followed_by_its_code_and_voted_on(visit: OpenV
     expect(citizen.at("status")).to_have_text("Đã nhận")
     expect(citizen.at("said")).to_have_text(text)
     city.command(incident, "acknowledge")
-    city.command(incident, "resolve", note="Đội thoát nước đã thay nắp, anh Nam phụ trách")
+    city.command(
+        incident, "resolve", note="Đội thoát nước đã thay nắp, anh Nam phụ trách", override="diễn tập"
+    )
     release = {"released": True, "reason": "ảnh không có người"}
     httpx.post(
         f"{city.url}/api/v1/photos/{photo['ref']}/release", json=release, headers=city.headers("supervisor")
