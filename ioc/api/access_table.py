@@ -42,6 +42,8 @@ class Audience(StrEnum):
     """Somebody known: by a session, or by a token with the scope."""
     DEVICE = "device"
     """A registered device, by its key (`ioc/ingest`)."""
+    PARTNER = "partner"
+    """A program of Open311, by a token with the scope in the form's `api_key` (`ioc/api/open311.py`)."""
 
 
 class TokenScope(StrEnum):
@@ -54,6 +56,8 @@ class TokenScope(StrEnum):
     QUARANTINE = "quarantine"
     RULES = "rules"
     RECEIVERS = "receivers"
+    REPORTS_WRITE = "reports:write"
+    """Send citizens' reports by Open311."""
 
 
 class Door(msgspec.Struct, frozen=True):
@@ -120,6 +124,13 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /api/v1/public/reports/{code}": _EVERYBODY,
     "POST /api/v1/public/reports/{code}/vote": _EVERYBODY,
     "GET /api/v1/public/board": _EVERYBODY,
+    "GET /open311/v2/discovery.{kind}": _EVERYBODY,
+    "GET /open311/v2/services.{kind}": _EVERYBODY,
+    "GET /open311/v2/services/{service_code}.{kind}": _EVERYBODY,
+    "GET /open311/v2/requests.{kind}": _EVERYBODY,
+    "GET /open311/v2/requests/{request_id}.{kind}": _EVERYBODY,
+    "GET /open311/v2/tokens/{token}.{kind}": _EVERYBODY,
+    "POST /open311/v2/requests.{kind}": Door(Audience.PARTNER, scope=TokenScope.REPORTS_WRITE),
     "GET /api/v1/forecast": _READ,
     "GET /api/v1/kpis": _READ,
     "GET /api/v1/kpis/definitions": _READ,

@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from ioc import __version__
 from ioc.api.answers import document
-from ioc.api.citizen_ports import Citizens, PublicBoard, Reports
+from ioc.api.citizen_ports import Citizens, PublicBoard, PublicRequests, Reports
 from ioc.api.figure_ports import Figures
 from ioc.api.figures import figures_router
 from ioc.api.forecast import forecast_router
@@ -20,6 +20,7 @@ from ioc.api.history import history_router
 from ioc.api.incidents import incidents_router
 from ioc.api.intake import Intake
 from ioc.api.oidc import OidcLogin, oidc_router
+from ioc.api.open311 import Open311, open311_router
 from ioc.api.personal import personal_router
 from ioc.api.photos import BODY_BYTES, PHOTOS_PATH, PUBLIC_PHOTOS_PATH, photos_router, public_photos_router
 from ioc.api.pictures import PictureProxy
@@ -86,7 +87,10 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True):
     citizens: Citizens
     reports: Reports
     board: PublicBoard
+    requests: PublicRequests
     intake: Intake
+    jurisdiction: str = ""
+    """The only one that programs of Open311 may name; empty for any."""
 
 
 class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +140,16 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
 def _counter_routers(counter: Counter, deps: ApiDeps, access: Access) -> list[APIRouter]:
     return [
         public_router(counter.citizens, counter.board, counter.intake, deps.clock_us),
+        open311_router(
+            Open311(
+                citizens=counter.citizens,
+                requests=counter.requests,
+                tokens=deps.tokens,
+                intake=counter.intake,
+                clock_us=deps.clock_us,
+                jurisdiction=counter.jurisdiction,
+            )
+        ),
         reports_router(counter.reports, deps.incidents, access),
     ]
 

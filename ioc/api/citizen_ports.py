@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from ioc.api.georeport_input import RequestQuery
 from ioc.incidents.citizen_policy import CitizenPolicy
 from ioc.incidents.citizens import ReportStatus
 from ioc.model.texts import Text
@@ -48,6 +49,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     photos: tuple[str, ...] = ()
     joins: str | None = None
     partner: str | None = None
+    media_url: str | None = None
+    """Where a partner keeps a picture; never fetched, shown to staff."""
     idem: str | None = None
 
 
@@ -123,6 +126,7 @@ class ReportInfo(msgspec.Struct, frozen=True, kw_only=True):
     lat: float | None
     contact: str | None
     photos: list[str]
+    media_url: str | None
     answers: list[FollowedAnswer]
     satisfied: bool | None
 
@@ -216,3 +220,29 @@ class PublicBoard(Protocol):
 
     async def board(self) -> Board:
         """Return the board."""
+
+
+class PublicRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A report as programs of Open311 may see it: words masked, place rough."""
+
+    id: str
+    service: str
+    text: str
+    status: ReportStatus
+    received: datetime
+    updated: datetime
+    """When it last changed; of what is finished, when it was."""
+    due: datetime | None
+    ward: str | None
+    """Its name."""
+    team: str | None
+    """Who answers for it."""
+    lon: float | None
+    lat: float | None
+
+
+class PublicRequests(Protocol):
+    """Reports for programs of Open311."""
+
+    async def find(self, query: RequestQuery) -> Sequence[PublicRequest]:
+        """Return what is asked for, the latest first."""

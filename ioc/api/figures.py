@@ -226,6 +226,15 @@ def figures_router(figures: Figures, access: Access) -> APIRouter:
         headers = {"Cache-Control": "no-store", "Content-Disposition": 'attachment; filename="kpis.csv"'}
         return Response(write_csv(found), 200, headers, "text/csv; charset=utf-8")
 
+    _add_figure_routes(router, figures, access)
+    _add_warnings_route(router, figures, access)
+    return router
+
+
+def _add_figure_routes(router: APIRouter, figures: Figures, access: Access) -> None:
+    Me = Annotated[Person, Depends(access.person)]  # noqa: N806 - a type
+    Question = Annotated[Asked, Depends()]  # noqa: N806 - likewise
+
     @router.get("/kpis/{figure}/series", **documented(KpiSeries, text="The figure by hours or days."))
     async def read_series(figure: str, person: Me, asked: Question) -> Response:
         """Return one figure hour by hour (today) or day by day."""
@@ -252,6 +261,10 @@ def figures_router(figures: Figures, access: Access) -> APIRouter:
             raise refused("cursor", "cursor", str(error)) from error
         return json_answer(IncidentPage([incident_view(item) for item in items], following))
 
+
+def _add_warnings_route(router: APIRouter, figures: Figures, access: Access) -> None:
+    Me = Annotated[Person, Depends(access.person)]  # noqa: N806 - a type
+
     @router.get("/warnings", **documented(WarningList, text="Early warnings."))
     async def read_warnings(
         person: Me,
@@ -264,8 +277,6 @@ def figures_router(figures: Figures, access: Access) -> APIRouter:
             open_only=state is Shown.OPEN, wards=visible_wards(person, ward), limit=limit
         )
         return json_answer(WarningList([_warning(each) for each in found], [_brake(each) for each in brakes]))
-
-    return router
 
 
 def _known(figure: str) -> str:

@@ -23,12 +23,16 @@ MAX_USED: Final = 50_000
 
 
 class IntakeLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Per address: reports an hour, and looks (duplicates, following, votes) a minute."""
+    """Per address: reports an hour, and looks (duplicates, following, votes) a minute.
+
+    `partner` are the reports that one token of a partner may send in a minute.
+    """
 
     free: int = 5
     most: int = 30
     looks: int = 60
     bits: int = 16
+    partner: int = 60
 
 
 class Challenge(msgspec.Struct, frozen=True):
@@ -64,7 +68,13 @@ class Intake:
         self._free = Allowances(limits.free / 3600, limits.free)
         self._most = Allowances(limits.most / 3600, limits.most)
         self._looks = Allowances(limits.looks / 60, limits.looks)
+        self._partners = Allowances(limits.partner / 60, limits.partner)
         self._used: OrderedDict[str, None] = OrderedDict()
+
+    def partner(self, token_id: str, now_us: int) -> None:
+        """Count a report of a partner, who answers for their own users. Raises `TooMuch`."""
+        if wait_s := self._partners.take(token_id, 1, now_us):
+            raise TooMuch(int(wait_s) + 1)
 
     def look(self, address: str, now_us: int) -> None:
         """Count a look. Raises `TooMuch`."""

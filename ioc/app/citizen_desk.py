@@ -10,6 +10,7 @@ leaves undone the keeper makes up for (`ioc/app/report_keeper.py`), under the sa
 """
 
 import hashlib
+import re
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -49,13 +50,14 @@ from ioc.model.tracking import RANDOM_BYTES, hash_code, make_code, read_code
 from ioc.store import reports as rows
 from ioc.store.incidents import read_history
 from ioc.store.photos import claim_for_report, released_of
-from ioc.store.privacy import phone_digits
+from ioc.store.privacy import MIN_PHONE_DIGITS, phone_digits
 from ioc.store.row_scope import SERVICE, Pool, ScopedPool, acting_as
 from ioc.stream.masking import mask_words
 
 ACTOR: Final = "citizens"
 MAX_STEPS: Final = 200
 QUOTA_SPAN: Final = timedelta(days=1)
+_MAIL: Final = re.compile(r"[^\s@,;]+@[^\s@,;]+")
 
 _log = structlog.get_logger()
 _taken = Counter("ioc_citizen_reports_total", "Reports of citizens", ["outcome"])
@@ -113,7 +115,7 @@ class CitizenDesk:
         code = make_code(secrets.token_bytes(RANDOM_BYTES))
         now = datetime.now(UTC)
         contact = (told.contact or "").strip() or None
-        contact_hash = self._seal.recognise(_normal(contact)) if contact else None
+        contact_hash = self._seal.recognise(one_spelling(contact)) if contact else None
         async with self._pool.connection() as connection, connection.transaction():
             if told.idem and (before := await rows.read_by_idem(connection, told.idem)):
                 if before.digest != digest:
@@ -130,7 +132,7 @@ class CitizenDesk:
                 id=report_id, root=root, service=told.service, text=told.text, address=told.address,
                 lon=told.lon, lat=told.lat, ward=ward, channel=told.channel, partner=told.partner,
                 language=told.language, contact=self._seal.close(contact) if contact else None,
-                photos=list(told.photos), received=now, digest=digest,
+                photos=list(told.photos), media_url=told.media_url, received=now, digest=digest,
             )  # fmt: skip
             await rows.add_report(
                 connection, report, code_hash=hash_code(code), contact_hash=contact_hash, idem=told.idem
@@ -369,6 +371,10 @@ def _told(report: rows.ReportRow) -> Told:
     )
 
 
-def _normal(contact: str) -> str:
-    """Return one spelling of a mail address or phone number."""
-    return contact.lower() if "@" in contact else phone_digits(contact) or contact.lower()
+def one_spelling(contact: str) -> str:
+    """Return one spelling of the phone number in a contact, else of its mail address, else of all of it."""
+    digits = phone_digits(_MAIL.sub(" ", contact))
+    if len(digits) >= MIN_PHONE_DIGITS:
+        return digits
+    mail = _MAIL.search(contact)
+    return (mail[0] if mail else contact).lower()

@@ -7,6 +7,7 @@ from ioc.app.citizen_desk import CitizenDesk
 from ioc.app.core import Core
 from ioc.app.privacy import read_key
 from ioc.app.public_board import PublicBoard
+from ioc.app.public_requests import StoredRequests
 from ioc.app.report_desk import ReportDesk
 from ioc.app.sealing import Seal
 
@@ -31,10 +32,13 @@ def open_counter(core: Core, incidents: Incidents) -> Counter:
         most=settings.most_per_hour,
         looks=settings.looks_per_minute,
         bits=settings.work_bits,
+        partner=settings.per_partner_minute,
     )
     return Counter(
         citizens=desk,
         reports=ReportDesk(core.api_pool, seal),
         board=PublicBoard(core.api_pool),
+        requests=StoredRequests(core.api_pool, core.desk.policies),
         intake=Intake(limits, seal.recognise("challenges")),
+        jurisdiction=settings.jurisdiction,
     )

@@ -129,7 +129,8 @@ async def _material(
     duty = await _duty(connection, query, found) if by is By.NOTHING else None
     sampled = await _samples_before(connection, query, by, found)
     by_key = _by_key(counts)
-    by_ward = _devices_by_ward(devices)
+    # Before they were looked for, nobody knows whether they report.
+    by_ward = {} if looked_us is None else _devices_by_ward(devices)
     everything = _joined(by_ward.values())
     if by is By.NOTHING:
         keys = {""}

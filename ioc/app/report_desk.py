@@ -46,6 +46,7 @@ class ReportDesk:
                 received=report.received,
                 contact=MASK if report.contact else None,
                 photos=report.photos,
+                media_url=report.media_url,
                 answers=[
                     FollowedAnswer(at=each.at, text=each.text)
                     for each in answers

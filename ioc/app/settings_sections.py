@@ -353,6 +353,14 @@ class CitizenSettings(_Section):
         60, ge=1, le=100_000, description="looks of one address: duplicates, following, votes"
     )
     per_contact_day: int = Field(20, ge=1, le=10_000, description="reports that name one contact")
+    per_partner_minute: int = Field(
+        60, ge=1, le=100_000, description="reports that one token may send by Open311"
+    )
+    jurisdiction: str = Field(
+        "",
+        max_length=100,
+        description="`jurisdiction_id` that programs of Open311 have to name if they name one; empty: any",
+    )
     work_bits: int = Field(
         16, ge=0, le=24, description="zero bits of the proof of work; each doubles its cost"
     )

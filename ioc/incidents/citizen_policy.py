@@ -1,6 +1,6 @@
 """What citizens may report and how their reports are treated: the policy `citizens`."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
@@ -8,17 +8,36 @@ from ioc.incidents.policy_shapes import Code, PolicyError, Shape, Span, length_o
 from ioc.model.texts import Text
 
 MAX_SERVICES: Final = 200
+CODE: Final = r"^[a-z0-9][a-z0-9_-]{0,39}$"
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+
+
+class Choice(Shape, frozen=True, kw_only=True, omit_defaults=False):
+    """One answer that an attribute allows."""
+
+    key: Annotated[str, Meta(pattern=CODE)]
+    name: Text
+
+
+class Attribute(Shape, frozen=True, kw_only=True, omit_defaults=False):
+    """Something further that programs of Open311 ask for; its answer becomes a line of the report's text."""
+
+    code: Annotated[str, Meta(pattern=CODE)]
+    name: Text
+    datatype: Literal["string", "number", "datetime", "text", "singlevaluelist", "multivaluelist"] = "string"
+    required: bool = False
+    values: Annotated[tuple[Choice, ...], Meta(max_length=100)] = ()
 
 
 class Service(Shape, frozen=True, kw_only=True, omit_defaults=False):
     """Something a citizen can report; `code` ends the category of its incidents, `citizen.CODE`."""
 
-    code: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+    code: Annotated[str, Meta(pattern=CODE)]
     name: Text
     description: Text
     group: Code
     keywords: Annotated[tuple[Code, ...], Meta(max_length=20)] = ()
+    attributes: Annotated[tuple[Attribute, ...], Meta(max_length=20)] = ()
 
 
 class DuplicatePolicy(Shape, frozen=True, kw_only=True, omit_defaults=False):
@@ -36,8 +55,21 @@ class DuplicatePolicy(Shape, frozen=True, kw_only=True, omit_defaults=False):
     offered: Annotated[int, Meta(ge=1, le=20)] = 5
 
 
-def _service(code: str, group: str, name: Text, description: Text) -> Service:
-    return Service(code=code, group=group, name=name, description=description)
+def _service(code: str, group: str, name: Text, description: Text, *attributes: Attribute) -> Service:
+    return Service(code=code, group=group, name=name, description=description, attributes=attributes)
+
+
+_DEPTH: Final = Attribute(
+    code="depth",
+    name=Text("Mức ngập", "Depth of water"),
+    datatype="singlevaluelist",
+    values=(
+        Choice(key="ankle", name=Text("Dưới mắt cá chân", "Below the ankle")),
+        Choice(key="knee", name=Text("Đến đầu gối", "Up to the knee")),
+        Choice(key="deeper", name=Text("Trên đầu gối", "Above the knee")),
+    ),
+)
+_POLE: Final = Attribute(code="pole", name=Text("Số trụ đèn", "Number on the pole"))
 
 
 SHIPPED_SERVICES: Final = (
@@ -48,10 +80,12 @@ SHIPPED_SERVICES: Final = (
     _service(
         "flood", "hạ tầng", Text("Ngập nước, cống nghẹt", "Flooding, blocked drain"),
         Text("Đường ngập sau mưa hoặc triều, cống thoát nước bị nghẹt", "Flooded road, blocked drain"),
+        _DEPTH,
     ),
     _service(
         "light", "hạ tầng", Text("Đèn đường, đèn tín hiệu hỏng", "Street or traffic light out"),
         Text("Đèn không sáng, nhấp nháy hoặc hỏng", "A light that is out, flickers or is broken"),
+        _POLE,
     ),
     _service(
         "waste", "môi trường", Text("Rác thải, vệ sinh", "Waste, cleaning"),
@@ -115,9 +149,24 @@ def check_citizens(policy: CitizenPolicy) -> None:
     for n, code in enumerate(codes):
         if code in codes[:n]:
             raise PolicyError(f"services[{n}].code", "unique", f"{code} is there already")
+    for n, service in enumerate(policy.services):
+        _check_attributes(f"services[{n}]", service.attributes)
     spans = {"reopen_within": policy.reopen_within, "duplicates.within": policy.duplicates.within}
     for field, text in spans.items():
         if length_of(text).working:
             raise PolicyError(field, "elapsed", "runs day and night: expected s, m, h or d")
     if policy.duplicates.offer_from > policy.duplicates.merge_from:
         raise PolicyError("duplicates.merge_from", "order", "expected at least `offer_from`")
+
+
+def _check_attributes(where: str, attributes: tuple[Attribute, ...]) -> None:
+    codes = [attribute.code for attribute in attributes]
+    for n, attribute in enumerate(attributes):
+        place = f"{where}.attributes[{n}]"
+        if attribute.code in codes[:n]:
+            raise PolicyError(f"{place}.code", "unique", f"{attribute.code} is there already")
+        keys = [choice.key for choice in attribute.values]
+        if bool(keys) != attribute.datatype.endswith("list"):
+            raise PolicyError(f"{place}.values", "values", "lists have values, and nothing else has")
+        if len(set(keys)) < len(keys):
+            raise PolicyError(f"{place}.values", "unique", "a key is there twice")

@@ -23,7 +23,7 @@ MAX_EARLIER: Final = 500
 
 _COLUMNS: Final[LiteralString] = (
     "id, root, service, text, address, lon, lat, ward, channel, partner, language, contact, photos, received,"
-    " appended, digest, forgotten, separated"
+    " appended, digest, forgotten, separated, media_url"
 )
 _SELECT: Final[LiteralString] = "SELECT " + _COLUMNS + " FROM citizen_report"  # noqa: S608 - names of ours
 _OF_INCIDENT: Final[LiteralString] = """
@@ -55,6 +55,7 @@ class ReportRow(msgspec.Struct, frozen=True, kw_only=True):
     forgotten: bool = False
     separated: bool = False
     """Taken for the same as another at first, and told to the log anew since."""
+    media_url: str | None = None
 
 
 class Vote(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,13 +106,13 @@ async def add_report(
     """Store a report; False where its idempotency key is taken."""
     done = await connection.execute(
         "INSERT INTO citizen_report (id, root, service, text, address, lon, lat, ward, channel, partner,"
-        " language, contact, photos, received, digest, code_hash, contact_hash, idem)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " language, contact, photos, media_url, received, digest, code_hash, contact_hash, idem)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
         " ON CONFLICT (idem) DO NOTHING",
         (
             report.id, report.root, report.service, report.text, report.address, report.lon, report.lat,
             report.ward, report.channel, report.partner, report.language, report.contact, report.photos,
-            report.received, report.digest, code_hash, contact_hash, idem,
+            report.media_url, report.received, report.digest, code_hash, contact_hash, idem,
         ),
     )  # fmt: skip
     return done.rowcount == 1
@@ -321,7 +322,8 @@ async def forget_reporters(
     told = await found.fetchall()
     await _mask_reports(connection, mask, told)
     await connection.execute(
-        "UPDATE citizen_report SET forgotten = true, contact = NULL, contact_hash = NULL WHERE id = ANY(%s)",
+        "UPDATE citizen_report SET forgotten = true, contact = NULL, contact_hash = NULL, media_url = NULL"
+        " WHERE id = ANY(%s)",
         ([report_id for report_id, _, _ in told],),
     )
     return len(told)
@@ -339,7 +341,7 @@ async def erase_reporter(
     told = await found.fetchall()
     await _mask_reports(connection, mask, told)
     await connection.execute(
-        "UPDATE citizen_report SET forgotten = true, contact = NULL, contact_hash = NULL"
+        "UPDATE citizen_report SET forgotten = true, contact = NULL, contact_hash = NULL, media_url = NULL"
         " WHERE contact_hash = %s",
         (contact_hash,),
     )

@@ -15,7 +15,8 @@ from tests.unit.api.fakes import WARD, FakePersonal, FakeTokens, FakeUsers, make
 
 KNOWN = {"incident_id": "inc-1", "camera_id": "cam-1", "stream": "camera", "rule": "underpass-jam",
          "receiver_id": "other", "message_id": "1", "name": "grouping", "report_id": "r-1",
-         "code": CODE, "ref": "photo-1", "shift_id": "1", "figure": "open"}  # fmt: skip
+         "code": CODE, "token": CODE, "service_code": "light", "request_id": "r-1", "kind": "json",
+         "ref": "photo-1", "shift_id": "1", "figure": "open"}  # fmt: skip
 BODIES = {
     "commands": {"op": "comment", "expect_rev": 1, "idem": "11111111-aaaa", "args": {"note": "x"}},
     "release": {"released": False, "reason": "có mặt người trong ảnh"},
@@ -99,15 +100,19 @@ async def test_a_token_opens_the_routes_of_its_scope_and_no_others(
     users: FakeUsers, browse: Browser, scope: TokenScope
 ) -> None:
     tokens = FakeTokens()
-    authorization = f"Bearer {tokens.add(scope.value)}"
+    token = tokens.add(scope.value)
     async with browse(None, make_deps(users, tokens=tokens), header=False) as client:
         opened = {
             route
             for route, _ in doors(Audience.PERSON)
-            if (await ask(client, route, authorization=authorization)).status_code != 403
+            if (await ask(client, route, authorization=f"Bearer {token}")).status_code != 403
         }
-        assert opened == {route for route, door in doors(Audience.PERSON) if door.scope is scope}
-        assert opened
+        for route, _ in doors(Audience.PARTNER):
+            answer = await client.post(route.split(" ")[1].format(kind="json"), data={"api_key": token})
+            opened |= set() if answer.status_code == 403 else {route}
+    known = doors(Audience.PERSON) + doors(Audience.PARTNER)
+    assert opened == {route for route, door in known if door.scope is scope}
+    assert opened
 
 
 async def test_a_token_counts_alone_and_a_bad_one_opens_nothing(users: FakeUsers, browse: Browser) -> None:

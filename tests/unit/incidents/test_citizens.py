@@ -78,3 +78,26 @@ def test_every_state_of_an_incident_has_a_status_for_citizens() -> None:
     for handling in Handling:
         if handling is not Handling.MERGED:
             assert steps_of(0, told((1, "x", handling.value)))[-1].status in set(ReportStatus)
+
+
+LIST = {"code": "depth", "name": {"vi": "a", "en": "a"}, "datatype": "singlevaluelist"}
+CHOICE = {"key": "knee", "name": {"vi": "b", "en": "b"}}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "place", "rule"),
+    [
+        ([LIST], "attributes[0].values", "values"),
+        ([LIST | {"datatype": "text", "values": [CHOICE]}], "attributes[0].values", "values"),
+        ([LIST | {"values": [CHOICE, CHOICE]}], "attributes[0].values", "unique"),
+        ([LIST | {"values": [CHOICE]}] * 2, "attributes[1].code", "unique"),
+    ],
+)
+def test_attributes_that_no_form_can_ask_for_are_refused(
+    attributes: list[dict[str, object]], place: str, rule: str
+) -> None:
+    text = {"vi": "a", "en": "a"}
+    service = {"code": "a", "name": text, "description": text, "group": "a", "attributes": attributes}
+    with pytest.raises(PolicyError) as caught:
+        parse_policy("citizens", {"services": [service]})
+    assert (caught.value.field, caught.value.rule) == (f"services[0].{place}", rule)

@@ -78,6 +78,7 @@ class Board {
     const query = params.toString()
     history.pushState(null, '', query ? `?${query}` : location.pathname)
     if (change.period !== undefined || change.ward !== undefined) this.series = new Map()
+    if (change.ward !== undefined) scrollTo(0, 0)
     this.incidents = null
     this.next = null
     this.#refresh()

@@ -2,7 +2,7 @@
 import type { Lang } from '../lib/api/types'
 import type { Catalogue } from '../lib/i18n/vi'
 import { ago } from '../lib/format/time'
-import type { Group, Reading, Series, Trend, Unit, Warning } from './types'
+import type { Definition, Group, PeriodName, Reading, Series, Trend, Unit, Warning } from './types'
 
 /** Beyond this age a figure says that it is old, seconds. */
 export const STALE_S = 300
@@ -43,9 +43,16 @@ export function readingOf(group: Group | undefined, figure: string): Reading | u
   return group?.figures.find((each) => each.figure === figure)
 }
 
-/** The warning that a tile or row has to show: of its scope, the worst first as the server orders them. */
-export function warningFor(warnings: readonly Warning[], figure: string, ward: string | null): Warning | undefined {
-  return warnings.find((each) => each.figure === figure && each.ward === ward && each.category === null)
+/** The warning about just what a tile shows: its figure, scope and period; the worst first as the server orders them. */
+export function warningFor(
+  warnings: readonly Warning[],
+  figure: Definition,
+  ward: string | null,
+  period: PeriodName,
+): Warning | undefined {
+  return warnings.find(
+    (each) => each.figure === figure.id && each.ward === ward && each.category === null && (figure.now || each.period === period),
+  )
 }
 
 export type Column = 'open' | 'overdue' | 'processing_rate' | 'within_time' | 'acknowledge_median' | 'resolve_median' | 'camera_coverage'
