@@ -197,6 +197,7 @@ async def test_every_version_of_a_policy_is_kept_and_only_the_newest_is_followed
 ) -> None:
     assert [(info.name, info.version) for info in await policies.list()] == [
         ("authority", 0), ("clocks", 0), ("calendar", 0), ("grouping", 0),
+            ("brakes", 0),
     ]  # fmt: skip
     put = {"author": "an", "reason": "thử"}
     await policies.put("authority", {"fallback": "Tổ A"}, **put, expect_version=0)
