@@ -156,6 +156,8 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     unit: Unit
     better: Better
     compute: Callable[[Inputs], Measured]
+    clock: Clock | None = None
+    """The durations it comes from."""
     now: bool = False
     """It says how things are now: the period does not matter, and its past is what was sampled."""
     city_only: bool = False
@@ -298,6 +300,7 @@ def _durations() -> list[Figure]:
                     unit=Unit.SECONDS,
                     better=Better.DOWN,
                     compute=_duration(clock, share, waiting),
+                    clock=clock,
                     selection=selection,
                 )
             )
