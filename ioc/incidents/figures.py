@@ -160,6 +160,8 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     unit: Unit
     better: Better
     compute: Callable[[Inputs], Measured]
+    clock: Clock | None = None
+    """The durations it comes from."""
     now: bool = False
     """It says how things are now: the period does not matter, and its past is what was sampled."""
     city_only: bool = False
@@ -302,6 +304,7 @@ def _durations() -> list[Figure]:
                     unit=Unit.SECONDS,
                     better=Better.DOWN,
                     compute=_duration(clock, share, waiting),
+                    clock=clock,
                     selection=selection,
                 )
             )

@@ -55,7 +55,7 @@ CREATE INDEX incident_overdue ON incident (resolve_due) INCLUDE (ward, category)
 
 CREATE FUNCTION ioc_duration_cell(base integer, spent interval) RETURNS smallint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 -- Cell k holds 1.2^k to 1.2^(k+1) seconds; the first also what took less, the last what took more.
-$$ SELECT (base + least(99, greatest(0, floor(ln(greatest(1, extract(epoch FROM spent))) / ln(1.2)))))::smallint $$;
+$$ SELECT (base + least(99, greatest(0, floor(ln(greatest(1, extract(epoch FROM spent)::float8)) / ln(1.2::float8)))))::smallint $$;
 
 CREATE FUNCTION ioc_figure_parts(i incident) RETURNS TABLE (at timestamptz, part smallint)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
