@@ -9,7 +9,6 @@ A report counts once its row is committed. The append follows at once; what a cr
 leaves undone the keeper makes up for (`ioc/app/report_keeper.py`), under the same event id: the log knows it.
 """
 
-import hashlib
 import re
 import secrets
 from collections.abc import Callable
@@ -39,7 +38,7 @@ from ioc.app.report_events import Log, append_events, event_of, event_of_vote
 from ioc.app.sealing import Seal
 from ioc.eventlog.port import LogError
 from ioc.incidents.citizen_policy import CitizenPolicy
-from ioc.incidents.citizens import FINISHED, ReportStatus, may_reopen, resolution_of, steps_of
+from ioc.incidents.citizens import FINISHED, ReportStatus, may_reopen, resolution_of, status_of, steps_of
 from ioc.incidents.commands import Command, Conflict, Op, Refused
 from ioc.incidents.duplicates import Candidate, Told, by_root, candidates
 from ioc.incidents.policies import Policies
@@ -111,17 +110,15 @@ class CitizenDesk:
     async def submit(self, told: Submission) -> Receipt:
         """Take a report; see `ioc.api.citizen_ports.Citizens`."""
         ward = self._check(told)
-        digest = hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(told, idem=None))).digest()
+        # Keyed like the contact in it, which could be guessed from a plain hash beside the text.
+        digest = self._seal.recognise(msgspec.json.encode(msgspec.structs.replace(told, idem=None)).decode())
         code = make_code(secrets.token_bytes(RANDOM_BYTES))
         now = datetime.now(UTC)
         contact = (told.contact or "").strip() or None
         contact_hash = self._seal.recognise(one_spelling(contact)) if contact else None
         async with self._pool.connection() as connection, connection.transaction():
-            if told.idem and (before := await rows.read_by_idem(connection, told.idem)):
-                if before.digest != digest:
-                    raise UnfitReportError("idem", "idem_reused", "this key was used for another report")
-                await rows.renew_code(connection, before.id, hash_code(code))
-                return Receipt(id=before.id, code=code, joined=before.root != before.id)
+            if repeat := await _repeat(connection, told.idem, digest, code):
+                return repeat
             if contact_hash and (
                 await rows.count_of_contact(connection, contact_hash, now - QUOTA_SPAN) >= self._per_contact
             ):
@@ -134,9 +131,11 @@ class CitizenDesk:
                 language=told.language, contact=self._seal.close(contact) if contact else None,
                 photos=list(told.photos), media_url=told.media_url, received=now, digest=digest,
             )  # fmt: skip
-            await rows.add_report(
+            if not await rows.add_report(
                 connection, report, code_hash=hash_code(code), contact_hash=contact_hash, idem=told.idem
-            )
+            ) and (repeat := await _repeat(connection, told.idem, digest, code)):
+                # The same was sent twice at once, and the other was faster.
+                return repeat
             if told.photos and not await claim_for_report(connection, told.photos, report_id):
                 detail = "one of the pictures is not there (any more): send it again and name the new one"
                 raise UnfitReportError("photos", "photo_unknown", detail)
@@ -172,9 +171,19 @@ class CitizenDesk:
             chosen = await rows.read_report(connection, told.joins)
             if chosen is None or chosen.service != told.service:
                 raise UnfitReportError("joins", "joins", "there is no such report of this service")
-            return chosen.root
-        found = await self._likely(connection, told, report_id, now)
-        return next((item.id for item in found if item.verdict == "merge"), report_id)
+            root = chosen.root
+        else:
+            found = await self._likely(connection, told, report_id, now)
+            root = next((item.id for item in found if item.verdict == "merge"), report_id)
+        return report_id if await self._is_over(connection, root, to_us(now)) else root
+
+    async def _is_over(self, connection: AsyncConnection[Any], root: str, at_us: int) -> bool:
+        """Tell whether the incident of a report has ended and is not opened again: nobody would hear more."""
+        standing = await rows.read_standing(connection, root)
+        if standing is None or status_of(standing.acting.handling) not in FINISHED:
+            return False
+        ended = resolution_of(await read_history(connection, standing.acting.id))
+        return ended is None or not may_reopen(standing.acting, ended[1], at_us, self.policy)
 
     async def _likely(
         self, connection: AsyncConnection[Any], told: Submission, report_id: str, now: datetime
@@ -321,11 +330,14 @@ class CitizenDesk:
                 report_id=report.id, incident_id=incident.id, resolution=ended[0], satisfied=satisfied,
                 text=text, at=from_us(at_us),
             )  # fmt: skip
-            if not await rows.add_vote(connection, vote):
+            is_new = await rows.add_vote(connection, vote)
+            if not is_new and (satisfied or followed.satisfied):
                 return followed
             unhappy = await rows.count_dissatisfied(connection, incident.id, ended[0])
-        _votes.labels(str(satisfied).lower()).inc()
-        await self._tell_log_of_vote(vote, report)
+        # A repeat may come because opening the incident again failed.
+        if is_new:
+            _votes.labels(str(satisfied).lower()).inc()
+            await self._tell_log_of_vote(vote, report)
         policy = self.policy
         if not satisfied and unhappy >= policy.reopen_votes and may_reopen(incident, ended[1], at_us, policy):
             said = f": {mask_words(text)}" if text else "."
@@ -347,6 +359,19 @@ class CitizenDesk:
         if report is None:
             raise NotFoundError(text)
         return report
+
+
+async def _repeat(
+    connection: AsyncConnection[Any], idem: str | None, digest: bytes, code: str
+) -> Receipt | None:
+    """Return the receipt of a report that is there already, with a new code. Raises `UnfitReportError`."""
+    before = await rows.read_by_idem(connection, idem) if idem else None
+    if before is None:
+        return None
+    if before.digest != digest:
+        raise UnfitReportError("idem", "idem_reused", "this key was used for another report")
+    await rows.renew_code(connection, before.id, hash_code(code))
+    return Receipt(id=before.id, code=code, joined=before.root != before.id)
 
 
 async def _histories(

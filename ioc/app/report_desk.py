@@ -74,8 +74,10 @@ class ReportDesk:
 
         The keeper tells the log within seconds, and the rule raises an incident of its own.
         """
-        async with self._pool.connection() as connection, connection.transaction():
+        async with self._pool.connection() as connection:
             await self._known(connection, report_id)
+        # Until its incident is there no ward sees the report, not even the one that asks for this.
+        async with self._pool.of(SERVICE).connection() as connection, connection.transaction():
             await rows.lead_itself(connection, report_id)
             await leave_incident(connection, report_id)
 
