@@ -28,7 +28,6 @@ from ioc.store.rule_versions import (
     mark_announced,
     newest_version,
     read_set,
-    read_warm,
     unannounced,
 )
 
@@ -116,11 +115,6 @@ class RuleSets:
         async with self._pool.connection() as connection:
             items = await read_set(connection, version)
         return [item.rule for item in items if item.op == "enable" and item.version > after]
-
-    async def warmed_between(self, after: int, version: int) -> int:
-        """Return how much of the past, in µs, the versions after `after` up to `version` run over first."""
-        async with self._pool.connection() as connection:
-            return await read_warm(connection, after, version) * SECOND_US
 
     async def programs(self, version: int, index: AreaIndex) -> Programs:
         """Return what to run for `version`; the same object as long as `index` is the same.

@@ -31,7 +31,7 @@ Tell = Callable[[float], Awaitable[None]]
 """Told the share done, 0 to 1."""
 
 _log = structlog.get_logger()
-warm_records = Counter("ioc_rules_warm_records_total", "Log records read to warm rules before they go live")
+_records = Counter("ioc_rules_warm_records_total", "Log records read to warm rules before they go live")
 
 
 class RuleWarmer:
@@ -64,7 +64,7 @@ class RuleWarmer:
         now_us = work.engine.now_us
         if not pasts or now_us is None:
             return {}
-        first = await first_at(self._log, work.number, now_us - control.warm_us, offset)
+        first = await self._first_at(work.number, now_us - control.warm_us, offset)
         start = max(first, offset - self._settings.warm_records)
         if start > first:
             _log.warning("warm-up cut short by rules.warm_records", partition=work.number, from_offset=start)
@@ -92,34 +92,32 @@ class RuleWarmer:
                 for past in pasts:
                     past.take(items)
                 next_offset = batch.next_offset
-                warm_records.inc(len(records))
+                _records.inc(len(records))
             if time.monotonic() - told_s >= TELL_S:
                 told_s = time.monotonic()
                 await tell((next_offset - start) / (end - start))
 
+    async def _first_at(self, partition: int, time_us: int, end: int) -> int:
+        """Return the first offset before `end` whose record is of `time_us` or later, by bisection."""
+        low, high = 0, end
+        while low < high:
+            middle = (low + high) // 2
+            found = await self._time_at(partition, middle, end)
+            if found is None or found[1] >= time_us:
+                high = middle
+            else:
+                low = max(middle, found[0]) + 1
+        return low
 
-async def first_at(log: EventLog, partition: int, time_us: int, end: int) -> int:
-    """Return the first offset before `end` whose record is of `time_us` or later, by bisection."""
-    low, high = 0, end
-    while low < high:
-        middle = (low + high) // 2
-        found = await _time_at(log, partition, middle, end)
-        if found is None or found[1] >= time_us:
-            high = middle
-        else:
-            low = max(middle, found[0]) + 1
-    return low
-
-
-async def _time_at(log: EventLog, partition: int, offset: int, end: int) -> tuple[int, int] | None:
-    """Return offset and time of the first record from `offset` on that has one and lies before `end`."""
-    reader = await log.tail(EVENTS_TOPIC, {partition: offset})
-    while reader.positions()[partition] < end:
-        for batch in await reader.poll(LOOK_RECORDS, POLL_S):
-            if batch.partition == partition:
-                for record, item in _timed(batch.records):
-                    return (record.offset, item) if record.offset < end else None
-    return None
+    async def _time_at(self, partition: int, offset: int, end: int) -> tuple[int, int] | None:
+        """Return offset and time of the first record from `offset` on that has one and lies before `end`."""
+        reader = await self._log.tail(EVENTS_TOPIC, {partition: offset})
+        while reader.positions()[partition] < end:
+            for batch in await reader.poll(LOOK_RECORDS, POLL_S):
+                if batch.partition == partition:
+                    for record, item in _timed(batch.records):
+                        return (record.offset, item) if record.offset < end else None
+        return None
 
 
 def _timed(records: Iterable[Record]) -> Iterable[tuple[Record, int]]:

@@ -175,23 +175,17 @@ class RulesWorker:
     async def _activate(self, work: PartitionWork, control: Activate, offset: int) -> None:
         if control.version <= work.version:
             return
+        programs = await self._programs(work.number, control.version)
+        enabled = await self._rules.enabled_between(work.version, control.version)
         planted: dict[Lane, Planted] = {}
         if control.warm_us:
-            programs = await self._programs(work.number, control.version)
             planted = await self._warmer.warm(
                 work, programs, self._directory.index, control, offset, partial(self._tell_warming, work)
             )
-        await self._switch(work, control.version, offset, planted)
-
-    async def _switch(
-        self, work: PartitionWork, version: int, offset: int, planted: Mapping[Lane, Planted]
-    ) -> None:
-        programs = await self._programs(work.number, version)
-        enabled = await self._rules.enabled_between(work.version, version)
-        work.activate(version, programs, offset, enabled=enabled, planted=planted)
+        work.activate(control.version, programs, offset, enabled=enabled, planted=planted)
         await self._adopted(work)
         _version.labels(self.topic, str(work.number)).set(work.version)
-        _log.info("rules switched", partition=work.number, version=version, offset=offset)
+        _log.info("rules switched", partition=work.number, version=control.version, offset=offset)
 
     async def _tell_warming(self, work: PartitionWork, share: float) -> None:
         status = msgspec.structs.replace(work.status(), warming=round(share, 3))

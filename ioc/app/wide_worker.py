@@ -1,7 +1,5 @@
 """The second stage of wide rules: the same engine over the partitions of `ioc.wide`."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import ClassVar
 
 import msgspec
@@ -11,14 +9,13 @@ from prometheus_client import Counter, Gauge
 from ioc.app.rule_sets import Programs
 from ioc.app.rules_partition import PartitionWork, Stored
 from ioc.app.rules_worker import RulesWorker
-from ioc.app.wide_warm import Past, WideWarmer
 from ioc.eventlog.port import partition_of
-from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC, Batch, Record, RecordKind
+from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC, Activate, Batch, Record, RecordKind
 from ioc.model.wide import decode_origin_ticks, decode_wide_event
 from ioc.rules.rule import Rule
 from ioc.rules.silence import ExpectedSource
 from ioc.rules.wide_forward import route_key
-from ioc.rules.wide_merge import Second, WideMerge
+from ioc.rules.wide_merge import WideMerge
 
 DONE_KEY = "done"
 """State row of the newest tick the engine has taken."""
@@ -45,26 +42,19 @@ class WideRulesWorker(RulesWorker):
         self._merges[work.number] = WideMerge(origins, stored.moment(DONE_KEY))
 
     async def _programs(self, partition: int, version: int) -> Programs:
-        wide = await self._wide(version)
+        wide = (await self._rules.programs(version, self._directory.index)).wide
         known = self._shares.get(partition)
         if known is not None and known[0] is wide:
             return known[1]
-        shared = wide.shared(await self._ownership(partition))
-        self._shares[partition] = wide, shared
-        return shared
-
-    async def _wide(self, version: int) -> Programs:
-        return (await self._rules.programs(version, self._directory.index)).wide
-
-    async def _ownership(self, partition: int) -> Callable[[Rule, str], bool]:
-        """Return what tells whether a partition answers for a key of a rule."""
         count = len(await self._log.ends(WIDE_TOPIC))
 
         def owns(rule: Rule, key: str) -> bool:
             names = [field.name for field in rule.by]
             return partition_of(route_key(names, key), count) == partition
 
-        return owns
+        shared = wide.shared(owns)
+        self._shares[partition] = wide, shared
+        return shared
 
     async def _adopted(self, work: PartitionWork) -> None:
         pass  # nothing is passed on from here
@@ -80,31 +70,12 @@ class WideRulesWorker(RulesWorker):
         for record in batch.records:
             _take(merge, record)
         for second in merge.seconds():
-            items = second.items
-            if second.version > work.version:
-                past = await self._past(work, second)
-                await self._switch(work, second.version, merge.position(batch.next_offset), past.planted)
-                items = past.second or items
-            self._apply(work, [(0, item) for item in items], work.next_offset)
+            await self._activate(work, Activate(second.version), merge.position(batch.next_offset))
+            self._apply(work, [(0, item) for item in second.items], work.next_offset)
         work.moments[DONE_KEY] = merge.done
         work.next_offset, work.dirty = merge.position(batch.next_offset), True
         _held.labels(str(work.number)).set(merge.held)
         _refused.inc(merge.refused - refused)
-
-    async def _past(self, work: PartitionWork, second: Second) -> Past:
-        """Return what the rules that start fresh with a second find in the time before it."""
-        warm_us = await self._rules.warmed_between(work.version, second.version)
-        if not warm_us:
-            return Past()
-        return await WideWarmer(self._log, self._settings).warm(
-            work,
-            await self._wide(second.version),
-            await self._ownership(work.number),
-            self._directory.index,
-            warm_us=warm_us,
-            until_us=second.until_us,
-            tell=partial(self._tell_warming, work),
-        )
 
 
 def _take(merge: WideMerge, record: Record) -> None:

@@ -38,13 +38,6 @@ class Second:
     version: int
     items: list[Event | Tick]
 
-    @property
-    def until_us(self) -> int:
-        """The tick it ends with."""
-        last = self.items[-1]
-        assert isinstance(last, Tick)
-        return last.now_us
-
 
 class WideMerge:
     """Puts the records of one partition of `ioc.wide` in order."""

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from ioc.app.rule_push import RulePublisher, plan_push
 from ioc.app.rule_sets import RuleSets
 from ioc.app.rule_view import RunningRules
 from ioc.app.rules_worker import RulesWorker
@@ -16,7 +15,7 @@ from ioc.eventlog.port import AppendOutcome, LogUnavailable, partition_of
 from ioc.model.events import CameraPlate, Event
 from ioc.model.incidents import Condition
 from ioc.model.records import WIDE_TOPIC, NewRecord, RecordKind
-from ioc.model.times import HOUR_US, SECOND_US
+from ioc.model.times import SECOND_US
 from ioc.store.embedded import Dsns
 from tests.integration.app.rule_city import PARTITIONS, WIDE_PARTITIONS, RuleCity, rule_city
 
@@ -207,32 +206,3 @@ async def test_no_position_is_committed_before_what_it_passed_on_is_durable(city
         pass
     assert await keys(city) == FOUND
     assert len(tries) == 3
-
-
-async def warmed_city(city: RuleCity, batch_records: int) -> bytes:
-    """Plates met before a rule that asks for less was pushed, and one that meets after it."""
-    sure = [
-        plate(2, WARDS[0], "open", 0.4), plate(20, WARDS[1], "open", 0.4),
-        plate(40, WARDS[2], "later", 0.4), plate(64, WARDS[3], "later", 0.4),
-        plate(60, WARDS[0], "within", 0.4), plate(59, WARDS[1], "within", 0.4),
-    ]  # fmt: skip
-    files = {"two-wards.yaml": TWO_WARDS.format(confidence=0.3).replace("10m", "9m")}
-    async with city.worker(batch_records):
-        await city.append_seconds(seconds(sure, 0, 58))
-        plan = plan_push(await RuleSets(city.pool).newest(), files, city.directory.index, shadow=False)
-        publisher = RulePublisher(city.pool, city.log, RuleSets(city.pool))
-        await publisher.push(plan, author="an", warm_us=HOUR_US)
-        await city.append_seconds(seconds(sure, 59, 70))
-    return await city.export()
-
-
-@pytest.mark.parametrize("batch_records", [3, 1000])
-async def test_a_reshaped_wide_rule_is_warmed_over_every_origin_and_a_replay_warms_alike(
-    city: RuleCity, batch_records: int
-) -> None:
-    first = await warmed_city(city, batch_records)
-    assert await keys(city) == ["later", "open", "within"]
-    city.forget_effects()
-    async with city.worker(7):
-        pass
-    assert await city.export() == first
