@@ -132,7 +132,7 @@ class Forwarder:
             if isinstance(item, Tick):
                 moment = next_moment(self.newest, item.now_us)
                 if moment > self.newest:
-                    ticks.append(OriginTick(self._origin, moment, version))
+                    ticks.append(OriginTick(self._origin, moment, version, offset))
                 self.newest = moment
             elif (kind := _TYPE_NAMES[type(item.data)]) in self._types:
                 found.setdefault(kind, []).append((offset, self.newest, item))

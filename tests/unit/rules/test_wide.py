@@ -205,7 +205,7 @@ def test_only_what_a_wide_rule_may_decide_on_is_passed_on_without_what_none_ment
     passed, ticks = stage.take([(0, Tick(START_US)), (1, fast), (2, middling), (3, Tick(us(2)))], 4)
     assert [forward.event.event.data for forward in passed] == [CameraPlate(plate="51A-1", speed_kmh=60)]
     assert passed[0].event.after == (0, START_US)
-    assert ticks == [OriginTick(3, (0, START_US), 4), OriginTick(3, (0, us(2)), 4)]
+    assert ticks == [OriginTick(3, (0, START_US), 4, 0), OriginTick(3, (0, us(2)), 4, 3)]
 
 
 def test_more_keys_than_an_event_may_have_are_dropped_and_counted() -> None:
