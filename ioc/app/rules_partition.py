@@ -101,6 +101,8 @@ class PartitionWork:
         """Not yet committed."""
         self.moments: dict[str, Moment] = {}
         """Ticks a stage of wide rules has come to, stored with the state."""
+        self.warming: float | None = None
+        """Share done of running the next version's rules over the past, while that lasts."""
         self.dirty = False
         self._programs = programs
         self._told: dict[tuple[str, str], tuple[Mapping[str, int], float]] = {}
@@ -207,6 +209,7 @@ class PartitionWork:
             active=self._reports(self.engine, "active"),
             shadow=self._reports(self.shadow, "shadow"),
             error=error and error[:STATUS_DETAIL_CHARS],
+            warming=self.warming,
         )
 
     def _reports(self, engine: PartitionEngine, lane: Lane) -> dict[str, RuleReport]:
