@@ -88,7 +88,14 @@ class RuleWarmer:
         from_us, starts = await self._starts(work, now_us - warm_us, switch)
         lanes = (wide.active, wide.shadow)
         past = WidePast(
-            switch, from_us, work.number, lambda key: partition_of(key, count), lanes, pasts.values()
+            switch,
+            from_us,
+            work.number,
+            lambda key: partition_of(key, count),
+            lanes,
+            pasts.values(),
+            max_keys=self._settings.wide_keys,
+            max_held=self._settings.wide_held,
         )
         stretches = [
             await self._past.stretch(origin, start, head + 1)

@@ -95,7 +95,7 @@ class RulesWorker:
         self._taken = 0
         self._partitions: dict[int, PartitionWork] = {}
         self._count = 0
-        self._outlet = WideOutlet(log)
+        self._outlet = WideOutlet(log, settings.wide_keys)
         self._status_at_s = 0.0
         self.newest_tick_us = 0
 

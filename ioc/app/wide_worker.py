@@ -41,7 +41,9 @@ class WideRulesWorker(RulesWorker):
 
     async def _begin(self, work: PartitionWork, stored: Stored) -> None:
         origins = len(await self._log.ends(EVENTS_TOPIC))
-        self._merges[work.number] = WideMerge(origins, stored.moment(DONE_KEY))
+        self._merges[work.number] = WideMerge(
+            origins, stored.moment(DONE_KEY), max_held=self._settings.wide_held
+        )
 
     async def _programs(self, partition: int, version: int) -> Programs:
         wide = (await self._rules.programs(version, self._directory.index)).wide

@@ -27,7 +27,7 @@ from ioc.model.records import Tick
 from ioc.model.wide import BEFORE_TIME, Moment, OriginTick, WideEvent
 
 _Place = tuple[Moment, int, int, str, str, int, int]
-MAX_HELD: Final = 200_000
+DEFAULT_MAX_HELD: Final = 200_000
 """Events that may wait in one partition; more are refused and counted."""
 
 
@@ -52,16 +52,18 @@ class Ahead:
 class WideMerge:
     """Puts the records of one partition of `ioc.wide` in order."""
 
-    def __init__(self, origins: int, done: Moment = BEFORE_TIME) -> None:
+    def __init__(self, origins: int, done: Moment = BEFORE_TIME, *, max_held: int = DEFAULT_MAX_HELD) -> None:
         """Begin after the tick `done`, with nothing waiting.
 
         Args:
             origins: partitions of `ioc.events`.
             done: the newest tick the engine has taken.
+            max_held: events that may wait.
         """
         self.done = done
+        self._max_held = max_held
         self.refused = 0
-        """Events beyond `MAX_HELD`."""
+        """Events beyond `max_held`."""
         self._ticks: list[deque[tuple[OriginTick, int]]] = [deque() for _ in range(origins)]
         self._newest = [done] * origins
         self._held: dict[tuple[int, int], int] = {}
@@ -77,7 +79,7 @@ class WideMerge:
         known = event.origin, event.offset
         if event.after < self.done or known in self._held:
             return
-        if len(self._held) >= MAX_HELD:
+        if len(self._held) >= self._max_held:
             self.refused += 1
             return
         self._held[known] = offset

@@ -20,8 +20,8 @@ from ioc.model.records import Tick
 from ioc.model.wide import BEFORE_TIME, Moment
 from ioc.rules.compile import Program
 from ioc.rules.warm import WarmUp
-from ioc.rules.wide_forward import Forwarder
-from ioc.rules.wide_merge import Ahead, Second, WideMerge
+from ioc.rules.wide_forward import DEFAULT_MAX_KEYS, Forwarder
+from ioc.rules.wide_merge import DEFAULT_MAX_HELD, Ahead, Second, WideMerge
 
 
 class ClockPutBack(Exception):
@@ -43,6 +43,9 @@ class WidePast:
         partition_of: Callable[[str], int],
         programs: Sequence[Program],
         pasts: Iterable[WarmUp],
+        *,
+        max_keys: int = DEFAULT_MAX_KEYS,
+        max_held: int = DEFAULT_MAX_HELD,
     ) -> None:
         """Begin at the first tick at or after `from_us`.
 
@@ -53,13 +56,18 @@ class WidePast:
             partition_of: partition of the second stage that answers for a key.
             programs: all wide rules from the switch on (active, shadow).
             pasts: what runs over the past.
+            max_keys: see `Forwarder`.
+            max_held: see `WideMerge`.
         """
         origins = len(switch.heads)
         self._switch = switch
         self._from_us = from_us
         self._partition = partition
-        self._stages = [Forwarder(origin, BEFORE_TIME, partition_of, programs) for origin in range(origins)]
-        self._merge = WideMerge(origins)
+        self._stages = [
+            Forwarder(origin, BEFORE_TIME, partition_of, programs, max_keys=max_keys)
+            for origin in range(origins)
+        ]
+        self._merge = WideMerge(origins, max_held=max_held)
         self._pasts = list(pasts)
         self._last: Second | None = None
 
