@@ -196,6 +196,8 @@ class RuleInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Time it has taken since the workers began, over all partitions."""
     keys: int = 0
     """Keys it remembers now."""
+    wide: bool = False
+    """Whether it is keyed beyond a ward: it sees the events of all partitions, up to a second later."""
     matched: int = 0
     """Events that met its conditions; this and what follows count since the workers began."""
     raised: int = 0

@@ -138,13 +138,10 @@ class RulePublisher:
 
         Raises:
             PushRefused: the rules have changed since the plan was made, it changes nothing, or `warm_us` is
-                beyond `MAX_WARM_US` or asked for a wide rule.
+                beyond `MAX_WARM_US`.
         """
         if not 0 <= warm_us <= MAX_WARM_US:
             raise PushRefused(f"warm: at most {MAX_WARM_US // HOUR_US} h of the log")
-        if warm_us and (wide := [rule.name for rule in plan.rules if rule.wide]):
-            # Their past lies in other partitions than the one that switches.
-            raise PushRefused(f"warm: {', '.join(wide)} is keyed beyond a ward; push it without --warm")
         if not plan.changes:
             raise PushRefused("nothing differs from the running rules")
         new = NewVersion(

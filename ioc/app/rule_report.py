@@ -204,6 +204,8 @@ def rules_table(rules: Sequence[RuleInfo]) -> Table:
 
 
 def _notes(rule: RuleInfo) -> Iterator[str]:
+    if rule.wide:
+        yield "wide"
     if rule.error:
         yield rule.error
     if rule.failures:

@@ -254,6 +254,14 @@ class RulesSettings(_Section):
         500_000,
         description="most records of a partition that pushed rules run over before they go live",
     )
+    wide_keys: Count = Field(
+        8, description="keys of wide rules that one event is passed on for; more are left out and counted"
+    )
+    wide_held: Count = Field(
+        200_000,
+        description="events of wide rules that wait in a partition for one that lags; more are refused and "
+        "counted",
+    )
     operators: Count = Field(
         1, description="people on duty who share the alarms: the budget is six alarms per person and hour"
     )

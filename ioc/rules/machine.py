@@ -40,7 +40,7 @@ class RuleCounters:
     matched: int = 0
     late: int = 0
     unkeyed: int = 0
-    """Events without a value for `by`, or with one that another partition of a wide rule answers for."""
+    """Events without a value for `by`; those of a wide rule are counted where they are passed on."""
     amended: int = 0
     """Late events that were added to an open episode; they are counted as late too."""
     cooled: int = 0
@@ -75,6 +75,11 @@ class Machine(Generic[S]):
         self._explainer = Explainer(compiled.rule)
         self._max_keys = max_keys
         self._timers: list[tuple[int, str]] = []
+
+    def miss(self, events: int = 1) -> None:
+        """Count events without a key. A partition that answers for some keys only cannot tell them apart."""
+        if self.compiled.owns is None:
+            self.counters.unkeyed += events
 
     # effects ----------------------------------------------------------------------------------------------
 

@@ -133,6 +133,17 @@ async def unannounced(connection: Connection) -> list[tuple[int, int]]:
     return [(version, warm_s) async for version, warm_s in found]
 
 
+async def warm_between(connection: Connection, after: int, version: int) -> int:
+    """Return the longest `warm_s` of the versions beyond `after` up to `version`."""
+    found = await connection.execute(
+        "SELECT coalesce(max(warm_s), 0) FROM rule_version WHERE version > %s AND version <= %s",
+        (after, version),
+    )
+    row = await found.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 async def mark_announced(connection: Connection, version: int) -> None:
     """Note that every partition of the log has the activation."""
     await connection.execute(

@@ -73,6 +73,7 @@ export interface RuleInfo {
   failures: number
   seconds: number
   keys: number
+  wide: boolean
   matched: number
   raised: number
   late: number

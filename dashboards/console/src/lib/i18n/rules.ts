@@ -12,6 +12,8 @@ export interface RuleTexts {
   rule: string
   state: string
   states: Record<RuleState, string>
+  wide: string
+  wideHint: string
   matched: string
   raised: string
   leftOut: string
@@ -44,6 +46,8 @@ export const ruleTexts: Record<Lang, RuleTexts> = {
     rule: 'Luật',
     state: 'Trạng thái',
     states: { on: 'Đang chạy', off: 'Đã tắt', failed: 'Hỏng, đã tắt', waiting: 'Chờ chuyển bản' },
+    wide: 'Liên phường',
+    wideHint: 'Khoá không gắn với một phường: luật xét sự kiện của mọi phường, báo muộn hơn tối đa một giây.',
     matched: 'Khớp',
     raised: 'Đã báo',
     leftOut: 'Không tính',
@@ -81,6 +85,8 @@ export const ruleTexts: Record<Lang, RuleTexts> = {
     rule: 'Rule',
     state: 'State',
     states: { on: 'Running', off: 'Switched off', failed: 'Failed, switched off', waiting: 'Waiting to switch' },
+    wide: 'Across wards',
+    wideHint: 'Keyed beyond a ward: the rule sees the events of all wards and speaks up to a second later.',
     matched: 'Matched',
     raised: 'Raised',
     leftOut: 'Left out',
