@@ -26,6 +26,8 @@ from benchmarks.service import Service
 from ioc.store.embedded import create_database, embedded_postgres
 
 ASKED = 200
+COLUMNS = ("open", "overdue", "processing_rate", "within_time", "acknowledge_median", "resolve_median",
+           "camera_coverage")  # fmt: skip
 WARM_UP = 10
 PREVIEWS = 5
 PAGE = 100
@@ -219,10 +221,11 @@ class _Desk:
             self.get(f"/incidents/{incident_id}{path}")
 
     def leaders_page(self, period: str) -> None:
-        """Every figure of the city and of each ward, and the warnings."""
-        found = self.get(f"/kpis?period={period}&group_by=ward")["items"]
-        assert len(found) >= len(self._wards)
-        assert any(each["n"] for each in found[0]["figures"])
+        """Every figure of the city, the table of wards, and the warnings."""
+        assert any(each["n"] for each in self.get(f"/kpis?period={period}")["items"][0]["figures"])
+        columns = "&".join(f"figure={figure}" for figure in COLUMNS)
+        table = self.get(f"/kpis?period={period}&group_by=ward&trend=false&{columns}")["items"]
+        assert len(table) > len(self._wards)
         self.get("/warnings")
 
     def behind_a_figure(self) -> None:

@@ -26,6 +26,8 @@ class FigureQuery(msgspec.Struct, frozen=True, kw_only=True):
     wards: tuple[str, ...] | None = None
     category: str | None = None
     figures: tuple[str, ...] = ()
+    trend: bool = True
+    """False leaves the period before alone."""
 
 
 class FigureGroup(msgspec.Struct, frozen=True):

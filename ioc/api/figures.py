@@ -162,13 +162,15 @@ class Asked:
         last: Annotated[date | None, Query(alias="to")] = None,
         ward: Annotated[str | None, Query(max_length=64), NO_NUL] = None,
         category: Annotated[str | None, Query(max_length=100), NO_NUL] = None,
+        trend: bool = True,
     ) -> None:
-        """Take `period` (`custom` needs the days `from` and `to`), `ward` and `category`."""
+        """Take `period` (`custom` needs the days `from` and `to`), `ward`, `category`, `trend`."""
         self.period = period
         self.first = first
         self.last = last
         self.ward = ward
         self.category = category
+        self.trend = trend
 
     def query(self, person: Person, figures: list[str] | None = None) -> FigureQuery:
         """Return what `person` asks within their wards.
@@ -187,6 +189,7 @@ class Asked:
             wards=visible_wards(person, self.ward),
             category=self.category,
             figures=tuple(figures or ()),
+            trend=self.trend,
         )
 
 

@@ -110,7 +110,7 @@ class FigureKeeper:
         """Note when devices were last heard of, and how the figures of now are in this hour."""
         async with self._pool.connection() as connection:
             await figure_samples.look_for_devices(connection, self._clock_us())
-        report = await self._figures.report(FigureQuery(figures=SAMPLED), figures.By.WARD)
+        report = await self._figures.report(FigureQuery(figures=SAMPLED, trend=False), figures.By.WARD)
         hour_us = floor(report.now_us, Grain.HOUR)
         samples = [
             figure_samples.Sample(
@@ -211,6 +211,7 @@ class FigureKeeper:
             category=brake.category,
             wards=brake.wards,
             figures=(brake.figure,),
+            trend=False,
         )
         by_ward = brake.scope == "ward"
         report = await self._figures.report(query, figures.By.WARD if by_ward else figures.By.NOTHING)

@@ -43,8 +43,8 @@ class StoredFigures:
         found = window(query.period, now_us, query.first, query.last)
         chosen = [FIGURES[each] for each in query.figures] or list(FIGURES.values())
         async with self._pool.connection() as connection:
-            wholes = await _material(connection, query, By.NOTHING, found, now_us)
-            parts = {} if by is By.NOTHING else await _material(connection, query, by, found, now_us)
+            wholes = await _material(connection, query, By.NOTHING, found, now_us, chosen)
+            parts = {} if by is By.NOTHING else await _material(connection, query, by, found, now_us, chosen)
         groups = [FigureGroup(None, None, readings(wholes[""], found, chosen))]
         for key in self._keys(parts, query, by):
             material = parts.get(key) or _empty(wholes[""], now_us)
@@ -115,11 +115,18 @@ def _spans(spans: Iterable[tuple[str, str, int, int]]) -> list[Span]:
 
 
 async def _material(
-    connection: AsyncConnection[Any], query: FigureQuery, by: By, found: Window, now_us: int
+    connection: AsyncConnection[Any],
+    query: FigureQuery,
+    by: By,
+    found: Window,
+    now_us: int,
+    chosen: Sequence[Figure],
 ) -> dict[str, Material]:
     """Return what the figures of each key come from; the key of the whole is ''."""
     scope = Scope(query.wards, query.category)
-    counts = await figures.read_counts(connection, _spans(spans_of(found)), scope, by)
+    spans = [span for span in spans_of(found) if query.trend or span.segment is not Segment.BEFORE]
+    clocks = [each.clock for each in chosen if each.clock is not None]
+    counts = await figures.read_counts(connection, _spans(spans), scope, by, clocks)
     overdue = await figures.read_open_due(connection, 0, now_us, scope, by)
     devices, looked_us = await figure_samples.read_devices(connection, now_us, query.wards)
     told_us = {Source.RULES: await figures.rules_reported_us(connection)} | dict.fromkeys(
@@ -127,7 +134,7 @@ async def _material(
     )
     ages = {source: (now_us - at_us) / SECOND_US for source, at_us in told_us.items() if at_us is not None}
     duty = await _duty(connection, query, found) if by is By.NOTHING else None
-    sampled = await _samples_before(connection, query, by, found)
+    sampled = await _samples_before(connection, query, by, found) if query.trend else {}
     by_key = _by_key(counts)
     # Before they were looked for, nobody knows whether they report.
     by_ward = {} if looked_us is None else _devices_by_ward(devices)

@@ -110,7 +110,9 @@ def hours_between(duty: Mapping[int, int], from_us: int, to_us: int) -> int:
 
 def _reading(figure: Figure, material: Material, whole: Inputs, compared: Inputs, before: Inputs) -> Reading:
     found = figure.compute(whole)
-    if figure.now:
+    if Segment.BEFORE not in material.counts and not material.sampled:
+        now, then = None, None
+    elif figure.now:
         now, then = found.value, material.sampled.get(figure.id)
     else:
         now, then = figure.compute(compared).value, figure.compute(before).value

@@ -46,6 +46,10 @@ class Part(IntEnum):
     """Now, and nobody has acknowledged it."""
     UNSTARTED = 12
     """Now, and nobody works on it."""
+    VOTES = 13
+    """When a reporter judged its result."""
+    CONTENT = 14
+    """When a reporter was satisfied with its result."""
 
 
 LATE_KNOWN: Final = frozenset({Part.DUE, Part.DUE_KEPT, Part.DUE_DONE, Part.ACK_DUE, Part.ACK_KEPT})
@@ -156,6 +160,8 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     unit: Unit
     better: Better
     compute: Callable[[Inputs], Measured]
+    clock: Clock | None = None
+    """The durations it comes from."""
     now: bool = False
     """It says how things are now: the period does not matter, and its past is what was sampled."""
     city_only: bool = False
@@ -298,6 +304,7 @@ def _durations() -> list[Figure]:
                     unit=Unit.SECONDS,
                     better=Better.DOWN,
                     compute=_duration(clock, share, waiting),
+                    clock=clock,
                     selection=selection,
                 )
             )
@@ -393,6 +400,18 @@ _ALL: Final = (
         better=Better.DOWN,
         compute=_ratio(Part.REOPENED, Part.FINISHED),
         selection=Selection.REOPENED,
+    ),
+    Figure(
+        id="satisfaction",
+        title=Text("Người dân hài lòng", "Citizens satisfied"),
+        words=Text(
+            "phiếu hài lòng / phiếu đánh giá kết quả, trong kỳ",
+            "votes of satisfied reporters / votes on results, in the period",
+        ),
+        covers=_DEVICES,
+        unit=Unit.SHARE,
+        better=Better.UP,
+        compute=_ratio(Part.CONTENT, Part.VOTES),
     ),
     Figure(
         id="rejected_share",

@@ -17,8 +17,6 @@ ORIGIN_US: Final = 946_832_400_000_000
 """Monday 3 January 2000, midnight of UTC+7: every bucket lies a whole number of widths from here."""
 MAX_DAYS: Final = 366
 """Longest period that may be asked for."""
-HOURS_KEPT_US: Final = 9 * DAY_US
-"""Hourly sums older than this are gone; daily ones stay."""
 _ZONE: Final = timezone(timedelta(hours=7))
 
 

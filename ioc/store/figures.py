@@ -75,6 +75,7 @@ _COUNTS: Final = SQL("""
         FROM s JOIN figure_sum f ON f.grain = s.grain AND f.bucket >= s.start AND f.bucket < s.stop
             AND {ward} AND {category}
         CROSS JOIN LATERAL unnest(f.parts, f.counts) AS u (part, n)
+        WHERE u.part < 1000 OR u.part / 1000 = ANY(%(clocks)s)
         UNION ALL
         SELECT s.segment, {fresh_key}, d.part, d.n
         FROM s JOIN figure_delta d ON d.at >= s.start AND d.at < s.stop
@@ -86,9 +87,13 @@ _COUNTS: Final = SQL("""
 
 
 async def read_counts(
-    connection: AsyncConnection[Any], spans: Sequence[Span], scope: Scope, by: By
+    connection: AsyncConnection[Any],
+    spans: Sequence[Span],
+    scope: Scope,
+    by: By,
+    clocks: Sequence[int] = (1000, 2000, 3000),
 ) -> list[Count]:
-    """Return the counts of a scope, those of each segment summed."""
+    """Return the counts of a scope, those of each segment summed; durations of `clocks` only."""
     key, fresh_key = _KEYS[by]
     statement = _COUNTS.format(
         key=SQL(key), fresh_key=SQL(fresh_key), ward=SQL(_ward(scope, by)), category=SQL(_category(scope, by))
@@ -102,6 +107,7 @@ async def read_counts(
             "ends": [from_us(span.to_us) for span in spans],
             "wards": None if scope.wards is None else list(scope.wards),
             "category": scope.category,
+            "clocks": [clock // 1000 for clock in clocks],
         },
     )
     return [Count(*row) for row in await found.fetchall()]

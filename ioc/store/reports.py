@@ -333,13 +333,20 @@ async def forget_reporters(
 async def erase_reporter(
     connection: AsyncConnection[Any], mask: Callable[[str], str], contact_hash: bytes, pattern: str
 ) -> int:
-    """Forget a contact, and mask the reports that came with it or name it by `pattern`; return how many."""
+    """Forget a contact, and mask the reports that came with it or name it by `pattern`; return how many.
+
+    Pictures that the person sent are deleted.
+    """
     found = await connection.execute(
         "SELECT id, text, address FROM citizen_report WHERE contact_hash = %s OR text ~ %s OR address ~ %s"
         " FOR UPDATE",
         (contact_hash, pattern, pattern),
     )
     told = await found.fetchall()
+    await connection.execute(
+        "DELETE FROM photo WHERE report_id IN (SELECT id FROM citizen_report WHERE contact_hash = %s)",
+        (contact_hash,),
+    )
     await _mask_reports(connection, mask, told)
     await connection.execute(
         "UPDATE citizen_report SET forgotten = true, contact = NULL, contact_hash = NULL, media_url = NULL"

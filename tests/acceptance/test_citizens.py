@@ -13,6 +13,7 @@ from benchmarks.service import Service, running_service
 pytestmark = pytest.mark.slow
 HOLE = {"service": "road", "lon": 106.6515, "lat": 10.9805}
 LIMITS = ("FREE_PER_HOUR", "MOST_PER_HOUR", "LOOKS_PER_MINUTE")
+OVERRIDE = "đội hiện trường đã xác nhận qua điện thoại"
 PHONE, NAME = "0912 345 678", "Nguyễn Thị Hoa"
 _numbers = count()
 
@@ -104,7 +105,7 @@ def test_one_hole_many_citizens_each_with_an_answer_and_a_vote(
     early = public.post(f"/reports/{first['code']}/vote", json={"satisfied": True})
     assert (early.status_code, early.json()["errors"][0]["rule"]) == (409, "no_result_yet")
 
-    act(desk, incident["id"], "resolve", note="Đã dặm vá, nhà thầu Bình An 0987654321")
+    act(desk, incident["id"], "resolve", note="Đã dặm vá, nhà thầu Bình An 0987654321", override=OVERRIDE)
     followed = [public.get(f"/reports/{report['code']}").json() for report in (first, same, too)]
     assert [[step["status"] for step in item["steps"]] for item in followed] == [
         ["received", "accepted", "in_progress", "done"]
@@ -130,7 +131,7 @@ def test_what_is_told_again_after_it_was_done_is_opened_again(
     place = {"service": "waste", "lon": 106.6705, "lat": 10.9855}
     first = tell(public, "Rác đổ tràn ra đường, bốc mùi hôi thối nhiều ngày", **place)
     incident = incident_of(desk, first["id"])
-    act(desk, incident["id"], "resolve", note="đã thu gom")
+    act(desk, incident["id"], "resolve", note="đã thu gom", override=OVERRIDE)
     tell(public, "Rác đổ tràn ra đường, bốc mùi hôi nhiều ngày nay", **place)
     wait_for(lambda: desk.get(f"/incidents/{incident['id']}").json()["handling"] == "new")
     history = desk.get(f"/incidents/{incident['id']}/history").json()["items"]

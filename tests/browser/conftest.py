@@ -89,8 +89,15 @@ def new_console(browser: Browser, city: City) -> Iterator[OpenConsole]:
         assert [complaint for console in made for complaint in console.complaints] == []
 
 
+@pytest.fixture(scope="module")
+def counter(city: City) -> Iterator[City]:
+    """The city while citizens report; afterwards the queue is as other tests expect it."""
+    yield city
+    city.end_reports()
+
+
 @pytest.fixture
-def visit(browser: Browser, city: City) -> Iterator[OpenVisit]:
+def visit(browser: Browser, counter: City) -> Iterator[OpenVisit]:
     """Open citizens' browsers that stand at `geolocation`. Afterwards no page may have complained."""
     made: list[Visit] = []
     with ExitStack() as contexts:
@@ -114,7 +121,7 @@ def visit(browser: Browser, city: City) -> Iterator[OpenVisit]:
             contexts.callback(context.close)
             if theme is not None:
                 context.add_init_script(f"localStorage['ioc.page-theme'] ??= '{theme}'")
-            found = Visit(context, context.new_page(), city.url)
+            found = Visit(context, context.new_page(), counter.url)
             made.append(found)
             return found
 

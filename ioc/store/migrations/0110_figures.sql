@@ -55,7 +55,7 @@ CREATE INDEX incident_overdue ON incident (resolve_due) INCLUDE (ward, category)
 
 CREATE FUNCTION ioc_duration_cell(base integer, spent interval) RETURNS smallint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 -- Cell k holds 1.2^k to 1.2^(k+1) seconds; the first also what took less, the last what took more.
-$$ SELECT (base + least(99, greatest(0, floor(ln(greatest(1, extract(epoch FROM spent))) / ln(1.2)))))::smallint $$;
+$$ SELECT (base + least(99, greatest(0, floor(ln(greatest(1, extract(epoch FROM spent)::float8)) / ln(1.2::float8)))))::smallint $$;
 
 CREATE FUNCTION ioc_figure_parts(i incident) RETURNS TABLE (at timestamptz, part smallint)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
@@ -117,6 +117,21 @@ CREATE TRIGGER figures AFTER UPDATE ON incident FOR EACH ROW
            NEW.closed, NEW.ack_due, NEW.resolve_due, NEW.paused))
     EXECUTE FUNCTION ioc_figure_delta();
 
+-- What citizens think of results: 13 are votes, 14 those of the content.
+CREATE FUNCTION ioc_vote_parts(v citizen_vote)
+RETURNS TABLE (ward text, category text, at timestamptz, part smallint) LANGUAGE sql STABLE AS $$
+    SELECT i.ward, split_part(i.category, '.', 1), v.at, p.part::smallint
+    FROM incident i, (VALUES (13, true), (14, v.satisfied)) AS p (part, counts)
+    WHERE i.id = v.incident_id AND p.counts
+$$;
+CREATE FUNCTION ioc_figure_vote() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO figure_delta (at, ward, category, part, n)
+    SELECT p.at, p.ward, p.category, p.part, 1 FROM ioc_vote_parts(NEW) AS p;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER figures AFTER INSERT ON citizen_vote FOR EACH ROW EXECUTE FUNCTION ioc_figure_vote();
+
 CREATE FUNCTION ioc_figure_duty() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp AS $$
 BEGIN
@@ -163,6 +178,8 @@ BEGIN
         SELECT i.ward, split_part(i.category, '.', 1) AS category, f.at, f.part
         FROM incident i CROSS JOIN LATERAL ioc_figure_parts(i) AS f
         UNION ALL SELECT ward, category, at, 9::smallint FROM incident_reopened
+        UNION ALL SELECT p.ward, p.category, p.at, p.part
+        FROM citizen_vote AS v CROSS JOIN LATERAL ioc_vote_parts(v) AS p
     ), base AS (
         SELECT date_bin('1 day', at, '2000-01-02 17:00:00Z') AS at, ward, category, part, count(*) AS n, false AS fine
         FROM moved GROUP BY 1, 2, 3, 4
@@ -202,7 +219,7 @@ CREATE POLICY city ON figure_duty FOR SELECT USING ((SELECT ioc_serves('service'
 -- What happened before.
 SELECT set_config('ioc.scope', 'service', true);
 INSERT INTO incident_reopened
-SELECT DISTINCT i.id, a.at, i.ward, i.category FROM incident_audit a JOIN incident i ON i.id = a.incident_id
+SELECT DISTINCT i.id, a.at, i.ward, split_part(i.category, '.', 1) FROM incident_audit a JOIN incident i ON i.id = a.incident_id
 WHERE a.op = 'reopen' ON CONFLICT DO NOTHING;
 INSERT INTO figure_duty
 SELECT DISTINCT date_bin('1 hour', at, '2000-01-02 17:00:00Z'), actor FROM incident_audit

@@ -91,6 +91,11 @@ async def fill(pool: Pool) -> None:
             known = Seal(KEY).recognise(phone_digits(contact))
             await add_report(connection, report, code_hash=bytes([n]), contact_hash=known, idem=None)
             await add_answers(connection, [report.id], from_us(at_us), f"đã gọi {PHONE}", "ward")
+            await connection.execute(
+                "INSERT INTO photo (ref, origin, width, height, picture, thumb, report_id)"
+                " VALUES (%s, 'citizen', 1, 1, '', '', %s)",
+                (f"{n:032x}", report.id),
+            )
 
 
 async def intact(pool: Pool) -> bool:
@@ -161,6 +166,7 @@ async def test_a_phone_number_is_erased_wherever_it_stands_and_who_asked_is_forg
     assert erased == {"reports": 2, "citizens' reports": 3, "incidents": 2}
     kept = await rows(pool, "SELECT id FROM citizen_report WHERE contact IS NOT NULL")
     assert kept == [("r-2",)], "who only named the number stays known"
+    assert await rows(pool, "SELECT report_id FROM photo") == [("r-2",)]
     everything = str(
         await rows(pool, "SELECT * FROM feedback_report, incident_audit a, incident i, audit_entry e")
         + await rows(pool, "SELECT text, address FROM citizen_report")

@@ -1,7 +1,8 @@
 /** What the page shows: period, ward and figure (all in the address bar), and the newest answers to them. */
 import { ApiError, get } from '../lib/api/client'
-import type { Incident } from '../lib/feed/types'
+import type { Incident, Text } from '../lib/feed/types'
 import { session } from '../lib/state/session.svelte'
+import { COLUMNS } from './model'
 import type { Definition, Group, PeriodName, Report, Series, Warning, Warnings } from './types'
 
 const POLL_MS = 15_000
@@ -36,10 +37,11 @@ class Board {
   #turn = 0
   #running = false
 
-  whole = $derived<Group | undefined>(this.report?.items[0])
-  wards = $derived<Group[]>(this.report?.items.slice(1) ?? [])
-  /** The group whose figures the tiles show. */
-  shown = $derived<Group | undefined>(this.ward === null ? this.whole : this.wards.find((each) => each.key === this.ward))
+  /** The table: every ward with the figures of its columns. */
+  wards = $state.raw<Group[]>([])
+  /** The group whose figures the tiles show: the city, or one ward. */
+  shown = $derived<Group | undefined>(this.report?.items[0])
+  wardText = $derived<Text | null>(this.wards.find((each) => each.key === this.ward)?.name ?? null)
   shownWarnings = $derived<Warning[]>(
     this.ward === null ? (this.warnings?.items ?? []) : (this.warnings?.items ?? []).filter((each) => each.ward === this.ward),
   )
@@ -138,14 +140,15 @@ class Board {
       this.definitions = new Map(items.map((each) => [each.id, each]))
       if (!this.definitions.has(this.figure)) this.figure = DEFAULT_FIGURE
     }
-    const [report, warnings] = await Promise.all([
-      get<Report>(`/kpis?period=${this.period}&group_by=ward`),
+    const [report, table, warnings] = await Promise.all([
+      get<Report>(`/kpis?${this.query()}`),
+      get<Report>(`/kpis?period=${this.period}&group_by=ward&trend=false&${COLUMNS.map((each) => `figure=${each}`).join('&')}`),
       get<Warnings>('/warnings?limit=200'),
     ])
     if (turn !== this.#turn) return
     this.report = report
+    this.wards = table.items.slice(1)
     this.warnings = warnings
-    if (this.ward !== null && !report.items.some((each) => each.key === this.ward)) this.ward = null
     this.answeredMs = Date.now()
     await Promise.all([this.#loadIncidents(turn), this.#loadSeries(turn)])
   }

@@ -167,6 +167,26 @@ export interface Photo {
   released: boolean
 }
 
+/** What a citizen told, masked (`ReportInfo`); `root` is the report that it tells the same as, or itself. */
+export interface CitizenReport {
+  id: string
+  root: string
+  service: string
+  text: string
+  channel: string
+  received: string
+  address: string | null
+  lon: number | null
+  lat: number | null
+  /** A mask where there is one. */
+  contact: string | null
+  photos: string[]
+  /** A partner's own copy of a picture, an address of http(s). */
+  media_url: string | null
+  answers: { at: string; text: string }[]
+  satisfied: boolean | null
+}
+
 export type StepKind = 'confirm' | 'choice' | 'note' | 'photo'
 
 export interface ProcedureStep {

@@ -307,7 +307,6 @@ export const en: Catalogue = {
     redo: 'Correct',
     skipped: 'Skipped',
     note: 'What happened (required)',
-    photo: 'Reference of the picture (required)',
     reason: 'Why it is skipped (required)',
     told: 'Supervisors will be told.',
     help: 'Help',

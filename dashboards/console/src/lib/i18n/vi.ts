@@ -298,7 +298,6 @@ export const vi = {
     redo: 'Sửa',
     skipped: 'Đã bỏ qua',
     note: 'Nội dung (bắt buộc)',
-    photo: 'Mã ảnh (bắt buộc)',
     reason: 'Lý do bỏ qua (bắt buộc)',
     told: 'Trưởng ca sẽ được báo.',
     help: 'Hướng dẫn',

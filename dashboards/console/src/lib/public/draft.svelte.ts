@@ -4,9 +4,9 @@
  */
 import { uuid } from '../state/uuid'
 import type { Lang } from '../api/types'
-import { publicApi } from './api'
-import type { Question, ReportBody } from './types'
-import { shelf } from './shelf'
+import { PublicError, publicApi } from './api'
+import type { Question, Receipt, ReportBody } from './types'
+import { shelf, type KeptPhoto } from './shelf'
 import { shrink } from './shrink'
 
 export const MAX_PHOTOS = 5
@@ -24,12 +24,8 @@ export interface Place {
   ward: string | null
 }
 
-export interface DraftPhoto {
-  id: string
-  blob: Blob
+export interface DraftPhoto extends KeptPhoto {
   url: string
-  /** Its name at the service, once it is there. */
-  ref: string | null
 }
 
 interface Words {
@@ -68,7 +64,7 @@ export class Draft {
 
   async restorePhotos(): Promise<void> {
     const kept = await shelf.all()
-    this.photos = kept.slice(0, MAX_PHOTOS).map(({ id, blob }) => ({ id, blob, url: URL.createObjectURL(blob), ref: null }))
+    this.photos = kept.slice(0, MAX_PHOTOS).map((photo) => ({ ...photo, url: URL.createObjectURL(photo.blob) }))
   }
 
   /** Call from an effect: it reads everything that is kept. */
@@ -81,9 +77,9 @@ export class Draft {
   async addPhoto(file: Blob): Promise<boolean> {
     const blob = await shrink(file)
     if (blob === null) return false
-    const photo = { id: uuid(), blob, url: URL.createObjectURL(blob), ref: null }
-    this.photos = [...this.photos, photo]
-    await shelf.put({ id: photo.id, blob })
+    const photo = { id: uuid(), blob, ref: null }
+    this.photos = [...this.photos, { ...photo, url: URL.createObjectURL(blob) }]
+    await shelf.put(photo)
     return true
   }
 
@@ -93,12 +89,13 @@ export class Draft {
     await shelf.drop(id)
   }
 
-  /** Send what is not there yet. A failure keeps those that arrived. */
+  /** Send what is not there yet. A failure keeps those that arrived, so that a repeat is of the same report. */
   async sendPhotos(): Promise<string[]> {
-    for (const photo of this.photos) {
-      if (photo.ref !== null) continue
-      const ref = await publicApi.photo(photo.blob)
-      this.photos = this.photos.map((each) => (each.id === photo.id ? { ...each, ref } : each))
+    for (const { id, blob, ref: sent } of this.photos) {
+      if (sent !== null) continue
+      const ref = await publicApi.photo(blob)
+      this.photos = this.photos.map((each) => (each.id === id ? { ...each, ref } : each))
+      await shelf.put({ id, blob, ref })
     }
     return this.photos.flatMap(({ ref }) => (ref === null ? [] : [ref]))
   }
@@ -119,9 +116,16 @@ export class Draft {
     return { ...this.question(), contact, language, photos, joins: this.words.joins, idem: this.words.idem }
   }
 
-  /** The key of this draft was used for words that have changed since: what is sent now is another report. */
-  renew(): void {
-    this.words.idem = uuid()
+  /** Send everything. Raises `PublicError`. */
+  async send(photos: string[], language: Lang): Promise<Receipt> {
+    try {
+      return await publicApi.report(this.body(photos, language))
+    } catch (error) {
+      if (!(error instanceof PublicError) || !error.ruleOf('idem')) throw error
+      // An earlier try arrived, though its answer did not, and the words have changed since: this is another one.
+      this.words.idem = uuid()
+      return await publicApi.report(this.body(photos, language))
+    }
   }
 
   async clear(): Promise<void> {

@@ -3,6 +3,8 @@
 export interface KeptPhoto {
   id: string
   blob: Blob
+  /** Its name at the service, once it is there. */
+  ref: string | null
 }
 
 const DATABASE = 'ioc-report'
