@@ -1,10 +1,10 @@
-"""The counter on a real PostgreSQL: repeats at once, what joins, and who may take a report out of its group."""
+"""The counter on a real PostgreSQL: repeats at once, what joins, and who takes a report out of its group."""
 
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 
 import msgspec
 import pytest
@@ -15,13 +15,14 @@ from ioc.app.report_desk import ReportDesk
 from ioc.app.sealing import Seal
 from ioc.incidents.commands import Command
 from ioc.incidents.policies import Policies
-from ioc.model.incidents import Handling
+from ioc.model.incidents import Change, Handling
 from ioc.model.records import NewRecord
 from ioc.model.times import to_us
 from ioc.model.tracking import hash_code, read_code
 from ioc.store.embedded import Dsns
-from ioc.store.incidents import Change, write_changes
+from ioc.store.incidents import write_changes
 from ioc.store.pool import open_pool
+from ioc.store.reports import OF_INCIDENT
 from ioc.store.row_scope import NOBODY, SERVICE, RowScope, ScopedPool, acting_as
 from tests.integration.store.test_incidents import change, incident
 
@@ -90,14 +91,18 @@ async def raise_incident(pool: ScopedPool, root: str, *, ended: datetime | None 
 async def test_a_report_sent_twice_at_once_is_one_report_and_one_event(pool: ScopedPool) -> None:
     log = Log()
     desk = counter(pool, log)
-    async with pool.of(SERVICE).connection() as holding:
+    async with (
+        asyncio.timeout(60),
+        asyncio.TaskGroup() as senders,
+        pool.of(SERVICE).connection() as holding,
+    ):
         # All see that nothing is there, and only then can any of them write.
         await holding.execute("LOCK TABLE citizen_report IN SHARE MODE")
-        sent = [asyncio.create_task(desk.submit(HOLE)) for _ in range(3)]
-        async with asyncio.timeout(30):
-            while (await (await holding.execute(WAITING)).fetchone() or (0,))[0] < len(sent):
-                await asyncio.sleep(0.01)
-    receipts = await asyncio.gather(*sent)
+        sent = [senders.create_task(desk.submit(HOLE)) for _ in range(3)]
+        waiting = 0
+        while waiting < len(sent):
+            ((waiting,),) = await (await holding.execute(WAITING)).fetchall()
+    receipts = [each.result() for each in sent]
     stored = await fetch(pool, "SELECT id, code_hash FROM citizen_report")
     assert [receipt.id for receipt in receipts] == [stored[0][0]] * 3
     assert stored[0][1] in {hash_code(read_code(receipt.code) or "") for receipt in receipts}
@@ -147,3 +152,18 @@ async def test_an_unhappy_vote_sent_again_opens_what_could_not_be_opened_at_firs
     await desk.vote(first.code, satisfied=False, text=None)
     assert incidents.done == ["reopen"]
     assert len(log.told) == 2, "the report and one vote"
+
+
+async def test_reports_of_an_incident_are_found_by_index_whoever_asks(pool: ScopedPool) -> None:
+    async with pool.of(SERVICE).connection() as connection:
+        await connection.execute(
+            "INSERT INTO citizen_report (id, code_hash, root, service, text, channel, received, digest)"
+            " SELECT 'r' || n, sha256(n::text::bytea), 'r' || n, 'road', 'x', 'web', now(), ''"
+            " FROM generate_series(1, 5000) n"
+        )
+    await raise_incident(pool, "r1")
+    asked: LiteralString = "EXPLAIN SELECT * FROM citizen_report" + OF_INCIDENT
+    with acting_as(RowScope.of_person("cuong", (OWN,))):
+        async with pool.connection() as connection:
+            plan = await (await connection.execute(asked, {"id": "inc-r1", "limit": 200})).fetchall()
+    assert any("Index Cond: (root = ANY" in line for (line,) in plan), plan
