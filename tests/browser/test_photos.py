@@ -26,9 +26,9 @@ def nothing_left(city: City) -> Iterator[None]:
     end_reported(city)
 
 
-def false_alarm(city: City, ward: str = WARD) -> str:
+def false_alarm(city: City) -> str:
     """Raise an incident of which no required step is open; return its id."""
-    incident = city.raise_incident(ward)
+    incident = city.raise_incident(WARD)
     city.command(incident, "step", step="verify", answer="no")
     city.command(incident, "step", step="cause", note="bóng cây")
     return incident
@@ -37,7 +37,7 @@ def false_alarm(city: City, ward: str = WARD) -> str:
 def test_an_operator_sees_a_picture_and_decides_whether_the_public_does(
     new_console: OpenConsole, city: City
 ) -> None:
-    incident = false_alarm(city, "25747")
+    incident = city.raise_incident()
     sent = httpx.post(f"{city.url}/api/v1/photos", content=street_photo(), headers=city.headers("ward"))
     ref = sent.raise_for_status().json()["ref"]
     city.command(incident, "resolve", note="đã xử lý", photo=ref, override="diễn tập")

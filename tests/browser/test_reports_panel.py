@@ -1,5 +1,6 @@
 """What citizens told, on the operator's screen: read, answered, judged, taken apart, by whom it concerns."""
 
+import itertools
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +21,8 @@ PHONE = "0912 345 678"
 ANSWER = "Đội đèn đã thay bóng, cảm ơn bà con đã báo"
 REFRESH_MS = 30_000
 """A report that joins changes nothing of its incident; this often the panel asks all the same."""
+_places = itertools.count()
+"""Some 200 m apart, so that what one test raises is not grouped with what another did."""
 REPORTS = "**/api/v1/incidents/*/reports"
 
 
@@ -38,15 +41,10 @@ def end_reported(city: City) -> None:
 
 
 def report(city: City, service: str, text: str, **more: Any) -> dict[str, Any]:
-    """Send a report as a citizen's page does; return the receipt."""
-    body = {
-        "service": service,
-        "text": text,
-        "idem": uuid.uuid4().hex,
-        "lon": SOMEWHERE[0],
-        "lat": SOMEWHERE[1],
-    }
-    body |= more
+    """Send a report as a citizen's page does, each from a place of its own; return the receipt."""
+    row, column = divmod(next(_places), 5)
+    body = {"service": service, "text": text, "idem": uuid.uuid4().hex} | more
+    body |= {"lon": SOMEWHERE[0] + 0.002 * column, "lat": SOMEWHERE[1] + 0.002 * row}
     answer = httpx.post(f"{city.url}/api/v1/public/reports", json=body, headers={"X-IOC": "1"})
     receipt: dict[str, Any] = answer.raise_for_status().json()
     return receipt
@@ -163,8 +161,7 @@ def test_a_contact_is_shown_for_a_reason_that_is_recorded(new_console: OpenConso
 def test_what_is_not_the_same_becomes_an_incident_of_its_own(new_console: OpenConsole, city: City) -> None:
     first = report(city, "waste", "Rác chất đống trước chợ")
     incident = incident_of(city, first)
-    # Far enough away not to be grouped with it again as one happening.
-    second = report(city, "waste", "Chỗ tôi cũng có rác", joins=first["id"], lon=SOMEWHERE[0] + 0.01)
+    second = report(city, "waste", "Chỗ tôi cũng có rác", joins=first["id"])
     console = new_console().open(f"?incident={incident}")
     expect(console.at("report")).to_have_count(2)
     assert item(console, first).get_by_test_id("separate").count() == 0, "it leads"
