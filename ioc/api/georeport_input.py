@@ -19,6 +19,8 @@ SPAN: Final = timedelta(days=90)
 MAX_REQUESTS: Final = 1_000
 """In one answer, by the specification."""
 MAX_PAGE: Final = 100
+MAX_DEPTH: Final = 10_000
+"""Requests that pages reach; who wants more asks for fewer days."""
 MAX_FIELDS: Final = 100
 MAX_DESCRIPTION: Final = 4_000
 MAX_ADDRESS: Final = 300
@@ -153,6 +155,11 @@ def read_query(arguments: Arguments, now: datetime) -> RequestQuery:
         arguments.wrong("status", "phải là open hoặc closed", "expected open or closed")
     page = _count(arguments, "page", MAX_PAGE)
     page_size = _count(arguments, "page_size", MAX_REQUESTS)
+    if (page or 1) * (page_size or MAX_REQUESTS) > MAX_DEPTH:
+        # Each page reads those before it again.
+        arguments.wrong(
+            "page", f"chỉ xem được {MAX_DEPTH} phản ánh đầu", f"reaches the first {MAX_DEPTH} requests only"
+        )
     arguments.check()
     return RequestQuery(
         start=start,

@@ -230,7 +230,7 @@ class CitizenDesk:
             _log.warning("a report waits for the log", report=report.id, error=str(error))
             return
         async with self._pool.connection() as connection:
-            await rows.mark_appended(connection, [report.id])
+            await rows.mark_appended(connection, [report])
 
     async def _persists(self, root: str, at_us: int) -> None:
         """Open the incident of a report again that others tell of after it was resolved."""

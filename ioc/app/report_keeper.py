@@ -52,6 +52,6 @@ class ReportKeeper:
             if not events:
                 return 0
             await append_events(self._log, events)
-            await rows.mark_appended(connection, [report.id for report in reports])
+            await rows.mark_appended(connection, reports)
             await rows.mark_votes_appended(connection, votes)
         return max(len(reports), len(votes))

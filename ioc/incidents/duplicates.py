@@ -8,7 +8,8 @@ more or a letter wrong costs little. A text alone never makes two reports one: p
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal
+from functools import lru_cache
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -16,8 +17,10 @@ from ioc.geo.zones import metres_between
 from ioc.incidents.citizen_policy import DuplicatePolicy
 from ioc.incidents.policy_shapes import length_of
 
-MAX_COMPARED_CHARS: Final = 2_000
+MAX_COMPARED_CHARS: Final = 500
 """Of each text; what matters is said at the beginning."""
+KEPT_TEXTS: Final = 2_000
+"""Texts whose words are kept at hand: the same earlier reports are compared again and again."""
 
 _SIGNS: Final = re.compile(r"[^a-z0-9]+")
 _ABBREVIATIONS: Final = {
@@ -116,11 +119,10 @@ def fold(text: str) -> str:
 
 def likeness(one: str, other: str) -> float:
     """Return how alike two texts are, 0 to 1: the mean of shared words and of shared runs of letters."""
-    first, second = fold(one), fold(other)
-    if first == second:
-        return 1.0 if first else 0.0
-    words = _shared(_words(first), _words(second))
-    return (words + _shared(_runs(first), _runs(second))) / 2
+    first, second = _traits(one), _traits(other)
+    if first.folded == second.folded:
+        return 1.0 if first.folded else 0.0
+    return (_shared(first.words, second.words) + _shared(first.runs, second.runs)) / 2
 
 
 def candidates(new: Told, earlier: Iterable[Told], policy: DuplicatePolicy) -> list[Candidate]:
@@ -157,6 +159,18 @@ def _same_address(one: Told, other: Told) -> bool:
     first, second = fold(one.address or ""), fold(other.address or "")
     # A street alone is no place.
     return first == second and any(char.isdigit() for char in first)
+
+
+class _Traits(NamedTuple):
+    folded: str
+    words: frozenset[str]
+    runs: frozenset[str]
+
+
+@lru_cache(maxsize=KEPT_TEXTS)
+def _traits(text: str) -> _Traits:
+    folded = fold(text)
+    return _Traits(folded, _words(folded), _runs(folded))
 
 
 def _words(folded: str) -> frozenset[str]:

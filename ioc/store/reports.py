@@ -18,7 +18,7 @@ RULE: Final = "citizen-report"
 """The rule that raises an incident for each leading report."""
 SOURCE: Final = "citizens"
 """Source of the events of our own intake; no device can have it, since ids of devices are registered."""
-MAX_EARLIER: Final = 500
+MAX_EARLIER: Final = 300
 """Earlier reports compared with a new one, the latest first."""
 
 _COLUMNS: Final[LiteralString] = (
@@ -213,12 +213,14 @@ async def read_waiting(connection: AsyncConnection[Any], before: datetime, limit
         return await cursor.fetchall()
 
 
-async def mark_appended(connection: AsyncConnection[Any], report_ids: Sequence[str]) -> None:
-    """Note that the log has these reports."""
-    await connection.execute(
-        "UPDATE citizen_report SET appended = now() WHERE id = ANY(%s) AND appended IS NULL",
-        (list(report_ids),),
-    )
+async def mark_appended(connection: AsyncConnection[Any], reports: Sequence[ReportRow]) -> None:
+    """Note that the log has these reports as they were read; one taken apart since is told to it anew."""
+    async with connection.cursor() as cursor:
+        await cursor.executemany(
+            "UPDATE citizen_report SET appended = now()"
+            " WHERE id = %s AND separated = %s AND appended IS NULL",
+            [(report.id, report.separated) for report in reports],
+        )
 
 
 async def lead_itself(connection: AsyncConnection[Any], report_id: str) -> None:
