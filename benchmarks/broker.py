@@ -13,13 +13,24 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
+
+import trustme
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 ARCHIVES = Path(__file__).parents[1] / ".venv" / "kafka"
 START_S = 120.0
 STOP_S = 30.0
 LOGIN = ("ioc", "only-for-tests")
 """Name and password at `Broker.login_address`."""
+SCRAM_LOGINS = {"ioc-service": "only-for-tests-too", "ioc-stranger": "may-do-nothing"}
+"""Names and passwords at `Broker.secure_address`; neither may do anything until somebody grants it."""
 HEAP = "-Xmx384m"
 
 
@@ -35,12 +46,20 @@ def require_archives() -> None:
         raise BrokerUnavailable("no Kafka archives: run `make kafka`, or set IOC_TEST_KAFKA")
 
 
+class Access(NamedTuple):
+    """How to reach a broker that others share."""
+
+    address: str
+    secure_address: str
+    ca_file: Path
+
+
 class Broker:
     """One broker. It keeps its ports and data over `stop`, `kill` and `start`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._port, self._controller_port, self._login_port = free_ports(3)
+        self._port, self._controller_port, self._login_port, self._secure_port = free_ports(4)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -52,6 +71,16 @@ class Broker:
     def login_address(self) -> str:
         """Where clients have to log in, as `LOGIN` does."""
         return f"127.0.0.1:{self._login_port}"
+
+    @property
+    def secure_address(self) -> str:
+        """Where clients have to come over TLS and log in by SCRAM-SHA-512, as one of `SCRAM_LOGINS`."""
+        return f"127.0.0.1:{self._secure_port}"
+
+    @property
+    def ca_file(self) -> Path:
+        """The authority that signed the certificate at `secure_address`."""
+        return self._folder / "ca.pem"
 
     @property
     def pid(self) -> int:
@@ -77,6 +106,8 @@ class Broker:
                 "-c",
                 str(properties),
             ]
+            for name, password in SCRAM_LOGINS.items():
+                arguments += ["--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]"]
             subprocess.run(self._java("-Xmx128m", *arguments), check=True, capture_output=True)
         with (self._folder / "server.out").open("ab") as output:
             self._process = subprocess.Popen(
@@ -139,18 +170,25 @@ class Broker:
     def _properties(self) -> str:
         user, password = LOGIN
         broker, controller = self.address, f"127.0.0.1:{self._controller_port}"
+        listeners = f"PLAINTEXT://{broker},LOGIN://{self.login_address},SECURE://{self.secure_address}"
         values = {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@{controller}",
-            "listeners": f"PLAINTEXT://{broker},LOGIN://{self.login_address},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{broker},LOGIN://{self.login_address}",
+            "listeners": f"{listeners},CONTROLLER://{controller}",
+            "advertised.listeners": listeners,
             "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,LOGIN:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listener.security.protocol.map": (
+                "PLAINTEXT:PLAINTEXT,LOGIN:SASL_PLAINTEXT,SECURE:SASL_SSL,CONTROLLER:PLAINTEXT"
+            ),
             "listener.name.login.sasl.enabled.mechanisms": "PLAIN",
             "listener.name.login.plain.sasl.jaas.config": (
                 f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";'
             ),
+            **self._secure_properties(),
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            # Whoever comes without TLS may do everything; at `secure_address` what is granted counts.
+            "super.users": f"User:ANONYMOUS;User:{user}",
             "log.dirs": str(self._folder / "data"),
             "offsets.topic.replication.factor": "1",
             "offsets.topic.num.partitions": "4",
@@ -161,6 +199,26 @@ class Broker:
             "log.cleaner.dedupe.buffer.size": str(8 << 20),
         }
         return "".join(f"{name}={value}\n" for name, value in values.items())
+
+    def _secure_properties(self) -> dict[str, str]:
+        """Make an authority and the broker's certificate, and return the settings of that listener."""
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(self.ca_file)
+        certificate = authority.issue_cert("127.0.0.1")
+        key = load_pem_private_key(certificate.private_key_pem.bytes(), None)
+        # Kafka reads keys as PKCS 8 only.
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        chain = b"".join(each.bytes() for each in certificate.cert_chain_pems)
+        listener = "listener.name.secure"
+        return {
+            f"{listener}.ssl.keystore.type": "PEM",
+            f"{listener}.ssl.keystore.key": pem.decode().replace("\n", "\\n"),
+            f"{listener}.ssl.keystore.certificate.chain": chain.decode().replace("\n", "\\n"),
+            f"{listener}.sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            f"{listener}.scram-sha-512.sasl.jaas.config": (
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+            ),
+        }
 
 
 def free_ports(count: int) -> list[int]:

@@ -5,6 +5,7 @@ session ended.
 """
 
 import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -13,20 +14,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.broker import START_S, Broker, BrokerUnavailable, require_archives
+from benchmarks.broker import START_S, Access, Broker, BrokerUnavailable, require_archives
 from benchmarks.docker_broker import PULL_S, DockerBroker, docker_answers
 
 USERS, ADDRESS, FAILURE = "users.lock", "address", "failure"
 
 
 @contextmanager
-def shared_broker(folder: Path) -> Iterator[str]:
-    """Yield the address of the broker that all users of `folder` share; the first one starts it.
+def shared_broker(folder: Path, *, own: bool = False) -> Iterator[Access]:
+    """Yield how to reach the broker that all users of `folder` share; the first one starts it.
+
+    `own` wants one from the archives: only that has an entrance with TLS and login.
 
     Raises:
         BrokerUnavailable: none can be had here.
     """
-    if not docker_answers():
+    if own or not docker_answers():
         require_archives()
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / USERS).open("w") as users:
@@ -34,12 +37,19 @@ def shared_broker(folder: Path) -> Iterator[str]:
         with (folder / "start.lock").open("w") as starting:
             fcntl.flock(starting, fcntl.LOCK_EX)
             if not (folder / ADDRESS).exists() and not (folder / FAILURE).exists():
-                keeper = [sys.executable, "-m", "benchmarks.shared_broker", str(folder)]
+                keeper = [
+                    sys.executable,
+                    "-m",
+                    "benchmarks.shared_broker",
+                    str(folder),
+                    *(["own"] if own else []),
+                ]
                 subprocess.run(keeper, cwd=Path(__file__).parents[1], stdin=subprocess.DEVNULL, check=True)
                 _wait_for_either(folder / ADDRESS, folder / FAILURE)
         if (folder / FAILURE).exists():
             raise BrokerUnavailable((folder / FAILURE).read_text("utf-8"))
-        yield (folder / ADDRESS).read_text("utf-8")
+        address, secure_address, ca_file = json.loads((folder / ADDRESS).read_text("utf-8"))
+        yield Access(address, secure_address, Path(ca_file))
 
 
 def _wait_for_either(*paths: Path) -> None:
@@ -56,12 +66,13 @@ def _write(path: Path, text: str) -> None:
     path.with_suffix(".new").rename(path)
 
 
-def keep(folder: Path) -> None:
+def keep(folder: Path, *, own: bool) -> None:
     """Run a broker for as long as anybody holds the folder's lock."""
     broker: Broker | DockerBroker | None = None
     try:
-        broker = start_any(folder / "broker")
-        _write(folder / ADDRESS, broker.address)
+        broker = start_own(folder / "broker") if own else start_any(folder / "broker")
+        secure = (broker.secure_address, str(broker.ca_file)) if isinstance(broker, Broker) else ("", "")
+        _write(folder / ADDRESS, json.dumps([broker.address, *secure]))
         with (folder / USERS).open("w") as users:
             while True:
                 try:
@@ -92,13 +103,25 @@ def start_any(folder: Path) -> Broker | DockerBroker:
             refusal = f"{error}; "
         else:
             return container
+    try:
+        return start_own(folder)
+    except BrokerUnavailable as error:
+        raise BrokerUnavailable(f"{refusal}{error}") from error
+
+
+def start_own(folder: Path) -> Broker:
+    """Return a running broker from the archives.
+
+    Raises:
+        BrokerUnavailable: none can be had here.
+    """
     broker = Broker(folder)
     try:
         require_archives()
         broker.start()
-    except BrokerUnavailable as error:
+    except BrokerUnavailable:
         broker.kill()
-        raise BrokerUnavailable(f"{refusal}{error}") from error
+        raise
     return broker
 
 
@@ -106,4 +129,4 @@ if __name__ == "__main__":
     # It outlives whoever needs it first.
     if os.fork() == 0:
         os.setsid()
-        keep(Path(sys.argv[1]))
+        keep(Path(sys.argv[1]), own="own" in sys.argv[2:])

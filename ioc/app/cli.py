@@ -12,6 +12,7 @@ from ioc.app import (
     cli_backup,
     cli_data,
     cli_figures,
+    cli_log,
     cli_policies,
     cli_privacy,
     cli_rule_ops,
@@ -59,6 +60,7 @@ app.add_typer(cli_tokens.app, name="tokens", help="Tokens of machines that use t
 app.add_typer(cli_audit.app, name="audit", help="Who did or saw what.")
 app.add_typer(cli_privacy.retention, name="retention", help="Personal data and when it ends.")
 app.add_typer(cli_privacy.erasure, name="erasure", help="Requests of people to erase their data.")
+app.add_typer(cli_log.app, name="log", help="The event log and the positions in it.")
 cli_backup.register(app)
 app.command()(init)
 cli_rule_ops.register(cli_rules.app)

@@ -123,13 +123,19 @@ def kafka_settings(settings: Settings) -> KafkaSettings:
     )
 
 
-@asynccontextmanager
-async def _open_log(settings: Settings, pool: Connections, dsn: str) -> AsyncIterator[PostgresLog | KafkaLog]:
-    limits = LogSettings(
+def log_limits(settings: Settings) -> LogSettings:
+    """Return the bounds of the log, whichever it is."""
+    return LogSettings(
         dedup_window_s=settings.log.dedup_window_s,
         retention_s=settings.log.retention_s,
         lease_s=settings.log.lease_s,
     )
+
+
+@asynccontextmanager
+async def open_log(settings: Settings, pool: Connections, dsn: str) -> AsyncIterator[PostgresLog | KafkaLog]:
+    """Open the log that the settings name, without looking at it yet."""
+    limits = log_limits(settings)
     if settings.log.kind is LogKind.EMBEDDED:
         yield PostgresLog(pool, dsn, limits)
         return
@@ -151,7 +157,7 @@ async def open_core(settings: Settings, database: Database, owner: str = "") -> 
             open_pool(database.app, name="api", max_size=size, scope=NOBODY)
         )
         feed_pool = await stack.enter_async_context(open_pool(database.app, name="feed", max_size=2))
-        log = await stack.enter_async_context(_open_log(settings, log_pool, database.app))
+        log = await stack.enter_async_context(open_log(settings, log_pool, database.app))
         await log.create_topic(WIDE_TOPIC, await log.create_topic(EVENTS_TOPIC, settings.log.partitions))
         directory = Directory(pool)
         await directory.refresh()

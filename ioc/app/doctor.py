@@ -19,6 +19,7 @@ from ioc.app.cli_errors import with_command
 from ioc.app.core import kafka_settings
 from ioc.app.demo import SNAPSHOT_PORT
 from ioc.app.directory import CITY_ZONE
+from ioc.app.installation import topic_differences
 from ioc.app.rule_files import RuleFolder
 from ioc.app.settings import Settings
 from ioc.app.settings_sections import BridgeTopic, LogKind
@@ -287,10 +288,10 @@ def _kafka(settings: Settings) -> list[Finding]:
     servers = settings.log.bootstrap_servers
     try:
         brokers, partitions = asyncio.run(_ask_kafka(kafka_settings(settings)))
-    except LogRejected as error:
-        return [
-            Finding("log", False, f"{servers}: {error}", "check log.security, log.username, log.password")
-        ]
+        differing = asyncio.run(topic_differences(settings))
+    except LogRejected as error:  # it says by itself what to do
+        what, _, remedy = str(error).rpartition("; ")
+        return [Finding("log", False, f"{servers}: {what}", remedy)]
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         text = f"{place}{error.strerror or error}"
@@ -306,7 +307,8 @@ def _kafka(settings: Settings) -> list[Finding]:
         return [Finding("log", False, f"{found}: too few for {settings.log.replication} copies", remedy)]
     topic = f"{settings.log.prefix}{EVENTS_TOPIC}"
     state = f"{topic} with {partitions} partitions" if partitions else f"{topic} is made at the first start"
-    return [Finding("log", True, f"{found}, {state}")]
+    whole = Finding("log", True, f"{found}, {state}")
+    return [whole, *(Finding("log topic", False, *line.split(": ", 1)) for line in differing)]
 
 
 async def _ask_kafka(settings: KafkaSettings) -> tuple[int, int]:

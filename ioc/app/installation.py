@@ -12,12 +12,14 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from ioc.app.core import Core, kafka_settings
+from ioc.app.core import Core, kafka_settings, log_limits
 from ioc.app.rule_files import RuleFolder
 from ioc.app.rule_sets import ensure_first_version
-from ioc.app.settings_sections import DatabaseSettings
+from ioc.app.settings import Settings
+from ioc.app.settings_sections import DatabaseSettings, LogKind
 from ioc.eventlog.kafka_publisher import create_compacted
-from ioc.model.records import EVENTS_TOPIC, INCIDENTS_TOPIC
+from ioc.eventlog.kafka_topics import Wanted, compacted, differences, kept_for_a_time
+from ioc.model.records import EVENTS_TOPIC, INCIDENTS_TOPIC, WIDE_TOPIC
 from ioc.store.embedded import APP_ROLE
 from ioc.store.row_scope import SERVICE
 from ioc.store.users import Role, Users
@@ -123,7 +125,8 @@ async def prepare(core: Core, rules: RuleFolder, admin_password: str) -> list[st
         await users.create_user("admin", name="Quản trị", password=admin_password, role=Role.ADMIN)
         people = 1
     wards = sum(area.kind == "ward" for area in core.directory.areas)
-    return [f"log: {EVENTS_TOPIC} with {partitions} partitions", f"wards: {wards}", f"accounts: {people}"]
+    found = [f"log: {EVENTS_TOPIC} with {partitions} partitions", f"wards: {wards}", f"accounts: {people}"]
+    return found + [f"log differs: {line}" for line in await topic_differences(core.settings)]
 
 
 async def ensure_topics(core: Core) -> int:
@@ -132,3 +135,19 @@ async def ensure_topics(core: Core) -> int:
     if settings.relay.enabled:
         await create_compacted(kafka_settings(settings), INCIDENTS_TOPIC, settings.relay.partitions)
     return len(await core.log.ends(EVENTS_TOPIC))
+
+
+async def topic_differences(settings: Settings) -> list[str]:
+    """Return what of our topics in Kafka is not as the settings ask, each with what to do about it.
+
+    Raises:
+        LogUnavailable: Kafka does not answer.
+        LogRejected: Kafka refuses us.
+    """
+    kafka, topics = kafka_settings(settings), []
+    if settings.log.kind is LogKind.KAFKA:
+        configs = kept_for_a_time(kafka, log_limits(settings).never_beyond_s)
+        topics = [Wanted(name, settings.log.partitions, configs) for name in (EVENTS_TOPIC, WIDE_TOPIC)]
+    if settings.relay.enabled:
+        topics.append(Wanted(INCIDENTS_TOPIC, settings.relay.partitions, compacted(kafka)))
+    return await differences(kafka, topics) if topics else []

@@ -21,7 +21,9 @@ from ioc.eventlog.kafka_consumer import KafkaConsumer
 from ioc.eventlog.kafka_reader import KafkaReader
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.kafka_stamps import Stamps
+from ioc.eventlog.kafka_topics import kept_for_a_time
 from ioc.eventlog.kafka_writer import KafkaWriter
+from ioc.eventlog.origin import Origin, check_ends, check_origin, furthest
 from ioc.eventlog.port import (
     AppendOutcome,
     Consumer,
@@ -97,19 +99,27 @@ class KafkaLog:
             async with self._pool.connection() as connection:
                 yield connection
 
+    async def origin(self) -> Origin:
+        """Return what tells this log from others."""
+        return Origin("kafka", await self._cluster.identity(), self.kafka.prefix)
+
     async def create_topic(self, topic: str, partitions: int) -> int:
-        """Create `topic` unless it exists and return its number of partitions."""
-        configs = {
-            "cleanup.policy": "delete",
-            # What `retain` has not deleted by then goes whatever the groups have done.
-            "retention.ms": str(round(self.settings.never_beyond_s * 1000)),
-            "retention.bytes": "-1",
-            "min.insync.replicas": str(min(self.kafka.min_insync, self.kafka.replication)),
-            "unclean.leader.election.enable": "false",
-            "max.message.bytes": str(2 * self.kafka.record_bytes),
-            # Retention goes by when a record came, not by a gateway's clock.
-            "message.timestamp.type": "LogAppendTime",
-        }
+        """Create `topic` unless it exists and return its number of partitions.
+
+        Raises:
+            LogRejected: Kafka refuses us, or the database's positions belong to another log.
+        """
+        origin = await self.origin()
+        async with self.connection() as connection:
+            await check_origin(connection, origin)
+            positions = await furthest(connection, topic)
+        there = await self._cluster.partitions(self._name(topic))
+        check_ends(topic, positions, await self._cluster.ends(self._name(topic), range(there)))
+        return await self.make_topic(topic, partitions)
+
+    async def make_topic(self, topic: str, partitions: int) -> int:
+        """Do the same whatever the positions are."""
+        configs = kept_for_a_time(self.kafka, self.settings.never_beyond_s)
         self._partitions[topic] = await self._cluster.create(self._name(topic), partitions, configs)
         return self._partitions[topic]
 

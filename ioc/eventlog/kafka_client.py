@@ -8,11 +8,13 @@ And an orderly `stop` is all there is, so a client that cannot stop in order is 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from ssl import SSLContext
+from ssl import SSLCertVerificationError, SSLContext, SSLError
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import (
     AuthenticationFailedError,
     AuthenticationMethodNotSupported,
@@ -20,11 +22,13 @@ from aiokafka.errors import (
     GroupAuthorizationFailedError,
     InvalidReplicationFactorError,
     InvalidSessionTimeoutError,
+    KafkaConnectionError,
     KafkaError,
     SaslAuthenticationFailed,
     TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
+    UnsupportedSaslMechanismError,
     for_code,
 )
 from aiokafka.helpers import create_ssl_context
@@ -32,16 +36,26 @@ from aiokafka.helpers import create_ssl_context
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.port import LogRejected, LogUnavailable
 
-_HOPELESS: Final = (
-    AuthenticationFailedError,
-    AuthenticationMethodNotSupported,
-    SaslAuthenticationFailed,
-    ClusterAuthorizationFailedError,
-    GroupAuthorizationFailedError,
-    TopicAuthorizationFailedError,
-    InvalidReplicationFactorError,
-    InvalidSessionTimeoutError,
-)
+_RIGHTS: Final = "grant our user what docs/operations.md names under Access to Kafka"
+_LOGIN: Final = "check log.username, log.password and log.sasl_mechanism"
+_ADVICE: Final[dict[type[KafkaError], str]] = {
+    AuthenticationFailedError: _LOGIN,
+    SaslAuthenticationFailed: _LOGIN,
+    AuthenticationMethodNotSupported: "check log.security",
+    UnsupportedSaslMechanismError: "set log.sasl_mechanism to one that the brokers offer",
+    ClusterAuthorizationFailedError: _RIGHTS,
+    GroupAuthorizationFailedError: _RIGHTS,
+    TopicAuthorizationFailedError: _RIGHTS,
+    InvalidReplicationFactorError: "set log.replication to the number of brokers at most, or add brokers",
+    InvalidSessionTimeoutError: "set log.lease_s to what the brokers allow (group.min.session.timeout.ms)",
+}
+"""Answers that no repetition makes better, with what to do about each."""
+
+
+def refusal(error: KafkaError) -> LogRejected | None:
+    """Return what `error` means where Kafka refuses us for good, else None."""
+    advice = next((text for kind, text in _ADVICE.items() if isinstance(error, kind)), None)
+    return None if advice is None else LogRejected(f"Kafka refuses: {error}; {advice}")
 
 
 @asynccontextmanager
@@ -57,9 +71,9 @@ async def asking(timeout_s: float) -> AsyncIterator[None]:
             yield
     except TimeoutError as error:
         raise LogUnavailable(f"Kafka did not answer within {timeout_s} s") from error
-    except _HOPELESS as error:
-        raise LogRejected(f"Kafka refuses: {error}") from error
-    except (KafkaError, OSError) as error:
+    except KafkaError as error:
+        raise refusal(error) or LogUnavailable(f"Kafka: {error}") from error
+    except OSError as error:
         raise LogUnavailable(f"Kafka: {error}") from error
 
 
@@ -93,6 +107,46 @@ def connection(settings: KafkaSettings, client: str) -> dict[str, Any]:
             "sasl_plain_username": settings.security.username,
             "sasl_plain_password": settings.security.password,
         }
+    return arguments
+
+
+async def explain_refusal(settings: KafkaSettings) -> None:
+    """Connect once more by hand: a client that finds no broker says only that, not what each one answered.
+
+    Raises:
+        LogRejected: a broker was reached, and either side refuses the other.
+        LogUnavailable: a broker hangs up: it speaks otherwise, or is about to end.
+    """
+    for host, port, _ in collect_hosts(settings.bootstrap_servers, randomize=False):
+        server = f"{host}:{port}"
+        try:
+            async with asyncio.timeout(settings.request_timeout_s):
+                made = await create_conn(host, port, **_per_connection(settings))
+            made.close()
+        except SSLCertVerificationError as error:
+            raise LogRejected(
+                f"the certificate of Kafka at {server} is not trusted: {error.verify_message}; "
+                "set log.tls_ca to the authority that signed it, and log.bootstrap_servers to a name it holds"
+            ) from error
+        except SSLError as error:
+            raise LogRejected(
+                f"no TLS with Kafka at {server}: {error.reason}; check log.security and that port, "
+                "and log.tls_certificate where brokers ask for one"
+            ) from error
+        except (KafkaConnectionError, ConnectionResetError) as error:
+            raise LogUnavailable(
+                f"Kafka at {server} ends the connection; check log.security and what that port is for"
+            ) from error
+        except KafkaError as error:
+            if refused := refusal(error):
+                raise refused from error
+        except (TimeoutError, OSError):
+            continue
+
+
+def _per_connection(settings: KafkaSettings) -> dict[str, Any]:
+    arguments = connection(settings, "explain")
+    del arguments["bootstrap_servers"]
     return arguments
 
 
@@ -142,6 +196,8 @@ class Cluster:
         self._admin: AIOKafkaAdminClient | None = None
         self._reader: AIOKafkaConsumer | None = None
         self._opening = asyncio.Lock()
+        self._known = False
+        """Whether we were ever let in: what worked once may work again, so later refusals are waited out."""
 
     async def close(self) -> None:
         """Close both connections; the next question opens new ones."""
@@ -176,16 +232,35 @@ class Cluster:
         async with self._asked() as (admin, _):
             return len((await admin.describe_cluster())["brokers"])
 
+    async def identity(self) -> str:
+        """Return the id that the cluster was given when it was made. Raises as `asking`."""
+        async with self._asked() as (admin, _):
+            return str((await admin.describe_cluster())["cluster_id"])
+
     async def partitions(self, topic: str) -> int:
         """Return the number of partitions, 0 where there is no such topic. Raises as `asking`."""
+        return len(await self.copies(topic))
+
+    async def copies(self, topic: str) -> list[int]:
+        """Return how many copies each partition has, nothing where there is no such topic."""
         async with self._asked() as (admin, _):
             (described,) = await admin.describe_topics([topic])
             error = for_code(described["error_code"])
             if error is UnknownTopicOrPartitionError:
-                return 0
+                return []
             if described["error_code"]:
                 raise error(topic)
-            return len(described["partitions"])
+            return [len(each["replicas"]) for each in described["partitions"]]
+
+    async def configs(self, topic: str, names: Iterable[str]) -> dict[str, str]:
+        """Return these settings of an existing topic. Raises as `asking`."""
+        wanted = ConfigResource(ConfigResourceType.TOPIC, topic, configs=dict.fromkeys(names))
+        async with self._asked() as (admin, _):
+            (answer,) = await admin.describe_configs([wanted])
+            ((code, message, _, _, entries),) = answer.resources
+            if code:
+                raise for_code(code)(f"{topic}: {message}")
+            return {name: value for name, value, *_ in entries}
 
     async def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
         """Return the offset after the last record, by partition. Raises as `asking`."""
@@ -230,10 +305,12 @@ class Cluster:
                 admin = AIOKafkaAdminClient(**connection(self._settings, "admin"))
                 try:
                     await admin.start()
-                except BaseException:
+                except BaseException as error:
                     await admin.close()
+                    if isinstance(error, KafkaConnectionError) and not self._known:
+                        await explain_refusal(self._settings)
                     raise
-                self._admin = admin
+                self._admin, self._known = admin, True
             if self._reader is None:
                 reader = AIOKafkaConsumer(**connection(self._settings, "offsets"), enable_auto_commit=False)
                 try:

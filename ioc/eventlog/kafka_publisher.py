@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaProducer
 
 from ioc.eventlog.kafka_client import Cluster, asking, connection, end_producer
 from ioc.eventlog.kafka_settings import KafkaSettings
+from ioc.eventlog.kafka_topics import compacted
 
 _LINGER_MS: Final = 5
 _HEAD_BYTES: Final = 1 << 10
@@ -18,16 +19,6 @@ class Message(NamedTuple):
 
     key: bytes
     value: bytes
-
-
-def compacted(settings: KafkaSettings) -> dict[str, str]:
-    """Return how a topic is made of which the newest message of every key is kept for ever."""
-    return {
-        "cleanup.policy": "compact",
-        "min.insync.replicas": str(min(settings.min_insync, settings.replication)),
-        "unclean.leader.election.enable": "false",
-        "max.message.bytes": str(2 * settings.record_bytes),
-    }
 
 
 async def create_compacted(settings: KafkaSettings, topic: str, partitions: int) -> int:

@@ -266,7 +266,7 @@ class KafkaReader:
             raise LogRejected(
                 f"{self._name}/{partition} ends before {state.fetched}, where {self._label} stands: "
                 "the topic was made anew, or belongs to another database; "
-                "set log.prefix to a name not used before"
+                "end the process, and see Another log in docs/operations.md"
             )
         if gap := first - state.fetched:
             state.lost += gap

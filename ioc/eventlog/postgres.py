@@ -20,6 +20,7 @@ from ioc.eventlog.batch_reader import BatchReader
 from ioc.eventlog.database import as_unavailable, moment, prune_keys
 from ioc.eventlog.group_consumer import GroupConsumer
 from ioc.eventlog.membership import Member
+from ioc.eventlog.origin import Origin, check_ends, check_origin, furthest
 from ioc.eventlog.port import AppendOutcome, Consumer, LogReader, LogRejected, LogUnavailable
 from ioc.eventlog.recent import RecentBatches
 from ioc.eventlog.settings import LogSettings
@@ -38,6 +39,12 @@ _PARTITIONS: Final[LiteralString] = "SELECT count(*) FROM log_partition WHERE to
 _ENDS: Final[LiteralString] = (
     "SELECT partition, next_offset FROM log_partition WHERE topic = %s ORDER BY partition"
 )
+_STARTS: Final[LiteralString] = """
+    SELECT p.partition, coalesce((
+        SELECT b.end_offset - b.count FROM log_batch b
+        WHERE b.topic = p.topic AND b.partition = p.partition ORDER BY b.end_offset LIMIT 1), p.next_offset)
+    FROM log_partition p WHERE p.topic = %s
+"""
 # The cut is the first row of the slice that has to stay: only a prefix goes.
 _RETAIN: Final[LiteralString] = """
     WITH slice AS (
@@ -104,8 +111,25 @@ class PostgresLog:
             async with self._pool.connection() as connection:
                 yield connection
 
+    async def origin(self) -> Origin:
+        """Return what tells this log from others."""
+        return Origin("embedded")
+
     async def create_topic(self, topic: str, partitions: int) -> int:
-        """Create `topic` unless it exists and return its number of partitions."""
+        """Create `topic` unless it exists and return its number of partitions.
+
+        Raises:
+            LogRejected: the database's positions belong to another log.
+        """
+        async with self.connection() as connection:
+            await check_origin(connection, await self.origin())
+            positions = await furthest(connection, topic)
+            ends = dict(await (await connection.execute(_ENDS, (topic,))).fetchall())
+        check_ends(topic, positions, ends)
+        return await self.make_topic(topic, partitions)
+
+    async def make_topic(self, topic: str, partitions: int) -> int:
+        """Do the same whatever the positions are."""
         async with self.connection() as connection:
             await connection.execute(_CREATE, {"topic": topic, "partitions": partitions})
         return await self._partitions_of(topic)
@@ -139,6 +163,11 @@ class PostgresLog:
         await self._partitions_of(topic)
         async with self.connection() as connection:
             return dict(await (await connection.execute(_ENDS, (topic,))).fetchall())
+
+    async def starts(self, topic: str) -> dict[int, int]:
+        """Return the offset of the first record kept, by partition."""
+        async with self.connection() as connection:
+            return dict(await (await connection.execute(_STARTS, (topic,))).fetchall())
 
     async def retain(self, topic: str, now_us: int) -> int:
         """Delete one bounded slice per partition; see `EventLog.retain`."""

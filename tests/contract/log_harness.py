@@ -1,7 +1,6 @@
 """What the contract suite needs to know of an implementation beyond its port."""
 
 import asyncio
-import secrets
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -155,12 +154,10 @@ async def postgres_harness(database: Dsns) -> AsyncIterator[LogHarness]:
 
 
 @asynccontextmanager
-async def kafka_harness(database: Dsns, address: str) -> AsyncIterator[LogHarness]:
+async def kafka_harness(database: Dsns, kafka: KafkaSettings) -> AsyncIterator[LogHarness]:
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(database.app, name="log"))
         other_pool = await stack.enter_async_context(open_pool(database.app, name="other"))
-        prefix = f"t{secrets.token_hex(4)}."  # topics and groups of this test's own
-        kafka = KafkaSettings(bootstrap_servers=address, prefix=prefix, replication=1, min_insync=1)
         harness = KafkaHarness(pool, other_pool, database.app, kafka)
         await harness.log.create_topic(TOPIC, PARTITIONS)
         async with asyncio.TaskGroup() as group:

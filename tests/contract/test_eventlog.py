@@ -26,20 +26,28 @@ from tests.contract.log_harness import (
     memory_harness,
     postgres_harness,
 )
+from tests.integration.eventlog.kafka_access import grant, secure_settings
+from tests.integration.eventlog.kafka_city import settings_for
 
 SOON_S = 30.0
 """Within this, or the promise is broken; nothing waits this long when it holds."""
 KEYS = [f"{25_700 + number}" for number in range(12)]
 
 
-@pytest.fixture(params=["memory", "postgres", "kafka"])
+@pytest.fixture(params=["memory", "postgres", "kafka", "kafka over TLS"])
 async def harness(request: pytest.FixtureRequest) -> AsyncIterator[LogHarness]:
     if request.param == "memory":
         opened = memory_harness()
     elif request.param == "postgres":
         opened = postgres_harness(request.getfixturevalue("database"))
+    elif request.param == "kafka":
+        settings = settings_for(request.getfixturevalue("kafka"))
+        opened = kafka_harness(request.getfixturevalue("database"), settings)
     else:
-        opened = kafka_harness(request.getfixturevalue("database"), request.getfixturevalue("kafka"))
+        access = request.getfixturevalue("own_kafka")
+        settings = secure_settings(access)
+        grant(access, settings.prefix)
+        opened = kafka_harness(request.getfixturevalue("database"), settings)
     async with opened as found:
         yield found
 

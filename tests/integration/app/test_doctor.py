@@ -9,7 +9,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
+from benchmarks.broker import Access
 from ioc.app.core import kafka_settings
 from ioc.app.doctor import Finding, diagnose
 from ioc.app.settings import Settings, load_settings
@@ -159,6 +161,35 @@ def test_a_kafka_that_is_reached_and_one_that_is_not(settings: Settings, kafka: 
     no_file = {"security": KafkaProtocol.SSL, "tls_ca": Path("/absent.pem")}
     without = finding(with_(settings, "log", **known, **no_file), "log")
     assert (without.ok, "tls_ca" in without.remedy) == (False, True)
+
+
+def test_a_login_that_kafka_refuses_is_a_finding_with_the_settings(
+    settings: Settings, own_kafka: Access
+) -> None:
+    login = {
+        "security": KafkaProtocol.SASL_SSL,
+        "tls_ca": own_kafka.ca_file,
+        "username": "ioc-service",
+        "password": SecretStr("guessed"),
+    }
+    known = {"kind": LogKind.KAFKA, "bootstrap_servers": own_kafka.secure_address, "replication": 1}
+    found = finding(with_(settings, "log", **known, **login), "log")
+    assert (found.ok, found.remedy) == (
+        False,
+        "check log.username, log.password and log.sasl_mechanism",
+    )
+    assert "guessed" not in found.detail
+
+
+def test_a_topic_that_is_not_as_the_settings_ask_is_a_finding_with_the_command(
+    settings: Settings, kafka: str
+) -> None:
+    known = {"kind": LogKind.KAFKA, "bootstrap_servers": kafka, "prefix": "doctor-differs.", "replication": 1}
+    differing = with_(settings, "log", **known)
+    asyncio.run(create_compacted(kafka_settings(differing), "ioc.events", settings.log.partitions))
+    found = [each for each in diagnose(differing) if each.name == "log topic"]
+    assert {each.ok for each in found} == {False}
+    assert any("--add-config cleanup.policy=delete" in each.remedy for each in found)
 
 
 def test_a_bridge_without_its_device_or_its_topic_is_a_finding(settings: Settings, kafka: str) -> None:

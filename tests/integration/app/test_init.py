@@ -7,12 +7,16 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from psycopg.conninfo import make_conninfo
 
+from benchmarks.service import kafka_environment
 from ioc.app import cli
 from ioc.app.installation import SECRETS, InstallationError, create_external_database
 from ioc.app.settings_sections import DatabaseSettings
-from ioc.store.embedded import embedded_postgres
+from ioc.store.embedded import Dsns, embedded_postgres
+
+ANSWER_S = 30.0
 
 
 def ioc(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -122,3 +126,92 @@ def test_the_embedded_default_is_prepared_without_any_setting(
     assert ioc(monkeypatch, "init", "--data", str(data)) == 0
     assert "accounts: 0" in capsys.readouterr().out
     assert (data / "pg" / "PG_VERSION").exists()
+
+
+@pytest.mark.slow
+def test_kafka_is_prepared_a_repeat_changes_nothing_and_what_differs_is_said(
+    database: Dsns,
+    kafka: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    environment = kafka_environment(kafka, 3) | {
+        "IOC_DATABASE__ADMIN_DSN": database.admin,
+        "IOC_DATABASE__APP_DSN": database.app,
+        "IOC_RELAY__ENABLED": "true",
+        "IOC_RELAY__PARTITIONS": "2",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    prefix = environment["IOC_LOG__PREFIX"]
+
+    def init() -> str:
+        assert ioc(monkeypatch, "init") == 0
+        return capsys.readouterr().out
+
+    first, made = init(), topics(kafka, prefix)
+    assert (init(), topics(kafka, prefix)) == (first, made)
+    assert "differs" not in first
+    assert {name: (count, copies) for name, (count, copies, _) in made.items()} == {
+        "ioc.events": (3, 1),
+        "ioc.wide": (3, 1),
+        "ioc.incidents": (2, 1),
+    }
+    for name, policy in (("ioc.events", "delete"), ("ioc.wide", "delete"), ("ioc.incidents", "compact")):
+        configs = made[name][2]
+        assert (configs["cleanup.policy"], configs["unclean.leader.election.enable"]) == (policy, "false")
+    assert made["ioc.events"][2]["retention.ms"] == str(14 * 86_400_000)
+
+    alter(kafka, f"{prefix}ioc.events", "retention.ms", "60000")
+    monkeypatch.setenv("IOC_LOG__PARTITIONS", "6")
+    monkeypatch.setenv("IOC_LOG__REPLICATION", "3")
+    differing = init()
+    assert f"{prefix}ioc.events has retention.ms=60000 where 1209600000 is asked for" in differing
+    assert f"{prefix}ioc.events has 3 partitions where 6 are asked for" in differing
+    assert f"{prefix}ioc.incidents has 1 copies where log.replication asks for 3" in differing
+    assert topics(kafka, prefix)["ioc.events"][2]["retention.ms"] == "60000", "it says so and changes nothing"
+
+
+@pytest.mark.slow
+def test_more_copies_than_brokers_are_refused_with_the_setting(
+    database: Dsns,
+    kafka: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    environment = kafka_environment(kafka, 3) | {
+        "IOC_DATABASE__ADMIN_DSN": database.admin,
+        "IOC_DATABASE__APP_DSN": database.app,
+        "IOC_LOG__REPLICATION": "3",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    assert ioc(monkeypatch, "init") == 1
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "set log.replication to the number of brokers at most" in shown
+    assert topics(kafka, environment["IOC_LOG__PREFIX"]) == {}
+
+
+def topics(address: str, prefix: str) -> dict[str, tuple[int, int, dict[str, str]]]:
+    """Return partitions, copies and settings of the topics of this prefix, as another client sees them."""
+    admin = AdminClient({"bootstrap.servers": address})
+    found = {}
+    for name, topic in admin.list_topics(timeout=ANSWER_S).topics.items():
+        if name.startswith(prefix):
+            resource = ConfigResource(ConfigResource.Type.TOPIC, name)
+            configs = admin.describe_configs([resource])[resource].result(ANSWER_S)
+            copies = min(len(partition.replicas) for partition in topic.partitions.values())
+            values = {key: str(entry.value) for key, entry in configs.items()}
+            found[name.removeprefix(prefix)] = (len(topic.partitions), copies, values)
+    return found
+
+
+def alter(address: str, topic: str, name: str, value: str) -> None:
+    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+    admin = AdminClient({"bootstrap.servers": address})
+    admin.incremental_alter_configs([resource])[resource].result(ANSWER_S)

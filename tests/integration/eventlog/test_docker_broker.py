@@ -55,7 +55,8 @@ def test_the_image_is_the_release_of_compose_and_of_the_archives() -> None:
 
 
 async def test_docker_is_preferred_serves_a_session_and_leaves_nothing(docker: Path, tmp_path: Path) -> None:
-    with shared_broker(tmp_path / "shared") as address:
+    with shared_broker(tmp_path / "shared") as access:
+        address = access.address
         admin = AIOKafkaAdminClient(bootstrap_servers=address)
         await admin.start()
         try:
