@@ -11,7 +11,7 @@ same record again.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -119,7 +119,7 @@ class RulesWorker:
 
     async def _step(self, consumer: Consumer) -> None:
         batches = await consumer.poll(self._settings.batch_records, POLL_S)
-        self._drop_unassigned(consumer.assigned())
+        self._drop_unassigned(consumer)
         await self._follow_directory()
         for partition, go_on in self._warm_ups.ready():
             consumer.resume(partition)
@@ -132,14 +132,17 @@ class RulesWorker:
         await self._commit_due(consumer)
         await self._publish_status()
 
-    def _drop_unassigned(self, assigned: Mapping[int, int]) -> None:
+    def _drop_unassigned(self, consumer: Consumer) -> None:
+        assigned = consumer.assigned()
         for partition in [p for p, work in self._partitions.items() if assigned.get(p) != work.generation]:
             _log.info("partition handed over", partition=partition)
-            self._drop(partition)
+            self._drop(consumer, partition)
 
-    def _drop(self, partition: int) -> None:
+    def _drop(self, consumer: Consumer, partition: int) -> None:
         del self._partitions[partition]
-        self._warm_ups.drop(partition)
+        if partition in self._warm_ups:  # it may come back at once, as another generation
+            self._warm_ups.drop(partition)
+            consumer.resume(partition)
 
     async def _follow_directory(self) -> None:
         """Bring running engines up to new boundaries and devices; their state goes on."""
@@ -274,8 +277,7 @@ class RulesWorker:
                     _log.warning(
                         "partition was taken over, its uncommitted work is dropped", partition=partition
                     )
-                    self._drop(partition)
-                    consumer.resume(partition)
+                    self._drop(consumer, partition)
                     await consumer.rewind(partition)
 
     async def _commit(self, partition: int, work: PartitionWork) -> None:

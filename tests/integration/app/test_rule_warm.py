@@ -177,3 +177,29 @@ async def test_the_other_partitions_go_on_while_one_warms_up(
         assert SOURCES[0] not in {incident.source for incident in await city.incidents()}
         may_end.set()
     assert opened(await city.incidents()) == {(source, 270, "active") for source in SOURCES}
+
+
+async def test_a_partition_taken_away_while_it_warms_up_is_warmed_by_its_next_owner(
+    city: RuleCity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warm, begun = RuleWarmer.warm, list[int]()
+
+    async def first_never(self: RuleWarmer, work: PartitionWork, *args: Any) -> Warmed:
+        begun.append(work.generation)
+        if work.number == 0 and work.generation == begun[0]:
+            await asyncio.Event().wait()
+        return await warm(self, work, *args)
+
+    monkeypatch.setattr(RuleWarmer, "warm", first_never)
+    async with city.worker():
+        await seconds(city, 0, 260, {200: EVERYWHERE, 220: EVERYWHERE})
+        await push(city, rule(3, "90s"), HOUR_US)
+        await seconds(city, 261, 275, {270: EVERYWHERE})
+        await city.wait_for(f"SELECT (count(*) = {PARTITIONS - 1})::int FROM incident")
+        async with city.pool.connection() as connection:
+            await connection.execute(
+                "UPDATE log_owner SET generation = generation + 1"
+                " WHERE topic = 'ioc.events' AND partition = 0 AND group_name = 'rules'"
+            )
+    assert opened(await city.incidents()) == {(source, 270, "active") for source in SOURCES}
+    assert len(begun) == PARTITIONS + 1
