@@ -1,18 +1,13 @@
 """A real Apache Kafka broker (KRaft, one node) on free loopback ports, in a throw-away folder.
 
-`make kafka` resolves its archives into `.venv/kafka`. Run as a module it serves every worker of a test
-session and ends when nobody holds the folder's lock any more, however the session ended.
+`make kafka` resolves its archives into `.venv/kafka`.
 """
 
 import base64
-import fcntl
-import json
-import os
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -37,7 +32,6 @@ LOGIN = ("ioc", "only-for-tests")
 SCRAM_LOGINS = {"ioc-service": "only-for-tests-too", "ioc-stranger": "may-do-nothing"}
 """Names and passwords at `Broker.secure_address`; neither may do anything until somebody grants it."""
 HEAP = "-Xmx384m"
-USERS, ADDRESS, FAILURE = "users.lock", "address", "failure"
 
 
 class BrokerUnavailable(Exception):
@@ -65,7 +59,7 @@ class Broker:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._port, self._controller_port, self._login_port, self._secure_port = _free_ports(4)
+        self._port, self._controller_port, self._login_port, self._secure_port = free_ports(4)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -227,7 +221,8 @@ class Broker:
         }
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return loopback ports that nobody listens on now, all different."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:
@@ -253,68 +248,3 @@ def running_broker() -> Iterator[Broker]:
             yield broker
         finally:
             broker.kill()
-
-
-@contextmanager
-def shared_broker(folder: Path) -> Iterator[Access]:
-    """Yield how to reach the broker that all users of `folder` share; the first one starts it.
-
-    Raises:
-        BrokerUnavailable: none can be had here.
-    """
-    require_archives()
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / USERS).open("w") as users:
-        fcntl.flock(users, fcntl.LOCK_SH)
-        with (folder / "start.lock").open("w") as starting:
-            fcntl.flock(starting, fcntl.LOCK_EX)
-            if not (folder / ADDRESS).exists() and not (folder / FAILURE).exists():
-                keeper = [sys.executable, "-m", "benchmarks.broker", str(folder)]
-                subprocess.run(keeper, cwd=Path(__file__).parents[1], stdin=subprocess.DEVNULL, check=True)
-                _wait_for_either(folder / ADDRESS, folder / FAILURE)
-        if (folder / FAILURE).exists():
-            raise BrokerUnavailable((folder / FAILURE).read_text("utf-8"))
-        address, secure_address, ca_file = json.loads((folder / ADDRESS).read_text("utf-8"))
-        yield Access(address, secure_address, Path(ca_file))
-
-
-def _wait_for_either(*paths: Path) -> None:
-    deadline_s = time.monotonic() + START_S + 30
-    while not any(path.exists() for path in paths):
-        if time.monotonic() > deadline_s:
-            raise BrokerUnavailable("the broker's keeper said nothing")
-        time.sleep(0.1)
-
-
-def _write(path: Path, text: str) -> None:
-    """Let the file appear with its content."""
-    path.with_suffix(".new").write_text(text, "utf-8")
-    path.with_suffix(".new").rename(path)
-
-
-def keep(folder: Path) -> None:
-    """Run a broker for as long as anybody holds the folder's lock."""
-    broker = Broker(folder / "broker")
-    try:
-        broker.start()
-        access = (broker.address, broker.secure_address, str(broker.ca_file))
-        _write(folder / ADDRESS, json.dumps(access))
-        with (folder / USERS).open("w") as users:
-            while True:
-                try:
-                    fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    time.sleep(0.3)
-    except (BrokerUnavailable, subprocess.CalledProcessError) as error:
-        output = error.stderr.decode() if isinstance(error, subprocess.CalledProcessError) else ""
-        _write(folder / FAILURE, f"{error} {output}")
-    finally:
-        broker.kill()
-
-
-if __name__ == "__main__":
-    # It outlives whoever needs it first.
-    if os.fork() == 0:
-        os.setsid()
-        keep(Path(sys.argv[1]))

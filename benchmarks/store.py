@@ -30,6 +30,7 @@ from psycopg.conninfo import make_conninfo
 
 from benchmarks.machine import percentile
 from benchmarks.workload import Workload
+from ioc.app.loop_watch import keep_what_is_loaded
 from ioc.model.events import Event, EventData, Stream
 from ioc.model.times import DAY_US, MINUTE_US, SECOND_US, from_us
 from ioc.store.embedded import Dsns, create_database, embedded_postgres
@@ -149,6 +150,7 @@ async def _measure(dsns: Dsns, rows: int, made_s: float) -> dict[str, object]:
         await _aggregate(dsns, pool, found.layout)
         aggregated_s = time.monotonic() - began_s
         writer = await _write(pool)
+        keep_what_is_loaded()  # as the service does at its start
         questions = {name: await _ask(pool, question) for name, question in _questions().items()}
         sizes = await _sizes(pool)
     return {

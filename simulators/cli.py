@@ -16,6 +16,7 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from simulators import SimulatorError
@@ -28,6 +29,7 @@ from simulators.load import load
 from simulators.outbox import Counters
 from simulators.recording import load_recording
 from simulators.replay import replay
+from simulators.rerun import Report, rerun
 from simulators.scenario import Script, named_scenario, shipped_names
 from simulators.senders import json_bytes, key_of, load_keys
 from simulators.snapshots import snapshot_server
@@ -59,6 +61,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the final summary as J
 Scenarios = Annotated[
     list[str] | None, typer.Option(help="File or shipped name; `none` for a calm city; repeatable.")
 ]
+Start = Annotated[str, typer.Option(help="RFC 3339, e.g. 2026-11-23T06:45:00+07:00.")]
 Seed = Annotated[int, typer.Option(help="Chooses the noise; the same seed gives the same events.")]
 
 DEVICES = Path("demo/devices.geojson")
@@ -117,7 +120,7 @@ def run(
 
 @app.command()
 def generate(
-    start: Annotated[str, typer.Option(help="RFC 3339, e.g. 2026-11-23T06:45:00+07:00.")],
+    start: Start,
     duration: Annotated[float, typer.Option(help="Seconds of events.")],
     out: Annotated[Path, typer.Option(help="NDJSON file; the truth goes beside it as .truth.json.")],
     scenario: Scenarios = None,
@@ -127,10 +130,7 @@ def generate(
     areas: Areas = AREAS,
 ) -> None:
     """Write a scenario's events without waiting for them. The same arguments give the same bytes."""
-    try:
-        start_us = parse_us(start)
-    except ValueError as problem:
-        raise SimulatorError(f"--start: {problem}") from problem
+    start_us = _start_us(start)
     world = _world(_fleet(devices, areas), scenario or [], seed, start_us, speed)
     count, end_us = 0, start_us + round(duration * SECOND_US)
     with out.open("wb") as file:
@@ -142,6 +142,46 @@ def generate(
     beside = out.with_suffix(".truth.json")
     beside.write_bytes(json_bytes({"start": start, "expected": msgspec.to_builtins(expected)}) + b"\n")
     typer.echo(f"{count} events -> {out}, {len(expected)} incidents expected -> {beside}")
+
+
+@app.command("rerun")
+def rerun_scenario(
+    keys: Keys,
+    start: Start,
+    duration: Annotated[int, typer.Option(min=1, help="Seconds of events.")],
+    url: Url = URL,
+    sender: Annotated[
+        str | None,
+        typer.Option(help="One device that may send for all; quicker than each gateway by itself."),
+    ] = None,
+    scenario: Scenarios = None,
+    seed: Seed = 1,
+    devices: Devices = DEVICES,
+    areas: Areas = AREAS,
+    as_json: Json = False,
+) -> None:
+    """Play a scenario at its own times, as fast as the service takes it, into an empty installation.
+
+    That one takes its time from us: start it with IOC_REPLAY__ENABLED=true. The same arguments give the same
+    incidents, byte for byte. Exit code 1 if the service did not take all of it.
+    """
+    world = _world(_fleet(devices, areas), scenario or ["demo"], seed, _start_us(start), 1.0)
+    known = load_keys(keys)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=as_json or not console.is_terminal
+    ) as bar:
+        task = bar.add_task("rerun", total=duration)
+
+        def told(report: Report) -> None:
+            bar.update(task, completed=report.seconds, description=f"rerun, {report.events:,} events")
+
+        report = _until_signal(lambda stop: rerun(world, url, known, duration, stop, told, sender))
+    found = msgspec.to_builtins(report)
+    typer.echo(json_bytes(found).decode() if as_json else "  ".join(f"{k} {v:,}" for k, v in found.items()))
+    if report.rejected or report.seconds < duration:
+        raise typer.Exit(1)
 
 
 @app.command("truth")
@@ -278,6 +318,13 @@ def _fleet(devices: Path, areas: Path) -> Fleet:
 def _world(fleet: Fleet, scenarios: list[str], seed: int, start_us: int, speed: float) -> World:
     scripts = [Script(named_scenario(name), fleet, start_us) for name in scenarios if name != "none"]
     return World(fleet, scripts, seed=seed, start_us=start_us, speed=speed)
+
+
+def _start_us(text: str) -> int:
+    try:
+        return parse_us(text)
+    except ValueError as problem:
+        raise SimulatorError(f"--start: {problem}") from problem
 
 
 def _truth(world: World, duration_s: float) -> list[Expected]:

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from simulators.crew_texts import AT_WORK, TAKEN_UP, note_of, team_of
+from simulators.crew_texts import AT_WORK, NOTED, TAKEN_UP, note_of, team_of
 from simulators.times import SECOND_US, parse_us
 
 EAGER_SHARE: Final = 0.7
@@ -27,7 +27,30 @@ _TARGET: Final = {
     "resolve": "resolved",
     "close": "closed",
 }
-_URGENCY: Final = {op: rank for rank, op in enumerate(("resolve", "start", "assign", "close", "acknowledge"))}
+_URGENCY: Final = {
+    op: rank for rank, op in enumerate(("step", "resolve", "start", "assign", "close", "acknowledge"))
+}
+ITSELF: Final = "supervisor"
+"""As whom the crew logs in: the assignee of what it looks into without sending a team."""
+STEP_S: Final = 4.0
+"""Between two steps of a procedure."""
+_USUAL_SHARE: Final = 0.7
+"""How often a question of a procedure is answered by its first answer."""
+
+
+class OpenStep(msgspec.Struct, frozen=True):
+    """A step without which an incident cannot be resolved; `answers` of those that ask something."""
+
+    id: str
+    kind: str
+    answers: tuple[str, ...] = ()
+
+
+class Checklist(msgspec.Struct, frozen=True):
+    """How far an incident's procedure has come."""
+
+    done: int
+    open: tuple[OpenStep, ...] = ()
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +67,12 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     cleared: str | None = None
     assignee: str | None = None
     note: str | None = None
+    checklist: Checklist | None = None
+
+    @property
+    def open_step(self) -> OpenStep | None:
+        """What has to be done next before it can be resolved."""
+        return self.checklist.open[0] if self.checklist and self.checklist.open else None
 
     @property
     def cleared_us(self) -> int | None:
@@ -59,6 +88,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     expect_rev: int
     assignee: str | None = None
     note: str | None = None
+    step: str | None = None
+    answer: str | None = None
 
     @property
     def idem(self) -> str:
@@ -110,6 +141,15 @@ def next_step(case: Case, since_us: int, pace: Pace) -> tuple[int, str] | None:
         since_us: when the crew did so; of no account for a new one.
         pace: the incident's.
     """
+    planned = _planned(case, since_us, pace)
+    if planned is None or planned[1] != "resolve" or case.open_step is None:
+        return planned
+    begun = case.checklist is not None and case.checklist.done > 0
+    return _after(since_us, STEP_S) if begun else planned[0], "step"
+
+
+def _planned(case: Case, since_us: int, pace: Pace) -> tuple[int, str] | None:
+    """Return the next move as if there were no procedures."""
     detected_us, cleared_us = parse_us(case.detected), case.cleared_us
     match case.handling:
         case "new":
@@ -120,6 +160,8 @@ def next_step(case: Case, since_us: int, pace: Pace) -> tuple[int, str] | None:
             return _after(since_us, pace.glance_s), "resolve"
         case "acknowledged":
             return _after(since_us, pace.assign_s), "assign"
+        case "assigned" if cleared_us is not None and case.assignee == ITSELF:
+            return _after(since_us, pace.glance_s), "resolve"
         case "assigned":
             return _after(since_us, pace.start_s), "start"
         case "in_progress":
@@ -131,6 +173,10 @@ def next_step(case: Case, since_us: int, pace: Pace) -> tuple[int, str] | None:
             return _after(since_us, pace.close_s), "close"
         case _:
             return None
+
+
+def _targets(order: Order) -> tuple[str, ...]:
+    return ("assigned", "in_progress") if order.op == "step" else (_TARGET[order.op],)
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -195,7 +241,7 @@ class Crew:
         self._unanswered.pop(order.incident, None)
         self.counts.commands += 1
         self.counts.handled += order.op == "resolve"
-        if case.handling != _TARGET[order.op] or (order.assignee and order.assignee != case.assignee):
+        if case.handling not in _targets(order) or (order.assignee and order.assignee != case.assignee):
             # The answer to a repeated order tells what others have done since.
             self._leave(case.id)
         elif order.op == "close":
@@ -233,9 +279,23 @@ class Crew:
         elif op == "start":
             note = AT_WORK
         elif op == "resolve":
-            sent = case.handling != "acknowledged"
+            sent = case.handling != "acknowledged" and case.assignee != ITSELF
             note = note_of(case.category, sent=sent, cleared=case.condition == "cleared", rng=texts)
+        elif op == "step" and case.open_step is not None:
+            return self._step_order(case, case.open_step)
         return Order(incident=case.id, op=op, expect_rev=case.rev, assignee=assignee, note=note)
+
+    def _step_order(self, case: Case, step: OpenStep) -> Order:
+        rng = random.Random(f"{self._seed}/{case.id}/{step.id}")
+        usual = not step.answers or rng.random() < _USUAL_SHARE
+        return Order(
+            incident=case.id,
+            op="step",
+            expect_rev=case.rev,
+            step=step.id,
+            note=NOTED if step.kind == "note" else None,
+            answer=(step.answers[0] if usual else rng.choice(step.answers)) if step.answers else None,
+        )
 
     def _is_ours(self, case: Case) -> bool:
         """Tell whether nobody but the crew has moved `case`, and note who it belongs to."""

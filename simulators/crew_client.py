@@ -10,13 +10,13 @@ from typing import Final
 import httpx
 import msgspec
 
+from simulators.crew import ITSELF as USER
 from simulators.crew import Case, Crew, Order
 from simulators.senders import ANSWER_S, KeysError
 
 ROUND_S: Final = 5.0
 PAGE: Final = 200
 MAX_PAGES: Final = 5
-USER: Final = "supervisor"
 _BACKOFF_S: Final = (1.0, 60.0)
 _FAREWELL_S: Final = 0.4
 _OWN_PAGE: Final = {"X-IOC": "1"}
@@ -120,7 +120,12 @@ class CrewClient:
         return list(cases.values())
 
     async def _send(self, client: httpx.AsyncClient, order: Order) -> None:
-        given = {"assignee": order.assignee, "note": order.note}
+        given = {
+            "assignee": order.assignee,
+            "note": order.note,
+            "step": order.step,
+            "answer": order.answer,
+        }
         body = {
             "op": order.op,
             "expect_rev": order.expect_rev,

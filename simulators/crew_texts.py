@@ -8,6 +8,8 @@ from typing import Final
 TAKEN_UP: Final = "Tổ trực đã tiếp nhận, đang xác minh."
 """The note of an acknowledgement: a crew started again knows by it what it had taken up."""
 AT_WORK: Final = "Đã có mặt, đang xử lý."
+NOTED: Final = "Đã ghi nhận qua điện thoại với đơn vị tại chỗ."
+"""What stands at a procedure's step that asks for words."""
 _TEAMS: Final = 4
 _NUMBERED: Final = {
     "flood": "Đội thoát nước số",

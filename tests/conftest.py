@@ -15,16 +15,23 @@ from typing import Protocol
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from benchmarks.broker import Access, Broker, BrokerUnavailable, require_archives, shared_broker
+from benchmarks.broker import Access, Broker, BrokerUnavailable, require_archives
+from benchmarks.docker_broker import docker_answers
+from benchmarks.shared_broker import shared_broker
 from ioc.store.embedded import Dsns, PostgresServer, create_database, embedded_postgres
 from ioc.store.migrate import migrate
 
 SHARED_DATA = Path(os.environ.get("IOC_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 EXTERNAL_URL = os.environ.get("IOC_TEST_DATABASE_URL", "")
 _numbers = itertools.count()
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("ioc", deadline=None)
+settings.load_profile("ioc")
 
 
 class Server(Protocol):
@@ -172,23 +179,30 @@ def empty_database(postgres: Server) -> Iterator[Dsns]:
 @pytest.fixture(scope="session")
 def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Access]:
     """A real Kafka of our own, one for all workers, with an entrance that asks for TLS, login and grants."""
-    base = tmp_path_factory.getbasetemp()
-    with ExitStack() as stack:
-        try:
-            folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "kafka"
-            access = stack.enter_context(shared_broker(folder))
-        except BrokerUnavailable as error:
-            pytest.skip(f"no Kafka: {error}")
-        yield access
+    yield from _kafka(tmp_path_factory, own=True)
 
 
 @pytest.fixture(scope="session")
-def kafka(request: pytest.FixtureRequest) -> str:
-    """Address of a real Kafka: `IOC_TEST_KAFKA`, else one of our own."""
+def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real Kafka, one for all workers: `IOC_TEST_KAFKA`, else by Docker, else our own."""
     if address := os.environ.get("IOC_TEST_KAFKA"):
-        return address
-    access: Access = request.getfixturevalue("own_kafka")
-    return access.address
+        yield address
+    elif docker_answers():
+        yield from (access.address for access in _kafka(tmp_path_factory, own=False))
+    else:
+        access: Access = request.getfixturevalue("own_kafka")
+        yield access.address
+
+
+def _kafka(factory: pytest.TempPathFactory, *, own: bool) -> Iterator[Access]:
+    base = factory.getbasetemp()
+    with ExitStack() as stack:
+        try:
+            folder = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+            access = stack.enter_context(shared_broker(folder / ("kafka-own" if own else "kafka"), own=own))
+        except BrokerUnavailable as error:
+            pytest.skip(f"no Kafka: {error}")
+        yield access
 
 
 @pytest.fixture

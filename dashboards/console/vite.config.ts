@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, readdirSync } from 'node:fs'
 import { svelte } from '@sveltejs/vite-plugin-svelte'
 import type { Plugin } from 'vite'
 import { defineConfig } from 'vitest/config'
 
 /** What is bundled travels with its licence. */
-const BUNDLED = ['maplibre-gl/LICENSE.txt', '@fontsource/be-vietnam-pro/LICENSE', 'svelte/LICENSE.md']
+const BUNDLED = ['maplibre-gl/LICENSE.txt', '@fontsource/be-vietnam-pro/LICENSE', 'svelte/LICENSE.md', 'uplot/LICENSE']
 
 const licences: Plugin = {
   name: 'licences',
@@ -13,6 +13,9 @@ const licences: Plugin = {
     this.emitFile({ type: 'asset', fileName: 'LICENCES.txt', source })
   },
 }
+
+/** Each `NAME.html` here is a page of its own, which the service shows at `/NAME`; `index.html` is the console. */
+const PAGES = readdirSync('.').filter((file) => file.endsWith('.html'))
 
 const backend = process.env.IOC_BACKEND ?? 'http://127.0.0.1:8787'
 
@@ -24,6 +27,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 1200,
     sourcemap: false,
+    rolldownOptions: { input: Object.fromEntries(PAGES.map((file) => [file.slice(0, -'.html'.length), file])) },
   },
   server: {
     proxy: { '/api': { target: backend, ws: true } },

@@ -20,8 +20,18 @@ class Right(StrEnum):
     RECEIVERS = "receivers"
     POLICIES = "policies"
     """Change who is responsible, how long things may take, and what belongs together."""
+    REPORTS = "reports"
+    """Answer citizens, and take apart what was put together as one report."""
+    SUPERVISE = "supervise"
+    """End incidents while steps of their procedure are open; lead a shift and hand it over."""
+    SHIFTS = "shifts"
+    """See shifts and the reports of their hand-over."""
     PERSONAL = "personal"
     """Unmask phone numbers, plates and what else is personal, for a reason that is recorded."""
+    PHOTOS = "photos"
+    """Send pictures of what was found or done."""
+    PUBLISH = "publish"
+    """Show a picture to the public."""
 
 
 class Audience(StrEnum):
@@ -32,6 +42,8 @@ class Audience(StrEnum):
     """Somebody known: by a session, or by a token with the scope."""
     DEVICE = "device"
     """A registered device, by its key (`ioc/ingest`)."""
+    PARTNER = "partner"
+    """A program of Open311, by a token with the scope in the form's `api_key` (`ioc/api/open311.py`)."""
 
 
 class TokenScope(StrEnum):
@@ -44,6 +56,8 @@ class TokenScope(StrEnum):
     QUARANTINE = "quarantine"
     RULES = "rules"
     RECEIVERS = "receivers"
+    REPORTS_WRITE = "reports:write"
+    """Send citizens' reports by Open311."""
 
 
 class Door(msgspec.Struct, frozen=True):
@@ -65,9 +79,14 @@ _QUARANTINE: Final = Door(Audience.PERSON, frozenset({Right.QUARANTINE}), TokenS
 _RULES: Final = Door(Audience.PERSON, frozenset({Right.RULES}), TokenScope.RULES)
 _RECEIVERS: Final = Door(Audience.PERSON, frozenset({Right.RECEIVERS}), TokenScope.RECEIVERS)
 _POLICIES: Final = Door(Audience.PERSON, frozenset({Right.POLICIES}))
+_ANSWER: Final = Door(Audience.PERSON, frozenset({Right.REPORTS}), TokenScope.INCIDENTS_WRITE)
+_SHIFTS: Final = Door(Audience.PERSON, frozenset({Right.SHIFTS}))
+_LEAD: Final = Door(Audience.PERSON, frozenset({Right.SHIFTS, Right.SUPERVISE}))
 # A machine gives no reason: personal data is for people in a session of their own.
 _PERSONAL: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL}))
 _RAW: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL, Right.QUARANTINE}))
+_PHOTOS: Final = Door(Audience.PERSON, frozenset({Right.PHOTOS}))
+_PUBLISH: Final = Door(Audience.PERSON, frozenset({Right.PUBLISH}))
 
 ROUTES: Final[dict[str, Door]] = {
     "GET /healthz": _EVERYBODY,
@@ -84,13 +103,50 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /api/v1/incidents/{incident_id}": _READ,
     "GET /api/v1/incidents/{incident_id}/history": _READ,
     "GET /api/v1/incidents/{incident_id}/members": _READ,
+    "GET /api/v1/incidents/{incident_id}/procedure": _READ,
     "POST /api/v1/incidents/{incident_id}/commands": _WRITE,
     "POST /api/v1/incidents/{incident_id}/unmask": _PERSONAL,
+    "GET /api/v1/incidents/{incident_id}/photos": _READ,
+    "POST /api/v1/photos": _PHOTOS,
+    "GET /api/v1/photos/{ref}": _SESSION,
+    "POST /api/v1/photos/{ref}/release": _PUBLISH,
+    "GET /api/v1/public/city": _EVERYBODY,
+    "GET /api/v1/public/areas": _EVERYBODY,
+    "POST /api/v1/public/photos": _EVERYBODY,
+    "GET /api/v1/public/photos/{ref}": _EVERYBODY,
+    "GET /api/v1/incidents/{incident_id}/reports": _READ,
+    "POST /api/v1/reports/{report_id}/answer": _ANSWER,
+    "POST /api/v1/reports/{report_id}/separate": _ANSWER,
+    "POST /api/v1/reports/{report_id}/unmask": _PERSONAL,
+    "GET /api/v1/public/services": _EVERYBODY,
+    "POST /api/v1/public/duplicates": _EVERYBODY,
+    "POST /api/v1/public/reports": _EVERYBODY,
+    "GET /api/v1/public/reports/{code}": _EVERYBODY,
+    "POST /api/v1/public/reports/{code}/vote": _EVERYBODY,
+    "GET /api/v1/public/board": _EVERYBODY,
+    "GET /open311/v2/discovery.{kind}": _EVERYBODY,
+    "GET /open311/v2/services.{kind}": _EVERYBODY,
+    "GET /open311/v2/services/{service_code}.{kind}": _EVERYBODY,
+    "GET /open311/v2/requests.{kind}": _EVERYBODY,
+    "GET /open311/v2/requests/{request_id}.{kind}": _EVERYBODY,
+    "GET /open311/v2/tokens/{token}.{kind}": _EVERYBODY,
+    "POST /open311/v2/requests.{kind}": Door(Audience.PARTNER, scope=TokenScope.REPORTS_WRITE),
     "GET /api/v1/forecast": _READ,
+    "GET /api/v1/kpis": _READ,
+    "GET /api/v1/kpis/definitions": _READ,
+    "GET /api/v1/kpis/export": _READ,
+    "GET /api/v1/kpis/{figure}/series": _READ,
+    "GET /api/v1/kpis/{figure}/incidents": _READ,
+    "GET /api/v1/warnings": _READ,
     "GET /api/v1/policies": _SESSION,
     "GET /api/v1/policies/{name}/versions": _SESSION,
     "PUT /api/v1/policies/{name}": _POLICIES,
     "POST /api/v1/policies/preview": _POLICIES,
+    "GET /api/v1/shifts": _SHIFTS,
+    "POST /api/v1/shifts": _LEAD,
+    "GET /api/v1/shifts/current": _SHIFTS,
+    "POST /api/v1/shifts/{shift_id}/commands": _LEAD,
+    "GET /api/v1/shifts/{shift_id}/report": _SHIFTS,
     "GET /api/v1/city": _PLACES,
     "GET /api/v1/areas": _PLACES,
     "GET /api/v1/devices": _PLACES,
@@ -110,6 +166,7 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /api/v1/notices": _SESSION,
     "POST /api/v1/notices/read": _SESSION,
     "POST /api/v1/ingest/events": _DEVICE,
+    "POST /api/v1/ingest/clock": _DEVICE,
     # Not in the OpenAPI document: the live feed and its one-way twin.
     "WEBSOCKET /api/v1/feed": _SESSION,
     "GET /api/v1/feed/sse": _SESSION,

@@ -10,13 +10,19 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from ioc import __version__
 from ioc.api.answers import document
+from ioc.api.citizen_ports import Citizens, PublicBoard, PublicRequests, Reports
+from ioc.api.figure_ports import Figures
+from ioc.api.figures import figures_router
 from ioc.api.forecast import forecast_router
 from ioc.api.headers import BodyLimit, RequestScope, SecurityHeaders
 from ioc.api.health import MetricsDoor, health_router
 from ioc.api.history import history_router
 from ioc.api.incidents import incidents_router
+from ioc.api.intake import Intake
 from ioc.api.oidc import OidcLogin, oidc_router
+from ioc.api.open311 import Open311, open311_router
 from ioc.api.personal import personal_router
+from ioc.api.photos import BODY_BYTES, PHOTOS_PATH, PUBLIC_PHOTOS_PATH, photos_router, public_photos_router
 from ioc.api.pictures import PictureProxy
 from ioc.api.places import City, places_router
 from ioc.api.playback import playback_router
@@ -26,22 +32,30 @@ from ioc.api.ports import (
     Incidents,
     NoTokens,
     Personal,
+    Photos,
     Places,
     PolicyStore,
     Quarantine,
     ReadinessCheck,
     Receivers,
     Rules,
+    Shifts,
     Tokens,
     Users,
 )
 from ioc.api.problems import install
+from ioc.api.procedures import procedures_router
+from ioc.api.public import public_router
+from ioc.api.public_places import public_places_router
 from ioc.api.quarantine import quarantine_router
 from ioc.api.receivers import notices_router, receivers_router
+from ioc.api.reports import reports_router
 from ioc.api.rules import rules_router
 from ioc.api.security import Access, feed_authenticator
 from ioc.api.session import session_router
+from ioc.api.shifts import shifts_router
 from ioc.api.static import Console
+from ioc.ingest.allowance import Allowances
 from ioc.stream.hub import Hub, wall_us
 from ioc.stream.ports import ClockUs
 from ioc.stream.shell import SocketSettings
@@ -51,6 +65,14 @@ from ioc.stream.websocket import FeedSocket
 FEED_PATH: Final = "/api/v1/feed"
 SSE_PATH: Final = "/api/v1/feed/sse"
 INGEST_PREFIX: Final = "/api/v1/ingest/"
+_WIDER: Final = {
+    PREVIEW_PATH: PREVIEW_BYTES,
+    POLICY_PREFIX + "authority": POLICY_BYTES,
+    POLICY_PREFIX + "procedures": POLICY_BYTES,
+    PHOTOS_PATH: BODY_BYTES,
+    PUBLIC_PHOTOS_PATH: BODY_BYTES,
+}
+"""Bodies of these paths may be larger."""
 _DESCRIPTION: Final = (
     "Incidents, places and history of a smart city's operations centre. People use a session cookie, their "
     "unsafe requests carry `X-IOC: 1`; machines use a bearer token (`ioc tokens issue`). Every error is a "
@@ -59,12 +81,26 @@ _DESCRIPTION: Final = (
 )
 
 
+class Counter(msgspec.Struct, frozen=True, kw_only=True):
+    """Where citizens and those who answer them meet."""
+
+    citizens: Citizens
+    reports: Reports
+    board: PublicBoard
+    requests: PublicRequests
+    intake: Intake
+    jurisdiction: str = ""
+    """The only one that programs of Open311 may name; empty for any."""
+
+
 class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the interface needs; nothing of it is global."""
 
     users: Users
     incidents: Incidents
+    figures: Figures
     policies: PolicyStore
+    shifts: Shifts
     places: Places
     history: History
     quarantine: Quarantine
@@ -82,6 +118,12 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     """None where everybody logs in here."""
     personal: Personal | None = None
     """None unmasks nothing for anybody."""
+    photos: Photos | None = None
+    """None takes none and shows none."""
+    public_photos: Allowances = Allowances(rate_per_s=20 / 3_600, burst=20)
+    """Pictures that one address may send."""
+    counter: Counter | None = None
+    """None takes no reports of citizens."""
     routers: tuple[APIRouter, ...] = ()
     """Further routers with authentication of their own, e.g. ingest."""
     sockets: SocketSettings = SocketSettings()
@@ -93,6 +135,23 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     """By default shut."""
     clock_us: ClockUs = wall_us
     """The time of day."""
+
+
+def _counter_routers(counter: Counter, deps: ApiDeps, access: Access) -> list[APIRouter]:
+    return [
+        public_router(counter.citizens, counter.board, counter.intake, deps.clock_us),
+        open311_router(
+            Open311(
+                citizens=counter.citizens,
+                requests=counter.requests,
+                tokens=deps.tokens,
+                intake=counter.intake,
+                clock_us=deps.clock_us,
+                jurisdiction=counter.jurisdiction,
+            )
+        ),
+        reports_router(counter.reports, deps.incidents, access),
+    ]
 
 
 def create_api(deps: ApiDeps) -> FastAPI:
@@ -117,9 +176,13 @@ def create_api(deps: ApiDeps) -> FastAPI:
             identity_provider=deps.oidc is not None,
         ),
         incidents_router(deps.incidents, access),
+        procedures_router(deps.incidents, access),
         forecast_router(deps.incidents, access),
+        figures_router(deps.figures, access),
         policies_router(deps.policies, access),
+        shifts_router(deps.shifts, deps.places, access),
         places_router(deps.places, deps.pictures, deps.city, access),
+        public_places_router(deps.places, deps.city),
         playback_router(deps.history, access, deps.clock_us),
         history_router(deps.history, access, deps.clock_us),
         quarantine_router(deps.quarantine, access),
@@ -128,6 +191,8 @@ def create_api(deps: ApiDeps) -> FastAPI:
         notices_router(deps.receivers, access),
         *([oidc_router(deps.oidc, deps.users, secure_cookies=deps.secure_cookies)] if deps.oidc else []),
         *([personal_router(deps.personal, access)] if deps.personal else []),
+        *_photo_routers(deps, access),
+        *(_counter_routers(deps.counter, deps, access) if deps.counter else []),
         *deps.routers,
     ):
         app.include_router(router)
@@ -137,12 +202,16 @@ def create_api(deps: ApiDeps) -> FastAPI:
     if deps.console is not None:
         app.mount("/", Console(deps.console), name="console")
     document(app)
-    app.add_middleware(
-        BodyLimit,
-        max_bytes=deps.body_bytes,
-        exempt=(INGEST_PREFIX,),
-        wider={PREVIEW_PATH: PREVIEW_BYTES, POLICY_PREFIX + "authority": POLICY_BYTES},
-    )
+    app.add_middleware(BodyLimit, max_bytes=deps.body_bytes, exempt=(INGEST_PREFIX,), wider=_WIDER)
     app.add_middleware(RequestScope)
     app.add_middleware(SecurityHeaders)
     return app
+
+
+def _photo_routers(deps: ApiDeps, access: Access) -> list[APIRouter]:
+    if deps.photos is None:
+        return []
+    return [
+        photos_router(deps.photos, deps.incidents, access),
+        public_photos_router(deps.photos, deps.public_photos, deps.clock_us),
+    ]

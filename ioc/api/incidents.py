@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from ioc.api.answers import documented, json_answer
 from ioc.api.ports import Incidents, NotFoundError
 from ioc.api.problems import NO_NUL, FieldError, Problem, refused
-from ioc.api.security import Access, require_op, require_own_page, scope_of, visible_wards
+from ioc.api.security import Access, Right, may, require_op, require_own_page, scope_of, visible_wards
 from ioc.incidents.commands import Command, Conflict, Op, Refused
 from ioc.model.incidents import Audit, Incident, PauseReason, Severity
 from ioc.model.times import format_us, to_us
@@ -65,7 +65,8 @@ class AuditList(msgspec.Struct, frozen=True):
 
 class CommandArguments(BaseModel):
     """What some commands need: `assignee` assign and involve, `ward` reroute, `into` merge, `until` shelve,
-    `reason` pause, `photo` resolve (the reference of a picture)."""
+    `reason` pause, `photo` resolve and step (the reference of a picture), `step` step and skip, `answer`
+    step, `override` resolve (why a supervisor ends it although required steps are open)."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -76,6 +77,9 @@ class CommandArguments(BaseModel):
     until: AwareDatetime | None = None
     reason: PauseReason | None = None
     photo: Annotated[str, Field(max_length=500), NO_NUL] | None = None
+    step: Annotated[str, Field(max_length=64), NO_NUL] | None = None
+    answer: Annotated[str, Field(max_length=64), NO_NUL] | None = None
+    override: Annotated[str, Field(max_length=20_000), NO_NUL] | None = None
 
 
 class CommandBody(BaseModel):
@@ -109,7 +113,7 @@ def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
     )
     Me = Annotated[Person, Depends(access.person)]  # noqa: N806 - a type
 
-    visible = partial(_visible, incidents)
+    visible = partial(visible_incident, incidents)
 
     @router.get("", **documented(IncidentPage, text="A page of incidents, newest first."))
     async def list_incidents(
@@ -165,7 +169,7 @@ def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
     return router
 
 
-async def _visible(incidents: Incidents, incident_id: str, person: Person) -> Incident:
+async def visible_incident(incidents: Incidents, incident_id: str, person: Person) -> Incident:
     """Return an incident of the person's wards. Raises NotFoundError for any other, existing or not."""
     if "\x00" in incident_id:
         # No incident has such an id, and the database would refuse the question.
@@ -201,11 +205,15 @@ async def _carry_out(incidents: Incidents, incident_id: str, body: CommandBody, 
         until_us=to_us(body.args.until) if body.args.until else None,
         reason=body.args.reason,
         photo=body.args.photo,
+        step=body.args.step,
+        answer=body.args.answer,
+        override=body.args.override,
     )
     try:
         # The route has seen that the person may act on it; the command may hand it to another ward.
         with acting_as(SERVICE):
-            return await incidents.command(incident_id, command, person.username)
+            supervises = may(person, Right.SUPERVISE)
+            return await incidents.command(incident_id, command, person.username, supervises=supervises)
     except Conflict as error:
         raise _conflict(error, person) from error
     except Refused as error:

@@ -51,7 +51,8 @@ def _unmasked(incident: Incident) -> Unmasked:
     return Unmasked(incident.id, incident.key, incident.title, why.summary, evidence, incident.note)
 
 
-async def _looked_up(look: Awaitable[_Found]) -> _Found:
+async def looked_up(look: Awaitable[_Found]) -> _Found:
+    """Return what `look` finds; beyond what one may see in an hour the answer is 429."""
     try:
         return await look
     except TooManyLooksError as error:
@@ -68,7 +69,7 @@ def personal_router(personal: Personal, access: Access) -> APIRouter:
     async def unmask_incident(incident_id: Annotated[str, NO_NUL], body: Reason, person: Me) -> Response:
         """Return an incident's texts unmasked; the look is recorded first."""
         require_right(person, Right.PERSONAL)
-        incident = await _looked_up(personal.incident(incident_id, person, body.reason))
+        incident = await looked_up(personal.incident(incident_id, person, body.reason))
         if not scope_of(person).allows(incident.ward):
             raise NotFoundError(incident_id)
         return json_answer(_unmasked(incident))
@@ -80,7 +81,7 @@ def personal_router(personal: Personal, access: Access) -> APIRouter:
         """Return a refused message's bytes as they came; the look is recorded first."""
         require_right(person, Right.QUARANTINE)
         require_right(person, Right.PERSONAL)
-        found = await _looked_up(personal.quarantined(message_id, person, body.reason))
+        found = await looked_up(personal.quarantined(message_id, person, body.reason))
         return json_answer(quarantine_view(found, masked=False))
 
     return router

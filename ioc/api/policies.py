@@ -10,7 +10,7 @@ from ioc.api.answers import documented, json_answer
 from ioc.api.ports import PolicyInfo, PolicyStore
 from ioc.api.problems import NO_NUL, FieldError, Problem, refused
 from ioc.api.security import Access, Right, require_own_page, require_right
-from ioc.incidents.policies import PolicyError
+from ioc.incidents.policy_shapes import PolicyError
 from ioc.incidents.routing import Preview, Rerouted
 from ioc.store.policies import StalePolicyError
 from ioc.store.users import Person
@@ -20,7 +20,7 @@ PREVIEW_PATH: Final = POLICY_PREFIX + "preview"
 PREVIEW_BYTES: Final = 16 * 2**20
 """Largest body of a preview: the boundaries of a province."""
 POLICY_BYTES: Final = 2**20
-"""Largest authority table: `MAX_ROWS` rows with their wards."""
+"""Largest policy: an authority table of `MAX_ROWS` rows with their wards, or many procedures."""
 MAX_SHOWN: Final = 1_000
 """Changed incidents named in one preview; all are counted."""
 

@@ -1,19 +1,24 @@
 """What the routers need from others; `ioc/app` connects them."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 import msgspec
 
 from ioc.incidents.clocks import WardForecast
 from ioc.incidents.commands import Command
+from ioc.incidents.procedures import Procedure
 from ioc.incidents.routing import Preview
+from ioc.incidents.shift import ShiftCommand
 from ioc.model.events import Event, Stream
 from ioc.model.incidents import Audit, Incident
 from ioc.model.notices import Receiver
 from ioc.model.places import Area, Device
+from ioc.model.shifts import Item, Shift
 from ioc.model.texts import Text
 from ioc.store.incidents import IncidentFilter
+from ioc.store.photos import Origin, PhotoInfo
 from ioc.store.receivers import DeliveryRow, NoticeRow, StoredReceiver
 from ioc.store.series import Point, SeriesQuery
 from ioc.store.tokens import Bearer
@@ -36,14 +41,20 @@ class Incidents(Protocol):
     async def history(self, incident_id: str) -> Sequence[Audit]:
         """Return its audit rows, oldest first."""
 
-    async def command(self, incident_id: str, command: Command, actor: str) -> Incident:
+    async def command(
+        self, incident_id: str, command: Command, actor: str, *, supervises: bool = False
+    ) -> Incident:
         """Carry out a command and return the incident after it; a repeated `idem` is answered, not repeated.
 
+        `supervises`: the person may end it while steps of its procedure are open.
         Raises `NotFoundError`, `ioc.incidents.commands.Conflict`, `ioc.incidents.commands.Refused`.
         """
 
     async def members(self, incident_id: str) -> Sequence[Incident]:
         """Return what is merged into an incident, oldest first."""
+
+    async def procedure(self, incident: Incident) -> Procedure | None:
+        """Return the text of an incident's procedure, None where it has none."""
 
     async def forecast(self, wards: Sequence[str] | None, hours: int) -> Sequence[WardForecast]:
         """Return what will be late within `hours`, by ward; `wards` None looks at all."""
@@ -81,6 +92,25 @@ class PolicyStore(Protocol):
 
         Raises `PolicyError`, ValueError (its text is shown) for areas that cannot be.
         """
+
+
+class Shifts(Protocol):
+    """Shifts and their hand-over; `ioc.app.shift_service.ShiftService` is one."""
+
+    async def current(self) -> tuple[Shift, Sequence[Item]]:
+        """Return the running shift and the list of its hand-over. Raises `NotFoundError`."""
+
+    async def list(self, before: int | None, limit: int) -> Sequence[Shift]:
+        """Return shifts with ids below `before`, the newest first."""
+
+    async def report(self, shift_id: int) -> tuple[str, str]:
+        """Return a report's text and its SHA-256. Raises `NotFoundError`."""
+
+    async def begin(self, actor: str, idem: str) -> Shift:
+        """Begin the first shift. Raises `ioc.incidents.shift.ShiftConflict`."""
+
+    async def command(self, shift_id: int, command: ShiftCommand, actor: str) -> Shift:
+        """Carry out a command. Raises `NotFoundError`, `ShiftConflict`, `ShiftRefused`."""
 
 
 class Places(Protocol):
@@ -166,6 +196,8 @@ class RuleInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Time it has taken since the workers began, over all partitions."""
     keys: int = 0
     """Keys it remembers now."""
+    wide: bool = False
+    """Whether it is keyed beyond a ward: it sees the events of all partitions, up to a second later."""
     matched: int = 0
     """Events that met its conditions; this and what follows count since the workers began."""
     raised: int = 0
@@ -268,6 +300,40 @@ class Personal(Protocol):
 
 class TooManyLooksError(Exception):
     """This person has unmasked as much as one may in an hour."""
+
+
+class PhotosFullError(Exception):
+    """As much as may be stored is; `rule` says which bound."""
+
+    def __init__(self, rule: str, detail: str) -> None:
+        super().__init__(detail)
+        self.rule = rule
+
+
+class Photos(Protocol):
+    """Pictures. Methods that name one raise `NotFoundError` where the person may not know of it."""
+
+    @property
+    def kept_s(self) -> float:
+        """How long a picture is kept that nothing refers to."""
+
+    def admission(self) -> AbstractAsyncContextManager[None]:
+        """Hold a place for a picture while it is received and taken. Raises `WorkshopBusy`."""
+
+    async def take(self, data: bytes, origin: Origin, author: str | None) -> PhotoInfo:
+        """Check, re-encode and store a picture. Raises `ioc.photos.check.PhotoRefused`, `PhotosFullError`."""
+
+    async def read(self, ref: str, person: Person, *, small: bool) -> bytes:
+        """Return a picture as JPEG; the look is in the audit log before it is answered."""
+
+    async def read_released(self, ref: str, *, small: bool) -> bytes:
+        """Return a picture that the public may see."""
+
+    async def release(self, ref: str, person: Person, reason: str, *, released: bool) -> PhotoInfo:
+        """Show a picture to the public, or no longer."""
+
+    async def of_incident(self, incident_id: str) -> Sequence[PhotoInfo]:
+        """Return the pictures of an incident and of what is merged into it."""
 
 
 class Receivers(Protocol):

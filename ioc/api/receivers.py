@@ -14,6 +14,7 @@ from ioc.api.security import Access, Right, require_own_page, require_right
 from ioc.model.incidents import Severity
 from ioc.model.notices import Kind, Receiver
 from ioc.model.times import format_us, to_us
+from ioc.model.warnings import WARNING_OP
 from ioc.outbound.receivers import MAX_FILTERS, MAX_TARGET_CHARS, ReceiverError, checked
 from ioc.store.receivers import MAX_PAGE, DeliveryRow, NoticeRow, StoredReceiver, TooManyReceiversError
 from ioc.store.users import Person, Role
@@ -32,7 +33,7 @@ class ReceiverBody(BaseModel):
     target: Annotated[str, Field(min_length=1, max_length=MAX_TARGET_CHARS), NO_NUL]
     lang: str = "vi"
     min_severity: Severity = Severity.LOW
-    ops: _Codes = ["raised", "escalate"]
+    ops: _Codes = ["raised", "escalate", WARNING_OP]
     categories: _Codes = []
     wards: _Codes | None = None
     enabled: bool = True

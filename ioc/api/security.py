@@ -19,6 +19,7 @@ __all__ = [
     "Access",
     "Right",
     "feed_authenticator",
+    "may",
     "require_op",
     "require_own_page",
     "require_right",
@@ -37,20 +38,26 @@ _HANDED_OVER: Final = frozenset({Op.REROUTE, Op.ACCEPT, Op.DECLINE})
 _LOOKING: Final = frozenset({Right.HISTORY, Right.RULES})
 RIGHTS: Final[dict[Role, frozenset[Right]]] = {
     # Personal data is unmasked by those who call the citizen or look for the vehicle.
-    Role.OPERATOR: _LOOKING | {Right.PERSONAL},
+    Role.OPERATOR: _LOOKING | {Right.PERSONAL, Right.SHIFTS, Right.REPORTS, Right.PHOTOS, Right.PUBLISH},
     # Who is responsible, and within what time, is for those who lead the shift.
-    Role.SUPERVISOR: _LOOKING | {Right.QUARANTINE, Right.PERSONAL, Right.POLICIES},
-    Role.WARD: _LOOKING | {Right.PERSONAL},
-    Role.LEADER: _LOOKING,
+    Role.SUPERVISOR: _LOOKING
+    | {Right.QUARANTINE, Right.PERSONAL, Right.POLICIES, Right.SHIFTS, Right.SUPERVISE}
+    | {Right.REPORTS, Right.PHOTOS, Right.PUBLISH},
+    Role.WARD: _LOOKING | {Right.PERSONAL, Right.REPORTS, Right.PHOTOS},
+    Role.LEADER: _LOOKING | {Right.SHIFTS},
     # Messages in quarantine are masked too; those who repair the sources may need their bytes.
     Role.ENGINEER: _LOOKING | {Right.QUARANTINE, Right.PERSONAL},
     # Where our data is sent to, and mail addresses of people: for those who answer for the installation.
-    Role.ADMIN: _LOOKING | {Right.QUARANTINE, Right.RECEIVERS, Right.POLICIES},
+    Role.ADMIN: _LOOKING
+    | {Right.QUARANTINE, Right.RECEIVERS, Right.POLICIES, Right.SHIFTS, Right.SUPERVISE}
+    | {Right.REPORTS, Right.PHOTOS},
 }
 OPS: Final[dict[Role, frozenset[Op]]] = {
     Role.OPERATOR: _ALL_OPS,
     Role.SUPERVISOR: _ALL_OPS,
-    Role.WARD: frozenset({Op.ACKNOWLEDGE, Op.ASSIGN, Op.START, Op.RESOLVE, Op.COMMENT, *_HANDED_OVER}),
+    Role.WARD: frozenset(
+        {Op.ACKNOWLEDGE, Op.ASSIGN, Op.START, Op.RESOLVE, Op.COMMENT, Op.STEP, Op.SKIP, *_HANDED_OVER}
+    ),
     Role.LEADER: frozenset({Op.COMMENT}),
     Role.ENGINEER: frozenset({Op.COMMENT}),
     Role.ADMIN: _ALL_OPS,
@@ -75,9 +82,14 @@ def visible_wards(person: Person, ward: str | None) -> tuple[str, ...] | None:
     return person.wards
 
 
+def may(person: Person, right: Right) -> bool:
+    """Return whether the person's role has `right`."""
+    return right in RIGHTS[person.role]
+
+
 def require_right(person: Person, right: Right) -> None:
     """Raise the 403 problem unless the person's role has `right`."""
-    if right not in RIGHTS[person.role]:
+    if not may(person, right):
         raise refused(
             "role", "forbidden", f"The role {person.role.value} does not include {right.value}.", 403
         )

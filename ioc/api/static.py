@@ -1,5 +1,6 @@
-"""The console's built files, and its start page for every address inside it."""
+"""The built pages: `/NAME` is `NAME.html`; any other address that a browser navigates to is the console's."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,8 @@ _OURS: Final = ("api/", "metrics", "healthz", "readyz")
 
 
 class Console(StaticFiles):
-    """Serves `folder`; unknown addresses that a browser navigates to get `index.html` (the router is there).
+    """Serves `folder`: files, `/NAME` where `NAME.html` was built, and `index.html` for other addresses that
+    a browser navigates to (the console's router is there).
 
     Files below `assets/` carry a hash in their names and never change; everything else is asked for again.
     """
@@ -52,6 +54,9 @@ class Console(StaticFiles):
     async def _find(self, path: str, scope: Scope) -> Response:
         if path in _ROOT:
             return FileResponse(self._index)
+        if "." not in path and "/" not in path:
+            with suppress(HTTPException):
+                return await super().get_response(f"{path}.html", scope)
         try:
             return await super().get_response(path, scope)
         except HTTPException as error:

@@ -11,11 +11,13 @@ from ioc.app import (
     cli_audit,
     cli_backup,
     cli_data,
+    cli_figures,
     cli_log,
     cli_policies,
     cli_privacy,
     cli_rule_ops,
     cli_rules,
+    cli_shifts,
     cli_tokens,
     cli_users,
 )
@@ -50,7 +52,10 @@ app.add_typer(cli_data.devices, name="devices", help="Registered devices and the
 app.add_typer(cli_data.export, name="export", help="Write out what is stored.")
 app.add_typer(cli_users.app, name="users", help="People who may log in.")
 app.add_typer(cli_policies.app, name="policies", help="Who is responsible, how long things may take …")
+app.add_typer(cli_shifts.app, name="shifts", help="Shifts and the reports of their hand-over.")
 app.command("forecast")(cli_policies.forecast)
+app.command("kpis")(cli_figures.kpis)
+app.command("warnings")(cli_figures.warnings)
 app.add_typer(cli_tokens.app, name="tokens", help="Tokens of machines that use the API.")
 app.add_typer(cli_audit.app, name="audit", help="Who did or saw what.")
 app.add_typer(cli_privacy.retention, name="retention", help="Personal data and when it ends.")

@@ -1,5 +1,6 @@
 """`ioc areas …`, `ioc devices …`, `ioc export …`: what goes in and out as files."""
 
+import asyncio
 import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from ioc.app.cli_database import Connection, with_connection
+from ioc.app.cli_database import Connection, use_database, with_connection
 from ioc.app.cli_errors import CommandError
 from ioc.app.cli_options import (
     ConfigOption,
@@ -19,7 +20,10 @@ from ioc.app.cli_options import (
     settings_from,
 )
 from ioc.app.cli_output import notes, out, print_json, print_table
+from ioc.app.core import Database, open_core
 from ioc.app.device_file import make_device, parse_devices
+from ioc.app.settings import Settings
+from ioc.app.settled import rules_settled
 from ioc.app.ward_check import known_wards, unknown_wards
 from ioc.geo.geojson import parse_areas
 from ioc.geo.index import surface
@@ -227,11 +231,16 @@ def export_incidents(
         str | None,
         typer.Option("--unmasked", help="reason to write plates, phone numbers and names out; is recorded"),
     ] = None,
+    settled: Annotated[
+        bool, typer.Option("--settled", help="first wait until the rules have taken all that the log holds")
+    ] = False,
     data: DataOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Write every incident as one JSON line, in the order of their ids: equal data gives equal bytes."""
-    masked = unmasked_because is None
+    masked, settings = unmasked_because is None, settings_from(config, data)
+    if settled:
+        _settle(settings)
 
     async def read(connection: Connection) -> list[bytes]:
         lines: dict[str, bytes] = {}
@@ -253,8 +262,17 @@ def export_incidents(
             )
         return [lines[incident_id] for incident_id in sorted(lines)]
 
-    for line in with_connection(settings_from(config, data), read):
+    for line in with_connection(settings, read):
         sys.stdout.buffer.write(line + b"\n")
+
+
+def _settle(settings: Settings) -> None:
+    async def wait(database: Database) -> None:
+        async with open_core(settings, database) as core:
+            await rules_settled(core.log, core.pool)
+
+    with use_database(settings) as database:
+        asyncio.run(wait(database))
 
 
 def _print_warnings(warnings: Iterable[str]) -> None:

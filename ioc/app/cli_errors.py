@@ -19,6 +19,7 @@ from ioc.app.privacy import PrivacyKeyError
 from ioc.app.rule_push import PushRefused
 from ioc.app.rules_backtest import NoHistoryError
 from ioc.app.settings import SettingsError
+from ioc.app.settled import NotSettledError
 from ioc.app.web import PortInUseError
 from ioc.eventlog.port import LogError
 from ioc.geo.geojson import InvalidAreas
@@ -68,6 +69,7 @@ _NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
     (psycopg.OperationalError, _DOCTOR),
     (LogError, _DOCTOR),
     (PushRefused, "Nothing was pushed."),
+    (NotSettledError, "Is a service running on this data? `{ioc} doctor` looks."),
     (NoHistoryError, "Choose a time with `--from` and `--to` for which events are stored."),
     (NotFoundError, "`{ioc} rules list` shows the rules in force."),
     (OSError, "Check the path and who may use it."),

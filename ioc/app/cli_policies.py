@@ -16,7 +16,8 @@ from ioc.app.desk import Desk
 from ioc.app.directory import Directory
 from ioc.app.incident_service import IncidentService
 from ioc.app.policy_view import StoredPolicies
-from ioc.incidents.policies import POLICIES, PolicyError
+from ioc.incidents.policies import POLICIES
+from ioc.incidents.policy_shapes import PolicyError
 from ioc.model.times import format_us
 from ioc.store.policies import StalePolicyError
 from ioc.store.pool import Pool

@@ -11,6 +11,7 @@ from ioc.app.cli_errors import CommandError
 from ioc.app.cli_options import ConfigOption, DataOption, JsonOption, command_line_user, settings_from
 from ioc.app.cli_output import out, print_json, print_table
 from ioc.app.privacy import Retention, read_key
+from ioc.app.sealing import Seal
 from ioc.store.pool import Pool
 from ioc.store.privacy import list_requests
 
@@ -134,6 +135,7 @@ def carry_out(
             connection,
             number,
             key=read_key(settings.plate_key_file),
+            seal=Seal(read_key(settings.contact_key_file)),
             now=datetime.now(UTC),
             by=command_line_user(),
         )

@@ -19,7 +19,7 @@ from ioc.app.cli_options import ConfigOption, DataOption, JsonOption, settings_f
 from ioc.app.core import Core, open_core
 from ioc.app.rule_files import RuleFolder
 from ioc.app.rule_push import Plan, PushRefused, RulePublisher, follow_switch, plan_push
-from ioc.app.rule_sets import RuleSet, RuleSets, ensure_first_version
+from ioc.app.rule_sets import RuleSets, ensure_first_version
 from ioc.app.rule_view import RunningRules
 from ioc.app.rules_backtest import Backtester, NoHistoryError, Report
 from ioc.app.settings import Settings
@@ -28,6 +28,7 @@ from ioc.rules.backtest import BUDGET_PER_OPERATOR_HOUR
 from ioc.rules.compile import Program, compile_rules, load
 from ioc.rules.errors import did_you_mean
 from ioc.rules.having import duration_us
+from ioc.rules.rule import Rule
 from ioc.store.rule_versions import read_changes
 
 DEFAULT_BACKTEST_US: Final = HOUR_US
@@ -56,13 +57,18 @@ def register(app: typer.Typer) -> None:
         app.command(name)(command)
 
 
-def _with_core(settings: Settings, work: Callable[[Core], Awaitable[Result]]) -> Result:
-    """Run `work` beside the running service, with a log that can be appended to."""
+def _with_core(
+    settings: Settings, work: Callable[[Core], Awaitable[Result]], *, reading: bool = False
+) -> Result:
+    """Run `work` beside the running service, with a log that can be appended to.
+
+    With `reading` an installation that never ran stays without rules: nothing is imported from its folder.
+    """
 
     async def run() -> Result:
         async with open_core(settings, database) as core:
             sets = RuleSets(core.pool)
-            if (await sets.newest()).version == 0:
+            if not reading and (await sets.newest()).version == 0:
                 await ensure_first_version(core.pool, RuleFolder(settings.rules.folder), core.directory.index)
             results: list[Result] = []
             failed: Exception | None = None
@@ -138,6 +144,8 @@ def push(
         return
     if report:
         rule_report.show(report, _out)
+    elif plan.rules and not shadow:
+        _out.print("not tried on history: the alarm budget is not judged")
     how = "as shadow" if shadow else "in force"
     _out.print(f"version {version} {how}: {', '.join(names)}; partitions switch at its control record")
     if not switched:
@@ -267,6 +275,7 @@ def history(
                 "enabled": item.enabled,
                 "hash": item.hash,
                 "reason": item.reason,
+                "accepted_flood": item.flood,
                 **({"text": item.text} if text else {}),
             }
             for item in changes
@@ -276,7 +285,7 @@ def history(
     if as_json:
         print(json.dumps({"items": found}, ensure_ascii=False))
         return
-    columns = ("version", "at", "author", "op", "rule", "lane", "hash", "reason")
+    columns = ("version", "at", "author", "op", "rule", "lane", "hash", "reason", "accepted_flood")
     table = Table(*columns)
     for row in found:
         table.add_row(*("–" if row[name] is None else str(row[name]) for name in columns))
@@ -321,7 +330,10 @@ def backtest(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run rules over stored history and say what they would have changed. Writes nothing."""
+    """Run rules over stored history and say what they would have changed. Writes nothing.
+
+    Exit code 0 whatever it finds, 1 where the rules do not compile or history holds nothing of that time.
+    """
     from_us, length_us = _begin(begin)
     to_us_ = None if end is None else _time(end, "--to")
     texts = _read(file)
@@ -337,7 +349,7 @@ def backtest(
         with rule_report.progress(as_json) as progress:
             return await backtester.run(candidate, base, span, progress)
 
-    report = _with_core(settings_from(config, data), work)
+    report = _with_core(settings_from(config, data), work, reading=True)
     if as_json:
         print(json.dumps(rule_report.as_json(report), ensure_ascii=False))
     else:
@@ -347,9 +359,16 @@ def backtest(
 async def _base(core: Core, against: str, names: set[str]) -> Program | None:
     if against == "none":
         return None
-    sets = RuleSets(core.pool)
-    rules: RuleSet = await sets.newest() if against == "current" else await sets.get(int(against))
-    return compile_rules([rule for rule in rules.active if rule.name in names], core.directory.index)
+    active = (
+        (await RuleSets(core.pool).get(int(against))).active if against != "current" else await _running(core)
+    )
+    return compile_rules([rule for rule in active if rule.name in names], core.directory.index)
+
+
+async def _running(core: Core) -> Sequence[Rule]:
+    """Return the rules in force: those of the folder where none have been imported yet."""
+    newest = await RuleSets(core.pool).newest()
+    return newest.active if newest.version else RuleFolder(core.settings.rules.folder).rules
 
 
 def why(
@@ -372,11 +391,11 @@ def why(
         if texts is not None:
             program = load(texts, index)
         else:
-            current = await RuleSets(core.pool).newest()
-            off = next((i.reason or "disabled" for i in current.items
-                        if i.rule == rule and i.lane == "active" and not i.enabled), None)  # fmt: skip
-            rules = [replace(r, enabled=True) for r in current.active if r.name == rule]
-            known = [r.name for r in current.active]
+            item = (await RuleSets(core.pool).newest()).item(rule, "active")
+            off = (item.reason or "disabled") if item is not None and not item.enabled else None
+            running = await _running(core)
+            rules = [replace(r, enabled=True) for r in running if r.name == rule]
+            known = [r.name for r in running]
             if not rules:
                 hint = did_you_mean(rule, known) or f"known: {', '.join(sorted(known))}"
                 raise PushRefused(f"no rule {rule!r}; {hint}")
@@ -386,7 +405,7 @@ def why(
             raise PushRefused(f"{file} holds no enabled rule {rule!r}")
         return rule_report.Explained(await _backtester(core).why(program, compiled.rule, key, at_us), off)
 
-    found = _with_core(settings_from(config, data), work)
+    found = _with_core(settings_from(config, data), work, reading=True)
     if as_json:
         print(json.dumps(rule_report.why_json(found), ensure_ascii=False))
     else:

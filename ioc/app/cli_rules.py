@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from ioc.app.cli_database import use_database
 from ioc.app.cli_options import ConfigOption, DataOption, JsonOption, settings_from
 from ioc.app.core import Database, open_core
 from ioc.app.rule_files import RuleFolder
-from ioc.app.rule_tests import FileOutcome, find_test_files, play_files, untested
+from ioc.app.rule_tests import FileCoverage, FileOutcome, cover_files, find_test_files, play_files, untested
 from ioc.rules.describe import schema_text
 
 app = typer.Typer(help="Rule files.", no_args_is_help=True)
@@ -42,12 +43,20 @@ def test(
     paths: Annotated[
         list[Path] | None, typer.Argument(help="rules folders or test files [default: rules.folder]")
     ] = None,
+    coverage: Annotated[
+        bool,
+        typer.Option(
+            "--coverage", help="also say which changes of a rule and which disorder no test would notice"
+        ),
+    ] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Play the rule tests (`tests/*.yaml` beside the rules); exit code 1 and a comparison where one fails.
 
-    Needs no database and no running service.
+    With --coverage every number of a rule's conditions is changed by its smallest step, and repeats, late and
+    overtaken events are taken wrongly: exit code 1 where no test would fail, or a rule has none. Needs no
+    database and no running service.
     """
     chosen = paths or [settings_from(config, None).rules.folder]
     files = find_test_files(chosen)
@@ -57,6 +66,7 @@ def test(
     outcomes = list(shown)
     missing = [name for path in chosen if path.is_dir() for name in untested(path)]
     failed = sum(outcome.failed for outcome in outcomes)
+    covered = _covered(outcomes, quiet=as_json) if coverage and not failed else None
     passed = (
         sum(len(outcome.verdicts) for outcome in outcomes) + sum(bool(o.errors) for o in outcomes) - failed
     )
@@ -67,14 +77,36 @@ def test(
             "untested": missing,
             "files": [outcome.as_dict() for outcome in outcomes],
         }
+        if coverage:
+            report["coverage"] = None if covered is None else [item.as_dict() for item in covered]
         print(json.dumps(report, ensure_ascii=False))
     else:
         for outcome in outcomes:
             _show(outcome)
         for name in missing:
             _out.print(f"untested  {name}: no test file of its name")
+        for item in covered or ():
+            _show_coverage(item)
         _out.print(f"{passed} passed, {failed} failed in {len(files)} files")
-    raise typer.Exit(1 if failed else 0)
+        if coverage and covered is None:
+            _out.print("coverage is judged once every test passes")
+    gaps = coverage and (missing or any(not rule.complete for item in covered or () for rule in item.rules))
+    raise typer.Exit(1 if failed or gaps else 0)
+
+
+def _covered(outcomes: Sequence[FileOutcome], *, quiet: bool) -> list[FileCoverage]:
+    count, found = cover_files(outcomes)
+    return list(track(found, "coverage", count, console=_progress, transient=True, disable=quiet))
+
+
+def _show_coverage(found: FileCoverage) -> None:
+    for rule in found.rules:
+        state = "covered " if rule.complete else "gaps    "
+        _out.print(f"{state}  {found.file}: {rule.rule}, {rule.tried} changes tried")
+        for case, why in rule.missing.items():
+            _out.print(f"  {case}: {why}")
+        for mutant in rule.unnoticed:
+            _out.print(f"  {found.file}:{mutant}")
 
 
 def _show(outcome: FileOutcome) -> None:

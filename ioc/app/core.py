@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ioc.app.desk import Desk
 from ioc.app.directory import Directory
-from ioc.app.settings import LogKind, Settings
+from ioc.app.settings import Settings
+from ioc.app.settings_sections import LogKind
 from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.kafka_settings import KafkaSecurity, KafkaSettings
 from ioc.eventlog.postgres import PostgresLog

@@ -4,16 +4,22 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import structlog
+from psycopg import AsyncConnection
 
 from ioc.app.directory import Directory
 from ioc.app.retry import RETRYABLE
 from ioc.geo.index import WARD, AreaIndex
-from ioc.incidents.policies import POLICIES, Policies, PolicyError, derive, parse_policy
+from ioc.incidents.policies import POLICIES, Policies, derive, parse_policy
+from ioc.incidents.policy_shapes import PolicyError
+from ioc.incidents.procedures import Procedure, ref_of
 from ioc.store import policies as rows
 from ioc.store.pool import Pool
 
 REFRESH_S = 2.0
+MAX_TEXTS = 20_000
+"""Procedures remembered; an incident whose text is older than so many others cannot be worked through."""
 
 _log = structlog.get_logger()
 
@@ -51,8 +57,24 @@ class Desk:
             if self._seen == (version, index):
                 return
             stored = await rows.read_policies(connection)
-        self._policies = assemble(stored, ward_names(index))
+            policies = assemble(stored, ward_names(index))
+            texts = await _all_texts(connection, policies)
+        self._policies = msgspec.structs.replace(policies, texts=texts)
         self._seen = (version, index)
+
+
+async def _all_texts(connection: AsyncConnection[Any], policies: Policies) -> dict[str, Procedure]:
+    """Keep the procedures in force before any incident names one, and return all that ever were."""
+    own = {ref_of(procedure): procedure for procedure in policies.procedures.procedures}
+    known = await rows.read_procedure_texts(connection, MAX_TEXTS)
+    fresh = {ref: msgspec.to_builtins(text) for ref, text in own.items() if ref not in known}
+    if fresh:
+        await rows.keep_procedure_texts(connection, fresh)
+    try:
+        return {ref: msgspec.convert(doc, Procedure) for ref, doc in known.items()} | own
+    except msgspec.ValidationError as error:
+        _log.error("a procedure once in force is not understood", error=str(error))
+        return own
 
 
 def ward_names(index: AreaIndex) -> dict[str, str]:

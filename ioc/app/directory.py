@@ -12,9 +12,10 @@ import anyio.to_thread
 import structlog
 
 from ioc.app.retry import RETRYABLE
-from ioc.geo.index import AreaIndex
+from ioc.geo.index import WARD, AreaIndex
 from ioc.ingest.registry import DeviceRegistry, RegistrySnapshot
 from ioc.model.places import Area, Device
+from ioc.model.texts import Text
 from ioc.store import areas as area_rows
 from ioc.store import devices as device_rows
 from ioc.store.pool import Pool
@@ -44,6 +45,10 @@ class Directory:
     def ward_of(self, lon: float, lat: float) -> str | None:
         """Return the code of the ward at a position, by the present boundaries."""
         return self.index.ward_of(lon, lat)
+
+    def ward_texts(self) -> dict[str, Text]:
+        """Return the names of the wards in force by code."""
+        return {area.code: area.name for area in self.index.members(WARD)}
 
     async def run(self) -> None:
         """Refresh until cancelled."""

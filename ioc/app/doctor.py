@@ -21,7 +21,8 @@ from ioc.app.demo import SNAPSHOT_PORT
 from ioc.app.directory import CITY_ZONE
 from ioc.app.installation import topic_differences
 from ioc.app.rule_files import RuleFolder
-from ioc.app.settings import BridgeTopic, LogKind, Settings
+from ioc.app.settings import Settings
+from ioc.app.settings_sections import BridgeTopic, LogKind
 from ioc.eventlog.kafka_client import Cluster, tls_context
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.port import LogRejected, LogUnavailable

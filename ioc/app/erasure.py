@@ -1,14 +1,17 @@
 """Requests of people to erase their data: deadlines, what is erased, and the record of it."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from psycopg import AsyncConnection
 
 from ioc.app.privacy import DONE_DAYS, answer_due
+from ioc.app.sealing import Seal
 from ioc.store import audit
 from ioc.store import privacy as rows
-from ioc.stream.masking import mask_words
+from ioc.store.reports import erase_reporter
+from ioc.stream.masking import MASK, mask_words
 
 KINDS: Final = ("phone", "plate")
 _MIN_SIGNS: Final = {"phone": rows.MIN_PHONE_DIGITS, "plate": 5}
@@ -54,7 +57,7 @@ async def answer(connection: AsyncConnection[Any], number: int, *, now: datetime
 
 
 async def carry_out(
-    connection: AsyncConnection[Any], number: int, *, key: bytes, now: datetime, by: str
+    connection: AsyncConnection[Any], number: int, *, key: bytes, seal: Seal, now: datetime, by: str
 ) -> dict[str, int]:
     """Erase what the request is about; return in how many rows it was. Raises `rows.UnknownRequestError`."""
     request = await rows.open_request(connection, number)
@@ -62,7 +65,16 @@ async def carry_out(
     if request.subject_kind == "plate":
         erased = {"camera readings": await rows.erase_plate(connection, key, request.subject)}
     else:
-        erased = {"reports": await rows.erase_phone(connection, mask_words, request.subject)}
+        pattern, known = rows.phone_pattern(request.subject), rows.phone_digits(request.subject)
+        erased = {
+            "reports": await rows.erase_phone(connection, mask_words, request.subject),
+            "citizens' reports": await erase_reporter(
+                connection,
+                lambda text: mask_words(re.sub(pattern, MASK, text)),
+                seal.recognise(known),
+                pattern,
+            ),
+        }
     erased |= await rows.erase_in_incidents(connection, mask_words, request.subject_kind, request.subject)
     await rows.finish_request(connection, number, now, erased)
     await _tell(connection, by, "erasure_done", number, dict(erased))

@@ -52,17 +52,21 @@ async def _around(
         wards=tuple(wards),
         since=from_us(min(effect.at_us for effect in raised) - within_us),
         until=from_us(max(effect.at_us for effect in raised) + within_us),
-        box=_box(raised, max([policy.metres, *(item.metres or 0 for item in policy.correlations)])),
+        box=box_around(
+            [effect.lon for effect in raised if effect.lon is not None],
+            [effect.lat for effect in raised if effect.lat is not None],
+            max([policy.metres, *(item.metres or 0 for item in policy.correlations)]),
+        ),
         rules=tuple(rule for item in wide for rule in item.rules),
         categories=tuple(category for item in wide for category in item.categories),
     )
     return await rows.read_around(connection, around)
 
 
-def _box(raised: Sequence[Raised], metres: float) -> tuple[float, float, float, float] | None:
-    """Return a box that holds everything within `metres` of the new alarms."""
-    lons = [effect.lon for effect in raised if effect.lon is not None]
-    lats = [effect.lat for effect in raised if effect.lat is not None]
+def box_around(
+    lons: Sequence[float], lats: Sequence[float], metres: float
+) -> tuple[float, float, float, float] | None:
+    """Return a box (west, south, east, north in degrees) that holds everything within `metres` of points."""
     if not lons or not lats:
         return None
     margin = metres / LEAST_DEGREE_M

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 import msgspec
+from prometheus_client import Counter
 from psycopg.errors import UniqueViolation
 
 from ioc.api.ports import NotFoundError
@@ -15,14 +16,18 @@ from ioc.incidents.clocks import WardForecast, forecast
 from ioc.incidents.commands import Command, Conflict, KeyReused, Op
 from ioc.incidents.lifecycle import Context, on_command
 from ioc.incidents.policies import Policies
+from ioc.incidents.procedures import Procedure, find
 from ioc.model.incidents import Audit, Incident
 from ioc.model.times import SECOND_US, from_us
 from ioc.store import incidents as rows
+from ioc.store.photos import claim_for_incident
 from ioc.store.row_scope import Pool
 
 MAX_FORECAST: Final = 100_000
 """Open incidents a forecast looks at, those due first."""
 PACE_HOURS: Final = 24
+_STEPS: Final = {Op.STEP: "done", Op.SKIP: "skipped"}
+_steps = Counter("ioc_procedure_steps_total", "Steps of procedures done and skipped", ["outcome"])
 
 
 class IncidentService:
@@ -66,8 +71,12 @@ class IncidentService:
         async with self._pool.connection() as connection:
             return await rows.read_members(connection, incident_id, rows.MAX_PAGE)
 
-    async def command(self, incident_id: str, command: Command, actor: str) -> Incident:
+    async def command(
+        self, incident_id: str, command: Command, actor: str, *, supervises: bool = False
+    ) -> Incident:
         """Carry out a person's command; a repeat of its idempotency key answers with the present state.
+
+        `supervises` says that the person may end an incident while steps of its procedure are open.
 
         Raises:
             NotFoundError: no such incident.
@@ -87,14 +96,26 @@ class IncidentService:
                     return incident
                 if used_for is not None:
                     raise KeyReused(incident)
-                context = _context(incident, command, known, self._policies())
+                context = _context(incident, command, known, self._policies())._replace(supervises=supervises)
+                if command.photo is not None:
+                    claimed = await claim_for_incident(connection, command.photo, incident_id)
+                    context = context._replace(photo_known=claimed)
                 changes = on_command(incident, command, actor=actor, now_us=now_us(), context=context)
                 await rows.write_changes(connection, changes)
             for change in changes:
                 log_change(change)
+            if command.op in _STEPS:
+                _steps.labels(_STEPS[command.op]).inc()
             return changes[0].incident
         except UniqueViolation as error:
             raise Conflict(await self.get(incident_id)) from error
+
+    async def procedure(self, incident: Incident) -> Procedure | None:
+        """Return the text of an incident's procedure, None where it has none."""
+        if incident.checklist is None:
+            return None
+        policies = self._policies()
+        return find(incident.checklist.ref, policies.procedures.procedures, policies.texts)
 
     async def forecast(self, wards: Sequence[str] | None, hours: int) -> list[WardForecast]:
         """Return what will be late within `hours`, by ward; `wards` None looks at all."""

@@ -15,7 +15,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from ioc.app.core import Core, kafka_settings, log_limits
 from ioc.app.rule_files import RuleFolder
 from ioc.app.rule_sets import ensure_first_version
-from ioc.app.settings import DatabaseSettings, LogKind, Settings
+from ioc.app.settings import Settings
+from ioc.app.settings_sections import DatabaseSettings, LogKind
 from ioc.eventlog.kafka_publisher import create_compacted
 from ioc.eventlog.kafka_topics import Wanted, compacted, differences, kept_for_a_time
 from ioc.model.records import EVENTS_TOPIC, INCIDENTS_TOPIC, WIDE_TOPIC

@@ -46,8 +46,8 @@ async def adopt_log(
         held = sum(ends[partition] - starts[partition] for partition in ends)
         if held and beginning is None:
             raise AdoptionError(
-                f"{topic} holds {held} records in that log: say --from start to take them, where what this "
-                "database has taken before takes effect twice, or --from end to leave them out"
+                f"{topic} holds {held} records in that log: say --from start to take them (what this"
+                " database has taken before takes effect twice), or --from end to leave them out"
             )
         places[topic] = starts if beginning is Beginning.START else ends
     origin = await log.origin()

@@ -1,6 +1,7 @@
 """How late the event loop is: a loop that is held up answers nobody, and Kafka takes its partitions away."""
 
 import asyncio
+import gc
 from typing import Final
 
 from prometheus_client import Histogram
@@ -22,3 +23,12 @@ async def watch_loop() -> None:
         due_s = loop.time() + INTERVAL_S
         await asyncio.sleep(INTERVAL_S)
         _lag.observe(max(0.0, loop.time() - due_s))
+
+
+def keep_what_is_loaded() -> None:
+    """Leave everything loaded so far, which stays until the end, out of every later garbage collection.
+
+    Called once, when a process has loaded what it needs: a full collection of that holds the loop for 70 ms.
+    """
+    gc.collect()
+    gc.freeze()

@@ -2,7 +2,8 @@
 
 import ssl
 
-from ioc.app.settings import MqttSettings, SettingsError
+from ioc.app.settings import SettingsError
+from ioc.app.settings_sections import MqttSettings
 
 
 def listener_tls(settings: MqttSettings) -> ssl.SSLContext | None:

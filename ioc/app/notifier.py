@@ -14,11 +14,11 @@ from prometheus_client import Counter
 from psycopg import AsyncConnection
 
 from ioc.app.retry import RETRYABLE, with_retry
-from ioc.app.settings import NotifySettings
-from ioc.model.notices import Kind, Notice, Receiver
+from ioc.app.settings_sections import NotifySettings
+from ioc.model.notices import Kind, Notice, Receiver, Telling
 from ioc.model.times import DAY_US, SECOND_US
 from ioc.outbound.mail import MailSettings, compose, send_mail
-from ioc.outbound.receivers import cloud_event, wants
+from ioc.outbound.receivers import LEFT_UNDONE, SUPERVISORS, cloud_event, wants
 from ioc.outbound.retrying import Breaker, next_attempt_us
 from ioc.outbound.sending import DeliveryError
 from ioc.store import receivers as rows
@@ -48,8 +48,13 @@ async def queue_notices(
     connection: AsyncConnection[Any], changes: Sequence[FollowedChange], now_us: int
 ) -> None:
     """Queue what receivers want to know of `changes`, in the caller's transaction."""
-    receivers = await rows.read_receivers(connection)
-    notices = [Notice(change.op, change.at_us, change.incident) for change in changes]
+    notices = [Notice(_told_op(change), change.at_us, change.incident) for change in changes]
+    await tell(connection, notices, now_us)
+
+
+async def tell(connection: AsyncConnection[Any], notices: Sequence[Telling], now_us: int) -> None:
+    """Queue what receivers want to know of `notices`, in the caller's transaction."""
+    receivers = [SUPERVISORS, *await rows.read_receivers(connection)]
     wanted = [(receiver, notice) for receiver in receivers for notice in notices if wants(receiver, notice)]
     shown = [pair for pair in wanted if pair[0].kind is Kind.IN_APP]
     sent = [pair for pair in wanted if pair[0].kind is not Kind.IN_APP]
@@ -59,6 +64,10 @@ async def queue_notices(
         _dropped.inc(await rows.add_deliveries(connection, sent, now_us))
     for receiver, _ in wanted:
         _queued.labels(receiver.kind.value).inc()
+
+
+def _told_op(change: FollowedChange) -> str:
+    return LEFT_UNDONE.get(change.op, change.op) if change.alerts else change.op
 
 
 def mail_settings(settings: NotifySettings) -> MailSettings | None:

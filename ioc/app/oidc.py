@@ -3,7 +3,7 @@
 import asyncio
 
 from ioc.api.oidc import LoginRefusedError, LoginUnavailableError
-from ioc.app.settings import OidcSettings
+from ioc.app.settings_sections import OidcSettings
 from ioc.outbound.oidc import (
     ClaimsRefusedError,
     OidcClient,

@@ -14,6 +14,7 @@ from ioc.store.users import Person
 
 MAX_LOOKS_PER_HOUR: Final = 60
 """Of one person: more is no longer work on single cases."""
+_LOOKS: Final = ("incident_unmasked", "message_unmasked", "reporter_unmasked")
 
 
 class StoredPersonal:
@@ -31,7 +32,7 @@ class StoredPersonal:
         if incident is None:
             raise NotFoundError(incident_id)
         async with self._pool.of(SERVICE).connection() as connection:
-            await _record(connection, person, "incident_unmasked", incident_id, reason)
+            await record_look(connection, person, "incident_unmasked", incident_id, reason)
         return incident
 
     async def quarantined(self, message_id: int, person: Person, reason: str) -> Quarantined:
@@ -40,7 +41,7 @@ class StoredPersonal:
             found = await read_quarantined(connection, message_id)
             if found is None:
                 raise NotFoundError(str(message_id))
-            await _record(connection, person, "message_unmasked", str(message_id), reason)
+            await record_look(connection, person, "message_unmasked", str(message_id), reason)
         return Quarantined(
             id=found.id,
             received_us=found.received_us,
@@ -52,10 +53,12 @@ class StoredPersonal:
         )
 
 
-async def _record(
+async def record_look(
     connection: AsyncConnection[Any], person: Person, op: str, subject: str, reason: str
 ) -> None:
-    if await audit.count_recent(connection, audit.Area.PERSONAL, person.username) >= MAX_LOOKS_PER_HOUR:
+    """Record a look at personal data before it is answered. Raises `TooManyLooksError`."""
+    looks = await audit.count_recent(connection, audit.Area.PERSONAL, person.username, _LOOKS)
+    if looks >= MAX_LOOKS_PER_HOUR:
         raise TooManyLooksError(person.username)
     await audit.record(
         connection,

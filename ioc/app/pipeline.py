@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from ipaddress import ip_network
 from typing import Any, Final
 
+from fastapi import APIRouter
 from prometheus_client import REGISTRY
 from psycopg import AsyncConnection
 
@@ -29,7 +30,10 @@ from ioc.app.bridges import bridges
 from ioc.app.change_follower import ChangeFollower
 from ioc.app.clock import Ticker, now_us
 from ioc.app.core import Core, history_plan, kafka_settings
+from ioc.app.counter import open_counter
 from ioc.app.feed_source import FeedSource
+from ioc.app.figure_keeper import FigureKeeper
+from ioc.app.figure_view import StoredFigures
 from ioc.app.incident_keeper import IncidentKeeper
 from ioc.app.incident_relay import IncidentRelay
 from ioc.app.incident_service import IncidentService
@@ -39,25 +43,33 @@ from ioc.app.mqtt_tls import broker_tls, listener_tls
 from ioc.app.notifier import Deliverer, mail_settings, queue_notices
 from ioc.app.oidc import OidcLogins
 from ioc.app.personal import StoredPersonal
+from ioc.app.photos import StoredPhotos
 from ioc.app.policy_view import StoredPolicies
 from ioc.app.privacy import Retention, read_key
 from ioc.app.readiness import Readiness
 from ioc.app.receivers import StoredReceivers
+from ioc.app.report_keeper import ReportKeeper
 from ioc.app.retry import RETRYABLE
 from ioc.app.rule_sets import RuleSets
 from ioc.app.rule_view import RunningRules
 from ioc.app.rules_worker import RulesWorker
-from ioc.app.settings import HttpSettings, MqttSettings, Settings
+from ioc.app.settings import Settings
+from ioc.app.settings_sections import HttpSettings, MqttSettings
+from ioc.app.shift_keeper import ShiftKeeper
+from ioc.app.shift_service import ShiftService
 from ioc.app.state_lane import StateLane
 from ioc.app.store_worker import StoreWorker, count_maintenance
 from ioc.app.supervisor import Plan, Service
 from ioc.app.tick_ages import TickAges
+from ioc.app.told_clock import ToldClock
 from ioc.app.views import DirectoryPlaces, StoredHistory, StoredQuarantine
 from ioc.app.web import WebServer, require_free
 from ioc.app.wide_worker import WideRulesWorker
 from ioc.eventlog.port import LogRetryable
+from ioc.ingest.allowance import Allowances
 from ioc.ingest.gateway import Gateway
 from ioc.ingest.http import ingest_router
+from ioc.ingest.http_clock import clock_router
 from ioc.ingest.limits import IngestLimits
 from ioc.ingest.metrics import IngestMetrics
 from ioc.ingest.mqtt import MqttListener
@@ -89,6 +101,8 @@ class Pipeline:
         self._rules_stored = RuleSets(core.pool)
         self._demo = demo
         self._ticks = TickAges(now_us())
+        self._told = ToldClock(core.log, LogRetryable) if core.settings.replay.enabled else None
+        """Keeps the time where a recording is relived."""
         self.users = Users(core.api_pool.of(SERVICE))
 
     def plan(self, roles: tuple[str, ...]) -> Plan:
@@ -118,11 +132,12 @@ class Pipeline:
             registry=core.directory.registry,
             gateway=Gateway(core.directory.registry, core.directory, settings.bounds, limits),
             metrics=IngestMetrics(REGISTRY),
-            clock=now_us,
+            clock=self._told or now_us,
             limits=limits,
             retryable=RETRYABLE,
         )
-        plan.work.append(Service("ticker", Ticker(core.log, LogRetryable, self._ticks).run))
+        if self._told is None:
+            plan.work.append(Service("ticker", Ticker(core.log, LogRetryable, self._ticks).run))
         if settings.mqtt.enabled:
             require_free(settings.mqtt.host, settings.mqtt.port, "--mqtt-port")
             tls = listener_tls(settings.mqtt)
@@ -133,6 +148,10 @@ class Pipeline:
             plan.intake.append(Service("mqtt broker", subscriber.run))
         plan.intake.extend(bridges(service, settings))
         return service
+
+    def _ingest_routers(self, ingest: IngestService) -> tuple[APIRouter, ...]:
+        told = () if self._told is None else (clock_router(ingest, self._told),)
+        return (ingest_router(ingest), *told)
 
     def _store(self, plan: Plan) -> None:
         core, settings = self._core, self._core.settings.store
@@ -152,7 +171,9 @@ class Pipeline:
         plan.work.append(Service("audit anchors", keeper.run))
         retention = Retention(core.pool, core.settings.privacy, read_key(core.settings.plate_key_file))
         plan.work.append(Service("retention", retention.run))
+        plan.work.append(Service("reports", ReportKeeper(core.pool, core.log, core.desk.policies).run))
         self._notices(plan)
+        self._figures(plan)
         if core.settings.relay.enabled:
             kafka = kafka_settings(core.settings)
             relay = IncidentRelay(core.pool, kafka, core.settings.relay.partitions)
@@ -170,6 +191,18 @@ class Pipeline:
         plan.work.append(Service("notices", ChangeFollower("notices", core.pool, queue).run))
         plan.work.append(Service("deliveries", deliverer.run))
 
+    def _figures(self, plan: Plan) -> None:
+        core, settings = self._core, self._core.settings.figures
+        keeper = FigureKeeper(
+            core.pool,
+            StoredFigures(core.pool, core.directory.ward_texts, now_us),
+            core.desk.policies,
+            now_us,
+            fold_s=settings.fold_s,
+            evaluate_s=settings.evaluate_s,
+        )
+        plan.work.append(Service("figures", keeper.run))
+
     def _rules(self, plan: Plan) -> None:
         core, settings = self._core, self._core.settings.rules
         policies = core.desk.policies
@@ -177,10 +210,11 @@ class Pipeline:
             stage(core.log, core.pool, self._rules_stored, settings, core.owner, core.directory, policies)
             for stage in (RulesWorker, WideRulesWorker)
         )
-        keeper = IncidentKeeper(core.pool, settings.close_returned_s, policies)
         plan.work.append(Service("rules", worker.run))
         plan.work.append(Service("wide rules", wide.run))
-        plan.work.append(Service("keeper", keeper.run))
+        if self._told is None:  # it works by the wall clock, on incidents of another time
+            keeper = IncidentKeeper(core.pool, settings.close_returned_s, policies)
+            plan.work.append(Service("keeper", keeper.run))
 
     def _ops(self, plan: Plan, settings: HttpSettings, port: int) -> None:
         api = health_app(Readiness(self._core, None).checks(None), REGISTRY, _metrics_door(settings))
@@ -194,34 +228,41 @@ class Pipeline:
     def _web(self, plan: Plan, ingest: IngestService | None, *, with_console: bool) -> None:
         core, settings = self._core, self._core.settings
         hub = Hub(FeedSource(core.feed_pool))
-        pictures = PictureProxy(
-            PictureSettings(
-                destinations=Destinations(
-                    networks=tuple(ip_network(text) for text in settings.http.picture_hosts)
-                )
-            )
-        )
-        console = settings.console if with_console else None
+        pictures = _pictures(settings.http)
         oidc = OidcLogins(settings.oidc, core.api_pool.of(SERVICE)) if settings.oidc.issuer else None
+        incidents = IncidentService(core.api_pool, core.desk.policies, core.api_pool.of(SERVICE))
+        rules = RunningRules(self._rules_stored, core.api_pool)
+        # Of the service: the list's upkeep knows no person.
+        of_service = RunningRules(self._rules_stored, core.pool)
+        shifts = ShiftService(core.api_pool, of_service.rules, core.api_pool.of(SERVICE))
         api = create_api(
             ApiDeps(
                 users=self.users,
-                incidents=IncidentService(core.api_pool, core.desk.policies, core.api_pool.of(SERVICE)),
+                incidents=incidents,
+                figures=StoredFigures(core.api_pool, core.directory.ward_texts, now_us),
                 policies=StoredPolicies(core.api_pool, core.desk, core.directory),
                 places=DirectoryPlaces(core.directory),
                 history=StoredHistory(core.api_pool),
                 quarantine=StoredQuarantine(core.api_pool, QuarantineLimits()),
-                rules=RunningRules(self._rules_stored, core.api_pool),
+                rules=rules,
+                shifts=shifts,
                 receivers=StoredReceivers(core.api_pool),
                 oidc=oidc,
                 tokens=Tokens(core.api_pool.of(SERVICE)),
                 personal=StoredPersonal(core.api_pool),
+                photos=StoredPhotos(
+                    core.api_pool, settings.photos, kept_s=settings.privacy.unclaimed_photo_s
+                ),
+                public_photos=_hourly(settings.photos.public_per_hour),
+                counter=open_counter(core, incidents),
                 hub=hub,
                 pictures=pictures,
                 city=lambda: _city(settings, core, self._demo),
-                readiness=Readiness(core, self._ticks).checks(hub if with_console else None),
-                console=console,
-                routers=(ingest_router(ingest),) if ingest else (),
+                readiness=Readiness(core, self._ticks, told=self._told is not None).checks(
+                    hub if with_console else None
+                ),
+                console=settings.console if with_console else None,
+                routers=self._ingest_routers(ingest) if ingest else (),
                 sockets=SocketSettings(origins=frozenset(settings.http.allowed_origins)),
                 secure_cookies=settings.http.secure_cookies,
                 metrics_door=_metrics_door(settings.http),
@@ -239,10 +280,20 @@ class Pipeline:
         plan.intake.append(Service("http", server.run_service, stop))
         if with_console:
             plan.work.append(Service("hub", hub.run))
+            plan.work.append(Service("shifts", ShiftKeeper(shifts).run))
             plan.work.append(Service("state lane", StateLane(core.log, hub, self._ticks).run))
             plan.work.append(
                 Service("change listener", ChangeListener(core.dsn, hub.wake, hub.close_user).run)
             )
+
+
+def _pictures(settings: HttpSettings) -> PictureProxy:
+    networks = tuple(ip_network(text) for text in settings.picture_hosts)
+    return PictureProxy(PictureSettings(destinations=Destinations(networks=networks)))
+
+
+def _hourly(count: int) -> Allowances:
+    return Allowances(count / 3_600, count)
 
 
 def _metrics_door(settings: HttpSettings) -> MetricsDoor:

@@ -5,7 +5,10 @@
     plates       plates in camera history           privacy.plate_s           a keyed token in their place
     camera       camera history                     30 days at most           deleted (`ioc/store`)
     contacts     who sent a report, its words       privacy.contact_s         forgotten; words masked
+    reporters    the same at the citizens' counter  privacy.contact_s         forgotten; words masked
     incidents    texts of finished incidents        privacy.incident_text_s   masked, so are history's notes
+    photos       pictures of finished incidents     privacy.photo_s           deleted
+    unclaimed    pictures nothing refers to         …unclaimed_photo_s        deleted
     quarantine   refused messages as they came      privacy.quarantine_s      deleted
     audit        who did or saw what                always                    the law asks for 12 months
 
@@ -29,10 +32,11 @@ from prometheus_client import Counter, Gauge
 from psycopg import AsyncConnection
 
 from ioc.app.retry import RETRYABLE
-from ioc.app.settings import PrivacySettings
-from ioc.store import audit
+from ioc.app.settings_sections import PrivacySettings
+from ioc.store import audit, photos
 from ioc.store import privacy as rows
 from ioc.store.pool import Pool
+from ioc.store.reports import forget_reporters
 from ioc.stream.masking import mask_text, mask_words
 
 ANSWER_WORKING_DAYS: Final = 2
@@ -94,13 +98,19 @@ class Retention:
         self.kept: dict[str, timedelta] = {
             "plates": timedelta(seconds=settings.plate_s),
             "contacts": timedelta(seconds=settings.contact_s),
+            "reporters": timedelta(seconds=settings.contact_s),
             "incidents": timedelta(seconds=settings.incident_text_s),
+            "photos": timedelta(seconds=settings.photo_s),
+            "unclaimed": timedelta(seconds=settings.unclaimed_photo_s),
             "quarantine": timedelta(seconds=settings.quarantine_s),
         }
         self._jobs: dict[str, Job] = {
             "plates": lambda connection, before: rows.hide_plates(connection, key, before),
             "contacts": lambda connection, before: rows.forget_contacts(connection, mask_words, before),
+            "reporters": lambda connection, before: forget_reporters(connection, mask_words, before),
             "incidents": lambda connection, before: rows.mask_finished(connection, mask_text, before),
+            "photos": photos.forget_old,
+            "unclaimed": photos.forget_unclaimed,
             "quarantine": rows.forget_quarantined,
         }
 

@@ -37,6 +37,13 @@ def _passes(error: Exception) -> bool:
     return isinstance(error, RETRYABLE) and not isinstance(error, PERMANENT)
 
 
+def _words(error: Exception) -> str:
+    """Return what an error says; of a group of tasks, each error."""
+    if isinstance(error, ExceptionGroup):
+        return "; ".join(map(_words, error.exceptions))
+    return str(error)
+
+
 async def with_retry(role: str, work: Callable[[], Awaitable[None]]) -> None:
     """Run `work` until it returns; after a retryable error begin again, waiting longer each time.
 
@@ -54,7 +61,7 @@ async def with_retry(role: str, work: Callable[[], Awaitable[None]]) -> None:
             if asyncio.get_running_loop().time() - started_s > MAX_WAIT_S:
                 wait_s = FIRST_WAIT_S
             _log.warning(
-                "connection lost, beginning again", role=role, wait_s=round(wait_s, 1), error=str(error)
+                "connection lost, beginning again", role=role, wait_s=round(wait_s, 1), error=_words(error)
             )
         # Jitter, so that the roles do not all come back in the same instant.
         await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311

@@ -14,6 +14,7 @@ from ioc.rules.compile import Program, compile_rules
 from ioc.rules.errors import InvalidRules, RuleError
 from ioc.rules.rule import Rule
 from ioc.rules.schema import parse_rules
+from ioc.store.audit import Area, record
 from ioc.store.pool import Pool
 from ioc.store.rule_state import read_status
 from ioc.store.rule_versions import Lane, NewChange, NewVersion, Op, RuleItem, add_version, lock_versions
@@ -88,7 +89,7 @@ def _copy(item: RuleItem, *, enabled: bool) -> NewChange:
     return NewChange(item.rule, item.lane, item.file, item.text, item.hash, enabled)
 
 
-async def follow_switch(pool: Pool, version: int, progress: Callable[[float], None]) -> bool:
+async def follow_switch(pool: Pool, version: int, progress: Callable[[float, int], None]) -> bool:
     """Wait until every partition runs `version`, telling the share done; False where no worker gets on.
 
     Partitions that no worker has reported on yet are not waited for.
@@ -102,7 +103,7 @@ async def follow_switch(pool: Pool, version: int, progress: Callable[[float], No
         done = [1.0 if report.version >= version else report.warming or 0.0 for report in reports]
         if sum(done) / len(done) > share:
             share, moved_s = sum(done) / len(done), time.monotonic()
-            progress(share)
+            progress(share, 0)
         if all(report.version >= version for report in reports):
             return True
         await asyncio.sleep(FOLLOW_S)
@@ -137,13 +138,10 @@ class RulePublisher:
 
         Raises:
             PushRefused: the rules have changed since the plan was made, it changes nothing, or `warm_us` is
-                beyond `MAX_WARM_US` or asked for a wide rule.
+                beyond `MAX_WARM_US`.
         """
         if not 0 <= warm_us <= MAX_WARM_US:
             raise PushRefused(f"warm: at most {MAX_WARM_US // HOUR_US} h of the log")
-        if warm_us and (wide := [rule.name for rule in plan.rules if rule.wide]):
-            # Their past lies in other partitions than the one that switches.
-            raise PushRefused(f"warm: {', '.join(wide)} is keyed beyond a ward; push it without --warm")
         if not plan.changes:
             raise PushRefused("nothing differs from the running rules")
         new = NewVersion(
@@ -188,5 +186,16 @@ class RulePublisher:
             if await lock_versions(connection) != base.version:
                 raise PushRefused("somebody has changed the rules meanwhile; repeat the command")
             version = await add_version(connection, new)
+            if new.flood is not None:
+                rules = ", ".join(sorted({change.rule for change in new.changes}))
+                details = {"version": version, "reason": new.flood}
+                await record(
+                    connection,
+                    Area.ACCESS,
+                    actor=new.author,
+                    op="flood_accepted",
+                    subject=rules,
+                    details=details,
+                )
         await announce(self._pool, self._log)
         return version

@@ -1,18 +1,35 @@
 """What the commands on rules print: tables for people, plain data for programs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Column, Table
+from rich.text import Text
 
 from ioc.api.ports import RuleInfo, ShadowDiff
 from ioc.app.rules_backtest import Report
-from ioc.model.times import SECOND_US, format_us
-from ioc.rules.backtest import BUDGET_PER_OPERATOR_HOUR, Change, Difference, Episode
+from ioc.model.times import MINUTE_US, SECOND_US, format_us
+from ioc.rules.backtest import (
+    BUDGET_PER_OPERATOR_HOUR,
+    MIN_JUDGED_US,
+    Change,
+    Difference,
+    Episode,
+    Verdict,
+)
+from ioc.rules.explain import duration_texts
 from ioc.rules.explain_why import Check, Explanation
 
 __all__ = ["Explained", "RuleInfo", "ShadowDiff", "as_json", "progress", "show", "show_why", "why_json"]
@@ -26,12 +43,33 @@ class Explained:
     off: str | None
 
 
+class _Pace(ProgressColumn):
+    """Events a second; nothing where no events are counted."""
+
+    def render(self, task: Task) -> Text:
+        if not task.fields["events"] or not task.elapsed:
+            return Text("")
+        return Text(f"{task.fields['events'] / task.elapsed:,.0f} events/s")
+
+
 @contextmanager
-def progress(quiet: bool, what: str = "backtest") -> Iterator[Callable[[float], None]]:
-    """Yield a function that moves a progress bar on standard error; it does nothing when `quiet`."""
-    with Progress(console=Console(stderr=True), transient=True, disable=quiet) as bar:
-        task = bar.add_task(what, total=1.0)
-        yield lambda share: bar.update(task, completed=share)
+def progress(quiet: bool, what: str = "backtest") -> Iterator[Callable[[float, int], None]]:
+    """Yield a function that is told the share done and the events read, and moves a bar on standard error.
+
+    The bar shows share, events a second and the time that remains, and is gone at the end. There is none when
+    `quiet`, or where standard error is no terminal.
+    """
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        _Pace(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task(what, total=1.0, events=0)
+        yield lambda share, events: bar.update(task, completed=share, events=events)
 
 
 # backtest -------------------------------------------------------------------------------------------------
@@ -45,6 +83,7 @@ def as_json(report: Report) -> dict[str, Any]:
     return {
         "from": format_us(report.span.from_us),
         "to": format_us(report.span.to_us),
+        "span_s": (report.span.to_us - report.span.from_us) / SECOND_US,
         "events": report.events,
         "operators": report.operators,
         "budget_per_operator_hour": BUDGET_PER_OPERATOR_HOUR,
@@ -53,6 +92,7 @@ def as_json(report: Report) -> dict[str, Any]:
             rule: {
                 **asdict(load),
                 "over_budget": load.over_budget,
+                "verdict": load.verdict,
                 "base": asdict(report.base_loads[rule]) if rule in report.base_loads else None,
             }
             for rule, load in report.loads.items()
@@ -68,6 +108,13 @@ def as_json(report: Report) -> dict[str, Any]:
             for rule, failure in report.failures.items()
         },
     }
+
+
+_VERDICTS: Final[Mapping[Verdict, str]] = {
+    "over": f"[red]over {BUDGET_PER_OPERATOR_HOUR:g}[/]",
+    "within": "within",
+    "too short": f"not judged: under {MIN_JUDGED_US // MINUTE_US} min",
+}
 
 
 def _difference(item: Difference) -> dict[str, Any]:
@@ -96,7 +143,8 @@ def _episode(episode: object) -> dict[str, Any] | None:
 def show(report: Report, out: Console) -> None:
     """Print a backtest's report."""
     out.print(
-        f"{format_us(report.span.from_us)} – {format_us(report.span.to_us)}, "
+        f"{format_us(report.span.from_us)} – {format_us(report.span.to_us)} "
+        f"({duration_texts(report.span.to_us - report.span.from_us)[1]}), "
         f"{report.events:,} events, {report.operators} on duty"
     )
     loads = Table("rule", "alarms", "before", "per operator-hour", "busiest hour", "budget")
@@ -106,9 +154,9 @@ def show(report: Report, out: Console) -> None:
             rule,
             str(load.alarms),
             "–" if before is None else str(before.alarms),
-            f"{load.per_operator_hour:.2f}",
+            "–" if load.per_operator_hour is None else f"{load.per_operator_hour:.2f}",
             f"{load.busiest_hour:g}",
-            f"[red]over {BUDGET_PER_OPERATOR_HOUR:g}[/]" if load.over_budget else "within",
+            _VERDICTS[load.verdict],
         )
     out.print(loads)
     same = sum(item.change is Change.SAME for item in report.differences)
@@ -156,6 +204,8 @@ def rules_table(rules: Sequence[RuleInfo]) -> Table:
 
 
 def _notes(rule: RuleInfo) -> Iterator[str]:
+    if rule.wide:
+        yield "wide"
     if rule.error:
         yield rule.error
     if rule.failures:

@@ -29,6 +29,7 @@ from ioc.store.rule_versions import (
     newest_version,
     read_set,
     unannounced,
+    warm_between,
 )
 
 MAX_KEPT: Final = 8
@@ -115,6 +116,11 @@ class RuleSets:
         async with self._pool.connection() as connection:
             items = await read_set(connection, version)
         return [item.rule for item in items if item.op == "enable" and item.version > after]
+
+    async def warm_us_between(self, after: int, version: int) -> int:
+        """Return the longest past that one of the versions beyond `after` up to `version` asks for."""
+        async with self._pool.connection() as connection:
+            return await warm_between(connection, after, version) * SECOND_US
 
     async def programs(self, version: int, index: AreaIndex) -> Programs:
         """Return what to run for `version`; the same object as long as `index` is the same.

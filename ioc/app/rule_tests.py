@@ -1,12 +1,13 @@
 """Rule tests on disk: which files there are, what they name, and what came of playing them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ioc.geo.geojson import InvalidAreas, parse_areas
 from ioc.geo.index import AreaIndex
 from ioc.model.places import Area
+from ioc.rules.coverage import Coverage, Suite, cover
 from ioc.rules.errors import InvalidRules, RuleError
 from ioc.rules.testing import RuleTestFile, Verdict, parse_tests, program_for, run_test
 
@@ -21,6 +22,8 @@ class FileOutcome:
     file: Path
     verdicts: tuple[Verdict, ...] = ()
     errors: tuple[str, ...] = ()
+    suite: Suite | None = field(default=None, repr=False)
+    """What was played, None where it cannot be."""
 
     @property
     def failed(self) -> int:
@@ -78,18 +81,66 @@ def play_file(path: Path) -> FileOutcome:
         if not found.tests:
             raise InvalidRules([RuleError(str(path), 1, 1, "no tests here", "list them under `tests:`")])
         areas = _areas(path, found)
-        program = program_for(found, _rules(path, found), areas)
+        rules = _rules(path, found)
+        program = program_for(found, rules, areas)
     except (InvalidRules, InvalidAreas) as error:
         return FileOutcome(path, errors=tuple(str(item) for item in error.errors))
     except (OSError, UnicodeDecodeError) as error:
         return FileOutcome(path, errors=(f"{path}: {error}",))
     index = None if areas is None else AreaIndex(areas)
-    return FileOutcome(path, tuple(run_test(test, program, index) for test in found.tests))
+    verdicts = tuple(run_test(test, program, index) for test in found.tests)
+    return FileOutcome(path, verdicts, suite=Suite(rules, found.tests, index))
+
+
+@dataclass(frozen=True, slots=True)
+class FileCoverage:
+    """What the tests notice of the rules of one file."""
+
+    file: str
+    rules: tuple[Coverage, ...]
+
+    def as_dict(self) -> dict[str, object]:
+        """Return it as JSON data."""
+        rules = [
+            {
+                "rule": item.rule,
+                "complete": item.complete,
+                "missing": dict(item.missing),
+                "changes": item.tried,
+                "unnoticed": [
+                    {
+                        "line": mutant.line,
+                        "column": mutant.column,
+                        "condition": mutant.condition,
+                        "written": mutant.written,
+                        "changed": mutant.changed,
+                    }
+                    for mutant in item.unnoticed
+                ],
+            }
+            for item in self.rules
+        ]
+        return {"file": self.file, "rules": rules}
+
+
+def cover_files(outcomes: Sequence[FileOutcome]) -> tuple[int, Iterator[FileCoverage]]:
+    """Return how many rule files `outcomes` play, all of whose tests pass, and what is noticed of each."""
+    suites: dict[str, list[Suite]] = {}
+    for outcome in outcomes:
+        for file in outcome.suite.texts if outcome.suite else ():
+            assert outcome.suite is not None
+            suites.setdefault(file, []).append(outcome.suite)
+    covered = (
+        FileCoverage(file, tuple(cover(file, found[0].texts[file], found))) for file, found in suites.items()
+    )
+    return len(suites), covered
 
 
 def _rules(path: Path, found: RuleTestFile) -> dict[str, str]:
     """Return the rule files a test names: relative to the folder above `tests`."""
-    folder = path.resolve().parent.parent
+    folder, here = path.resolve().parent.parent, Path.cwd()
+    if folder.is_relative_to(here):  # as it is read best
+        folder = folder.relative_to(here)
     return {str(folder / name): (folder / name).read_text("utf-8") for name in found.rules or (path.name,)}
 
 

@@ -101,6 +101,7 @@ def _info(
         title=rule.title,
         version=item.hash,
         severity=str(rule.severity),
+        wide=rule.wide,
         enabled=on,
         error=off or (failed.error if failed else None) or waits,
         set_version=item.version,

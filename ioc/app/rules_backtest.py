@@ -35,8 +35,8 @@ MAX_OTHERS: Final = 5_000
 """Events of other keys an explanation looks at, to suggest keys."""
 
 Connection = AsyncConnection[Any]
-Progress = Callable[[float], None]
-"""Told the share done, 0 to 1."""
+Progress = Callable[[float, int], None]
+"""Told the share done, 0 to 1, and how many events have been read."""
 
 
 class NoHistoryError(Exception):
@@ -122,7 +122,7 @@ class Backtester:
             events += len(found)
             for replay in replays:
                 replay.take(found, until_us)
-            progress((until_us - begin_us) / (span.to_us - begin_us))
+            progress((until_us - begin_us) / (span.to_us - begin_us), events)
         episodes = [replay.episodes(span.from_us, span.to_us) for replay in replays]
         before = episodes[1] if base is not None else []
         began = [replay.episodes(begin_us, span.to_us) for replay in replays]

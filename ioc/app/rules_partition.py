@@ -30,6 +30,7 @@ COUNTED: Final = ("matched", "raised", "late", "amended", "cooled", "unkeyed", "
 
 Item = tuple[int, Event | Tick]
 Lane = Literal["active", "shadow"]
+LANES: Final[tuple[Lane, Lane]] = ("active", "shadow")
 
 _log = structlog.get_logger()
 _poison = Counter("ioc_rules_poison_total", "Log records that could not be decoded and were passed over")
@@ -101,6 +102,10 @@ class PartitionWork:
         """Not yet committed."""
         self.moments: dict[str, Moment] = {}
         """Ticks a stage of wide rules has come to, stored with the state."""
+        self.unkeyed: dict[tuple[Lane, str, str], int] = {}
+        """Of wide rules whose events are passed on here (lane, rule, version): events without a key."""
+        self.warming: float | None = None
+        """Share done of running the next version's rules over the past, while that lasts."""
         self.dirty = False
         self._programs = programs
         self._told: dict[tuple[str, str], tuple[Mapping[str, int], float]] = {}
@@ -207,6 +212,7 @@ class PartitionWork:
             active=self._reports(self.engine, "active"),
             shadow=self._reports(self.shadow, "shadow"),
             error=error and error[:STATUS_DETAIL_CHARS],
+            warming=self.warming,
         )
 
     def _reports(self, engine: PartitionEngine, lane: Lane) -> dict[str, RuleReport]:
@@ -228,6 +234,10 @@ class PartitionWork:
             _keys.labels(name, lane, str(self.number)).set(keys[name])
             counts["failed"] = counters[name].failed
             self._tell(name, lane, counts, engine.seconds.get(name, 0.0))
+        for (of, name, version), unkeyed in self.unkeyed.items():
+            if of == lane:
+                found[name] = RuleReport(hash=version, unkeyed=unkeyed)
+                self._tell(name, lane, {"unkeyed": unkeyed}, 0.0)
         return found
 
     def _tell(self, rule: str, lane: Lane, counts: Mapping[str, int], seconds: float) -> None:

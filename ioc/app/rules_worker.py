@@ -9,8 +9,9 @@ if need be, and the switch is committed with the position behind it. So a restar
 same record again.
 """
 
+import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -26,9 +27,10 @@ from ioc.app.retry import with_retry
 from ioc.app.rule_push import PushRefused, RulePublisher
 from ioc.app.rule_sets import Programs, RuleSets, announce
 from ioc.app.rule_warm import RuleWarmer
-from ioc.app.rules_partition import Item, Lane, PartitionWork, Planted, Stored, decode, load
-from ioc.app.settings import RulesSettings
+from ioc.app.rules_partition import Item, Lane, PartitionWork, Stored, decode, load
+from ioc.app.settings_sections import RulesSettings
 from ioc.app.slow_rules import SlowRules
+from ioc.app.warm_ups import GoOn, Warmed, WarmUps
 from ioc.app.wide_outlet import WideOutlet
 from ioc.eventlog.port import Consumer, EventLog
 from ioc.incidents.policies import Policies
@@ -83,7 +85,7 @@ class RulesWorker:
         self._log = log
         self._pool = pool
         self._rules = rules
-        self._places: tuple[object, object] = ((), None)
+        self._places: dict[int, tuple[object, object]] = {}
         self._settings = settings
         self._owner = owner
         self._directory = directory
@@ -93,7 +95,7 @@ class RulesWorker:
         self._taken = 0
         self._partitions: dict[int, PartitionWork] = {}
         self._count = 0
-        self._outlet = WideOutlet(log)
+        self._outlet = WideOutlet(log, settings.wide_keys)
         self._status_at_s = 0.0
         self.newest_tick_us = 0
 
@@ -104,34 +106,57 @@ class RulesWorker:
     async def _consume(self) -> None:
         self._partitions.clear()
         self._outlet.clear()
-        async with self._log.consume(self.topic, GROUP, self._owner) as consumer:
-            while True:
-                batches = await consumer.poll(self._settings.batch_records, POLL_S)
-                self._drop_unassigned(consumer.assigned())
-                await self._follow_directory()
-                for batch in batches:
-                    await self._process(batch)
-                await self._outlet.flush()
-                await self._commit_due(consumer)
-                await self._publish_status()
+        async with (
+            self._log.consume(self.topic, GROUP, self._owner) as consumer,
+            asyncio.TaskGroup() as group,
+        ):
+            self._warm_ups = WarmUps(group)
+            try:
+                while True:
+                    await self._step(consumer)
+            finally:
+                self._warm_ups.close()
 
-    def _drop_unassigned(self, assigned: Mapping[int, int]) -> None:
+    async def _step(self, consumer: Consumer) -> None:
+        batches = await consumer.poll(self._settings.batch_records, POLL_S)
+        self._drop_unassigned(consumer)
+        await self._follow_directory()
+        for partition, go_on in self._warm_ups.ready():
+            consumer.resume(partition)
+            await go_on()
+        for batch in batches:
+            await self._process(batch)
+        for partition in self._warm_ups:
+            consumer.pause(partition)
+        await self._outlet.flush()
+        await self._commit_due(consumer)
+        await self._publish_status()
+
+    def _drop_unassigned(self, consumer: Consumer) -> None:
+        assigned = consumer.assigned()
         for partition in [p for p, work in self._partitions.items() if assigned.get(p) != work.generation]:
             _log.info("partition handed over", partition=partition)
-            del self._partitions[partition]
+            self._drop(consumer, partition)
+
+    def _drop(self, consumer: Consumer, partition: int) -> None:
+        del self._partitions[partition]
+        if partition in self._warm_ups:  # it may come back at once, as another generation
+            self._warm_ups.drop(partition)
+            consumer.resume(partition)
 
     async def _follow_directory(self) -> None:
         """Bring running engines up to new boundaries and devices; their state goes on."""
         places = (self._directory.devices, self._directory.index)
-        places_changed = self._places != places
-        self._places = places
         for partition, work in self._partitions.items():
+            if partition in self._warm_ups:
+                continue  # once it has switched
             programs = await self._programs(partition, work.version)
             if not work.runs(programs):
                 work.adopt(programs)
                 await self._adopted(work)
-            if places_changed:
+            if self._places.get(partition) != places:
                 work.expect(self._expected(partition))
+                self._places[partition] = places
 
     async def _work_of(self, batch: Batch) -> PartitionWork:
         work = self._partitions.get(batch.partition)
@@ -147,16 +172,20 @@ class RulesWorker:
                 self._apply(work, run, offset)
                 self._outlet.take(work, run)
                 run = []
-                await self._activate(work, item, offset)
+                rest = tuple(record for record in batch.records if record.offset >= offset)
+                go_on = partial(self._process, msgspec.structs.replace(batch, records=rest))
+                if not await self._switched(work, item, offset, go_on):
+                    self._count_taken(len(batch.records) - len(rest))
+                    return
             else:
                 run.append((offset, item))
         self._apply(work, run, batch.next_offset)
         self._outlet.take(work, run)
-        self._count_taken(batch)
+        self._count_taken(len(batch.records))
 
-    def _count_taken(self, batch: Batch) -> None:
-        _records.labels("all").inc(len(batch.records))
-        self._taken += len(batch.records)
+    def _count_taken(self, records: int) -> None:
+        _records.labels("all").inc(records)
+        self._taken += records
 
     async def _programs(self, partition: int, version: int) -> Programs:
         """Return what a partition runs; the same object as long as nothing has changed."""
@@ -172,34 +201,38 @@ class RulesWorker:
             work.apply(items, next_offset)
         self._observe_ticks(work.number, items)
 
-    async def _activate(self, work: PartitionWork, control: Activate, offset: int) -> None:
+    async def _switched(self, work: PartitionWork, control: Activate, offset: int, go_on: GoOn) -> bool:
+        """Switch to the version of a control record; False where its rules run over the past before."""
         if control.version <= work.version:
-            return
+            return True
         programs = await self._programs(work.number, control.version)
-        enabled = await self._rules.enabled_between(work.version, control.version)
-        planted: dict[Lane, Planted] = {}
-        if control.warm_us:
-            planted = await self._warmer.warm(
-                work, programs, self._directory.index, control, offset, partial(self._tell_warming, work)
-            )
-        work.activate(control.version, programs, offset, enabled=enabled, planted=planted)
+        warmed = self._warm_ups.result(work, control.version)
+        if control.warm_us and warmed is None:
+            warm = self._warmer.warm(work, programs, control.warm_us, offset)
+            self._warm_ups.begin(work, control.version, warm, go_on)
+            return False
+        await self._activate(work, control.version, programs, offset, warmed or Warmed())
+        return True
+
+    async def _activate(
+        self, work: PartitionWork, version: int, programs: Programs, offset: int, warmed: Warmed
+    ) -> None:
+        enabled = await self._rules.enabled_between(work.version, version)
+        work.activate(version, programs, offset, enabled=enabled, planted=warmed.planted)
         await self._adopted(work)
         _version.labels(self.topic, str(work.number)).set(work.version)
-        _log.info("rules switched", partition=work.number, version=control.version, offset=offset)
-
-    async def _tell_warming(self, work: PartitionWork, share: float) -> None:
-        status = msgspec.structs.replace(work.status(), warming=round(share, 3))
-        async with self._pool.connection() as connection:
-            await save_status(connection, self.topic, work.number, status)
+        _log.info("rules switched", partition=work.number, version=version, offset=offset)
 
     async def _restore(self, batch: Batch) -> PartitionWork:
         self._count = len(await self._log.ends(self.topic))
         async with self._pool.connection() as connection:
             stored = await load(connection, self.topic, batch.partition)
+        programs = await self._programs(batch.partition, stored.version)
+        self._places[batch.partition] = self._directory.devices, self._directory.index
         work = PartitionWork(
             batch.partition,
             stored,
-            await self._programs(batch.partition, stored.version),
+            programs,
             batch.generation,
             batch.records[0].offset,
             lateness_s=self._settings.lateness_s,
@@ -244,7 +277,7 @@ class RulesWorker:
                     _log.warning(
                         "partition was taken over, its uncommitted work is dropped", partition=partition
                     )
-                    del self._partitions[partition]
+                    self._drop(consumer, partition)
                     await consumer.rewind(partition)
 
     async def _commit(self, partition: int, work: PartitionWork) -> None:

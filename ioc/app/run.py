@@ -15,6 +15,7 @@ from rich.console import Console
 from ioc.app.core import Core, Database, open_core
 from ioc.app.database_watch import DatabaseWatch
 from ioc.app.demo import free_snapshot_port, prepare_demo, readable_password, simulator_command
+from ioc.app.loop_watch import keep_what_is_loaded
 from ioc.app.pipeline import ROLES, Pipeline
 from ioc.app.rule_files import RuleFolder
 from ioc.app.rule_sets import ensure_first_version
@@ -67,6 +68,7 @@ async def run_roles(settings: Settings, database: Database, rules: RuleFolder, o
             plan.base.append(Service("database watch", DatabaseWatch(database.server).run))
         if options.simulators:
             plan.intake.insert(0, Service("simulators", _simulators(settings, options, snapshot_port)))
+        keep_what_is_loaded()
         await supervise(plan, core, stop, lambda: _greet(settings, options, logins))
 
 

@@ -8,21 +8,12 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from enum import StrEnum
-from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
-import psycopg
 import pydantic_settings
-from psycopg.conninfo import conninfo_to_dict
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
-    SecretStr,
     ValidationError,
     model_validator,
 )
@@ -35,355 +26,35 @@ from pydantic_settings import (
 )
 
 from ioc.app.settings_origin import DELIMITER, PREFIX, Origins, no_json, variable_name
-from ioc.ingest.decoders import DECODERS
+from ioc.app.settings_sections import (
+    AuditSettings,
+    Bounds,
+    BridgeSection,
+    CitizenSettings,
+    DatabaseSettings,
+    FigureSettings,
+    HttpSettings,
+    LogSettings,
+    MqttSettings,
+    NotifySettings,
+    OidcSettings,
+    PhotoSettings,
+    PrivacySettings,
+    RelaySettings,
+    ReplaySettings,
+    RulesSettings,
+    StoreSettings,
+)
 from ioc.model.records import EVENTS_TOPIC, INCIDENTS_TOPIC, WIDE_TOPIC
-from ioc.outbound.sending import MailTls
-from ioc.store.users import Role
 
 CONFIG_FILE = "ioc.toml"
 CHECKOUT = Path(__file__).parents[2]
 """Where the source stands: its rules and console serve where the current folder has none."""
 _SECRETS = ("dsn", "password", "secret", "token")
-_SERVERS = r"^([^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*)?$"
-
-Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(gt=0)]
 
 
 class SettingsError(Exception):
     """A setting is wrong; the message lists each with its place and what is expected."""
-
-
-def _network(text: str) -> str:
-    ip_network(text)
-    return text
-
-
-def _dsn(text: str) -> str:
-    try:
-        conninfo_to_dict(text)
-    except psycopg.Error as error:
-        raise ValueError(f"expected a PostgreSQL connection string: {error}".strip()) from None
-    return text
-
-
-def _four(value: object) -> object:
-    if not isinstance(value, list | tuple) or len(value) != 4:
-        raise ValueError("expected four numbers: [west, south, east, north]")
-    return value
-
-
-def _ordered(bounds: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-    west, south, east, north = bounds
-    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
-        raise ValueError("expected west < east and south < north, in degrees")
-    return bounds
-
-
-Network = Annotated[str, AfterValidator(_network)]
-Dsn = Annotated[str, AfterValidator(_dsn)]
-Bounds = Annotated[tuple[float, float, float, float], BeforeValidator(_four), AfterValidator(_ordered)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class HttpSettings(_Section):
-    """The one HTTP port: API, feed, console, metrics."""
-
-    host: str = Field("127.0.0.1", description="address to listen on")
-    port: Port = Field(8000, description="port to listen on")
-    allowed_origins: tuple[str, ...] = Field(
-        (), description="origins besides our own host that may open the live feed"
-    )
-    secure_cookies: bool = Field(False, description="send session cookies over HTTPS only")
-    trusted_proxies: tuple[Network, ...] = Field(
-        (), description="networks of reverse proxies whose X-Forwarded-For and -Proto are believed"
-    )
-    metrics_networks: tuple[Network, ...] = Field(
-        ("127.0.0.0/8", "::1/128"), description="networks that may read /metrics without a token"
-    )
-    metrics_token: SecretStr = Field(
-        SecretStr(""), description="bearer token that opens /metrics from anywhere; empty: none does"
-    )
-    ops_port: Port | None = Field(
-        None, description="port of /healthz, /readyz and /metrics for roles without API; empty: none"
-    )
-    picture_hosts: tuple[Network, ...] = Field(
-        ("127.0.0.0/8",), description="networks camera pictures may be fetched from"
-    )
-
-
-class MqttSettings(_Section):
-    """The MQTT listener for field hardware, and an external broker to read from."""
-
-    enabled: bool = Field(True, description="listen for MQTT at all")
-    host: str = Field("127.0.0.1", description="address to listen on")
-    port: Port = Field(1883, description="port to listen on")
-    tls_certificate: Path | None = Field(
-        None, description="PEM certificate chain; with `tls_key` the listener speaks TLS only"
-    )
-    tls_key: Path | None = Field(None, description="PEM private key of the certificate")
-    broker_host: str = Field("", description="external broker to read from as well, e.g. Mosquitto")
-    broker_port: Port = Field(1883, description="its port")
-    broker_tls: bool = Field(False, description="speak TLS with it, checked against the system's authorities")
-    broker_username: str = Field("", description="our name there")
-    broker_password: SecretStr = Field(SecretStr(""), description="our password there")
-    broker_topic: str = Field("ioc/v1/+/events", description="what to read; may be a shared subscription")
-
-
-class DatabaseSettings(_Section):
-    """Which PostgreSQL; empty means the embedded one inside the data folder."""
-
-    admin_dsn: Dsn = Field("", description="connection that may migrate; empty for the embedded database")
-    app_dsn: Dsn = Field("", description="unprivileged connection; empty for the embedded database")
-    pool_size: Count = Field(8, description="connections per process and purpose")
-
-    @model_validator(mode="after")
-    def _both_or_none(self) -> Self:
-        if bool(self.admin_dsn) != bool(self.app_dsn):
-            raise ValueError("expected admin_dsn and app_dsn, or neither for the embedded database")
-        return self
-
-
-class LogKind(StrEnum):
-    """Where the event log is."""
-
-    EMBEDDED = "embedded"
-    KAFKA = "kafka"
-
-
-class KafkaProtocol(StrEnum):
-    """How connections to Kafka are protected, in Kafka's words."""
-
-    PLAINTEXT = "PLAINTEXT"
-    SSL = "SSL"
-    SASL_PLAINTEXT = "SASL_PLAINTEXT"
-    SASL_SSL = "SASL_SSL"
-
-
-class SaslMechanism(StrEnum):
-    """How we log in to Kafka."""
-
-    PLAIN = "PLAIN"
-    SCRAM_SHA_256 = "SCRAM-SHA-256"
-    SCRAM_SHA_512 = "SCRAM-SHA-512"
-
-
-class LogSettings(_Section):
-    """The event log: embedded in PostgreSQL, or Kafka."""
-
-    kind: LogKind = Field(LogKind.EMBEDDED, description="where the log is: `embedded` or `kafka`")
-    partitions: Annotated[int, Field(gt=0, le=256)] = Field(
-        4, description="partitions of the events topic; fixed once the log holds data"
-    )
-    dedup_window_s: Seconds = Field(86_400, description="how long a repeated event id is recognised")
-    retention_s: Seconds = Field(7 * 86_400, description="how long the log is kept")
-    lease_s: Annotated[float, Field(ge=6, le=60)] = Field(
-        8.0, description="a process silent for this long loses its partitions to the others"
-    )
-    bootstrap_servers: str = Field(
-        "", pattern=_SERVERS, description="Kafka brokers to ask first, `host:port`, separated by commas"
-    )
-    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,40}$")] = Field(
-        "", description="put before topics and groups, for clusters that serve others too"
-    )
-    instance: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,80}$")] = Field(
-        "",
-        description="name of this process, no other's, kept over restarts: its partitions then wait for it",
-    )
-    replication: Annotated[int, Field(ge=1, le=9)] = Field(
-        3, description="copies of a new topic; 1 where there is one broker"
-    )
-    min_insync: Annotated[int, Field(ge=1, le=9)] = Field(
-        2, description="copies that must have a record before it is acknowledged; at most `replication`"
-    )
-    security: KafkaProtocol = Field(
-        KafkaProtocol.PLAINTEXT, description="`PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`"
-    )
-    sasl_mechanism: SaslMechanism = Field(
-        SaslMechanism.SCRAM_SHA_512, description="`PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`"
-    )
-    username: str = Field("", description="our name there")
-    password: SecretStr = Field(SecretStr(""), description="our password there")
-    tls_ca: Path | None = Field(None, description="PEM authorities of the brokers; the system's if not set")
-    tls_certificate: Path | None = Field(None, description="PEM certificate of ours, where brokers ask")
-    tls_key: Path | None = Field(None, description="PEM private key of the certificate")
-
-    @model_validator(mode="after")
-    def _complete(self) -> "LogSettings":
-        if self.kind is LogKind.KAFKA and not self.bootstrap_servers:
-            raise ValueError("log.kind = kafka needs log.bootstrap_servers")
-        if self.security.startswith("SASL") and not self.username:
-            raise ValueError(f"log.security = {self.security} needs log.username and log.password")
-        return self
-
-
-class RelaySettings(_Section):
-    """Publishing incident changes to Kafka for other systems; the store role does it."""
-
-    enabled: bool = Field(
-        False, description="publish to the topic `ioc.incidents`; Kafka is where `log.bootstrap_servers` says"
-    )
-    partitions: Annotated[int, Field(gt=0, le=256)] = Field(
-        4, description="partitions of that topic when it is made"
-    )
-
-
-def _decoder(name: str) -> str:
-    if name not in DECODERS:
-        raise ValueError(f"expected a decoder: {', '.join(sorted(DECODERS))}")
-    return name
-
-
-class BridgeTopic(_Section):
-    """A foreign topic of Kafka that the ingest role reads."""
-
-    topic: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
-    decoder: Annotated[str, AfterValidator(_decoder)]
-    device: Annotated[str, Field(min_length=1, max_length=128)]
-    group: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,200}$")] = ""
-    """Empty: `ioc-bridge-` and the topic, so that no topic waits for another one's members."""
-
-
-class BridgeSection(_Section):
-    """Taking events from foreign topics of Kafka."""
-
-    topics: Annotated[tuple[BridgeTopic, ...], Field(max_length=32)] = Field(
-        (),
-        description="topics to read, each with `topic`, `decoder`, `device` (a registered one that sends "
-        "them) and, if need be, `group`; Kafka is where `log.bootstrap_servers` says",
-    )
-    batch_records: Annotated[int, Field(gt=0, le=10_000)] = Field(
-        500, description="records of one topic stored together; no more are read meanwhile"
-    )
-    batch_bytes: Annotated[int, Field(ge=1 << 20, le=64 << 20)] = Field(
-        2 << 20, description="the same in bytes"
-    )
-
-
-class RulesSettings(_Section):
-    """The rule engine."""
-
-    folder: Path = Field(Path("rules"), description="folder of rule files")
-    batch_records: Count = Field(1_000, description="records taken per poll")
-    commit_s: Seconds = Field(1.0, description="longest time between commits when nothing fires")
-    lateness_s: Seconds = Field(2.0, description="how far the watermark stays behind the clock ticks")
-    slow_us: Count = Field(
-        200,
-        description="a rule that takes longer per log record, for 15 s, is disabled; all rules together need "
-        "about 4, `matches` over 2,000 characters in every record about 160; a condition that rules share is "
-        "charged to the first of them",
-    )
-    warm_records: Count = Field(
-        500_000,
-        description="most records of a partition that pushed rules run over before they go live",
-    )
-    operators: Count = Field(
-        1, description="people on duty who share the alarms: the budget is six alarms per person and hour"
-    )
-    close_returned_s: Count = Field(
-        600, description="an incident that went away untouched closes itself after this time"
-    )
-
-
-class StoreSettings(_Section):
-    """History and its limits."""
-
-    batch_records: Count = Field(2_000, description="records taken per poll")
-    linger_s: Seconds = Field(0.25, description="longest time events wait to be stored together")
-    history_retention_s: Seconds = Field(
-        90 * 86_400, description="how long history is kept; camera events 30 days at most"
-    )
-    aggregate_retention_s: Seconds = Field(
-        1_825 * 86_400, description="how long 5-minute aggregates are kept"
-    )
-    compress_after_s: Annotated[float, Field(ge=8 * 86_400)] = Field(
-        8 * 86_400,
-        description="age at which TimescaleDB compresses history; longer than the 7 days events may be late",
-    )
-    expected_events_per_s: Seconds = Field(
-        50.0, description="events per second of the busier stream, from which the width of a chunk follows"
-    )
-    database_memory_mb: Count = Field(
-        4_096, description="the database's memory; a quarter must hold the indexes of the newest chunk"
-    )
-    quarantine_rows: Count = Field(100_000, description="refused messages kept; the oldest go first")
-
-
-class NotifySettings(_Section):
-    """Telling others of incidents: mail and webhooks. Receivers themselves are data, see the API."""
-
-    smtp_host: str = Field("", description="mail server that takes our messages; empty sends no mail")
-    smtp_port: Port = Field(587, description="its port")
-    smtp_tls: MailTls = Field(MailTls.STARTTLS, description="how the connection to it is protected")
-    smtp_username: str = Field("", description="our name there")
-    smtp_password: SecretStr = Field(SecretStr(""), description="our password there")
-    sender: str = Field("ioc@localhost.localdomain", description="address our mails come from")
-    timeout_s: Seconds = Field(10.0, le=10.0, description="longest wait for a receiver's answer")
-    webhook_networks: tuple[Network, ...] = Field(
-        (), description="networks webhooks may lead into, besides the public Internet"
-    )
-
-
-class PrivacySettings(_Section):
-    """How long personal data is kept in plain text; `ioc retention report` shows where each stands."""
-
-    plate_s: Seconds = Field(
-        7 * 86_400, description="plates in camera history; then only a keyed token of each stays"
-    )
-    contact_s: Seconds = Field(
-        180 * 86_400, description="who sent a report, and names and numbers in its text"
-    )
-    incident_text_s: Seconds = Field(
-        365 * 86_400, description="texts of finished incidents, and notes in their history"
-    )
-    quarantine_s: Seconds = Field(14 * 86_400, description="refused messages as they came")
-    plate_key: Path | None = Field(
-        None, description="file of the tokens' key; empty: `secrets/plate.key` in the data folder"
-    )
-
-
-class OidcSettings(_Section):
-    """Logging in at an identity provider; without an issuer everybody logs in here."""
-
-    issuer: str = Field("", description="the provider's issuer, exactly as it names itself; empty: none")
-    client_id: str = Field("", description="our name there")
-    client_secret: SecretStr = Field(SecretStr(""), description="our secret there")
-    redirect_uri: str = Field(
-        "", description="where it sends people back: our public address + `/api/v1/session/oidc/callback`"
-    )
-    scope: str = Field("openid profile email", description="what we ask for")
-    algorithms: tuple[Literal["RS256", "PS256", "ES256", "EdDSA", "RS384", "PS384", "ES384"], ...] = Field(
-        ("RS256", "PS256", "ES256"), description="signatures of ID tokens that count"
-    )
-    username_claim: str = Field("preferred_username", description="claim that holds the user name")
-    name_claim: str = Field("name", description="claim that holds the name shown")
-    roles_claim: str = Field("roles", description="claim that holds the roles there")
-    roles: dict[str, Role] = Field(
-        {}, description="role there → role here; the first that somebody has counts"
-    )
-    wards_claim: str = Field("wards", description="claim that holds the ward codes of ward staff")
-    timeout_s: Seconds = Field(5.0, le=30.0, description="longest wait for the provider's answer")
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        needed = ("client_id", "client_secret", "redirect_uri", "roles")
-        missing = [name for name in needed if not getattr(self, name)]
-        if self.issuer and missing:
-            raise ValueError(f"with an issuer, expected also {', '.join(missing)}")
-        return self
-
-
-class AuditSettings(_Section):
-    """The audit log's anchors outside the database."""
-
-    anchors: Path | None = Field(
-        None, description="file of anchors; empty: `audit-anchors.jsonl` in the data folder"
-    )
-    interval_s: Seconds = Field(3_600.0, description="time between two anchors")
 
 
 class Settings(BaseSettings):
@@ -417,8 +88,12 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     notify: NotifySettings = NotifySettings()
     audit: AuditSettings = AuditSettings()
+    figures: FigureSettings = FigureSettings()
     oidc: OidcSettings = OidcSettings()
     privacy: PrivacySettings = PrivacySettings()
+    photos: PhotoSettings = PhotoSettings()
+    citizens: CitizenSettings = CitizenSettings()
+    replay: ReplaySettings = ReplaySettings()
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
@@ -445,6 +120,11 @@ class Settings(BaseSettings):
     def plate_key_file(self) -> Path:
         """Where the key of plates' tokens is."""
         return self.privacy.plate_key or self.data / "secrets" / "plate.key"
+
+    @property
+    def contact_key_file(self) -> Path:
+        """Where the key of citizens' contacts is."""
+        return self.citizens.contact_key or self.data / "secrets" / "contact.key"
 
     @classmethod
     def settings_customise_sources(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
-from ioc.app.settings import HttpSettings
+from ioc.app.settings_sections import HttpSettings
 from ioc.stream.websocket import UVICORN_OPTIONS
 
 DRAIN_S = 5

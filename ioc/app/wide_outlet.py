@@ -12,7 +12,7 @@ from typing import Final
 from prometheus_client import Counter
 
 from ioc.app.rule_sets import Programs
-from ioc.app.rules_partition import Item, PartitionWork, Stored
+from ioc.app.rules_partition import LANES, Item, PartitionWork, Stored
 from ioc.eventlog.port import EventLog, partition_of
 from ioc.model.records import WIDE_TOPIC, NewRecord, RecordKind
 from ioc.model.wide import OriginTick, encode_origin_ticks, encode_wide_event
@@ -30,8 +30,9 @@ _dropped = Counter("ioc_rules_wide_dropped_total", "Wide keys beyond the most th
 class WideOutlet:
     """The first stages of wide rules of the partitions one worker owns."""
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, max_keys: int) -> None:
         self._log = log
+        self._max_keys = max_keys
         self._stages: dict[int, Forwarder] = {}
         self._events: list[Forward] = []
         self._ticks: list[OriginTick] = []
@@ -48,6 +49,7 @@ class WideOutlet:
             stored.moment(PASSED_KEY),
             lambda key: partition_of(key, partitions),
             (wide.active, wide.shadow),
+            max_keys=self._max_keys,
         )
 
     def adopt(self, work: PartitionWork, wide: Programs) -> None:
@@ -62,6 +64,7 @@ class WideOutlet:
         self._events += events
         self._ticks += ticks
         work.moments[PASSED_KEY] = stage.newest
+        work.unkeyed = {(LANES[place], rule, text): n for (place, rule, text), n in stage.unkeyed.items()}
         _dropped.inc(stage.dropped - dropped)
 
     async def flush(self) -> None:

@@ -1,5 +1,6 @@
 """The second stage of wide rules: the same engine over the partitions of `ioc.wide`."""
 
+from functools import partial
 from typing import ClassVar
 
 import msgspec
@@ -9,13 +10,14 @@ from prometheus_client import Counter, Gauge
 from ioc.app.rule_sets import Programs
 from ioc.app.rules_partition import PartitionWork, Stored
 from ioc.app.rules_worker import RulesWorker
+from ioc.app.warm_ups import GoOn, Warmed
 from ioc.eventlog.port import partition_of
-from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC, Activate, Batch, Record, RecordKind
+from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC, Batch, Record, RecordKind
 from ioc.model.wide import decode_origin_ticks, decode_wide_event
 from ioc.rules.rule import Rule
 from ioc.rules.silence import ExpectedSource
 from ioc.rules.wide_forward import route_key
-from ioc.rules.wide_merge import WideMerge
+from ioc.rules.wide_merge import Ahead, WideMerge
 
 DONE_KEY = "done"
 """State row of the newest tick the engine has taken."""
@@ -39,7 +41,9 @@ class WideRulesWorker(RulesWorker):
 
     async def _begin(self, work: PartitionWork, stored: Stored) -> None:
         origins = len(await self._log.ends(EVENTS_TOPIC))
-        self._merges[work.number] = WideMerge(origins, stored.moment(DONE_KEY))
+        self._merges[work.number] = WideMerge(
+            origins, stored.moment(DONE_KEY), max_held=self._settings.wide_held
+        )
 
     async def _programs(self, partition: int, version: int) -> Programs:
         wide = (await self._rules.programs(version, self._directory.index)).wide
@@ -64,18 +68,45 @@ class WideRulesWorker(RulesWorker):
 
     async def _process(self, batch: Batch) -> None:
         work = await self._work_of(batch)
-        self._count_taken(batch)
+        self._count_taken(len(batch.records))
         merge = self._merges[work.number]
         refused = merge.refused
         for record in batch.records:
             _take(merge, record)
-        for second in merge.seconds():
-            await self._activate(work, Activate(second.version), merge.position(batch.next_offset))
-            self._apply(work, [(0, item) for item in second.items], work.next_offset)
-        work.moments[DONE_KEY] = merge.done
-        work.next_offset, work.dirty = merge.position(batch.next_offset), True
-        _held.labels(str(work.number)).set(merge.held)
         _refused.inc(merge.refused - refused)
+        await self._decide(work, batch.next_offset)
+
+    async def _decide(self, work: PartitionWork, next_offset: int) -> None:
+        """Take every second that is ready, up to one before which the rules have to run over the past."""
+        merge = self._merges[work.number]
+        while (ahead := merge.ahead()) is not None:
+            warmed = None
+            if ahead.version > work.version:
+                warmed = await self._warmed(work, ahead, partial(self._decide, work, next_offset))
+                if warmed is None:
+                    break
+                programs = await self._programs(work.number, ahead.version)
+                await self._activate(work, ahead.version, programs, merge.position(next_offset), warmed)
+            second = merge.take(ahead)
+            items = warmed.second if warmed and warmed.second else [(0, item) for item in second.items]
+            self._apply(work, items, work.next_offset)
+        work.moments[DONE_KEY] = merge.done
+        work.next_offset, work.dirty = merge.position(next_offset), True
+        _held.labels(str(work.number)).set(merge.held)
+
+    async def _warmed(self, work: PartitionWork, ahead: Ahead, go_on: GoOn) -> Warmed | None:
+        """Return what the rules that start fresh have found in the past; None where they run over it yet."""
+        warm_us = await self._rules.warm_us_between(work.version, ahead.version)
+        if not warm_us:
+            return Warmed()
+        found = self._warm_ups.result(work, ahead.version)
+        if found is None:
+            programs = await self._programs(work.number, ahead.version)
+            wide = (await self._rules.programs(ahead.version, self._directory.index)).wide
+            count = len(await self._log.ends(WIDE_TOPIC))
+            warm = self._warmer.warm_wide(work, programs, wide, warm_us, ahead, count)
+            self._warm_ups.begin(work, ahead.version, warm, go_on)
+        return found
 
 
 def _take(merge: WideMerge, record: Record) -> None:

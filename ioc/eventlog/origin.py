@@ -1,7 +1,7 @@
 """Which log the positions in the database belong to, so that nobody looks for offsets of one log in another.
 
-Positions carry neither Kafka's prefix nor its cluster. In another log they would point at other records, or
-beyond its end, and events would silently be left out or repeated; so a start refuses, and `adopt` is the way
+Positions carry neither Kafka's prefix nor its cluster. With another log they would point at other records, or
+beyond its end, and events would be left out or repeated silently; so a start refuses, and `adopt` is the way
 on.
 """
 
@@ -81,8 +81,8 @@ def check_ends(topic: str, positions: Mapping[int, int], ends: Mapping[int, int]
     for partition, position in beyond.items():
         end = f"ends at {ends[partition]}" if partition in ends else "is not there"
         raise LogRejected(
-            f"{topic}/{partition} {end}, and a group stands at {position}: the topic was deleted or made "
-            f"anew, or the database is newer than the log; bring the topic back, {_WAY_OUT}"
+            f"{topic}/{partition} {end}, and a group stands at {position}: the topic was deleted or made"
+            f" anew, or the database is newer than the log; bring the topic back, {_WAY_OUT}"
         )
 
 

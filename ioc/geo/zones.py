@@ -43,6 +43,13 @@ class Zones:
         met = [code for code, shape in self._shapes.items() if shapely.intersects(shape, leg)]
         return sorted(code for code in met if not shapely.touches(self._shapes[code], leg))
 
+    def metres_to_border(self, lon: float, lat: float, code: str | None = None) -> float | None:
+        """Return how far a point is from the border of area `code`, of the nearest where None."""
+        shapes = [shape for name, shape in self._shapes.items() if code in (None, name)]
+        point = shapely.Point(lon, lat)
+        legs = (shapely.shortest_line(point, shapely.boundary(shape)) for shape in shapes)
+        return min((metres_between(*leg.coords[0], *leg.coords[1]) for leg in legs), default=None)
+
 
 def widened(shape: shapely.Geometry, margin_m: float) -> shapely.Geometry:
     """Return `shape` with `margin_m` metres around it; good for areas of a city's size."""

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from ioc.incidents.calendar import WorkingCalendar
-from ioc.incidents.policies import Allowed, ClockPolicy, Policies, Step, length_of
+from ioc.incidents.policies import ClockPolicy, Policies, Step, length_of, nearness_of
 from ioc.model.incidents import Clocks, Incident, Pending, Severity
 from ioc.model.times import HOUR_US, SECOND_US
 
@@ -58,15 +58,12 @@ def _allowed(policy: ClockPolicy, category: str, severity: Severity, clock: str)
     best_rank = -1
     for row in policy.rows:
         text: str | None = getattr(row, clock)
-        if text is not None and _applies(row, category, severity):
-            rank = 2 * (row.category is not None) + (row.severity is not None)
+        near = nearness_of(row.category, category)
+        if text is not None and near is not None and row.severity in (None, severity):
+            rank = 2 * near + (row.severity is not None)
             if rank > best_rank:
                 best, best_rank = text, rank
     return best
-
-
-def _applies(row: Allowed, category: str, severity: Severity) -> bool:
-    return row.category in (None, category) and row.severity in (None, severity)
 
 
 def several_agencies(incident: Incident, policies: Policies) -> Incident:

@@ -1,5 +1,6 @@
 """What a person may ask of an incident, how that is refused, and the table of the state machine."""
 
+import re
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -36,6 +37,8 @@ class Op(StrEnum):
     RESUME = "resume"
     INVOLVE = "involve"
     COMMENT = "comment"
+    STEP = "step"
+    SKIP = "skip"
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +59,13 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     reason: PauseReason | None = None
     """pause: why."""
     photo: str | None = None
-    """resolve: reference of a picture of the result."""
+    """resolve, step: reference of a picture."""
+    step: str | None = None
+    """step, skip: which."""
+    answer: str | None = None
+    """step: the id of the answer, where it offers some."""
+    override: str | None = None
+    """resolve: why a supervisor ends it although required steps are open."""
 
 
 class CommandError(Exception):
@@ -105,12 +114,15 @@ class Transition(NamedTuple):
     letter: str
     needs: frozenset[str] = frozenset()
     """Arguments it cannot do without."""
+    keeps: frozenset[Handling] = frozenset()
+    """Sources in which the handling stays as it is all the same."""
 
 
 _OPEN: Final = OPEN_HANDLINGS
 _FINISHED: Final = frozenset({Handling.RESOLVED, Handling.CLOSED, Handling.REJECTED})
 _NOTE: Final = frozenset({"note"})
 _BEFORE_WORK: Final = _OPEN - {Handling.IN_PROGRESS}
+_CLAIMED: Final = frozenset({Handling.ASSIGNED, Handling.IN_PROGRESS})
 
 TRANSITIONS: Final[dict[Op, Transition]] = {
     Op.ACKNOWLEDGE: Transition(frozenset({Handling.NEW}), Handling.ACKNOWLEDGED, "A"),
@@ -132,6 +144,9 @@ TRANSITIONS: Final[dict[Op, Transition]] = {
     Op.RESUME: Transition(_OPEN, None, "P"),
     Op.INVOLVE: Transition(_OPEN, None, "Q", frozenset({"assignee", "note"})),
     Op.COMMENT: Transition(frozenset(Handling), None, "R", _NOTE),
+    # Whoever works through its procedure has claimed it. Work on the spot has not begun by that: that is C.
+    Op.STEP: Transition(_OPEN, Handling.ASSIGNED, "S", frozenset({"step"}), _CLAIMED),
+    Op.SKIP: Transition(_OPEN, Handling.ASSIGNED, "T", frozenset({"note", "step"}), _CLAIMED),
 }
 """The whole state machine of handling; `docs/incidents.md` draws it."""
 
@@ -159,5 +174,29 @@ GUARDS: Final[dict[str, str]] = {
     "agency_known": "this agency is involved already",
     "agencies_bound": f"at most {MAX_AGENCIES} agencies can be involved",
     "photo_reference": f"a photo is named by its reference: 1 to {MAX_PHOTO_CHARS} of A-Z a-z 0-9 . _ / -",
+    "photo_unknown": "there is no picture of this name that is free for this incident: send it first",
+    "no_procedure": "no procedure belongs to this incident",
+    "step_required": "step and skip need the step",
+    "step_unknown": "its procedure has no such step, or the branch that leads to it was not entered",
+    "step_taken": "this step has been done or skipped already",
+    "answer": "this step expects one of its answers",
+    "photo_required": "this step asks for a picture",
+    "procedure_unknown": "the text of its procedure is not known here yet; try again in a moment",
+    "steps_open": "required steps are open: do them, skip them for a reason, or have a supervisor give one",
+    "override_role": "only a supervisor may end an incident while required steps are open",
 }
 """Every rule by which the state machine refuses, and what it says."""
+
+_PHOTO: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+
+
+def photo_of(command: Command) -> str | None:
+    """Return the reference of a command's picture.
+
+    Raises:
+        Refused: it is none.
+    """
+    photo = command.photo
+    if photo is not None and (len(photo) > MAX_PHOTO_CHARS or not _PHOTO.fullmatch(photo)):
+        raise Refused("photo_reference", GUARDS["photo_reference"], "args.photo")
+    return photo

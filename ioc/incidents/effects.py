@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from ioc.incidents.checklist import with_procedure
 from ioc.incidents.clocks import due_dates, steps_of, with_next_step
 from ioc.incidents.commands import Op
 from ioc.incidents.grouping import Grouping, details_of
@@ -87,6 +88,7 @@ def _raise(effect: Raised, policies: Policies) -> Change:
             "team": incident.team,
         },
     )
+    incident = with_procedure(incident, policies)
     return Change(incident=with_next_step(incident, policies.clocks), audit=audit)
 
 
@@ -105,6 +107,7 @@ def _update(incident: Incident, effect: Updated, policies: Policies) -> Change:
     details: Details = {"count": changed.count}
     if changed.severity is not incident.severity:
         details |= {"severity_from": str(incident.severity), "severity": str(changed.severity)}
+        changed = with_procedure(changed, policies)
     return revised(
         incident,
         with_next_step(changed, policies.clocks),
@@ -201,13 +204,14 @@ def close_returned(incident: Incident, *, now_us: int, after_s: int) -> Change |
     """Close an incident that went away by itself and that nobody has taken up for `after_s` seconds.
 
     Critical ones wait for a person whatever happens: somebody must have looked. So does one that stands for
-    others of which some still go on.
+    others of which some still go on, and one with a legal clock: a citizen is owed an answer.
     """
     cleared_us = incident.cleared_us
     if (
         incident.handling is not Handling.NEW
         or incident.severity is Severity.CRITICAL
         or incident.members_active
+        or incident.working_clock
         or cleared_us is None
         or now_us - cleared_us < after_s * SECOND_US
     ):

@@ -5,25 +5,33 @@ table of handling, `docs/incidents.md` its diagram. Several incidents change tog
 happening: what is merged follows its head. Everything here is pure: time, actor and policies are arguments.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
+from ioc.incidents.checklist import (
+    ALERT_LEVEL,
+    ALERT_TO,
+    begun_anew,
+    is_required,
+    require_done,
+    skipped,
+    stepped,
+)
 from ioc.incidents.clocks import after, resumed, several_agencies, with_next_step
 from ioc.incidents.commands import (
     GUARDS,
     MAX_AGENCIES,
     MAX_ASSIGNEE_CHARS,
     MAX_NOTE_CHARS,
-    MAX_PHOTO_CHARS,
     MAX_SHELVE_S,
     TRANSITIONS,
     Command,
     Conflict,
     Op,
     Refused,
+    photo_of,
 )
 from ioc.incidents.policies import Policies
 from ioc.incidents.revisions import Details, revised
@@ -31,7 +39,6 @@ from ioc.incidents.routing import team_of
 from ioc.model.incidents import RANK, Change, Condition, Handling, Incident
 from ioc.model.times import SECOND_US, format_us
 
-_PHOTO: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 MANUAL: Final = "manual"
 """How a grouping made by a person is called."""
 
@@ -39,18 +46,23 @@ MANUAL: Final = "manual"
 class Context(NamedTuple):
     """What a command may need besides its incident.
 
-    `head` is the incident it is, or shall be, part of; `members` are those that are part of it.
+    `head` is the incident it is, or shall be, part of; `members` are those that are part of it. `photo_known`
+    says whether the picture that the command names is there and free for the incident, `supervises` that the
+    person may end it while steps of its procedure are open.
     """
 
     policies: Policies = Policies()
     head: Incident | None = None
     members: Sequence[Incident] = ()
+    photo_known: bool = True
+    supervises: bool = False
 
 
 class _Step(NamedTuple):
     """What all steps of one command share."""
 
     command: Command
+    actor: str
     now_us: int
     context: Context
 
@@ -73,7 +85,9 @@ def on_command(
         raise Conflict(incident)
     target = _target(incident, command)
     note = _checked_note(command)
-    step = _Step(command, now_us, context)
+    step = _Step(command, actor, now_us, context)
+    if photo_of(command) is not None and not context.photo_known:
+        raise _refused("photo_unknown", "args.photo")
     changed = _ACTS[command.op](incident, step)
     if target is not None:
         changed = _moved(changed, target, incident)
@@ -83,7 +97,7 @@ def on_command(
         op=command.op,
         actor=actor,
         at_us=now_us,
-        note=note,
+        note=_told(note, command),
         details=_details(incident, changed, command),
     )
     follow = _FOLLOWS.get(command.op)
@@ -98,6 +112,8 @@ def _target(incident: Incident, command: Command) -> Handling | None:
             "transition",
             f"{command.op} ({transition.letter}) is not possible from {incident.handling}; only from {legal}",
         )
+    if incident.handling in transition.keeps:
+        return None
     return incident.resumes or Handling.NEW if command.op is Op.UNMERGE else transition.target
 
 
@@ -107,9 +123,16 @@ def _checked_note(command: Command) -> str | None:
         raise Refused(
             "note_required", f"{command.op} needs a note that says why or what was done", "args.note"
         )
-    if note and len(note) > MAX_NOTE_CHARS:
-        raise _refused("note_length", "args.note")
+    for field, text in (("args.note", note), ("args.override", command.override)):
+        if text and len(text) > MAX_NOTE_CHARS:
+            raise _refused("note_length", field)
     return note
+
+
+def _told(note: str | None, command: Command) -> str | None:
+    """Return the note of the history: a supervisor's reason stands in it, to be masked like any other."""
+    reason = (command.override or "").strip() if command.op is Op.RESOLVE else ""
+    return f"{note}\n{reason}" if note and reason else note
 
 
 def _refused(rule: str, field: str = "op") -> Refused:
@@ -136,6 +159,16 @@ def _acknowledged(incident: Incident, step: _Step) -> Incident:
     )
 
 
+def _stepped(incident: Incident, step: _Step) -> Incident:
+    policies = step.context.policies
+    return _acknowledged(stepped(incident, step.command, step.actor, step.now_us, policies), step)
+
+
+def _skipped(incident: Incident, step: _Step) -> Incident:
+    policies = step.context.policies
+    return _acknowledged(skipped(incident, step.command, step.actor, step.now_us, policies), step)
+
+
 def _named(step: _Step) -> str:
     name = (step.command.assignee or "").strip()
     if not name:
@@ -156,10 +189,9 @@ def _started(incident: Incident, step: _Step) -> Incident:
 
 
 def _resolved(incident: Incident, step: _Step) -> Incident:
-    photo = step.command.photo
-    if photo is not None and (len(photo) > MAX_PHOTO_CHARS or not _PHOTO.fullmatch(photo)):
-        raise _refused("photo_reference", "args.photo")
-    done = _started(_running(incident, step), step)
+    photo = photo_of(step.command)
+    ended = require_done(incident, step.command, supervises=step.context.supervises)
+    done = _started(_running(ended, step), step)
     return msgspec.structs.replace(done, resolved_us=step.now_us, photo=photo or incident.photo)
 
 
@@ -174,10 +206,14 @@ def _closed(incident: Incident, step: _Step) -> Incident:
     return msgspec.structs.replace(_running(incident, step), closed_us=step.now_us, handed_from=None)
 
 
-def _reopened(incident: Incident, _step: _Step) -> Incident:
-    # The clocks do not start again: reopening is no way to win time.
+def _reopened(incident: Incident, step: _Step) -> Incident:
+    # The clocks do not start again: reopening is no way to win time. The procedure does: it was not done.
     return msgspec.structs.replace(
-        incident, acknowledged_us=None, responded_us=None, resolved_us=None, closed_us=None
+        begun_anew(incident, step.context.policies),
+        acknowledged_us=None,
+        responded_us=None,
+        resolved_us=None,
+        closed_us=None,
     )
 
 
@@ -328,6 +364,8 @@ _ACTS: Final[Mapping[Op, Callable[[Incident, _Step], Incident]]] = {
     Op.RESUME: _resumed,
     Op.INVOLVE: _involved,
     Op.COMMENT: _unchanged,
+    Op.STEP: _stepped,
+    Op.SKIP: _skipped,
 }
 
 
@@ -348,8 +386,22 @@ def _details(before: Incident, after_: Incident, command: Command) -> Details:
         found["reason"] = str(command.reason)
     if before.resolve_due_us != after_.resolve_due_us and after_.resolve_due_us is not None:
         found["resolve_due"] = format_us(after_.resolve_due_us)
-    if command.op is Op.RESOLVE and command.photo:
+    if command.photo and command.op in (Op.RESOLVE, Op.STEP):
         found["photo"] = command.photo
+    return found | _details_of_procedure(before, after_, command)
+
+
+def _details_of_procedure(before: Incident, after_: Incident, command: Command) -> Details:
+    found: Details = {}
+    if command.op in (Op.STEP, Op.SKIP):
+        found["step"] = command.step
+    if command.op is Op.STEP and command.answer:
+        found["answer"] = command.answer
+    overridden = command.op is Op.RESOLVE and before.checklist is not None and before.checklist.open
+    if overridden and before.checklist is not None:
+        found["open"] = ", ".join(step.id for step in before.checklist.open)
+    if overridden or (command.op is Op.SKIP and is_required(before, command.step)):
+        found |= {"level": ALERT_LEVEL, "to": ALERT_TO}
     return found
 
 

@@ -4,61 +4,33 @@ Each policy is data that people edit and that has versions; the defaults here ar
 plain JSON or YAML in the shape of its struct; `parse_policy` says what is wrong with one.
 """
 
-import re
 from datetime import date
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
+from ioc.incidents.brake_policy import BrakePolicy, check_brakes
 from ioc.incidents.calendar import WorkingCalendar
+from ioc.incidents.citizen_policy import CitizenPolicy, check_citizens
+from ioc.incidents.policy_shapes import Code as Code
+from ioc.incidents.policy_shapes import Name as Name
+from ioc.incidents.policy_shapes import Offset, Shape, Span
+from ioc.incidents.policy_shapes import PolicyError as PolicyError
+from ioc.incidents.policy_shapes import length_of as length_of
+from ioc.incidents.policy_shapes import nearness_of as nearness_of
+from ioc.incidents.procedures import MAX_PROCEDURES, Procedure, check_procedures
+from ioc.incidents.shipped_procedures import SHIPPED
 from ioc.model.incidents import Severity
-from ioc.model.times import DAY_US, SECOND_US
 
 MAX_ROWS: Final = 500
 MAX_RADIUS_M: Final = 5_000
 MAX_MEMBERS: Final = 500
 
-Name = Annotated[str, Meta(min_length=1, max_length=120)]
-Code = Annotated[str, Meta(min_length=1, max_length=100)]
-Span = Annotated[str, Meta(pattern=r"^[0-9]{1,6}(s|m|h|d|wd)$")]
-"""A length of time: 90s, 5m, 2h, 1d, or 10wd for working days."""
-Offset = Annotated[str, Meta(pattern=r"^-?[0-9]{1,6}(s|m|h|d)$")]
-"""A moment seen from a due date: -10m is before it, 0s is the due date itself."""
-
-_UNITS_US: Final = {
-    "s": SECOND_US,
-    "m": 60 * SECOND_US,
-    "h": 3600 * SECOND_US,
-    "d": DAY_US,
-    "wd": DAY_US,
-}
-_SPAN: Final = re.compile(r"(-?[0-9]+)(s|m|h|d|wd)")
-
-
-class Length(NamedTuple):
-    """A length of time; `working` counts on the working calendar only."""
-
-    us: int
-    working: bool
-
-
-def length_of(text: str) -> Length:
-    """Return what a span or an offset says."""
-    match = _SPAN.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r} is no length of time, such as 90s, 5m, 2h, 1d or 10wd")
-    return Length(int(match[1]) * _UNITS_US[match[2]], match[2] == "wd")
-
-
-class _Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Rows are shown without what they leave open, policies whole."""
-
-
 # who is responsible -----------------------------------------------------------------------------------------
 
 
-class Responsible(_Policy, frozen=True, kw_only=True):
+class Responsible(Shape, frozen=True, kw_only=True):
     """One row of the authority table: `team` answers for this category, in these wards.
 
     What is left out stands for every category or every ward. `{ward}` in a team is the ward's name.
@@ -69,7 +41,7 @@ class Responsible(_Policy, frozen=True, kw_only=True):
     wards: Annotated[tuple[Code, ...], Meta(min_length=1, max_length=400)] | None = None
 
 
-class AuthorityTable(_Policy, frozen=True, kw_only=True, omit_defaults=False):
+class AuthorityTable(Shape, frozen=True, kw_only=True, omit_defaults=False):
     """Category and ward → team. The most particular row decides; `fallback` where none does."""
 
     rows: Annotated[tuple[Responsible, ...], Meta(max_length=MAX_ROWS)] = ()
@@ -79,7 +51,7 @@ class AuthorityTable(_Policy, frozen=True, kw_only=True, omit_defaults=False):
 # how long things may take -----------------------------------------------------------------------------------
 
 
-class Allowed(_Policy, frozen=True, kw_only=True):
+class Allowed(Shape, frozen=True, kw_only=True):
     """Time allowed for incidents of a category and severity; what is left out stands for every one.
 
     `resolve_several` holds instead of `resolve` where several agencies are involved.
@@ -93,7 +65,7 @@ class Allowed(_Policy, frozen=True, kw_only=True):
     resolve_several: Span | None = None
 
 
-class Step(_Policy, frozen=True, kw_only=True):
+class Step(Shape, frozen=True, kw_only=True):
     """One step of escalation: at `at`, seen from the due date of `clock`, tell `to`."""
 
     clock: Literal["acknowledge", "respond", "resolve"]
@@ -102,7 +74,7 @@ class Step(_Policy, frozen=True, kw_only=True):
     level: Annotated[int, Meta(ge=1, le=9)]
 
 
-class ClockPolicy(_Policy, frozen=True, kw_only=True, omit_defaults=False):
+class ClockPolicy(Shape, frozen=True, kw_only=True, omit_defaults=False):
     """Clocks and escalation. Among `rows` the most particular that states a time decides.
 
     The shipped rows of the category `citizen` are the rules of Hồ Chí Minh City's 1022: triage within five
@@ -128,7 +100,7 @@ class ClockPolicy(_Policy, frozen=True, kw_only=True, omit_defaults=False):
     )
 
 
-class CalendarPolicy(_Policy, frozen=True, kw_only=True, omit_defaults=False):
+class CalendarPolicy(Shape, frozen=True, kw_only=True, omit_defaults=False):
     """Days off besides weekends and public holidays, and days worked in their stead."""
 
     days_off: Annotated[tuple[date, ...], Meta(max_length=MAX_ROWS)] = ()
@@ -138,7 +110,7 @@ class CalendarPolicy(_Policy, frozen=True, kw_only=True, omit_defaults=False):
 # what belongs together --------------------------------------------------------------------------------------
 
 
-class Correlation(_Policy, frozen=True, kw_only=True):
+class Correlation(Shape, frozen=True, kw_only=True):
     """Alarms of one happening: those of `rules` (or `categories`) in one ward, near in time and place.
 
     `metres` left out means anywhere in the ward: a storm with one cause. `heads` are the rules that may lead
@@ -154,7 +126,7 @@ class Correlation(_Policy, frozen=True, kw_only=True):
     at_least: Annotated[int, Meta(ge=2, le=50)] = 2
 
 
-class GroupingPolicy(_Policy, frozen=True, kw_only=True, omit_defaults=False):
+class GroupingPolicy(Shape, frozen=True, kw_only=True, omit_defaults=False):
     """Which alarms become one incident: the `correlations` in their order, then what is of one category,
     within `metres` and `within`."""
 
@@ -175,6 +147,15 @@ class GroupingPolicy(_Policy, frozen=True, kw_only=True, omit_defaults=False):
     )
 
 
+# what has to be done ----------------------------------------------------------------------------------------
+
+
+class ProcedurePolicy(Shape, frozen=True, kw_only=True, omit_defaults=False):
+    """Checklists. The most particular that fits an incident is its own; one that has none needs none."""
+
+    procedures: Annotated[tuple[Procedure, ...], Meta(max_length=MAX_PROCEDURES)] = SHIPPED
+
+
 class Policies(msgspec.Struct, frozen=True, kw_only=True):
     """Everything in force, with what is derived from it."""
 
@@ -182,29 +163,35 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
     clocks: ClockPolicy = ClockPolicy()
     calendar: CalendarPolicy = CalendarPolicy()
     grouping: GroupingPolicy = GroupingPolicy()
+    citizens: CitizenPolicy = CitizenPolicy()
+    procedures: ProcedurePolicy = ProcedurePolicy()
+    texts: dict[str, Procedure] = {}
+    """Every procedure that was ever in force, by the name of its text."""
+    brakes: BrakePolicy = BrakePolicy()
     ward_names: dict[str, str] = {}
     """Vietnamese names of the wards in force by code."""
     days: WorkingCalendar = WorkingCalendar()
 
 
-Policy = AuthorityTable | ClockPolicy | CalendarPolicy | GroupingPolicy
+Policy = (
+    AuthorityTable
+    | ClockPolicy
+    | CalendarPolicy
+    | GroupingPolicy
+    | CitizenPolicy
+    | ProcedurePolicy
+    | BrakePolicy
+)
 POLICIES: Final[dict[str, type[Policy]]] = {
     "authority": AuthorityTable,
     "clocks": ClockPolicy,
     "calendar": CalendarPolicy,
     "grouping": GroupingPolicy,
+    "citizens": CitizenPolicy,
+    "procedures": ProcedurePolicy,
+    "brakes": BrakePolicy,
 }
 """Name → shape of every policy."""
-
-
-class PolicyError(ValueError):
-    """A policy that cannot be; `field` is at fault by `rule`."""
-
-    def __init__(self, field: str, rule: str, detail: str) -> None:
-        super().__init__(f"{field}: {detail}" if field else detail)
-        self.field = field
-        self.rule = rule
-        self.detail = detail
 
 
 def parse_policy(name: str, document: Any) -> Policy:
@@ -225,6 +212,8 @@ def parse_policy(name: str, document: Any) -> Policy:
 
 
 def _check(policy: Policy) -> None:
+    if isinstance(policy, ProcedurePolicy):
+        check_procedures(policy.procedures)
     if isinstance(policy, GroupingPolicy):
         for n, correlation in enumerate(policy.correlations):
             if not correlation.rules and not correlation.categories:
@@ -240,6 +229,10 @@ def _check(policy: Policy) -> None:
                 if (text := getattr(row, field)) and not length_of(text).us:
                     raise PolicyError(f"rows[{n}].{field}", "positive", "expected more than no time")
         _check_elapsed("accept", policy.accept)
+    if isinstance(policy, CitizenPolicy):
+        check_citizens(policy)
+    if isinstance(policy, BrakePolicy):
+        check_brakes(policy)
 
 
 def _check_elapsed(field: str, text: str | None) -> None:

@@ -4,6 +4,8 @@ from typing import Final
 
 from ioc.incidents.commands import GUARDS, TRANSITIONS, Op
 from ioc.incidents.policies import ClockPolicy, GroupingPolicy
+from ioc.incidents.shift import SHIFT_GUARDS
+from ioc.incidents.shipped_procedures import SHIPPED
 from ioc.model.incidents import OPEN_HANDLINGS, Handling, PauseReason
 
 _HEAD: Final = """\
@@ -24,6 +26,50 @@ Every command carries `expect_rev`, the revision its author saw, and `idem`, a k
 repeat under the same key is answered with the present state, another command under the same key with
 409; so is a command on an incident that has changed meanwhile. Each 409 carries the present state
 (`current`).
+"""
+_PROCEDURES: Final = """\
+## Procedures
+
+The policy `procedures` holds checklists. The most particular that fits an incident (its rule before its
+category before its severity) is its own from its first revision on; as long as nobody has begun with it, a
+change of severity may bring another. A later version of the policy changes nothing for an incident that has
+begun: it names its text by digest, and every text that was ever in force is kept.
+
+A step is confirmed, answered (`choice`), told in words (`note`) or shown (`photo`). `when` makes it part of a
+branch: it is due only where an earlier step was answered so. Doing it again corrects it. D is refused
+(`steps_open`) while a required step is open, unless a supervisor or administrator gives `override`, a reason.
+Skipping a required step, and overriding, escalate to level 1 and are told to every supervisor, whoever else
+is told. What is merged follows its head; `GET /incidents/{id}/procedure` shows that one's. G begins anew.
+
+```yaml
+procedures:                       # ioc policies show procedures > p.yaml; ioc policies push procedures p.yaml
+  - title: {vi: Cháy, en: Fire}
+    category: fire                # or rules: [fire-smoke], severity: critical
+    steps:
+      - {id: real, text: {vi: "Có cháy không?", en: "Is there fire?"}, kind: choice,
+         choices: [{id: "yes", text: {vi: Có, en: "Yes"}}, {id: "no", text: {vi: Không, en: "No"}}]}
+      - {id: call, text: {vi: Gọi 114, en: Call 114}, when: {step: real, answer: "yes"}, link: /help/114}
+      - {id: told, text: {vi: Ghi kết quả, en: Note the outcome}, kind: note, required: false}
+```
+
+Shipped:
+"""
+_SHIFTS: Final = """\
+## Shift hand-over
+
+One shift runs at a time, and has a lead (role supervisor or administrator). `start` by the lead, or by
+whoever takes over in their place for a stated reason, puts on a list: every open incident, what is shelved,
+what waits for another ward's answer, silent equipment (its case closed or not), and disabled rules. The
+incoming lead opens the list and accepts or questions each item, singly or a selection; `accept_rest` takes
+only what was on the list at the revision they saw. What arises meanwhile is added within seconds; what grows
+more severe or comes back has to be decided again; what ends needs no decision. `pass` works once nothing is
+left undecided, and begins the next shift. No clock of any incident stands still meanwhile.
+
+The report, as JSON and as a page to print, is kept as it was written; its SHA-256 stands in the audit log
+(area `city`). `GET /shifts`, `/shifts/current`, `/shifts/{id}/report?format=html&lang=vi`, `ioc shifts`.
+
+A refused command names the rule:
+
 """
 _GROUPING: Final = """\
 ## Grouping
@@ -68,10 +114,10 @@ _MEANING: Final[dict[Op, str]] = {
     Op.ACKNOWLEDGE: "somebody has seen it",
     Op.ASSIGN: "a person or team takes it",
     Op.START: "work begins: the first response",
-    Op.RESOLVE: "done; `photo` may name a picture of the result",
+    Op.RESOLVE: "done, and no required step open; `photo` may name a picture of the result",
     Op.CLOSE: "checked and filed",
     Op.REJECT: "a false alarm",
-    Op.REOPEN: "it was not done; no clock starts again",
+    Op.REOPEN: "it was not done; no clock starts again, its procedure does",
     Op.REROUTE: "handed over to another ward, its members with it; that ward has `accept` to answer",
     Op.ACCEPT: "the ward takes what was handed over; so does A, B, C or D there",
     Op.DECLINE: "back to the ward it came from",
@@ -83,6 +129,8 @@ _MEANING: Final[dict[Op, str]] = {
     Op.RESUME: "it runs again; the due date moves by exactly the time it stood",
     Op.INVOLVE: "a further agency joins in; the first one brings the longer time of the policy",
     Op.COMMENT: "nothing but a line in the history",
+    Op.STEP: "a step of its procedure is done; its author is the `assignee` where there is none",
+    Op.SKIP: "a step is left out for a reason; a required one is told to the supervisors (level 1)",
 }
 
 
@@ -95,6 +143,8 @@ def render() -> str:
             _BELOW,
             _transitions(),
             _guards(),
+            _procedures(),
+            _shifts(),
             _GROUPING,
             _correlations(),
             _ROUTING,
@@ -110,8 +160,9 @@ def _diagram() -> str:
         target = "open" if op is Op.UNMERGE else transition.target
         if target is None:
             continue
-        all_open = transition.sources == OPEN_HANDLINGS
-        for source in ["open"] if all_open else [h for h in Handling if h in transition.sources]:
+        moved = transition.sources - transition.keeps
+        all_open = moved == OPEN_HANDLINGS
+        for source in ["open"] if all_open else [h for h in Handling if h in moved]:
             arrows.setdefault((source, target), []).append(transition.letter)
     lines = ["```mermaid", "stateDiagram-v2", "    [*] --> new", "    state open {"]
     lines += [f"        {handling}" for handling in Handling if handling in OPEN_HANDLINGS]
@@ -127,6 +178,8 @@ def _transitions() -> str:
         origin = "any" if len(sources) == len(Handling) else ", ".join(sources)
         origin = "open" if transition.sources == OPEN_HANDLINGS else origin
         target = "as it was" if op is Op.UNMERGE else (transition.target or "–")
+        if transition.keeps:
+            target += f" ({', '.join(h for h in Handling if h in transition.keeps)} stay)"
         needs = ", ".join(f"`{name}`" for name in sorted(transition.needs)) or "–"
         rows.append(f"| {transition.letter} | `{op}` | {origin} | {target} | {needs} | {_MEANING[op]} |")
     return "\n".join(rows) + "\n"
@@ -136,6 +189,24 @@ def _guards() -> str:
     lines = ["### Refusals", "", "A refused command names the rule (`errors[0].rule`):", ""]
     lines += [f"- `{rule}`: {text}" for rule, text in GUARDS.items()]
     return "\n".join(lines) + "\n"
+
+
+def _procedures() -> str:
+    rows = [_PROCEDURES, "| procedure | for | steps (\\* required) |", "| --- | --- | --- |"]
+    for procedure in SHIPPED:
+        names = ", ".join(f"`{rule}`" for rule in procedure.rules or (procedure.category,))
+        steps = ", ".join(
+            f"`{step.id}`"
+            + (r"\*" if step.required else "")
+            + (f" (where `{step.when.step}` is `{step.when.answer}`)" if step.when else "")
+            for step in procedure.steps
+        )
+        rows.append(f"| {procedure.title.vi} / {procedure.title.en} | {names} | {steps} |")
+    return "\n".join(rows) + "\n"
+
+
+def _shifts() -> str:
+    return _SHIFTS + "".join(f"- `{rule}`: {text}\n" for rule, text in SHIFT_GUARDS.items())
 
 
 def _correlations() -> str:

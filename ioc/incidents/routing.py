@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from ioc.incidents.policies import AuthorityTable, Responsible
+from ioc.incidents.policies import AuthorityTable, Responsible, nearness_of
 from ioc.model.incidents import Incident
 
 
@@ -19,19 +19,21 @@ class WardMap(Protocol):
 def team_of(table: AuthorityTable, category: str, ward: str | None, ward_names: dict[str, str]) -> str:
     """Return the team that answers for `category` in `ward`.
 
-    A row that names both decides before one that names the category, that before one that names the ward,
-    that before one that names neither; among equals the first. A row whose team is called after its ward
+    A row that names both decides before one that names the category, that before one that names what the
+    category belongs to, that before one that names the ward, that before one that names neither; among equals
+    the first. A row whose team is called after its ward
     does not apply where the ward has no name.
     """
     name = ward_names.get(ward or "", "")
     best: Responsible | None = None
     best_rank = -1
     for row in table.rows:
-        if row.category not in (None, category) or (row.wards is not None and ward not in row.wards):
+        near = nearness_of(row.category, category)
+        if near is None or (row.wards is not None and ward not in row.wards):
             continue
         if "{ward}" in row.team and not name:
             continue
-        rank = 2 * (row.category is not None) + (row.wards is not None)
+        rank = 2 * near + (row.wards is not None)
         if rank > best_rank:
             best, best_rank = row, rank
     return best.team.replace("{ward}", name) if best else table.fallback

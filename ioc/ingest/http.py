@@ -81,7 +81,7 @@ def ingest_router(service: IngestService) -> APIRouter:
         """Take events of the device whose key authorises the request; 202 once they are durable."""
         chunks = _Chunks(request)
         try:
-            device = _authenticate(request, service)
+            device = authenticate(request, service)
             content_type = _content_type(request, service, device)
             if reading.locked():
                 service.metrics.refuse("http", "inflight")
@@ -91,7 +91,7 @@ def ingest_router(service: IngestService) -> APIRouter:
             service.metrics.messages.labels("http", "").inc()
             answer = await service.accept(device, body, content_type)
         except IngestError as error:
-            answered = _error_answer(error)
+            answered = answer_error(error)
             limits = service.limits
             if chunks.complete:
                 return answered
@@ -103,7 +103,12 @@ def ingest_router(service: IngestService) -> APIRouter:
     return router
 
 
-def _authenticate(request: Request, service: IngestService) -> Device:
+def authenticate(request: Request, service: IngestService) -> Device:
+    """Return the device whose key authorises the request.
+
+    Raises:
+        NotAuthorised: no key, or an unknown one.
+    """
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     key = key.strip()
     known = scheme.lower() == "bearer" and 0 < len(key) <= _MAX_KEY_CHARS
@@ -157,7 +162,8 @@ async def _body(request: Request, chunks: _Chunks, service: IngestService) -> by
         raise BodyRefused(408, "read_timeout", detail) from error
 
 
-def _error_answer(error: IngestError) -> Response:
+def answer_error(error: IngestError) -> Response:
+    """Return what the sender is told instead of an acknowledgement."""
     match error:
         case NotAuthorised():
             headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None

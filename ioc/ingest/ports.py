@@ -80,6 +80,19 @@ class Log(Protocol):
         ...
 
 
+class ToldClock(Protocol):
+    """The time of an installation that relives a recording."""
+
+    async def tell(self, now_us: int) -> int:
+        """Let it be `now_us` and return how many ticks that made.
+
+        Raises:
+            BodyRefused: time goes forward only, and not by leaps.
+            Unavailable: the ticks could not be stored; tell the same time again.
+        """
+        ...
+
+
 class QuarantineRow(msgspec.Struct, frozen=True, kw_only=True):
     """One refused event with the reason and the bytes as they came (at most `max_event_bytes`)."""
 

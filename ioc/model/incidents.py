@@ -83,6 +83,48 @@ class PauseReason(StrEnum):
     PARTS = "waiting_for_parts"
 
 
+class StepKind(StrEnum):
+    """What doing a step of a procedure consists of."""
+
+    CONFIRM = "confirm"
+    CHOICE = "choice"
+    NOTE = "note"
+    PHOTO = "photo"
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A step that somebody has done, or skipped for a reason; words stand in the history only."""
+
+    step: str
+    by: str
+    at_us: int
+    skipped: bool = False
+    answer: str | None = None
+    """Of a choice: which."""
+    photo: str | None = None
+
+
+class OpenStep(msgspec.Struct, frozen=True):
+    """A required step that is due and not taken."""
+
+    id: str
+    kind: StepKind
+    answers: tuple[str, ...] = ()
+    """Of a choice: those it takes."""
+
+
+class Checklist(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far an incident's procedure has been worked through (`ioc/incidents/procedures.py`)."""
+
+    ref: str
+    """Digest of the procedure's text, which stays what it was when the incident was raised."""
+    done: int
+    """Steps done or skipped, of `total` that are due; branches not entered do not count."""
+    total: int
+    open: tuple[OpenStep, ...] = ()
+    taken: tuple[Taken, ...] = ()
+
+
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """An incident as stored and shown. Every change raises `rev` by one."""
 
@@ -147,6 +189,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """How many incidents are merged into this one."""
     members_active: int = 0
     """How many of them still go on."""
+    checklist: Checklist | None = None
+    """None where no procedure fits."""
 
     @property
     def is_open(self) -> bool:

@@ -5,6 +5,8 @@ from enum import StrEnum
 import msgspec
 
 from ioc.model.incidents import Incident, Severity
+from ioc.model.texts import Text
+from ioc.model.warnings import WARNING_OP, WarningNotice
 
 
 class Kind(StrEnum):
@@ -24,7 +26,7 @@ class Receiver(msgspec.Struct, frozen=True, kw_only=True):
     """A URL, a mail address, or for in-app notices the role that sees them."""
     lang: str = "vi"
     min_severity: Severity = Severity.LOW
-    ops: tuple[str, ...] = ("raised", "escalate")
+    ops: tuple[str, ...] = ("raised", "escalate", WARNING_OP)
     categories: tuple[str, ...] = ()
     wards: tuple[str, ...] | None = None
     enabled: bool = True
@@ -41,3 +43,11 @@ class Notice(msgspec.Struct, frozen=True):
     def id(self) -> str:
         """The same for every repeat of the same telling."""
         return f"{self.incident.id}.{self.incident.rev}"
+
+    @property
+    def title(self) -> Text:
+        """What it is about."""
+        return self.incident.title
+
+
+Telling = Notice | WarningNotice

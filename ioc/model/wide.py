@@ -30,6 +30,8 @@ class OriginTick(msgspec.Struct, frozen=True, array_like=True):
     moment: Moment
     version: int
     """Of the rules the origin filters by there."""
+    offset: int = -1
+    """Of the tick in its origin; -1 where an older program wrote it."""
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -9,8 +9,9 @@ from email.utils import format_datetime, make_msgid
 import aiosmtplib
 import msgspec
 
-from ioc.model.notices import Notice
-from ioc.model.times import from_us
+from ioc.model.notices import Telling
+from ioc.model.times import format_us, from_us
+from ioc.model.warnings import WarningNotice
 from ioc.outbound.receivers import in_lang
 from ioc.outbound.sending import DeliveryError, MailTls
 
@@ -19,6 +20,18 @@ _LINE = {
     "vi": "{time}  [{severity}] {title}\n    {op} · phường {ward} · mã {id}, lần sửa {rev}",
     "en": "{time}  [{severity}] {title}\n    {op} · ward {ward} · id {id}, revision {rev}",
 }
+_WARNING = {
+    "vi": "{time}  [{severity}] {title}\n    {stage} · phường {ward} · {figure} = {value:g}"
+    ", ngưỡng {threshold:g} · n = {n}{expected} · mã {id}",
+    "en": "{time}  [{severity}] {title}\n    {stage} · ward {ward} · {figure} = {value:g}"
+    ", threshold {threshold:g} · n = {n}{expected} · id {id}",
+}
+_EXPECTED = {"vi": " · dự báo vượt ngưỡng lúc {time}", "en": " · expected to cross at {time}"}
+_STAGES = {
+    "vi": {"forecast": "cảnh báo sớm", "crossed": "đã vượt ngưỡng", "cleared": "đã trở lại bình thường"},
+    "en": {"forecast": "early warning", "crossed": "threshold crossed", "cleared": "back to normal"},
+}
+_CITY = {"vi": "toàn địa bàn", "en": "whole city"}
 
 
 class MailSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +48,7 @@ class MailSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How its certificate is checked; None: against the system's authorities."""
 
 
-def compose(notices: Sequence[Notice], lang: str, sender: str, recipient: str, now_us: int) -> EmailMessage:
+def compose(notices: Sequence[Telling], lang: str, sender: str, recipient: str, now_us: int) -> EmailMessage:
     """Return one message about `notices`, oldest first.
 
     The mail classes refuse line breaks in headers, so that no title can add a header of its own.
@@ -45,14 +58,16 @@ def compose(notices: Sequence[Notice], lang: str, sender: str, recipient: str, n
     message["Date"] = format_datetime(from_us(now_us))
     message["Message-ID"] = make_msgid(notices[0].id, domain=sender.rpartition("@")[2])
     message["Auto-Submitted"] = "auto-generated"
-    first = in_lang(notices[0].incident.title, lang)
+    first = in_lang(notices[0].title, lang)
     headline = first if len(notices) == 1 else _HEADLINE[lang].format(count=len(notices))
     message["Subject"] = " ".join(f"[IOC] {headline}".split())
     message.set_content("\n\n".join(_line(notice, lang) for notice in notices) + "\n")
     return message
 
 
-def _line(notice: Notice, lang: str) -> str:
+def _line(notice: Telling, lang: str) -> str:
+    if isinstance(notice, WarningNotice):
+        return _warning_line(notice, lang)
     incident = notice.incident
     return _LINE[lang].format(
         time=from_us(notice.at_us).strftime("%Y-%m-%d %H:%M:%S UTC"),
@@ -62,6 +77,23 @@ def _line(notice: Notice, lang: str) -> str:
         ward=incident.ward or "–",
         id=incident.id,
         rev=incident.rev,
+    )
+
+
+def _warning_line(notice: WarningNotice, lang: str) -> str:
+    ahead = notice.forecast_us if notice.stage == "forecast" else None
+    return _WARNING[lang].format(
+        time=from_us(notice.at_us).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        severity=notice.severity,
+        title=in_lang(notice.title, lang),
+        stage=_STAGES[lang][notice.stage],
+        ward=notice.ward or _CITY[lang],
+        figure=notice.figure,
+        value=notice.value,
+        threshold=notice.threshold,
+        n=notice.n,
+        expected="" if ahead is None else _EXPECTED[lang].format(time=format_us(ahead)),
+        id=notice.id,
     )
 
 

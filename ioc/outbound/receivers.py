@@ -1,7 +1,7 @@
 """Who wants to be told of what, and how a telling looks: pure.
 
-A notice is one revision of one incident. It carries no free text of people: a title, codes and times, and the
-id by which the receiver asks for more with its own rights.
+A notice is one revision of one incident, or one stage of an early warning. It carries no free text of
+people: a title, codes and times, and the id by which the receiver asks for more with its own rights.
 """
 
 import re
@@ -10,12 +10,19 @@ from typing import Final
 import msgspec
 
 from ioc.model.incidents import Handling, Severity
-from ioc.model.notices import Kind, Notice, Receiver
+from ioc.model.notices import Kind, Notice, Receiver, Telling
 from ioc.model.texts import Text
 from ioc.model.times import format_us
+from ioc.model.warnings import WarningNotice
 
 MAX_TARGET_CHARS: Final = 2_000
 MAX_FILTERS: Final = 100
+LEFT_UNDONE: Final = {"skip": "step_skipped", "resolve": "steps_overridden"}
+"""How a notice is called that tells of a required step left undone; who asks for `escalate` gets it too."""
+SUPERVISORS: Final = Receiver(
+    id="supervisors", kind=Kind.IN_APP, target="supervisor", ops=tuple(LEFT_UNDONE.values())
+)
+"""They are told whatever receivers there are."""
 _ORDER: Final = {Severity.LOW: 0, Severity.MEDIUM: 1, Severity.HIGH: 2, Severity.CRITICAL: 3}
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _MAIL: Final = re.compile(r"[^@\s<>(),;:\\\"\[\]]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+")
@@ -74,21 +81,28 @@ def _check_url(target: str, _roles: frozenset[str]) -> None:
 _CHECK: Final = {Kind.IN_APP: _check_role, Kind.EMAIL: _check_mail, Kind.WEBHOOK: _check_url}
 
 
-def wants(receiver: Receiver, notice: Notice) -> bool:
+def wants(receiver: Receiver, notice: Telling) -> bool:
     """Return whether `receiver` is to be told of `notice`; of what became part of another nobody is."""
-    incident = notice.incident
+    if isinstance(notice, Notice) and notice.incident.handling is Handling.MERGED:
+        return False
+    about = notice.incident if isinstance(notice, Notice) else notice
     return (
         receiver.enabled
-        and incident.handling is not Handling.MERGED
-        and _ORDER[incident.severity] >= _ORDER[receiver.min_severity]
-        and (not receiver.ops or notice.op in receiver.ops)
-        and (not receiver.categories or incident.category in receiver.categories)
-        and (receiver.wards is None or incident.ward in receiver.wards)
+        and _ORDER[about.severity] >= _ORDER[receiver.min_severity]
+        and (not receiver.ops or notice.op in receiver.ops or _escalates(receiver, notice))
+        and (not receiver.categories or about.category in receiver.categories)
+        and (receiver.wards is None or about.ward in receiver.wards)
     )
 
 
-def cloud_event(notice: Notice, receiver: Receiver) -> bytes:
+def _escalates(receiver: Receiver, notice: Telling) -> bool:
+    return notice.op in LEFT_UNDONE.values() and "escalate" in receiver.ops
+
+
+def cloud_event(notice: Telling, receiver: Receiver) -> bytes:
     """Return `notice` as a CloudEvent in JSON, structured mode."""
+    if isinstance(notice, WarningNotice):
+        return _warning_event(notice, receiver)
     incident = notice.incident
     return msgspec.json.encode(
         {
@@ -114,6 +128,25 @@ def cloud_event(notice: Notice, receiver: Receiver) -> bytes:
                 "acknowledge_due": _time(incident.ack_due_us),
                 "resolve_due": _time(incident.resolve_due_us),
             },
+        }
+    )
+
+
+def _warning_event(notice: WarningNotice, receiver: Receiver) -> bytes:
+    data = msgspec.to_builtins(notice)
+    data["title"] = in_lang(notice.title, receiver.lang)
+    data["forecast"] = _time(data.pop("forecast_us"))
+    del data["at_us"]
+    return msgspec.json.encode(
+        {
+            "specversion": "1.0",
+            "id": notice.id,
+            "source": "/api/v1/warnings",
+            "type": "ioc.warning.changed",
+            "subject": notice.warning,
+            "time": format_us(notice.at_us),
+            "datacontenttype": "application/json",
+            "data": data,
         }
     )
 

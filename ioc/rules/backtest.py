@@ -14,12 +14,12 @@ from what happened by that tenth. Two replays over the same time never do.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import StrEnum
-from typing import Final, Protocol, TypeVar
+from typing import Final, Literal, Protocol, TypeVar
 
 from ioc.model.events import Event
 from ioc.model.incidents import Cleared, Raised, Updated, Why
 from ioc.model.records import Tick
-from ioc.model.times import HOUR_US, SECOND_US
+from ioc.model.times import HOUR_US, MINUTE_US, SECOND_US
 from ioc.rules.compile import Program
 from ioc.rules.engine import DEFAULT_LATENESS_US, Failure, PartitionEngine
 from ioc.rules.rule import FORGET_WINDOWS, Having, Rule
@@ -27,6 +27,8 @@ from ioc.rules.silence import ExpectedSource
 
 BUDGET_PER_OPERATOR_HOUR: Final = 6.0
 """Alarms one person can handle over a long time (ISA-18.2, EEMUA 191)."""
+MIN_JUDGED_US: Final = 30 * MINUTE_US
+"""Shortest time that is said to be within the budget, or to have so many alarms an hour."""
 SAME_US: Final = SECOND_US
 """Two detections this near are the same."""
 MAX_WARM_UP_US: Final = 24 * HOUR_US
@@ -278,20 +280,30 @@ def _overlap(a: Spanning, b: Spanning, until_us: int) -> bool:
     return min(a.opened_us, a.detected_us) < b_end and min(b.opened_us, b.detected_us) < a_end
 
 
+Verdict = Literal["over", "within", "too short"]
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """What a rule asks of the people on duty."""
 
     alarms: int
-    per_operator_hour: float
-    """On average over the time replayed."""
+    per_operator_hour: float | None
+    """On average over the time replayed; None where that is shorter than `MIN_JUDGED_US`."""
     busiest_hour: float
-    """Per operator in the hour with most alarms; over the whole where it is shorter."""
+    """Per operator in the hour with most alarms: counted, never projected from a shorter time."""
 
     @property
     def over_budget(self) -> bool:
         """Whether one hour at least asks more of a person than the budget."""
         return self.busiest_hour > BUDGET_PER_OPERATOR_HOUR
+
+    @property
+    def verdict(self) -> Verdict:
+        """What can be said about the budget: more than it is certain however short the time is."""
+        if self.over_budget:
+            return "over"
+        return "too short" if self.per_operator_hour is None else "within"
 
 
 def load_of(episodes: Sequence[Spanning], from_us: int, to_us: int, operators: int) -> Load:
@@ -302,5 +314,6 @@ def load_of(episodes: Sequence[Spanning], from_us: int, to_us: int, operators: i
         while times[first] <= time_us - HOUR_US:
             first += 1
         busiest = max(busiest, last - first + 1)
-    hours = max(to_us - from_us, 1) / HOUR_US
-    return Load(len(times), len(times) / hours / operators, busiest / operators)
+    span_us = to_us - from_us
+    rate = len(times) * HOUR_US / span_us / operators if span_us >= MIN_JUDGED_US else None
+    return Load(len(times), rate, busiest / operators)

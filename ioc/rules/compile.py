@@ -1,7 +1,7 @@
 """Rules and areas become a program: what the engine runs, indexed by event type."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -108,6 +108,11 @@ def split(program: Program) -> tuple[Program, Program]:
 def share(program: Program, owns: Callable[[Rule, str], bool]) -> Program:
     """Return the wide `program` of a partition that answers for the keys that it `owns` only."""
     return _part(program, tuple(replace(item, owns=partial(owns, item.rule)) for item in program.rules))
+
+
+def only(program: Program, names: Container[str]) -> Program:
+    """Return the rules of `program` named so, as a program of its own."""
+    return _part(program, tuple(item for item in program.rules if item.rule.name in names))
 
 
 def _part(program: Program, rules: tuple[CompiledRule, ...]) -> Program:

@@ -32,6 +32,7 @@ _TEXT: Final[Schema] = {"type": ["string", "number"]}
 _PREDICATE: Final[Schema] = {"type": ["string", "boolean"], "minLength": 1}
 _DURATION: Final[Schema] = {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|m|h)\s*$"}
 _SLUG: Final[Schema] = {"type": ["string", "integer"], "pattern": "^[a-z0-9][a-z0-9_-]{0,63}$"}
+_CATEGORY: Final[Schema] = _SLUG | {"pattern": "^[a-z0-9][a-z0-9_-]{0,63}([.]\\{[a-z_.]+\\})?$"}
 _LEVEL: Final[Schema] = {"enum": [item.value for item in Severity]}
 _CODE: Final[Schema] = {"type": ["string", "number"]}
 _NUMBER: Final[Schema] = {"type": ["number", "string"]}
@@ -249,12 +250,16 @@ KEYS: Final[dict[str, KeyDoc]] = {
         },
     ),
     "category": KeyDoc(
-        "What the incident is about, for routing; the stream where absent. Also as `route: {category: …}`.",
+        "What the incident is about, for routing; the stream where absent. Also as `route: {category: …}`."
+        " A field of the event may follow: `citizen.{category}` becomes `citizen.light`, and what policies"
+        " say of `citizen` holds for it unless they say something of `citizen.light`.",
         "category: traffic",
-        _SLUG,
+        _CATEGORY,
     ),
     "route": KeyDoc(
-        "Category, which with the ward chooses the team.", "route: {category: flood}", _form(category=_SLUG)
+        "Category, which with the ward chooses the team.",
+        "route: {category: flood}",
+        _form(category=_CATEGORY),
     ),
     "clocks": KeyDoc(
         "Time allowed to acknowledge and to resolve.",

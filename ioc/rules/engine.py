@@ -258,7 +258,7 @@ class PartitionEngine:
             try:
                 key = keys[position] if keys else machine.key_of(event)
                 if key is None:
-                    counters.unkeyed += matched
+                    machine.miss(matched)
                     continue
                 if not matched and key not in minded and not minds_all:
                     continue
@@ -309,7 +309,7 @@ class PartitionEngine:
             try:
                 key = keys[position] if keys else machine.key_of(event)
                 if key is None:
-                    counters.unkeyed += 1
+                    machine.miss()
                     continue
                 if position in broken:
                     raise broken[position]
@@ -324,7 +324,7 @@ class PartitionEngine:
     def _order(
         self, name: str, machine: OrderedMachine[Any], run: Run, found: list[tuple[int, int, Effect]]
     ) -> None:
-        counters, order = machine.counters, machine.compiled.order
+        order = machine.compiled.order
         now_us = self._now_us if self._now_us is not None else NEVER_US
         keys = run.keys(machine.shared_key)
         asked: list[tuple[int, int]] = []
@@ -340,7 +340,7 @@ class PartitionEngine:
             try:
                 key = keys[position] if keys else machine.key_of(event)
                 if key is None:
-                    counters.unkeyed += 1
+                    machine.miss()
                     continue
                 if position in broken:
                     raise broken[position]

@@ -69,7 +69,7 @@ class EwmaMachine(OrderedMachine[EwmaState]):
     def _apply(self, key: str, state: EwmaState, items: Sequence[Waiting], at_us: int) -> None:
         for item in items:
             deviation = max(math.sqrt(state.variance), LEAST_DEVIATION * abs(state.mean))
-            z = (item.number - state.mean) / deviation if deviation else 0.0
+            z = state.z = (item.number - state.mean) / deviation if deviation else 0.0
             having = self._having
             warm = state.n >= having.samples and item.time_us - state.since_us >= having.warm_up_us
             if warm and reaches(z, having.op, having.threshold):

@@ -11,7 +11,7 @@ from ioc.model.times import HOUR_US, MINUTE_US, SECOND_US
 from ioc.rules.predicate.ast import Among, Both, Compare, Condition, Constant, Field, Is, Not
 from ioc.rules.predicate.values import value_reader
 from ioc.rules.rule import Having, Rule
-from ioc.rules.schema import BRACES
+from ioc.rules.schema import BRACES, SLUG
 from ioc.rules.state import Seen
 
 Scalar = float | str | bool | None
@@ -109,6 +109,12 @@ class Explainer:
         if rule.summary is not None:
             summary = self.render(rule.summary, seen, key, measured, count)
         return Why(rule_version=rule.version, summary=summary, evidence=tuple(evidence), event_ids=tuple(ids))
+
+    def category(self, seen: Seen) -> str:
+        """Return the category; the rule's own alone where the field after it holds no name."""
+        own, _, field = self._rule.category.partition(".")
+        value = seen.values.get(field.strip("{}")) if field else None
+        return f"{own}.{value}" if isinstance(value, str) and SLUG.fullmatch(value) else own
 
     def render(self, text: Text, seen: Seen, key: str, measured: float | None, count: int) -> Text:
         """Fill the placeholders of a title or summary."""

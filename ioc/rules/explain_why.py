@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from ioc.geo.zones import metres_between
+from ioc.geo.zones import Zones, metres_between
 from ioc.model.events import Event
 from ioc.model.incidents import Evidence
 from ioc.model.times import MINUTE_US, SECOND_US, format_us
@@ -199,12 +199,14 @@ def _run(replay: Replay, rule: Rule, key: str, own: Sequence[Event], begin_us: i
         value = _measured(replay.engine.state_of(rule.name, key))
         if value is None:
             continue
-        if course.best is None or reaches(value, having.op, course.best):
+        if course.best is None or (value != course.best and reaches(value, having.op, course.best)):
             course.best, course.best_us = value, time_us
     return course
 
 
 def _measured(state: KeyState | None) -> float | None:
+    if isinstance(state, EwmaState):
+        return state.z if state.n else None
     window = getattr(state, "window", None)
     return None if window is None else window.value()
 
@@ -232,7 +234,7 @@ def _checks(
     if rule.absence_us is not None:
         return [_silence(rule, rule.absence_us, own, at_us)]
     if rule.kind in ("sequence", "fence", "near", "ewma"):
-        return _ordered_checks(compiled, own, at_us, state)
+        return _ordered_checks(compiled, own, at_us, state, course)
     look_us = max(rule.having.window_us if rule.having else 0, rule.for_us, rule.hold_us)
     since_us = at_us - (look_us or DEFAULT_LOOK_BACK_US)
     recent = [event for event in own if event.time_us > since_us]
@@ -263,7 +265,7 @@ def _checks(
 
 
 def _ordered_checks(
-    compiled: CompiledRule, own: Sequence[Event], at_us: int, state: KeyState | None
+    compiled: CompiledRule, own: Sequence[Event], at_us: int, state: KeyState | None, course: _Course
 ) -> list[Check]:
     """Say how far a pattern had come: its parts in the recent events, and what is remembered of the key."""
     rule = compiled.rule
@@ -284,7 +286,7 @@ def _ordered_checks(
         )
         checks.append(_found(f"events of {', '.join(near.types)}", found))
     known = state if isinstance(state, OrderedState) else _FRESH[rule.kind]()
-    return [*checks, _pattern(rule, known, at_us), *_resting(known, at_us)]
+    return [*checks, _pattern(compiled, known, at_us, course), *_resting(known, at_us)]
 
 
 def _resting(state: SpellState | OrderedState, at_us: int) -> list[Check]:
@@ -321,39 +323,55 @@ _FRESH: Final[Mapping[str, type[OrderedState]]] = {
 """What is remembered of a key of which nothing is."""
 
 
-def _pattern(rule: Rule, state: OrderedState, at_us: int) -> Check:
+def _pattern(compiled: CompiledRule, state: OrderedState, at_us: int, course: _Course) -> Check:
     """Say whether the pattern is complete, and what is remembered of it."""
+    rule, zones = compiled.rule, compiled.zones
     held = state.episode is not None
     if isinstance(state, SequenceState) and rule.sequence is not None:
         steps = len(rule.sequence.steps)
         taken = steps if held else max((partial.taken for partial in state.partials), default=0)
         return Check("steps in order", held, taken, ">=", steps, None if held else float(steps - taken))
     if isinstance(state, FenceState) and rule.fence is not None:
-        return _fence(rule.fence, state, at_us, held=held)
+        return _fence(rule.fence, zones, state, at_us, held=held)
     if isinstance(state, NearState) and rule.near is not None:
         kept = f"{len(state.ours)} of ours, {len(state.others)} others remembered"
         metres = state.measured if held else _nearest_m(state)
         short = None if held or metres is None else max(0.0, metres - rule.near.metres)
         return Check("distance, m", held, metres, "<=", rule.near.metres, short, kept)
     if isinstance(state, EwmaState) and rule.having is not None:
-        having = rule.having
-        usual = f"usual {state.mean:g} ± {math.sqrt(state.variance):g} from {state.n} readings"
-        if state.n < having.samples:
-            return Check("readings learnt", False, state.n, ">=", having.samples, having.samples - state.n)
-        if (warm_us := at_us - state.since_us) < having.warm_up_us:
-            learnt_s, asked_s = warm_us / SECOND_US, having.warm_up_us / SECOND_US
-            return Check("learnt for, s", False, learnt_s, ">=", asked_s, asked_s - learnt_s, usual)
-        return Check(
-            having.text, held, state.measured if held else None, having.op, having.threshold, None, usual
-        )
+        return _warning(rule.having, state, at_us, course, open_=held)
     return Check("the pattern", held)
 
 
-def _fence(watch: FenceWatch, state: FenceState, at_us: int, *, held: bool) -> Check:
+def _warning(having: Having, state: EwmaState, at_us: int, course: _Course, *, open_: bool) -> Check:
+    usual = f"usual {state.mean:g} ± {math.sqrt(state.variance):g} from {state.n} readings"
+    if state.n < having.samples:
+        return Check("readings learnt", False, state.n, ">=", having.samples, having.samples - state.n)
+    if (warm_us := at_us - state.since_us) < having.warm_up_us:
+        learnt_s, asked_s = warm_us / SECOND_US, having.warm_up_us / SECOND_US
+        return Check("learnt for, s", False, learnt_s, ">=", asked_s, asked_s - learnt_s, usual)
+    value = state.measured if open_ else state.z
+    held = open_ or reaches(state.z, having.op, having.threshold)
+    short = None if held or value is None else abs(having.threshold - value)
+    if not held and course.best is not None and course.best_us is not None:
+        usual += f"; nearest: {course.best:g} at {format_us(course.best_us)}"
+    return Check(having.text, held, value, having.op, having.threshold, short, usual)
+
+
+def _fence(watch: FenceWatch, zones: Zones | None, state: FenceState, at_us: int, *, held: bool) -> Check:
     where = state.inside if state.inside is not None else "outside" if state.place else "unknown"
     if watch.when != "dwells" or state.inside is None:
-        detail = "" if state.place else "no position of the key"
-        return Check(f"fence: {watch.when}", held, where, detail=detail)
+        if state.place is None or zones is None:
+            return Check(f"fence: {watch.when}", held, where, detail="no position of the key")
+        metres = zones.metres_to_border(*state.place, state.inside)
+        since = "" if state.inside is None else f"inside since {format_us(state.entered_us)}"
+        away = "" if metres is None else f"{metres:.0f} m from the border"
+        # Where the border is still to be crossed, the way to it is what is missing.
+        ahead = (state.inside is not None) == (watch.when == "leaves")
+        short = None if held or not ahead or metres is None else round(metres, 1)
+        return Check(
+            f"fence: {watch.when}", held, where, short_by=short, detail=", ".join(filter(None, (since, away)))
+        )
     inside_s, limit_s = max(0.0, (at_us - state.entered_us) / SECOND_US), watch.dwell_us / SECOND_US
     short = None if held else max(0.0, limit_s - inside_s)
     detail = f"inside {where} since {format_us(state.entered_us)}"

@@ -40,7 +40,7 @@ class RuleCounters:
     matched: int = 0
     late: int = 0
     unkeyed: int = 0
-    """Events without a value for `by`, or with one that another partition of a wide rule answers for."""
+    """Events without a value for `by`; those of a wide rule are counted where they are passed on."""
     amended: int = 0
     """Late events that were added to an open episode; they are counted as late too."""
     cooled: int = 0
@@ -76,6 +76,11 @@ class Machine(Generic[S]):
         self._max_keys = max_keys
         self._timers: list[tuple[int, str]] = []
 
+    def miss(self, events: int = 1) -> None:
+        """Count events without a key. A partition that answers for some keys only cannot tell them apart."""
+        if self.compiled.owns is None:
+            self.counters.unkeyed += events
+
     # effects ----------------------------------------------------------------------------------------------
 
     def _raise(
@@ -88,7 +93,7 @@ class Machine(Generic[S]):
             incident_id=number,
             rule=rule.name,
             key=key,
-            category=rule.category,
+            category=self._explainer.category(seen),
             severity=severity,
             title=self._explainer.render(rule.title, seen, key, measured, count),
             why=self._explainer.why(seen, key, measured, count, ids, finding),

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from ioc.model.events import DATA_TYPES
-from ioc.model.times import SECOND_US
-from ioc.rules import engine, schema
+from ioc.model.times import MINUTE_US, SECOND_US
+from ioc.rules import backtest, engine, schema
 from ioc.rules.bounds import bounds_text
 from ioc.rules.describe import FUNCTIONS, KEYS, REQUIRED, TESTS
 from ioc.rules.predicate import FieldTable
@@ -91,6 +91,35 @@ In a series `12x6` is six times 12, `10+5x4` is 10 15 20 25, `null` an event wit
 event at this step; a list `[a, b]` or a quoted text is taken as it is, one value stands for all. `from`
 and `delay` shift the series in time and in arrival. `at` in `expect` is the log's clock, `opened` the
 events' own.
+
+`ioc rules test rules/ --coverage` says what the tests would not notice, with the line of the rule; every
+shipped rule has no such gap. Exit code 1 where one has. What counts is what a test plays, not its name:
+
+| case | covered when |
+| --- | --- |
+| boundary | every number of the rule's conditions, one step larger and one smaller (a second of time, else \
+a one in the last place), and every `<` `<=` `>` `>=` exchanged for its neighbour make a test fail |
+| late | an event arrives behind the watermark, and a test fails if it is left out, or dated by its arrival |
+| out of order | the same of an event that arrives after a later one of its key, but not late |
+| duplicate | an event arrives again, and a test fails if it is taken again |
+"""
+
+_HISTORY = """## Trying on history
+
+`ioc rules backtest FILE` runs the rules of a file over the newest hour of stored history (`--from`,
+`--to`), beside the running ones (`--against current`, a version's number, another file, or `none`), and
+writes nothing. It lists what is gained, lost, earlier and later, and the alarms per operator and hour
+against the budget of {budget:g}. On a terminal a bar shows the share done, events a second and the time
+that remains. Exit code 0 whatever it finds, 1 where the rules do not compile or history holds nothing of
+that time, 2 for an option that makes no sense.
+
+Alarms are counted, never projected: more than the budget within an hour is *over* however short the time
+is, but *within* is said of {least} min or more only. `ioc rules push` tries every change on the newest
+hour, and refuses what is over unless `--accept-flood REASON` is given; the reason stands in `ioc rules
+history` and in the audit log (`flood_accepted`).
+
+`ioc rules why RULE --at TIME --key KEY` runs a key's own events once more and says which condition
+failed, and by how much.
 """
 
 
@@ -108,6 +137,7 @@ def render() -> str:
         _TIME.format(lateness=lateness),
         *_timelines(),
         _TESTS,
+        _HISTORY.format(budget=backtest.BUDGET_PER_OPERATOR_HOUR, least=backtest.MIN_JUDGED_US // MINUTE_US),
         bounds_text(),
     ]
     return "\n".join(parts)

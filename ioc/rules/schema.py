@@ -76,7 +76,7 @@ _ALONE_HINTS = {
     "order": "it is always by time",
 }
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-_SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 PLACEHOLDERS = ("value", "threshold", "count", "window", "source", "ward", "key")
 """What a title or summary may show besides the fields of the event."""
 BRACES = re.compile(r"\{([^{}]*)\}")
@@ -126,7 +126,7 @@ class _Reader:
         hold_us, absence_us = self._duration("hold"), self._duration("absence")
         cooldown_us, late = self._cooldown(having), self._late()
         order = self._order(having, for_us)
-        category, clocks = self._category(stream), self._clocks()
+        category, clocks = self._category(stream, table), self._clocks()
         enabled = form.truth("enabled", True)
         lasting = fence is not None and fence.lasting
         self._check_combination(hold_us, absence_us, having, lasting=lasting)
@@ -340,13 +340,17 @@ class _Reader:
         by_time = found == "time" if found else having is not None and bool(for_us)
         return "time" if by_time else "arrival"
 
-    def _category(self, stream: Stream | None) -> str | None:
+    def _category(self, stream: Stream | None, table: FieldTable | None) -> str | None:
         route = self._form.form("route", ("category",))
         for node in (self._form.scalar("category"), route.scalar("category") if route else None):
             if node is None:
                 continue
-            if not _SLUG.fullmatch(node.value):
-                self._findings.at(node, f"category: {node.value!r} is not a name", "use a-z, 0-9, - and _")
+            name, _, part = node.value.partition(".")
+            field = BRACES.fullmatch(part)
+            if not SLUG.fullmatch(name) or (part and (not field or field[1] in PLACEHOLDERS)):
+                hint = "use a-z, 0-9, - and _; a field of the event may follow, as in citizen.{category}"
+                self._findings.at(node, f"category: {node.value!r} is not a name", hint)
+            self._check_template(node, "category", table)
             return str(node.value)
         return stream.value if stream else None
 

@@ -206,6 +206,8 @@ class EwmaState(OrderedState, array_like=True, tag="ewma"):
     """Time of the newest reading."""
     since_us: int = 0
     """Time of the first reading; 0 in rows stored before it was kept, which therefore count as warm."""
+    z: float = 0.0
+    """How the newest reading was judged: what explanations show where nothing fired."""
 
 
 class EngineState(msgspec.Struct, array_like=True):

@@ -113,6 +113,25 @@ def program_for(found: RuleTestFile, rules: Mapping[str, str], areas: Sequence[A
     Raises:
         InvalidRules: the rules do not compile, or a test names a rule that is not among them.
     """
+    program = compile_texts(rules, None if areas is None else AreaIndex(areas))
+    errors: list[RuleError] = []
+    known = {compiled.rule.name for compiled in program.rules}
+    for test in found.tests:
+        for item in test.expected:
+            if item.rule not in known:
+                hint = f"known: {', '.join(sorted(known))}"
+                errors.append(RuleError(found.file, item.line, 1, f"no rule {item.rule!r} here", hint))
+    if errors:
+        raise InvalidRules(errors)
+    return program
+
+
+def compile_texts(rules: Mapping[str, str], index: AreaIndex | None) -> Program:
+    """Return the program of rule files (name → text), disabled rules too.
+
+    Raises:
+        InvalidRules: they do not compile.
+    """
     read: list[Rule] = []
     errors: list[RuleError] = []
     for name, text in rules.items():
@@ -121,15 +140,7 @@ def program_for(found: RuleTestFile, rules: Mapping[str, str], areas: Sequence[A
         errors += wrong
     if errors:
         raise InvalidRules(errors)
-    known = {rule.name for rule in read}
-    for test in found.tests:
-        for item in test.expected:
-            if item.rule not in known:
-                hint = f"known: {', '.join(sorted(known))}"
-                errors.append(RuleError(found.file, item.line, 1, f"no rule {item.rule!r} here", hint))
-    if errors:
-        raise InvalidRules(errors)
-    return compile_rules(read, None if areas is None else AreaIndex(areas))
+    return compile_rules(read, index)
 
 
 def run_test(test: RuleTest, program: Program, index: AreaIndex | None = None) -> Verdict:

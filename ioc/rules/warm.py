@@ -1,7 +1,7 @@
 """Warming reshaped and new rules: they run over the log's past before they go live, and raise nothing in it.
 
-    names = rules_to_warm(engine, program)         what would start fresh
-    past = WarmUp(program_of(names), partition=3)
+    fresh = rules_to_warm(engine, program)         what would start fresh
+    past = WarmUp(fresh, partition=3)
     past.take(items)                               the records before the activation, in log order
     engine.adopt(program); engine.plant(*past.result())
 
@@ -16,20 +16,16 @@ import msgspec
 from ioc.model.events import Event
 from ioc.model.incidents import Raised, Updated
 from ioc.model.records import Tick
-from ioc.rules.compile import Program
+from ioc.rules.compile import Program, only
 from ioc.rules.engine import DEFAULT_LATENESS_US, DEFAULT_MAX_KEYS, PartitionEngine
-from ioc.rules.rule import Rule
 from ioc.rules.state import StateChange
 
 
-def rules_to_warm(engine: PartitionEngine, program: Program) -> list[Rule]:
+def rules_to_warm(engine: PartitionEngine, program: Program) -> Program:
     """Return the rules of `program` of which `engine` has no state to keep."""
     running = {item.rule.name: item.rule.shape for item in engine.program.rules}
-    return [
-        item.rule
-        for item in program.rules
-        if item.rule.absence_us is None and running.get(item.rule.name) != item.rule.shape
-    ]
+    rules = [item.rule for item in program.rules if item.rule.absence_us is None]
+    return only(program, {rule.name for rule in rules if running.get(rule.name) != rule.shape})
 
 
 class WarmUp:

@@ -23,7 +23,7 @@ from ioc.rules.machine import key_reader
 from ioc.rules.ordered import OrderedMachine
 from ioc.rules.predicate.ast import Field
 
-MAX_FORWARDS: Final = 8
+DEFAULT_MAX_KEYS: Final = 8
 """Wide keys one event may have; those beyond (in the order of their names) are dropped and counted."""
 
 _TYPE_NAMES = {cls: name for name, cls in DATA_TYPES.items()}
@@ -57,30 +57,37 @@ class _Watch:
 
     compiled: CompiledRule
     machine: OrderedMachine[Any] | None
+    program: int
+    """The place of its program among those given."""
 
-    def wanted(self, kind: str, columns: EventColumns) -> Wanted | None:
-        """Return the mask of events that may matter; None for all."""
+    def asked(self, kind: str, columns: EventColumns) -> Wanted | None:
+        """Return the mask of events that meet the rule's conditions; None for all."""
         rule = self.compiled.rule
         if self.machine is not None:
             return np.not_equal(self.machine.roles(kind, columns), 0)
         scope = columns.within(self.compiled.fence, rule.wards)
+        holds = None if rule.where is None else columns.holds(rule.where)
+        return scope if holds is None else holds if scope is None else holds & scope
+
+    def wanted(self, kind: str, columns: EventColumns) -> Wanted | None:
+        """Return the mask of events that may matter; None for all."""
+        rule = self.compiled.rule
         ends_by_others = rule.clear_when is not None or (rule.having is None and rule.for_us > 0)
-        if rule.where is None or (ends_by_others and rule.absence_us is None):
-            return scope
-        holds = columns.holds(rule.where)
-        return holds if scope is None else holds & scope
+        if self.machine is None and ends_by_others and rule.absence_us is None:
+            return columns.within(self.compiled.fence, rule.wards)
+        return self.asked(kind, columns)
 
 
 class _Group:
     """Rules keyed by the same fields."""
 
-    def __init__(self, names: tuple[str, ...], rules: Sequence[CompiledRule]) -> None:
+    def __init__(self, names: tuple[str, ...], rules: Sequence[tuple[int, CompiledRule]]) -> None:
         self.names = names
-        self.key_of = key_reader(rules[0].rule.by)
+        self.key_of = key_reader(rules[0][1].rule.by)
         self._by_type: dict[str, list[_Watch]] = {}
-        for compiled in rules:
+        for program, compiled in rules:
             ordered = ORDERED.get(compiled.rule.kind)
-            watch = _Watch(compiled, ordered(compiled, max_keys=1) if ordered else None)
+            watch = _Watch(compiled, ordered(compiled, max_keys=1) if ordered else None, program)
             for kind in compiled.rule.listens:
                 self._by_type.setdefault(kind, []).append(watch)
 
@@ -94,27 +101,54 @@ class _Group:
             mask |= found
         return mask
 
+    def missed(self, kind: str, columns: EventColumns, unkeyed: list[int]) -> Iterable[tuple[_Watch, int]]:
+        """Yield how many of the events without a key, given by position, meet each rule's conditions."""
+        for watch in self._by_type.get(kind, ()):
+            asked = watch.asked(kind, columns)
+            yield watch, len(unkeyed) if asked is None else int(asked[unkeyed].sum())
+
 
 class Forwarder:
     """The first stage of one partition of `ioc.events`. Give it every record in order."""
 
     def __init__(
-        self, origin: int, newest: Moment, partition_of: Callable[[str], int], programs: Iterable[Program]
+        self,
+        origin: int,
+        newest: Moment,
+        partition_of: Callable[[str], int],
+        programs: Iterable[Program],
+        *,
+        max_keys: int = DEFAULT_MAX_KEYS,
     ) -> None:
-        """Begin after the tick `newest`, with the wide `programs` (active, shadow)."""
+        """Begin after the tick `newest`, with the wide `programs` (active, shadow).
+
+        Args:
+            origin: the partition of `ioc.events`.
+            newest: the tick after which to begin.
+            partition_of: partition of `ioc.wide` that answers for a key.
+            programs: the wide rules to filter for.
+            max_keys: wide keys that one event may have.
+        """
         self.newest = newest
         self.dropped = 0
-        """Keys beyond `MAX_FORWARDS`."""
+        """Keys beyond `max_keys`."""
+        self.unkeyed: dict[tuple[int, str, str], int] = {}
+        """Events without a value for its key, by rule: (place of its program, name, version)."""
+        self._max_keys = max_keys
         self._origin = origin
         self._partition_of = partition_of
         self.adopt(programs)
 
     def adopt(self, programs: Iterable[Program]) -> None:
         """Filter for other programs from here on."""
-        rules = [compiled for program in programs for compiled in program.rules]
-        by_names: dict[tuple[str, ...], list[CompiledRule]] = {}
-        for compiled in rules:
-            by_names.setdefault(tuple(field.name for field in compiled.rule.by), []).append(compiled)
+        placed = [(place, compiled) for place, program in enumerate(programs) for compiled in program.rules]
+        by_names: dict[tuple[str, ...], list[tuple[int, CompiledRule]]] = {}
+        for place, compiled in placed:
+            names = tuple(field.name for field in compiled.rule.by)
+            by_names.setdefault(names, []).append((place, compiled))
+        rules = [compiled for _, compiled in placed]
+        known = {(place, compiled.rule.name, compiled.rule.version) for place, compiled in placed}
+        self.unkeyed = {rule: count for rule, count in self.unkeyed.items() if rule in known}
         self._groups = [_Group(names, found) for names, found in sorted(by_names.items())]
         self._types = {kind for compiled in rules for kind in compiled.rule.listens}
         self._mentioned = {field.attr for c in rules for field in _fields_of(c.rule) if field.scope == "data"}
@@ -132,7 +166,7 @@ class Forwarder:
             if isinstance(item, Tick):
                 moment = next_moment(self.newest, item.now_us)
                 if moment > self.newest:
-                    ticks.append(OriginTick(self._origin, moment, version))
+                    ticks.append(OriginTick(self._origin, moment, version, offset))
                 self.newest = moment
             elif (kind := _TYPE_NAMES[type(item.data)]) in self._types:
                 found.setdefault(kind, []).append((offset, self.newest, item))
@@ -147,16 +181,27 @@ class Forwarder:
         keys: list[list[str]] = [[] for _ in events]
         for group in self._groups:
             wanted = group.wanted(kind, columns)
+            unkeyed: list[int] = []
             for position in range(len(events)) if wanted is None else wanted.nonzero()[0].tolist():
                 key = group.key_of(events[position])
                 if key is not None:
                     keys[position].append(route_key(group.names, key))
+                else:
+                    unkeyed.append(position)
+            if unkeyed:
+                self._miss(group.missed(kind, columns, unkeyed))
         for (offset, after, event), own in zip(rows, keys, strict=True):
-            self.dropped += max(0, len(own) - MAX_FORWARDS)
-            targets = {self._partition_of(key): key for key in own[:MAX_FORWARDS]}
+            self.dropped += max(0, len(own) - self._max_keys)
+            targets = {self._partition_of(key): key for key in own[: self._max_keys]}
             if targets:
                 passed = WideEvent(self._origin, offset, after, self._projected(event))
                 yield from (Forward(partition, key, passed) for partition, key in targets.items())
+
+    def _miss(self, missed: Iterable[tuple[_Watch, int]]) -> None:
+        for watch, count in missed:
+            rule = watch.compiled.rule
+            known = watch.program, rule.name, rule.version
+            self.unkeyed[known] = self.unkeyed.get(known, 0) + count
 
     def _projected(self, event: Event) -> Event:
         """Leave out optional data and extra fields that no rule mentions."""

@@ -27,7 +27,7 @@ from ioc.model.records import Tick
 from ioc.model.wide import BEFORE_TIME, Moment, OriginTick, WideEvent
 
 _Place = tuple[Moment, int, int, str, str, int, int]
-MAX_HELD: Final = 200_000
+DEFAULT_MAX_HELD: Final = 200_000
 """Events that may wait in one partition; more are refused and counted."""
 
 
@@ -39,19 +39,31 @@ class Second:
     items: list[Event | Tick]
 
 
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """The second that is ready to be taken, before it is."""
+
+    moment: Moment
+    version: int
+    heads: tuple[int, ...]
+    """Of each origin, the offset there of its first tick that the engine has not taken."""
+
+
 class WideMerge:
     """Puts the records of one partition of `ioc.wide` in order."""
 
-    def __init__(self, origins: int, done: Moment = BEFORE_TIME) -> None:
+    def __init__(self, origins: int, done: Moment = BEFORE_TIME, *, max_held: int = DEFAULT_MAX_HELD) -> None:
         """Begin after the tick `done`, with nothing waiting.
 
         Args:
             origins: partitions of `ioc.events`.
             done: the newest tick the engine has taken.
+            max_held: events that may wait.
         """
         self.done = done
+        self._max_held = max_held
         self.refused = 0
-        """Events beyond `MAX_HELD`."""
+        """Events beyond `max_held`."""
         self._ticks: list[deque[tuple[OriginTick, int]]] = [deque() for _ in range(origins)]
         self._newest = [done] * origins
         self._held: dict[tuple[int, int], int] = {}
@@ -67,7 +79,7 @@ class WideMerge:
         known = event.origin, event.offset
         if event.after < self.done or known in self._held:
             return
-        if len(self._held) >= MAX_HELD:
+        if len(self._held) >= self._max_held:
             self.refused += 1
             return
         self._held[known] = offset
@@ -79,21 +91,34 @@ class WideMerge:
             self._newest[tick.origin] = tick.moment
             self._ticks[tick.origin].append((tick, offset))
 
+    def ahead(self) -> Ahead | None:
+        """Return what `take` would take, None where an origin is behind."""
+        if not all(self._ticks):
+            return None
+        heads = [ticks[0][0] for ticks in self._ticks]
+        return Ahead(
+            min(head.moment for head in heads),
+            min(head.version for head in heads),
+            tuple(head.offset for head in heads),
+        )
+
+    def take(self, ahead: Ahead) -> Second:
+        """Take the second that is ready; `done` moves on."""
+        for ticks in self._ticks:
+            if ticks[0][0].moment == ahead.moment:
+                ticks.popleft()
+        items: list[Event | Tick] = []
+        while self._waiting and self._waiting[0][1].after < ahead.moment:
+            event = heapq.heappop(self._waiting)[1]
+            del self._held[event.origin, event.offset]
+            items.append(event.event)
+        self.done = ahead.moment
+        return Second(ahead.version, [*items, Tick(ahead.moment[1])])
+
     def seconds(self) -> Iterator[Second]:
         """Yield what has become ready. `done` moves on with each."""
-        while all(self._ticks):
-            heads = [ticks[0][0] for ticks in self._ticks]
-            moment = min(head.moment for head in heads)
-            for ticks in self._ticks:
-                if ticks[0][0].moment == moment:
-                    ticks.popleft()
-            items: list[Event | Tick] = []
-            while self._waiting and self._waiting[0][1].after < moment:
-                event = heapq.heappop(self._waiting)[1]
-                del self._held[event.origin, event.offset]
-                items.append(event.event)
-            self.done = moment
-            yield Second(min(head.version for head in heads), [*items, Tick(moment[1])])
+        while (ahead := self.ahead()) is not None:
+            yield self.take(ahead)
 
     def position(self, next_offset: int) -> int:
         """Return from where to read again after a restart; `next_offset` where nothing waits."""

@@ -32,6 +32,8 @@ class Area(StrEnum):
     """The chains besides those of wards."""
 
     ACCESS = "access"
+    CITY = "city"
+    """What concerns no ward alone: incidents without one, and shifts."""
     PERSONAL = "personal"
     RETENTION = "retention"
 
@@ -85,12 +87,13 @@ async def record(
     )
 
 
-async def count_recent(connection: AsyncConnection[Any], area: Area, actor: str) -> int:
-    """Return how many entries `actor` caused within the last hour, of the newest `RECENT_ENTRIES`."""
+async def count_recent(connection: AsyncConnection[Any], area: Area, actor: str, ops: Sequence[str]) -> int:
+    """Return how many entries of `ops` `actor` caused in the last hour, of the newest `RECENT_ENTRIES`."""
     found = await connection.execute(
-        "SELECT count(*) FROM (SELECT actor, recorded FROM audit_entry WHERE area = %s"
-        " ORDER BY seq DESC LIMIT %s) AS newest WHERE actor = %s AND recorded > now() - interval '1 hour'",
-        (area.value, RECENT_ENTRIES, actor),
+        "SELECT count(*) FROM (SELECT actor, op, recorded FROM audit_entry WHERE area = %s"
+        " ORDER BY seq DESC LIMIT %s) AS newest"
+        " WHERE actor = %s AND op = ANY(%s) AND recorded > now() - interval '1 hour'",
+        (area.value, RECENT_ENTRIES, actor, list(ops)),
     )
     row = await found.fetchone()
     assert row is not None

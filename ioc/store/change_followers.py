@@ -18,7 +18,8 @@ _LOCK: Final[LiteralString] = (
     "SELECT after_offset FROM change_follower WHERE name = %s FOR UPDATE SKIP LOCKED"
 )
 _READ: Final[LiteralString] = """
-    SELECT c."offset", a.op, a.at, c.doc
+    SELECT c."offset", a.op, a.at, c.doc,
+           a.op IN ('skip', 'resolve') AND a.details ? 'level'
     FROM incident_change c JOIN incident_audit a ON a.incident_id = c.incident_id AND a.rev = c.rev
     WHERE c."offset" > %s ORDER BY c."offset" LIMIT %s
 """
@@ -32,6 +33,8 @@ class FollowedChange(msgspec.Struct, frozen=True):
     op: str
     at_us: int
     incident: Incident
+    alerts: bool = False
+    """True where it left a required step of a procedure undone."""
 
 
 async def begin_following(connection: AsyncConnection[Any], name: str, *, from_start: bool) -> None:
@@ -48,7 +51,10 @@ async def lock_follower(connection: AsyncConnection[Any], name: str) -> int | No
 async def read_after(connection: AsyncConnection[Any], after: int, limit: int) -> Sequence[FollowedChange]:
     """Return up to `limit` changes above `after`, in order."""
     rows = await connection.execute(_READ, (after, limit))
-    return [FollowedChange(offset, op, to_us(at), _decoder.decode(doc)) async for offset, op, at, doc in rows]
+    return [
+        FollowedChange(offset, op, to_us(at), _decoder.decode(doc), alerts)
+        async for offset, op, at, doc, alerts in rows
+    ]
 
 
 async def move_follower(connection: AsyncConnection[Any], name: str, after: int) -> None:

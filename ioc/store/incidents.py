@@ -7,12 +7,13 @@ import base64
 import binascii
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, LiteralString
 
 import msgspec
 from psycopg import AsyncConnection, Rollback
-from psycopg.errors import SerializationFailure
+from psycopg.errors import LockNotAvailable, SerializationFailure
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
@@ -27,7 +28,7 @@ _PLAIN: Final = (
     "lat", "assignee", "team", "note", "count", "working_clock", "pause_reason", "level", "handed_from",
     "photo", "merged_into", "merged_by", "resumes", "members", "members_active",
 )  # fmt: skip
-_JSON: Final = ("title", "why")
+_JSON: Final = ("title", "why", "checklist")
 _TIMES: Final = (
     "opened", "detected", "updated", "cleared", "acknowledged", "resolved", "closed", "ack_due",
     "resolve_due", "respond_due", "responded", "paused", "escalate", "escalated", "shelved_until",
@@ -36,15 +37,15 @@ _TIMES: Final = (
 _COLUMNS: Final[LiteralString] = (
     "id, rev, rule, key, category, severity, condition, handling, ward, source, lon, lat, assignee, team,"
     " note, count, working_clock, pause_reason, level, handed_from, photo, merged_into, merged_by, resumes,"
-    " members, members_active, agencies, title, why, opened, detected, updated, cleared, acknowledged,"
-    " resolved, closed, ack_due, resolve_due, respond_due, responded, paused, escalate, escalated,"
-    " shelved_until"
+    " members, members_active, agencies, title, why, checklist, opened, detected, updated, cleared,"
+    " acknowledged, resolved, closed, ack_due, resolve_due, respond_due, responded, paused, escalate,"
+    " escalated, shelved_until"
 )
 _CHANGING: Final[LiteralString] = (
-    "rev, severity, condition, handling, assignee, team, note, count, why, ward, working_clock, pause_reason,"
-    " level, handed_from, photo, merged_into, merged_by, resumes, members, members_active, agencies, updated,"
-    " cleared, acknowledged, resolved, closed, ack_due, resolve_due, respond_due, responded, paused,"
-    " escalate, escalated, shelved_until"
+    "rev, severity, condition, handling, assignee, team, note, count, why, checklist, ward, working_clock,"
+    " pause_reason, level, handed_from, photo, merged_into, merged_by, resumes, members, members_active,"
+    " agencies, updated, cleared, acknowledged, resolved, closed, ack_due, resolve_due, respond_due,"
+    " responded, paused, escalate, escalated, shelved_until"
 )
 _COLUMN_COUNT: Final = len(_PLAIN) + 1 + len(_JSON) + len(_TIMES)
 _SELECT: Final[LiteralString] = "SELECT " + _COLUMNS + " FROM incident"  # noqa: S608 - names of ours
@@ -84,7 +85,8 @@ class StoredChange(msgspec.Struct, frozen=True):
 def _to_row(incident: Incident) -> list[object]:
     row: list[object] = [getattr(incident, name) for name in _PLAIN]
     row.append(list(incident.agencies))
-    row += [Jsonb(msgspec.to_builtins(getattr(incident, name))) for name in _JSON]
+    documents = (getattr(incident, name) for name in _JSON)
+    row += [None if doc is None else Jsonb(msgspec.to_builtins(doc)) for doc in documents]
     times: Iterable[int | None] = (getattr(incident, f"{name}_us") for name in _TIMES)
     return row + [None if time_us is None else from_us(time_us) for time_us in times]
 
@@ -149,10 +151,17 @@ def _audit_row(audit: Audit) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-async def read_for_update(connection: AsyncConnection[Any], ids: Sequence[str]) -> dict[str, Incident]:
-    """Return the incidents of `ids` that exist, locked in a fixed order until the transaction ends."""
+async def read_for_update(
+    connection: AsyncConnection[Any], ids: Sequence[str], *, wait: bool = True
+) -> dict[str, Incident]:
+    """Return the incidents of `ids` that exist, locked in a fixed order until the transaction ends.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: not to `wait`, and somebody else holds one of them.
+    """
+    locked: LiteralString = " WHERE id = ANY(%s) ORDER BY id FOR UPDATE" + ("" if wait else " NOWAIT")
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_SELECT + " WHERE id = ANY(%s) ORDER BY id FOR UPDATE", (sorted(set(ids)),))
+        await cursor.execute(_SELECT + locked, (sorted(set(ids)),))
         return {row["id"]: _from_row(row) for row in await cursor.fetchall()}
 
 
@@ -162,19 +171,24 @@ async def lock_groups(
     """Return the incidents of `ids` that exist and the heads they are part of, or their members as well.
 
     All are locked until the transaction ends: in one statement and in the order of their ids, so that no two
-    transactions wait for each other. A group may change before its locks are had; they are then given back
-    and taken anew.
+    transactions wait for each other. A group may change before its locks are had, and in a storm it always
+    does: what has joined meanwhile is locked as well, now that nothing more can join, but not waited for. Who
+    would have to wait gives all locks back and takes them anew.
 
     Raises:
         psycopg.errors.SerializationFailure: it changed `LOCK_ROUNDS` times; the same may succeed in a moment.
     """
     for _ in range(LOCK_ROUNDS):
         wanted = await _with_groups(connection, ids, with_members)
-        async with connection.transaction():
-            known = await read_for_update(connection, wanted)
-            if _are_whole(known, ids, with_members):
-                return known
-            raise Rollback
+        with suppress(LockNotAvailable):
+            async with connection.transaction():
+                known = await read_for_update(connection, wanted)
+                if not _are_whole(known, ids, with_members):
+                    joined = set(await _with_groups(connection, ids, with_members)) - known.keys()
+                    known |= await read_for_update(connection, [*joined], wait=False)
+                if _are_whole(known, ids, with_members):
+                    return known
+                raise Rollback
     raise SerializationFailure("the group of an incident kept changing")
 
 
@@ -300,6 +314,13 @@ async def read_incident(connection: AsyncConnection[Any], incident_id: str) -> I
         return _from_row(row) if row else None
 
 
+async def read_by_ids(connection: AsyncConnection[Any], ids: Sequence[str]) -> dict[str, Incident]:
+    """Return the incidents of `ids` that exist, by id."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_SELECT + " WHERE id = ANY(%s)", (list(ids),))
+        return {row["id"]: _from_row(row) for row in await cursor.fetchall()}
+
+
 async def read_page(
     connection: AsyncConnection[Any], query: IncidentFilter
 ) -> tuple[list[Incident], str | None]:
@@ -373,7 +394,7 @@ async def read_returned(connection: AsyncConnection[Any], before: datetime, limi
     """Return ids of incidents that cleared before `before` and that nobody has taken up."""
     rows = await connection.execute(
         "SELECT id FROM incident WHERE handling = 'new' AND condition = 'cleared' AND members_active = 0"
-        " AND severity <> 'critical' AND cleared < %s"
+        " AND severity <> 'critical' AND NOT working_clock AND cleared < %s"
         " ORDER BY cleared LIMIT %s",
         (before, limit),
     )

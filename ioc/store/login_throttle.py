@@ -15,7 +15,6 @@ Behind a proxy that is not listed everybody shares the proxy's count.
 """
 
 from datetime import timedelta
-from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 import msgspec
@@ -23,6 +22,7 @@ import structlog
 from prometheus_client import Counter
 from psycopg import AsyncConnection
 
+from ioc.model.addresses import place_of
 from ioc.store.pool import Pool
 
 _log = structlog.get_logger()
@@ -62,24 +62,13 @@ class ThrottleKeys(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, username: str, address: str) -> "ThrottleKeys":
         """Return the keys of an attempt from `address`, as its text."""
-        place = _place_of(address)
+        place = place_of(address)
         return cls(f"ip:{place}", f"pair:{username} {place}", f"user:{username}")
 
     @property
     def in_order(self) -> tuple[str, ...]:
         """Always the same order: two logins at once must not wait for each other."""
         return self.ip, self.pair, self.user
-
-
-def _place_of(address: str) -> str:
-    """Return what is counted as one place: an address, of IPv6 the network that one subscriber gets."""
-    try:
-        found = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if not isinstance(found, IPv6Address):
-        return str(found)
-    return str(found.ipv4_mapped or f"{IPv6Address(int(found) >> 64 << 64)}/64")
 
 
 class LoginThrottle:

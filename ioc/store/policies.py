@@ -1,5 +1,6 @@
 """Policies of the centre: every version of each, the newest in force."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -51,6 +52,23 @@ async def read_version(connection: AsyncConnection[Any]) -> int:
     found = await connection.execute("SELECT count(*) FROM policy")
     row = await found.fetchone()
     return row[0] if row else 0
+
+
+async def read_procedure_texts(connection: AsyncConnection[Any], limit: int) -> dict[str, dict[str, Any]]:
+    """Return every procedure that was ever in force by the name of its text, the newest `limit`."""
+    rows = await connection.execute(
+        "SELECT ref, doc FROM procedure_text ORDER BY since DESC, ref LIMIT %s", (limit,)
+    )
+    return {ref: doc async for ref, doc in rows}
+
+
+async def keep_procedure_texts(connection: AsyncConnection[Any], texts: Mapping[str, dict[str, Any]]) -> None:
+    """Keep procedures that come into force."""
+    async with connection.cursor() as cursor:
+        await cursor.executemany(
+            "INSERT INTO procedure_text (ref, doc) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            [(ref, Jsonb(doc)) for ref, doc in sorted(texts.items())],
+        )
 
 
 async def add_policy(

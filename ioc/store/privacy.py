@@ -198,9 +198,16 @@ _OLDEST: Final[Mapping[str, LiteralString]] = {
     " WHERE plate IS NOT NULL AND plate NOT LIKE 'h:%%'",
     "contacts": "SELECT min(time), count(*) FILTER (WHERE time < %s) FROM feedback_report"
     " WHERE contact IS NOT NULL",
+    "reporters": "SELECT min(received), count(*) FILTER (WHERE received < %s) FROM citizen_report"
+    " WHERE NOT forgotten",
     "incidents": "SELECT min(updated), count(*) FILTER (WHERE updated < %s) FROM incident"
     " WHERE handling IN ('resolved', 'closed', 'rejected', 'merged')"
     " AND masked_rev IS DISTINCT FROM rev",
+    "photos": "SELECT min(uploaded), count(*) FILTER (WHERE uploaded < %s) FROM photo p WHERE NOT EXISTS"
+    " (SELECT FROM incident i WHERE i.id = p.incident_id"
+    " AND i.handling NOT IN ('resolved', 'closed', 'rejected', 'merged'))",
+    "unclaimed": "SELECT min(uploaded), count(*) FILTER (WHERE uploaded < %s) FROM photo"
+    " WHERE report_id IS NULL AND incident_id IS NULL",
     "quarantine": "SELECT min(received), count(*) FILTER (WHERE received < %s) FROM quarantine",
 }
 
@@ -292,6 +299,11 @@ async def erase_plate(connection: AsyncConnection[Any], key: bytes, plate: str) 
         ([*spellings, wanted],),
     )
     return done.rowcount
+
+
+def phone_pattern(phone: str) -> str:
+    """Return a regular expression of a phone number however it is written."""
+    return _pattern("phone", phone)
 
 
 async def erase_phone(connection: AsyncConnection[Any], mask: MaskText, phone: str) -> int:

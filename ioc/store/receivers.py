@@ -4,7 +4,7 @@ Times come from the caller, so that one clock decides; a delivery under way is l
 that dies with it leaves it due again, and the receiver may see it twice under the same id.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final, LiteralString
 
@@ -14,9 +14,10 @@ from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
 from ioc.model.incidents import Severity
-from ioc.model.notices import Kind, Notice, Receiver
+from ioc.model.notices import Kind, Notice, Receiver, Telling
 from ioc.model.texts import Text
 from ioc.model.times import from_us
+from ioc.model.warnings import WarningNotice
 
 MAX_RECEIVERS: Final = 100
 MAX_WAITING: Final = 10_000
@@ -28,7 +29,7 @@ _CLAIM: Final[LiteralString] = """
     WHERE id IN (
         SELECT id FROM delivery WHERE receiver = %(receiver)s AND state = 'waiting' AND due <= %(now)s
         ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-    RETURNING id, attempts, doc
+    RETURNING id, attempts, about, doc
 """
 _READ: Final[LiteralString] = """
     SELECT id, kind, target, lang, min_severity, ops, categories, wards, enabled FROM receiver
@@ -67,7 +68,10 @@ _NOTICE_INSERT: Final[LiteralString] = """
     INSERT INTO notice (role, op, incident_id, rev, severity, category, ward, title, at)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
 """
-_decoder = msgspec.msgpack.Decoder(Notice)
+_DECODERS: Final[dict[str, Callable[[bytes], Telling]]] = {
+    "incident": msgspec.msgpack.Decoder(Notice).decode,
+    "warning": msgspec.msgpack.Decoder(WarningNotice).decode,
+}
 
 
 class TooManyReceiversError(Exception):
@@ -98,7 +102,7 @@ class Claimed(msgspec.Struct, frozen=True):
 
     id: int
     attempts: int
-    notice: Notice
+    notice: Telling
 
 
 class DeliveryRow(msgspec.Struct, frozen=True):
@@ -216,21 +220,31 @@ def _receiver(row: dict[str, Any]) -> Receiver:
 
 
 async def add_deliveries(
-    connection: AsyncConnection[Any], pairs: Sequence[tuple[Receiver, Notice]], now_us: int
+    connection: AsyncConnection[Any], pairs: Sequence[tuple[Receiver, Telling]], now_us: int
 ) -> int:
     """Queue each notice for its receiver, once; return how many older ones had to be dropped."""
     async with connection.cursor() as cursor:
         await cursor.executemany(
-            "INSERT INTO delivery (receiver, notice_id, doc, created, due)"
-            " SELECT id, %s, %s, %s, %s FROM receiver WHERE id = %s ON CONFLICT DO NOTHING",
+            "INSERT INTO delivery (receiver, notice_id, about, doc, created, due)"
+            " SELECT id, %s, %s, %s, %s, %s FROM receiver WHERE id = %s ON CONFLICT DO NOTHING",
             [
-                (notice.id, msgspec.msgpack.encode(notice), from_us(now_us), from_us(now_us), receiver.id)
+                (
+                    notice.id,
+                    _about(notice),
+                    msgspec.msgpack.encode(notice),
+                    *2 * [from_us(now_us)],
+                    receiver.id,
+                )
                 for receiver, notice in pairs
             ],
         )
         receivers = sorted({receiver.id for receiver, _ in pairs})
         await cursor.execute(_DROP, {"receivers": receivers, "now": from_us(now_us), "kept": MAX_WAITING})
         return cursor.rowcount
+
+
+def _about(notice: Telling) -> str:
+    return "warning" if isinstance(notice, WarningNotice) else "incident"
 
 
 async def read_workable(connection: AsyncConnection[Any], now_us: int) -> list[Workable]:
@@ -251,7 +265,7 @@ async def claim_deliveries(
         "limit": limit,
     }
     rows = await (await connection.execute(_CLAIM, parameters)).fetchall()
-    return [Claimed(number, attempts, _decoder.decode(doc)) for number, attempts, doc in sorted(rows)]
+    return [Claimed(number, attempts, _DECODERS[about](doc)) for number, attempts, about, doc in sorted(rows)]
 
 
 async def finish_deliveries(connection: AsyncConnection[Any], ids: Sequence[int], now_us: int) -> None:
@@ -321,7 +335,7 @@ async def list_deliveries(
 # notices in the console -----------------------------------------------------------------------------------
 
 
-async def add_notices(connection: AsyncConnection[Any], pairs: Sequence[tuple[Receiver, Notice]]) -> None:
+async def add_notices(connection: AsyncConnection[Any], pairs: Sequence[tuple[Receiver, Telling]]) -> None:
     """Show each notice to the role its receiver names, once."""
     async with connection.cursor() as cursor:
         await cursor.executemany(
@@ -329,7 +343,13 @@ async def add_notices(connection: AsyncConnection[Any], pairs: Sequence[tuple[Re
         )
 
 
-def _notice_row(role: str, notice: Notice) -> tuple[object, ...]:
+def _notice_row(role: str, notice: Telling) -> tuple[object, ...]:
+    if isinstance(notice, WarningNotice):
+        # `incident_id` names the warning; nobody looks for an incident where `op` is warning.
+        return (
+            role, notice.op, notice.warning, notice.rev, notice.severity, notice.category or "", notice.ward,
+            Jsonb(_text(notice.title)), from_us(notice.at_us),
+        )  # fmt: skip
     incident = notice.incident
     return (
         role, notice.op, incident.id, incident.rev, incident.severity, incident.category, incident.ward,

@@ -22,7 +22,7 @@ _SET: Final[LiteralString] = """
 """
 _HISTORY: Final[LiteralString] = """
     SELECT c.rule, c.lane, c.version, c.source, c.hash, c.enabled, s.file, s.text, v.op, v.at, v.author,
-        v.reason
+        v.reason, v.flood
     FROM rule_change c JOIN rule_version v USING (version) JOIN rule_source s ON s.digest = c.source
     WHERE (%(rule)s::text IS NULL OR c.rule = %(rule)s) ORDER BY c.version DESC, c.rule, c.lane
     LIMIT %(limit)s
@@ -44,6 +44,8 @@ class RuleItem(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     author: str
     reason: str | None = None
+    flood: str | None = None
+    """Why more alarms than the budget were accepted; read with the history only."""
 
 
 class NewChange(NamedTuple):
@@ -129,6 +131,17 @@ async def unannounced(connection: Connection) -> list[tuple[int, int]]:
         "SELECT version, warm_s FROM rule_version WHERE announced IS NULL ORDER BY version"
     )
     return [(version, warm_s) async for version, warm_s in found]
+
+
+async def warm_between(connection: Connection, after: int, version: int) -> int:
+    """Return the longest `warm_s` of the versions beyond `after` up to `version`."""
+    found = await connection.execute(
+        "SELECT coalesce(max(warm_s), 0) FROM rule_version WHERE version > %s AND version <= %s",
+        (after, version),
+    )
+    row = await found.fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 async def mark_announced(connection: Connection, version: int) -> None:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from ioc.model.incidents import Evidence, Incident
+from ioc.model.incidents import Checklist, Evidence, Incident, OpenStep
 from ioc.model.texts import Text
 from ioc.model.times import format_us
 from ioc.stream.masking import mask_text, mask_value
@@ -234,6 +234,15 @@ class WhyJson(msgspec.Struct, frozen=True):
     event_ids: tuple[str, ...]
 
 
+class ChecklistJson(msgspec.Struct, frozen=True):
+    """How far an incident's procedure has come; `open` are the required steps without which it cannot end."""
+
+    ref: str
+    done: int
+    total: int
+    open: tuple[OpenStep, ...]
+
+
 class IncidentJson(msgspec.Struct, frozen=True, kw_only=True):
     """An incident as the console and the feed see it: times are RFC 3339, every field is present."""
 
@@ -276,6 +285,7 @@ class IncidentJson(msgspec.Struct, frozen=True, kw_only=True):
     merged_by: str | None
     members: int
     members_active: int
+    checklist: ChecklistJson | None
     why: WhyJson
 
 
@@ -331,6 +341,7 @@ def incident_view(incident: Incident) -> IncidentJson:
         merged_by=incident.merged_by,
         members=incident.members,
         members_active=incident.members_active,
+        checklist=_checklist_view(incident.checklist),
         why=WhyJson(
             rule_version=why.rule_version,
             summary=_mask_both(why.summary),
@@ -338,6 +349,12 @@ def incident_view(incident: Incident) -> IncidentJson:
             event_ids=why.event_ids,
         ),
     )
+
+
+def _checklist_view(checklist: Checklist | None) -> ChecklistJson | None:
+    if checklist is None:
+        return None
+    return ChecklistJson(checklist.ref, checklist.done, checklist.total, checklist.open)
 
 
 def mask_incident(incident: Incident) -> Incident:

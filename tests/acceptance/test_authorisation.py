@@ -78,7 +78,7 @@ def test_ward_staff_learn_nothing_of_another_ward_from_any_route_or_feed(service
     ward = service.login("ward")
     marks = (ids[FOREIGN], f"event-of-{FOREIGN}", f"cam-{FOREIGN}")
     params = {"incident_id": ids[FOREIGN], "camera_id": f"cam-{FOREIGN}-01", "rule": "wrong-way",
-              "receiver_id": "x", "message_id": "1"}  # fmt: skip
+              "receiver_id": "x", "message_id": "1", "shift_id": "1"}  # fmt: skip
     bodies = {
         "commands": {"op": "comment", "expect_rev": 1, "idem": "11111111-aaaa", "args": {"note": "x"}},
         "unmask": {"reason": "xem của phường khác"},

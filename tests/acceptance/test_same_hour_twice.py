@@ -1,49 +1,106 @@
-"""The same simulated hour in two empty installations gives the same incidents, byte for byte."""
+"""The same simulated time in two empty installations gives the same incidents, byte for byte.
 
-import asyncio
+Everything happens through the commands a person types: `ioc up`, `ioc-sim rerun`, `ioc export incidents`.
+Minutes stand for the hour, which `tests/integration/app/test_rule_history.py` relives inside one process.
+"""
+
 import hashlib
-import os
+import json
 import subprocess
 import sys
-from itertools import count
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from ioc.store.embedded import Dsns
-from tests.conftest import Server
-from tests.integration.app.test_rule_history import SLICE_S, demo_city, seconds_of
+from benchmarks.service import Service
 
-HOUR_S = 3600
-_numbers = count()
+LENGTH_S = 1200
+START = "2026-11-23T07:00:00+07:00"
 
 
-async def live_through(database: Dsns, batch_records: int) -> None:
-    async with demo_city(database) as city:
-        seconds = seconds_of(city, "demo", HOUR_S)
-        for first in range(0, HOUR_S, SLICE_S):
-            await city.append_seconds(seconds[first : first + SLICE_S])
-        async with city.worker(batch_records):
-            pass
+@contextmanager
+def installation(**settings: str) -> Iterator[tuple[Service, Path]]:
+    """An empty one that takes its time from the sender, and the keys of a device that may send for all."""
+    with tempfile.TemporaryDirectory(prefix="ioc-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        service = Service(Path(folder) / "var", {"IOC_REPLAY__ENABLED": "true", **settings})
+        service.start()
+        try:
+            keys = Path(folder) / "keys.json"
+            keys.write_text(json.dumps({"gw-all": service.add_gateway()}))
+            yield service, keys
+        finally:
+            service.stop()
 
 
-def exported(database: Dsns, folder: Path) -> bytes:
-    """Return what `ioc export incidents` writes."""
-    names = {"IOC_DATABASE__ADMIN_DSN": database.admin, "IOC_DATABASE__APP_DSN": database.app}
-    command = [sys.executable, "-m", "ioc.app.cli", "export", "incidents", "--data", str(folder)]
-    return subprocess.run(command, env=os.environ | names, check=True, capture_output=True).stdout
+def command(module: str, *arguments: object, code: int = 0) -> bytes:
+    done = subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)], capture_output=True, check=False
+    )
+    assert done.returncode == code, done.stderr.decode()
+    return done.stdout if code == 0 else done.stderr
+
+
+def rerun(service: Service, keys: Path, seconds: int, **more: object) -> dict[str, int]:
+    options = {
+        "keys": keys,
+        "sender": "gw-all",
+        "url": service.url,
+        "start": START,
+        "duration": seconds,
+        **more,
+    }
+    arguments = [text for name, value in options.items() for text in (f"--{name}", value)]
+    report: dict[str, int] = json.loads(command("simulators.cli", "rerun", "--json", *arguments))
+    return report
+
+
+def exported(service: Service) -> bytes:
+    return command("ioc.app.cli", "export", "incidents", "--settled", "--data", service.data)
 
 
 @pytest.mark.slow
-def test_the_same_hour_twice_exports_the_same_bytes(
-    postgres: Server, migrated_template: str, tmp_path: Path
-) -> None:
+@pytest.mark.timeout(900)
+def test_the_same_time_twice_exports_the_same_bytes() -> None:
     exports = []
-    for batch_records in (1000, 217):
-        database = postgres.create(f"twice_{next(_numbers)}", template=migrated_template)
-        asyncio.run(live_through(database, batch_records))
-        exports.append(exported(database, tmp_path))
+    # Neither the size of batches nor the number of partitions may show.
+    for settings in ({}, {"IOC_RULES__BATCH_RECORDS": "217", "IOC_LOG__PARTITIONS": "3"}):
+        with installation(**settings) as (service, keys):
+            report = rerun(service, keys, LENGTH_S)
+            assert report["events"] == report["accepted"] > 50_000
+            exports.append(exported(service))
+            assert exported(service) == exports[-1]
     lines = exports[0].splitlines()
-    assert len(lines) > 30
-    assert lines == sorted(lines, key=lambda line: line[:40]), "ids come first and in order"
+    incidents = [json.loads(line) for line in lines]
+    ids = [incident["id"] for incident in incidents]
+    assert ids == sorted(ids)
+    assert len(ids) == len(set(ids)) > 30
+    assert len({incident["rule"] for incident in incidents}) >= 6
     assert hashlib.sha256(exports[0]).hexdigest() == hashlib.sha256(exports[1]).hexdigest()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_another_seed_gives_other_incidents_and_an_installation_goes_back_to_no_time() -> None:
+    exports = []
+    for seed in (1, 2):
+        with installation() as (service, keys):
+            rerun(service, keys, 120, seed=seed)
+            exports.append(exported(service))
+            again = ("rerun", "--keys", keys, "--sender", "gw-all", "--url", service.url, "--start", START)
+            refused = command("simulators.cli", *again, "--duration", 5, code=2).decode()
+            assert "it is 2026-11-23T00:02:01.000Z already" in refused
+    assert exports[0] != exports[1]
+    assert all(len(text.splitlines()) > 5 for text in exports)
+
+
+@pytest.mark.slow
+def test_an_installation_that_keeps_its_own_time_refuses_another(service: Service, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps({"gw-all": service.add_gateway()}))
+    again = ("rerun", "--keys", keys, "--sender", "gw-all", "--url", service.url, "--start", START)
+    refused = command("simulators.cli", *again, "--duration", 5, code=2).decode()
+    assert "keeps its own time; start it with IOC_REPLAY__ENABLED=true" in refused

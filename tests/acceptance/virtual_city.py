@@ -15,7 +15,7 @@ from ioc.app.directory import Directory
 from ioc.app.rule_files import RuleFolder
 from ioc.app.rule_sets import RuleSets, ensure_first_version
 from ioc.app.rules_worker import RulesWorker
-from ioc.app.settings import RulesSettings, StoreSettings
+from ioc.app.settings_sections import RulesSettings, StoreSettings
 from ioc.app.store_worker import StoreWorker
 from ioc.app.views import StoredQuarantine
 from ioc.app.wide_worker import WideRulesWorker

@@ -72,6 +72,17 @@ class City:
             time.sleep(0.05)
         raise AssertionError(f"no incident of {source} within {RAISE_TIMEOUT_S:.0f} s")
 
+    def notice_of(self, incident_id: str) -> str:
+        """Wait until the supervisor has been told of an incident, and return of what."""
+        deadline_s = time.monotonic() + RAISE_TIMEOUT_S
+        while time.monotonic() < deadline_s:
+            for notice in self.get("/notices")["items"]:
+                if notice["incident"] == incident_id:
+                    told: str = notice["op"]
+                    return told
+            time.sleep(0.05)
+        raise AssertionError(f"no notice of {incident_id} within {RAISE_TIMEOUT_S:.0f} s")
+
     def get(self, path: str, user: str = "supervisor") -> Any:
         """Read from the API."""
         return httpx.get(f"{self.url}/api/v1{path}", headers=self.headers(user)).raise_for_status().json()
@@ -82,3 +93,26 @@ class City:
         body = {"op": op, "expect_rev": incident["rev"], "idem": str(uuid.uuid4()), "args": args}
         path = f"{self.url}/api/v1/incidents/{incident_id}/commands"
         httpx.post(path, json=body, headers=self.headers(user)).raise_for_status()
+
+    def post(self, path: str, user: str, **body: Any) -> Any:
+        """Send to the API what another person would."""
+        answer = httpx.post(f"{self.url}/api/v1{path}", json=body, headers=self.headers(user))
+        return answer.raise_for_status().json()
+
+    def hand_over(self, op: str, user: str) -> None:
+        """Do to the running shift what another person would do at their console."""
+        shift = self.get("/shifts/current")["shift"]
+        self.post(
+            f"/shifts/{shift['id']}/commands", user, op=op, expect_rev=shift["rev"], idem=str(uuid.uuid4())
+        )
+
+    def end_all(self, ward: str) -> None:
+        """End every open incident of a ward, so that the queue is as another test expects it."""
+        for incident in self.get(f"/incidents?ward={ward}")["items"]:
+            self.command(incident["id"], "resolve", note="hết buổi diễn tập", override="diễn tập")
+
+    def end_reports(self) -> None:
+        """End what citizens have reported, for the same reason."""
+        for incident in self.get("/incidents?state=open&limit=200")["items"]:
+            if incident["rule"].endswith("-report") and incident["handling"] != "merged":
+                self.command(incident["id"], "resolve", note="hết buổi diễn tập", override="diễn tập")

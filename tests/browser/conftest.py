@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -12,6 +13,7 @@ from benchmarks.service import Service
 from tests.browser.chromium import launch
 from tests.browser.city import City
 from tests.browser.console import Console
+from tests.browser.public import SOMEWHERE, Visit
 
 ROOT = Path(__file__).parents[2]
 DIST = ROOT / "dashboards" / "console" / "dist" / "index.html"
@@ -19,6 +21,9 @@ DIST = ROOT / "dashboards" / "console" / "dist" / "index.html"
 MAP_LIBRARY = "**/assets/controller-*.js"
 
 OpenConsole = Callable[..., Console]
+OpenVisit = Callable[..., Visit]
+LIMITS = {f"IOC_CITIZENS__{name}": "1000" for name in ("FREE_PER_HOUR", "MOST_PER_HOUR", "LOOKS_PER_MINUTE")}
+"""All citizens of these tests come from one address."""
 
 
 @pytest.fixture(scope="package")
@@ -37,7 +42,7 @@ def city(browser: Browser) -> Iterator[City]:
     """The demo city without simulators; asks for the browser first, so that nothing starts without one."""
     with tempfile.TemporaryDirectory(prefix="ioc-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
-        service = Service(Path(folder) / "var")
+        service = Service(Path(folder) / "var", LIMITS | {"IOC_PHOTOS__PUBLIC_PER_HOUR": "1000"})
         service.start()
         try:
             yield City(service)
@@ -82,3 +87,43 @@ def new_console(browser: Browser, city: City) -> Iterator[OpenConsole]:
 
         yield make
         assert [complaint for console in made for complaint in console.complaints] == []
+
+
+@pytest.fixture(scope="module")
+def counter(city: City) -> Iterator[City]:
+    """The city while citizens report; afterwards the queue is as other tests expect it."""
+    yield city
+    city.end_reports()
+
+
+@pytest.fixture
+def visit(browser: Browser, counter: City) -> Iterator[OpenVisit]:
+    """Open citizens' browsers that stand at `geolocation`. Afterwards no page may have complained."""
+    made: list[Visit] = []
+    with ExitStack() as contexts:
+
+        def make(
+            *,
+            theme: str | None = "light",
+            width: int = 390,
+            height: int = 844,
+            geolocation: tuple[float, float] = SOMEWHERE,
+            color_scheme: Literal["dark", "light"] = "light",
+        ) -> Visit:
+            context = browser.new_context(
+                viewport={"width": width, "height": height},
+                reduced_motion="reduce",
+                color_scheme=color_scheme,
+                permissions=["geolocation"],
+                geolocation={"longitude": geolocation[0], "latitude": geolocation[1], "accuracy": 12},
+                bypass_csp=True,
+            )
+            contexts.callback(context.close)
+            if theme is not None:
+                context.add_init_script(f"localStorage['ioc.page-theme'] ??= '{theme}'")
+            found = Visit(context, context.new_page(), counter.url)
+            made.append(found)
+            return found
+
+        yield make
+        assert [complaint for each in made for complaint in each.complaints] == []

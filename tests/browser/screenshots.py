@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.chromium import ARGUMENTS, find_chromium
 from tests.browser.console import Console
+from tests.browser.public import SOMEWHERE, Visit
 
 WIDTH, HEIGHT = 1600, 900
 MAX_BYTES = 400_000
@@ -52,12 +53,16 @@ def log_in(page: Page, url: str, password: str) -> Console:
 
 
 def save(page: Page, path: Path) -> None:
-    """Write what the page shows, in a palette when it would be too large otherwise.
+    """Write what the page shows."""
+    save_picture(page.screenshot(), path)
+
+
+def save_picture(picture: bytes, path: Path) -> None:
+    """Write a picture, in a palette when it would be too large otherwise.
 
     Raises:
         ValueError: it is too large even so.
     """
-    picture = page.screenshot()
     if len(picture) > MAX_BYTES:
         packed = io.BytesIO()
         image = Image.open(io.BytesIO(picture)).convert("RGB")
@@ -92,6 +97,69 @@ def take_all(browser: Browser, url: str, password: str, out: Path) -> None:
         save(page, out / "console-panel.png")
 
 
+@contextmanager
+def phone(browser: Browser, url: str, path: str) -> Iterator[Page]:
+    """Open a page for everybody on a phone that stands in the city."""
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844},
+        reduced_motion="reduce",
+        permissions=["geolocation"],
+        geolocation={"longitude": SOMEWHERE[0], "latitude": SOMEWHERE[1], "accuracy": 12},
+    )
+    page = context.new_page()
+    page.goto(f"{url}{path}")
+    yield page
+    context.close()
+
+
+def take_public(browser: Browser, url: str, out: Path) -> None:
+    """Take the pictures of the pages for everybody; a report is sent for it, and the same begun once more."""
+    seen: list[Image.Image] = []
+
+    def look(page: Page) -> None:
+        page.wait_for_timeout(SETTLE_MS)
+        seen.append(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
+
+    words = "Ổ gà sâu giữa đường, xe máy dễ ngã"
+    with phone(browser, url, "/report") as page:
+        page.get_by_test_id("service").first.wait_for(state="attached")
+        look(page)
+        visit = Visit(page.context, page, url).write(words, photo=True)
+        page.get_by_test_id("open-map").click()
+        page.get_by_test_id("place-map").scroll_into_view_if_needed()
+        look(page)
+        visit.send()
+        page.get_by_test_id("to-follow").click()
+        page.get_by_test_id("followed").wait_for()
+        look(page)
+    with phone(browser, url, "/report") as page:
+        Visit(page.context, page, url).write("Ổ gà giữa đường")
+        page.get_by_test_id("me-too").first.click()
+        page.get_by_test_id("same").scroll_into_view_if_needed()
+        look(page)
+    save_picture(_side_by_side(seen), out / "citizen-pages.png")
+    context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="dark")
+    page = context.new_page()
+    page.goto(f"{url}/board?kiosk")
+    page.get_by_test_id("tiles").wait_for()
+    page.wait_for_timeout(SETTLE_MS)
+    save(page, out / "board.png")
+    context.close()
+
+
+def _side_by_side(pictures: list[Image.Image]) -> bytes:
+    gap = 24
+    width = sum(picture.width for picture in pictures) + gap * (len(pictures) + 1)
+    sheet = Image.new("RGB", (width, pictures[0].height + 2 * gap), "#c6ced2")
+    at = gap
+    for picture in pictures:
+        sheet.paste(picture, (at, gap))
+        at += picture.width + gap
+    out = io.BytesIO()
+    sheet.save(out, "PNG")
+    return out.getvalue()
+
+
 def main() -> None:
     """Read the command line and take the pictures."""
     parser = argparse.ArgumentParser(
@@ -109,6 +177,7 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         take_all(browser, arguments.url.rstrip("/"), password, arguments.out)
+        take_public(browser, arguments.url.rstrip("/"), arguments.out)
         browser.close()
 
 

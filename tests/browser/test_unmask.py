@@ -20,10 +20,10 @@ def test_a_phone_number_is_masked_until_somebody_gives_a_reason(new_console: Ope
     assert PHONE not in panel.inner_text()
 
     console.at("unmask").click()
-    console.at("unmask-reason").fill("gấp")
+    console.at("unmask-words").fill("gấp")
     console.at("unmask-confirm").click()
     expect(panel.get_by_role("alert")).to_contain_text("ít nhất 10 ký tự")
-    console.at("unmask-reason").fill(REASON)
+    console.at("unmask-words").fill(REASON)
     console.at("unmask-confirm").click()
 
     expect(console.at("unmasked")).to_contain_text(PHONE)

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from ioc.api.application import create_api
 from ioc.app.oidc import OidcLogins
-from ioc.app.settings import OidcSettings
+from ioc.app.settings_sections import OidcSettings
 from ioc.store.embedded import Dsns
 from ioc.store.pool import open_pool
 from ioc.store.users import Role, Users

@@ -15,7 +15,7 @@ from ioc.app.rule_files import RuleFolder
 from ioc.app.rule_push import RulePublisher, plan_push
 from ioc.app.rule_sets import RuleSets, ensure_first_version
 from ioc.app.rules_worker import RulesWorker
-from ioc.app.settings import RulesSettings
+from ioc.app.settings_sections import RulesSettings
 from ioc.app.wide_worker import WideRulesWorker
 from ioc.eventlog.append_queue import Pending
 from ioc.eventlog.port import partition_of

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from ioc.incidents.policies import POLICIES
 from tests.integration.app.test_cli import SQUARE, Ioc, geojson, ioc, with_ward
 
 __all__ = ["ioc", "with_ward"]
@@ -23,7 +24,7 @@ def test_a_policy_that_is_shown_can_be_changed_and_pushed(ioc: Ioc) -> None:
     now = json.loads(ioc("policies", "show", "grouping", "--json")[1])
     assert (now["version"], now["doc"]["enabled"], now["reason"]) == (1, False, "diễn tập")
     listed = {row["policy"]: row["version"] for row in json.loads(ioc("policies", "list", "--json")[1])}
-    assert listed == {"authority": 0, "clocks": 0, "calendar": 0, "grouping": 1}
+    assert listed == dict.fromkeys(POLICIES, 0) | {"grouping": 1}
 
 
 def test_dates_of_a_calendar_are_read_from_yaml(ioc: Ioc) -> None:

@@ -14,7 +14,8 @@ from pydantic import SecretStr
 from benchmarks.broker import Access
 from ioc.app.core import kafka_settings
 from ioc.app.doctor import Finding, diagnose
-from ioc.app.settings import BridgeTopic, KafkaProtocol, LogKind, Settings, load_settings
+from ioc.app.settings import Settings, load_settings
+from ioc.app.settings_sections import BridgeTopic, KafkaProtocol, LogKind
 from ioc.eventlog.kafka_publisher import create_compacted
 from ioc.store.embedded import Dsns
 

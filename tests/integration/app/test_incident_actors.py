@@ -119,6 +119,7 @@ class Actors(RuleBasedStateMachine):
         assert all(count == 1 for count in winners.values()), "two acted on one revision"
 
     def command(self, op: Op, incident: Incident, into: Incident) -> Command:
+        first = incident.checklist.open[0] if incident.checklist and incident.checklist.open else None
         return Command(
             op=op,
             expect_rev=incident.rev,
@@ -129,6 +130,9 @@ class Actors(RuleBasedStateMachine):
             into=into.id if op is Op.MERGE else None,
             until_us=now_us() + HOUR_US,
             reason=PauseReason.PARTS,
+            step=first.id if first else "nothing",
+            answer=first.answers[next(self.keys) % len(first.answers)] if first and first.answers else None,
+            override="hết ca" if next(self.keys) % 3 == 0 else None,
         )
 
     async def act_together(
@@ -140,7 +144,7 @@ class Actors(RuleBasedStateMachine):
 
     async def act(self, actor: str, incident: str, command: Command) -> Incident | Conflict | Refused:
         try:
-            return await self.service.command(incident, command, actor)
+            return await self.service.command(incident, command, actor, supervises=actor == ACTORS[0])
         except (Conflict, Refused) as outcome:
             return outcome
 
@@ -166,6 +170,20 @@ class Actors(RuleBasedStateMachine):
                     assert audit.before in TRANSITIONS[Op(audit.op)].sources
             told = Counter((a.actor, incident.id, Op(a.op)) for a in own if a.op in set(Op))
             assert told == Counter({key: n for key, n in self.done.items() if key[1] == incident.id})
+
+    @invariant()
+    def nothing_ends_with_a_step_open_but_by_a_supervisors_reason(self) -> None:
+        for incident, audits in self.runner.run(self.histories()):
+            assert incident.checklist is not None
+            taken = [each.step for each in incident.checklist.taken]
+            assert len(taken) == len(set(taken)), "one entry a step, whoever was first"
+            begun = max((audit.rev for audit in audits if audit.op == "reopen"), default=0)
+            told = {a.details["step"] for a in audits[begun:] if a.op in ("step", "skip")}
+            assert set(taken) == told, "the history tells every step"
+            if incident.handling is Handling.RESOLVED and incident.checklist.open:
+                ended = next(audit for audit in reversed(audits) if audit.op == "resolve")
+                assert ended.actor == ACTORS[0] and ended.details["to"] == "supervisor"
+                assert incident.level >= 1
 
     @invariant()
     def groups_are_whole(self) -> None:

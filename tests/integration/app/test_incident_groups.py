@@ -16,6 +16,7 @@ from ioc.app.incident_keeper import IncidentKeeper
 from ioc.app.incident_service import IncidentService
 from ioc.app.policy_view import StoredPolicies
 from ioc.incidents.commands import Command, Conflict, KeyReused, Op
+from ioc.incidents.policies import POLICIES as KNOWN
 from ioc.incidents.policies import Policies
 from ioc.model.incidents import Change, Cleared, Handling, Severity, Updated
 from ioc.model.places import Area
@@ -168,8 +169,8 @@ async def test_a_forecast_is_made_of_what_is_open_and_of_the_pace_of_a_day(
     now = now_us()
     first, other = (raised(now, key=f"cam-{n}", ward=ward) for n, ward in ((1, "25747"), (2, "25750")))
     await apply(pool, first, other)
-    resolve = Command(op=Op.RESOLVE, expect_rev=1, idem="resolve-1", note="xong")
-    await service.command(first.incident_id, resolve, "an")
+    resolve = Command(op=Op.RESOLVE, expect_rev=1, idem="resolve-1", note="xong", override="diễn tập")
+    await service.command(first.incident_id, resolve, "an", supervises=True)
     (item,) = await service.forecast(None, 24)
     assert (item.ward, item.open, item.will_breach, item.per_hour) == ("25750", 1, 1, 0.0)
     assert await service.forecast(["25747"], 24) == []
@@ -195,9 +196,7 @@ async def policies(pool: Pool) -> StoredPolicies:
 async def test_every_version_of_a_policy_is_kept_and_only_the_newest_is_followed(
     policies: StoredPolicies,
 ) -> None:
-    assert [(info.name, info.version) for info in await policies.list()] == [
-        ("authority", 0), ("clocks", 0), ("calendar", 0), ("grouping", 0),
-    ]  # fmt: skip
+    assert [(info.name, info.version) for info in await policies.list()] == [(name, 0) for name in KNOWN]
     put = {"author": "an", "reason": "thử"}
     await policies.put("authority", {"fallback": "Tổ A"}, **put, expect_version=0)
     with pytest.raises(StalePolicyError, match="version 1"):

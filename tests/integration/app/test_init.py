@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from benchmarks.service import kafka_environment
 from ioc.app import cli
 from ioc.app.installation import SECRETS, InstallationError, create_external_database
-from ioc.app.settings import DatabaseSettings
+from ioc.app.settings_sections import DatabaseSettings
 from ioc.store.embedded import Dsns, embedded_postgres
 
 ANSWER_S = 30.0

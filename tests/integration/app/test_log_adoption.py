@@ -1,4 +1,4 @@
-"""A database whose positions belong to another log: starts refuse, and `ioc log adopt` is the way on."""
+"""A database whose positions belong to another log: a start refuses, and `ioc log adopt` is the way on."""
 
 import asyncio
 from collections.abc import AsyncIterator

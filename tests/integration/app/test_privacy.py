@@ -11,16 +11,18 @@ import pytest
 
 from ioc.app.erasure import ErasureError, answer, carry_out, receive
 from ioc.app.privacy import Retention, answer_due, read_key
-from ioc.app.settings import PrivacySettings
+from ioc.app.sealing import Seal
+from ioc.app.settings_sections import PrivacySettings
 from ioc.model.events import CameraPlate, FeedbackReport
 from ioc.model.incidents import Audit, Change, Condition, Handling
 from ioc.model.texts import Text
-from ioc.model.times import to_us
+from ioc.model.times import from_us, to_us
 from ioc.store.audit import read_heads, verify
 from ioc.store.embedded import Dsns
 from ioc.store.incidents import write_changes
 from ioc.store.pool import Pool, open_pool
-from ioc.store.privacy import UnknownRequestError, list_requests, plate_token
+from ioc.store.privacy import UnknownRequestError, list_requests, phone_digits, plate_token
+from ioc.store.reports import ReportRow, add_answers, add_report
 from ioc.store.writer import HistoryWriter
 from tests.integration.store.samples import event
 from tests.integration.store.test_incidents import incident
@@ -28,6 +30,7 @@ from tests.integration.store.test_incidents import incident
 KEY = b"k" * 32
 NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
 OLD, NEW = to_us(NOW - timedelta(days=400)), to_us(NOW - timedelta(hours=1))
+NONE = {"photos": 0, "unclaimed": 0, "quarantine": 0}
 PHONE, PLATE = "0912 345 678", "61A-123.45"
 
 
@@ -80,6 +83,19 @@ async def fill(pool: Pool) -> None:
             connection,
             [finished(1, OLD, f"gọi {PHONE}"), finished(2, NEW, f"gọi {PHONE}"), finished(3, OLD, "x")],
         )
+        for n, (at_us, contact) in enumerate(((OLD, PHONE), (NEW, PHONE), (NEW, "0987 654 321"))):
+            report = ReportRow(
+                id=f"r-{n}", root=f"r-{n}", service="road", text=f"Tôi là Trần An, gọi {PHONE}",
+                channel="web", received=from_us(at_us), digest=b"", contact=Seal(KEY).close(contact),
+            )  # fmt: skip
+            known = Seal(KEY).recognise(phone_digits(contact))
+            await add_report(connection, report, code_hash=bytes([n]), contact_hash=known, idem=None)
+            await add_answers(connection, [report.id], from_us(at_us), f"đã gọi {PHONE}", "ward")
+            await connection.execute(
+                "INSERT INTO photo (ref, origin, width, height, picture, thumb, report_id)"
+                " VALUES (%s, 'citizen', 1, 1, '', '', %s)",
+                (f"{n:032x}", report.id),
+            )
 
 
 async def intact(pool: Pool) -> bool:
@@ -93,24 +109,28 @@ async def test_what_is_past_its_date_is_masked_and_the_rest_stays(pool: Pool) ->
     await fill(pool)
     retention = Retention(pool, PrivacySettings(), KEY)
     before = {row["purpose"]: row["overdue"] for row in await retention.report(NOW)}
-    assert before == {"plates": 3, "contacts": 2, "incidents": 2, "quarantine": 0}
+    due = {"plates": 3, "contacts": 2, "reporters": 1, "incidents": 2} | NONE
+    assert before == due
 
     changed = await retention.round(NOW)
 
-    assert changed == {"plates": 3, "contacts": 2, "incidents": 2, "quarantine": 0}
+    assert changed == due
     token, other = plate_token(KEY, PLATE), plate_token(KEY, "51F99999")
     plates = "SELECT plate FROM camera_event WHERE time < now() - interval '30 days' ORDER BY event_id"
     assert await rows(pool, plates) == [(token,), (token,), (other,)], "one plate stays one, however written"
     texts = await rows(pool, "SELECT text, contact FROM feedback_report ORDER BY time, event_id")
     assert texts[0] == ("Tôi là •••, gọi •••678", None)
     assert texts[2] == (f"Tôi là Trần An, gọi {PHONE}", "+84 912-345-678")
+    reports = await rows(pool, "SELECT text, contact IS NULL, forgotten FROM citizen_report ORDER BY id")
+    assert reports[0] == ("Tôi là •••, gọi •••678", True, True)
+    assert reports[1][1:] == (False, False)
     told = dict(await rows(pool, "SELECT id, title ->> 'vi' || note || key FROM incident"))
     assert told == {"inc-1": "Xe 61A•••45gọi •••67861A•••45", "inc-2": f"Xe {PLATE}gọi {PHONE}{PLATE}",
                     "inc-3": "Xe 61A•••45x61A•••45"}  # fmt: skip
     notes = dict(await rows(pool, "SELECT incident_id, note FROM incident_audit"))
     assert notes["inc-1"] == "gọi •••678" and notes["inc-2"] == f"gọi {PHONE}"
     assert {row["overdue"] for row in await retention.report(NOW)} == {0}
-    assert await retention.round(NOW) == {"plates": 0, "contacts": 0, "incidents": 0, "quarantine": 0}
+    assert await retention.round(NOW) == dict.fromkeys(changed, 0)
     assert await intact(pool)
 
 
@@ -142,10 +162,15 @@ async def test_a_phone_number_is_erased_wherever_it_stands_and_who_asked_is_forg
         )
         assert (by.date().isoformat(), done) == ("2026-11-27", NOW + timedelta(days=15))
         await answer(connection, number, now=NOW, by="cli:x")
-        erased = await carry_out(connection, number, key=KEY, now=NOW, by="cli:x")
-    assert erased == {"reports": 2, "incidents": 2}
+        erased = await carry_out(connection, number, key=KEY, seal=Seal(KEY), now=NOW, by="cli:x")
+    assert erased == {"reports": 2, "citizens' reports": 3, "incidents": 2}
+    kept = await rows(pool, "SELECT id FROM citizen_report WHERE contact IS NOT NULL")
+    assert kept == [("r-2",)], "who only named the number stays known"
+    assert await rows(pool, "SELECT report_id FROM photo") == [("r-2",)]
     everything = str(
         await rows(pool, "SELECT * FROM feedback_report, incident_audit a, incident i, audit_entry e")
+        + await rows(pool, "SELECT text, address FROM citizen_report")
+        + await rows(pool, "SELECT text FROM citizen_answer")
         + await rows(pool, "SELECT * FROM privacy_request")
     )
     assert "345 678" not in everything and "345678" not in everything and "345-678" not in everything
@@ -153,7 +178,7 @@ async def test_a_phone_number_is_erased_wherever_it_stands_and_who_asked_is_forg
     async with pool.connection() as connection:
         assert await list_requests(connection, open_only=True) == []
         with pytest.raises(UnknownRequestError):
-            await carry_out(connection, number, key=KEY, now=NOW, by="cli:x")
+            await carry_out(connection, number, key=KEY, seal=Seal(KEY), now=NOW, by="cli:x")
     assert await intact(pool)
 
 
@@ -162,7 +187,7 @@ async def test_a_plate_is_erased_in_plain_text_and_as_a_token(pool: Pool) -> Non
     await Retention(pool, PrivacySettings(), KEY).round(NOW)
     async with pool.connection() as connection:
         number, _, _ = await receive(connection, "plate", "61a12345", key=KEY, now=NOW, by="x", note="")
-        erased = await carry_out(connection, number, key=KEY, now=NOW, by="x")
+        erased = await carry_out(connection, number, key=KEY, seal=Seal(KEY), now=NOW, by="x")
     assert erased == {"camera readings": 4, "incidents": 1}
     left = await rows(pool, "SELECT DISTINCT plate FROM camera_event ORDER BY 1")
     assert left == [("51F-999.99",), ("h:",), (plate_token(KEY, "51F-999.99"),)]

@@ -102,13 +102,6 @@ def test_a_push_to_be_warmed_says_so_where_no_worker_runs(ioc: Run, rule_file: C
     assert "at most 24 h" in str(ioc("push", rule_file(80), "--warm", "25h", ok=False))
 
 
-def test_a_rule_keyed_beyond_a_ward_is_not_warmed_in_silence(ioc: Run, tmp_path: Path) -> None:
-    path = tmp_path / "wide.yaml"
-    path.write_text(CROWD.format(people=70).replace("[source]", "[subject]"))
-    assert "crowd is keyed beyond a ward" in str(ioc("push", str(path), "--warm", "1h", ok=False))
-    assert [change["version"] for change in ioc("history", "--json")["items"]] == [1]
-
-
 def test_a_flood_is_pushed_only_with_a_reason(ioc: Run, rule_file: Callable[[int], str]) -> None:
     refused = ioc("push", rule_file(30), ok=False)
     assert isinstance(refused, PushRefused)

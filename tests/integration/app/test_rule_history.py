@@ -73,7 +73,7 @@ async def fill(city: RuleCity, seconds: Sequence[tuple[int, list[Event]]], *, lo
     return sum(len(events) for _, events in seconds)
 
 
-def quiet(_: float) -> None:
+def quiet(_: float, __: int) -> None:
     pass
 
 
@@ -131,7 +131,7 @@ async def test_a_changed_rule_over_an_hour_of_traffic_prints_its_diff(database: 
         )
         shares: list[float] = []
         span = await backtester.span(candidate.declared, START_US, START_US + HOUR_US, HOUR_US)
-        report = await backtester.run(candidate, base, span, shares.append)
+        report = await backtester.run(candidate, base, span, lambda share, _: shares.append(share))
         assert await city.query(tables) == before
         again = await backtester.run(candidate, base, span, quiet)
 

@@ -1,12 +1,17 @@
 """Reshaped rules that run over the past first: what is open is raised at the switch, and nothing else."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ioc.app.rule_push import MAX_WARM_US, PushRefused, RulePublisher, follow_switch, plan_push
 from ioc.app.rule_sets import RuleSets
+from ioc.app.rule_warm import RuleWarmer
+from ioc.app.rules_partition import PartitionWork
+from ioc.app.warm_ups import Warmed
 from ioc.model.incidents import Condition, Incident
 from ioc.model.records import EVENTS_TOPIC
 from ioc.model.times import HOUR_US, SECOND_US
@@ -136,7 +141,7 @@ async def test_the_pusher_sees_every_partition_switch(city: RuleCity) -> None:
         version = await push(city, rule(3, "90s"), HOUR_US)
         worker._status_at_s = 0.0
         await city.log.append_ticks(EVENTS_TOPIC, START_US + 261 * SECOND_US)
-        assert await follow_switch(city.pool, version, shares.append)
+        assert await follow_switch(city.pool, version, lambda share, _: shares.append(share))
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
 
@@ -151,3 +156,50 @@ async def test_a_warm_up_is_bounded(city: RuleCity) -> None:
         await push(city, rule(3, "90s"), HOUR_US)
         await seconds(city, 261, 275, {270: EVERYWHERE})
     assert await city.incidents() == []
+
+
+async def test_the_other_partitions_go_on_while_one_warms_up(
+    city: RuleCity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_end, warm = asyncio.Event(), RuleWarmer.warm
+
+    async def held(self: RuleWarmer, work: PartitionWork, *args: Any) -> Warmed:
+        if work.number == 0:
+            await may_end.wait()
+        return await warm(self, work, *args)
+
+    monkeypatch.setattr(RuleWarmer, "warm", held)
+    async with city.worker():
+        await seconds(city, 0, 260, {200: EVERYWHERE, 220: EVERYWHERE})
+        await push(city, rule(3, "90s"), HOUR_US)
+        await seconds(city, 261, 275, {270: EVERYWHERE})
+        await city.wait_for(f"SELECT (count(*) = {PARTITIONS - 1})::int FROM incident")
+        assert SOURCES[0] not in {incident.source for incident in await city.incidents()}
+        may_end.set()
+    assert opened(await city.incidents()) == {(source, 270, "active") for source in SOURCES}
+
+
+async def test_a_partition_taken_away_while_it_warms_up_is_warmed_by_its_next_owner(
+    city: RuleCity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warm, begun = RuleWarmer.warm, list[int]()
+
+    async def first_never(self: RuleWarmer, work: PartitionWork, *args: Any) -> Warmed:
+        begun.append(work.generation)
+        if work.number == 0 and work.generation == begun[0]:
+            await asyncio.Event().wait()
+        return await warm(self, work, *args)
+
+    monkeypatch.setattr(RuleWarmer, "warm", first_never)
+    async with city.worker():
+        await seconds(city, 0, 260, {200: EVERYWHERE, 220: EVERYWHERE})
+        await push(city, rule(3, "90s"), HOUR_US)
+        await seconds(city, 261, 275, {270: EVERYWHERE})
+        await city.wait_for(f"SELECT (count(*) = {PARTITIONS - 1})::int FROM incident")
+        async with city.pool.connection() as connection:
+            await connection.execute(
+                "UPDATE log_owner SET generation = generation + 1"
+                " WHERE topic = 'ioc.events' AND partition = 0 AND group_name = 'rules'"
+            )
+    assert opened(await city.incidents()) == {(source, 270, "active") for source in SOURCES}
+    assert len(begun) == PARTITIONS + 1

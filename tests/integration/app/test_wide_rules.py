@@ -9,7 +9,7 @@ import pytest
 from ioc.app.rule_sets import RuleSets
 from ioc.app.rule_view import RunningRules
 from ioc.app.rules_worker import RulesWorker
-from ioc.app.settings import RulesSettings
+from ioc.app.settings_sections import RulesSettings
 from ioc.app.wide_worker import WideRulesWorker
 from ioc.eventlog.port import AppendOutcome, LogUnavailable, partition_of
 from ioc.model.events import CameraPlate, Event

@@ -9,7 +9,8 @@ import pytest
 import trustme
 
 from ioc.app.mqtt_tls import listener_tls
-from ioc.app.settings import MqttSettings, SettingsError
+from ioc.app.settings import SettingsError
+from ioc.app.settings_sections import MqttSettings
 from ioc.ingest.mqtt import MqttListener
 from tests.integration.ingest.test_mqtt import TOPIC, client, payload
 from tests.unit.ingest.fakes import City

@@ -6,7 +6,18 @@ import msgspec
 import psycopg
 import pytest
 
-from ioc.model.incidents import Audit, Change, Condition, Handling, Incident, PauseReason, Severity, Why
+from ioc.model.incidents import (
+    Audit,
+    Change,
+    Checklist,
+    Condition,
+    Handling,
+    Incident,
+    PauseReason,
+    Severity,
+    Taken,
+    Why,
+)
 from ioc.model.records import EVENTS_TOPIC
 from ioc.model.texts import Text
 from ioc.model.times import SECOND_US, from_us
@@ -88,6 +99,7 @@ async def test_every_field_of_an_incident_is_stored_and_changed(database: Dsns) 
         1, rev=2, handling=Handling.MERGED, severity=Severity.LOW, assignee="a", team="b", note="c", count=9,
         working_clock=True, pause_reason=PauseReason.PARTS, level=2, handed_from="w", photo="p",
         merged_into="inc-0002", merged_by="place", resumes=Handling.ASSIGNED, agencies=("x", "y"),
+        checklist=Checklist(ref="r", done=1, total=2, taken=(Taken(step="a", by="an", at_us=NOW_US),)),
         **{f"{name}_us": NOW_US + 1 + n for n, name in enumerate(MOMENTS)},
     )  # fmt: skip
     head = incident(2, members=3, members_active=1)

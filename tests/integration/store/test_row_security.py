@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from ioc.store.embedded import Dsns
 from ioc.store.incidents import IncidentFilter, read_changes, read_history, read_page, write_changes
 from ioc.store.pool import Pool, open_pool
+from ioc.store.reports import ReportRow, Vote, add_answers, add_report, add_vote
 from ioc.store.row_scope import NOBODY, SERVICE, RowScope, ScopedPool, acting_as
 from ioc.store.users import Role, Users
 from tests.integration.store.test_incidents import change, incident
@@ -20,6 +22,10 @@ PROTECTED = {
     "incident": "ward", "incident_change": "ward", "incident_audit": "incident_id", "feedback_report": "ward",
     "notice": "ward", "account": "username", "login_session": "username", "audit_entry": "area",
     "notice_read": "username", "api_token": "id", "privacy_request": "token",
+    "citizen_report": "ward", "citizen_answer": "report_id", "citizen_vote": "report_id",
+    "shift": "lead", "shift_item": "ref",
+    "figure_delta": "ward", "figure_sum": "ward", "figure_sample": "ward", "incident_reopened": "ward",
+    "figure_duty": "username", "warning": "ward", "brake_memory": "ward",
 }  # fmt: skip
 
 
@@ -37,12 +43,51 @@ async def people(database: Dsns) -> AsyncIterator[ScopedPool]:
         async with pool.connection() as connection:
             for ward in (OWN, FOREIGN, None):
                 await write_changes(
-                    connection, [change(incident(1, id=f"inc-{ward}", key=str(ward), ward=ward))]
+                    connection,
+                    [
+                        change(
+                            incident(
+                                1,
+                                id=f"inc-{ward}",
+                                rule="citizen-report",
+                                key=f"citizens|r-{ward}",
+                                ward=ward,
+                            )
+                        )
+                    ],
                 )
+                now = datetime.now(UTC)
+                report = ReportRow(
+                    id=f"r-{ward}", root=f"r-{ward}", service="road", text="x", channel="web", ward=ward,
+                    received=now, digest=b"",
+                )  # fmt: skip
+                code = str(ward).encode()
+                await add_report(connection, report, code_hash=code, contact_hash=None, idem=None)
+                await add_answers(connection, [report.id], now, "x", "an")
+                vote = Vote(
+                    report_id=report.id, incident_id=f"inc-{ward}", resolution=1, satisfied=True, at=now
+                )
+                await add_vote(connection, vote)
                 await connection.execute(
                     "INSERT INTO feedback_report (time, received, event_id, source, type, ward)"
                     " VALUES (now(), now(), %s, 's', 'feedback.report', %s)",
                     (f"e-{ward}", ward),
+                )
+                await connection.execute(
+                    "INSERT INTO figure_sum VALUES ('day', '*', %s, now(), '{1}', '{1}')", (ward or "*",)
+                )
+                await connection.execute(
+                    "INSERT INTO figure_sample VALUES ('open', %s, now(), 1, 1)", (ward or "*",)
+                )
+                await connection.execute(
+                    "INSERT INTO incident_reopened VALUES (%s, now(), %s, 'traffic')", (f"inc-{ward}", ward)
+                )
+                await connection.execute("INSERT INTO brake_memory VALUES ('b', %s, '[]')", (ward or "*",))
+                await connection.execute(
+                    "INSERT INTO warning (id, rev, brake, title, figure, ward, period, severity, stage,"
+                    " opened, changed, value, threshold, clear_at, n, role) VALUES (%s, 1, 'b', '{}', 'open',"
+                    " %s, 'today', 'high', 'crossed', now(), now(), 1, 1, 1, 1, 'leader')",
+                    (f"wrn-{ward}", ward or "*"),
                 )
                 await connection.execute(
                     "INSERT INTO notice (role, op, incident_id, rev, severity, category, ward, title, at)"
@@ -57,6 +102,12 @@ async def people(database: Dsns) -> AsyncIterator[ScopedPool]:
             await connection.execute(
                 "INSERT INTO api_token (id, token_hash, role, scopes, author, expires)"
                 " VALUES ('partner', sha256('x'), 'leader', '{places}', 'an', now() + interval '1 day')"
+            )
+            await connection.execute("INSERT INTO shift (lead, began) VALUES ('an', now())")
+            await connection.execute(
+                "INSERT INTO shift_item (shift_id, ref, kind, title, since, ward, rev, added, verdict, gone)"
+                " SELECT id, 'inc-1', 'incident', '{}', now(), %s, 1, now(), 'open', false FROM shift",
+                (OWN,),
             )
             await connection.execute(
                 "INSERT INTO privacy_request"
@@ -83,13 +134,19 @@ async def test_nobody_sees_no_row_and_the_service_sees_every_row(people: ScopedP
 
 async def test_ward_staff_see_the_rows_of_their_ward_only(people: ScopedPool) -> None:
     with acting_as(WARD):
-        for table in ("incident", "incident_change", "feedback_report", "notice"):
+        of_wards = ("incident", "incident_change", "feedback_report", "notice", "figure_delta", "figure_sum",
+                    "figure_sample", "incident_reopened", "warning", "citizen_report")  # fmt: skip
+        for table in of_wards:
             assert await seen(people, table) == {OWN}, table
+        assert await seen(people, "figure_duty") == await seen(people, "brake_memory") == set()
         assert await seen(people, "incident_audit") == {f"inc-{OWN}"}
         assert await seen(people, "audit_entry") == {f"ward:{OWN}"}
+        for table in ("citizen_answer", "citizen_vote"):
+            assert await seen(people, table) == {f"r-{OWN}"}, table
         for table in ("account", "login_session", "notice_read"):
             assert await seen(people, table) == {"cuong"}, table
-        assert await seen(people, "api_token") == await seen(people, "privacy_request") == set()
+        for table in ("api_token", "privacy_request", "shift", "shift_item"):
+            assert await seen(people, table) == set(), table
         # The very functions of the service, asked for every ward.
         async with people.connection() as connection:
             page, _ = await read_page(connection, IncidentFilter(open_only=False))

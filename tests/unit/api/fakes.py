@@ -1,6 +1,8 @@
 """What the API stands on, in memory."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
@@ -25,16 +27,24 @@ from ioc.api.ports import (
 from ioc.geo.geojson import parse_areas
 from ioc.incidents.clocks import WardForecast
 from ioc.incidents.commands import Command
-from ioc.incidents.lifecycle import on_command
+from ioc.incidents.lifecycle import Context, on_command
 from ioc.incidents.policies import parse_policy
+from ioc.incidents.procedures import Procedure, begin, find
 from ioc.incidents.routing import Preview
+from ioc.incidents.shift import ShiftCommand, ShiftConflict, on_shift_command
+from ioc.incidents.shift_report import build_report
+from ioc.incidents.shipped_procedures import SHIPPED
+from ioc.ingest.allowance import Allowances
 from ioc.model.events import Event
-from ioc.model.incidents import Audit, Handling, Incident
+from ioc.model.incidents import Audit, Handling, Incident, Severity
 from ioc.model.notices import Kind, Receiver
 from ioc.model.places import Area, Device
+from ioc.model.shifts import Item, ItemKind, Listed, Shift, ShiftState
 from ioc.model.texts import Text
 from ioc.model.times import from_us
+from ioc.photos.workshop import WorkshopBusy
 from ioc.store.incidents import CursorError, IncidentFilter
+from ioc.store.photos import Origin, PhotoInfo
 from ioc.store.policies import StalePolicyError
 from ioc.store.receivers import DeliveryRow, NoticeRow, StoredReceiver
 from ioc.store.series import Point, SeriesQuery
@@ -44,6 +54,8 @@ from ioc.stream.hub import Hub
 from ioc.stream.metrics import FeedMetrics
 from ioc.stream.ports import Viewer
 from ioc.stream.scope import EVERYTHING
+from tests.unit.api.fake_counter import fake_counter
+from tests.unit.api.fake_figures import FakeFigures
 from tests.unit.stream.samples import T0_US, FakeLog, incident
 
 WARD = "25747"
@@ -90,7 +102,7 @@ class FakeIncidents:
 
     known: dict[str, Incident] = field(
         default_factory=lambda: {
-            "inc-1": incident("inc-1", ward=WARD),
+            "inc-1": incident("inc-1", ward=WARD, checklist=begin(SHIPPED[0])),
             "inc-2": incident("inc-2", ward=FOREIGN),
         }
     )
@@ -115,9 +127,13 @@ class FakeIncidents:
     async def history(self, incident_id: str) -> Sequence[Audit]:
         return [Audit(incident_id=incident_id, rev=1, at_us=T0_US, actor="rule:x", op="raised", after="new")]
 
-    async def command(self, incident_id: str, command: Command, actor: str) -> Incident:
+    async def command(
+        self, incident_id: str, command: Command, actor: str, *, supervises: bool = False
+    ) -> Incident:
         self.commands.append((incident_id, command, actor))
-        (change, *_) = on_command(self.known[incident_id], command, actor=actor, now_us=T0_US)
+        context = Context(supervises=supervises)
+        known = self.known[incident_id]
+        (change, *_) = on_command(known, command, actor=actor, now_us=T0_US, context=context)
         self.known[incident_id] = change.incident
         return change.incident
 
@@ -126,6 +142,9 @@ class FakeIncidents:
             incident("inc-3", ward=WARD, handling=Handling.MERGED, merged_into=incident_id),
             incident("inc-4", ward=FOREIGN, handling=Handling.MERGED, merged_into=incident_id),
         ]
+
+    async def procedure(self, incident: Incident) -> Procedure | None:
+        return find(incident.checklist.ref, SHIPPED, {}) if incident.checklist else None
 
     async def forecast(self, wards: Sequence[str] | None, hours: int) -> Sequence[WardForecast]:
         return [
@@ -171,6 +190,55 @@ class FakePolicies:
             parse_areas(areas)
         self.previews.append((authority, areas, wards))
         return Preview(looked_at=7, changed=(), homeless=0)
+
+
+@dataclass
+class FakeShifts:
+    """A shift that is being handed over, and one that has passed."""
+
+    shift: Shift = field(
+        default_factory=lambda: Shift(
+            id=2, lead="an", began_us=T0_US, rev=3, state=ShiftState.HANDING_OVER, started_us=T0_US,
+            started_by="an",
+        )
+    )  # fmt: skip
+    items: dict[str, Item] = field(
+        default_factory=lambda: {
+            "inc-2": Item(
+                listed=Listed(
+                    ref="inc-2", kind=ItemKind.INCIDENT, title=Text("<b>Ùn tắc</b>", "Congestion"),
+                    since_us=T0_US, severity=Severity.HIGH, ward=FOREIGN, due_us=T0_US,
+                ),
+                rev=2, added_us=T0_US,
+            )
+        }
+    )  # fmt: skip
+
+    async def current(self) -> tuple[Shift, Sequence[Item]]:
+        return self.shift, list(self.items.values())
+
+    async def list(self, before: int | None, limit: int) -> Sequence[Shift]:
+        return [self.shift]
+
+    async def report(self, shift_id: int) -> tuple[str, str]:
+        if shift_id != 1:
+            raise NotFoundError(str(shift_id))
+        passed = msgspec.structs.replace(self.shift, id=1, incoming="binh", passed_us=T0_US)
+        text = msgspec.json.encode(build_report(passed, self.items.values(), 2, 1)).decode()
+        return text, hashlib.sha256(text.encode()).hexdigest()
+
+    async def begin(self, actor: str, idem: str) -> Shift:
+        if idem != "begin-anew":
+            raise ShiftConflict(self.shift)
+        return self.shift
+
+    async def command(self, shift_id: int, command: ShiftCommand, actor: str) -> Shift:
+        if shift_id != self.shift.id:
+            raise ShiftConflict(self.shift)
+        outcome = on_shift_command(self.shift, self.items, command, actor=actor, now_us=T0_US)
+        self.shift = outcome.shift
+        self.items |= {item.listed.ref: item for item in outcome.items}
+        return self.shift
 
 
 @dataclass
@@ -370,6 +438,53 @@ class FakePersonal:
         raise NotFoundError(str(message_id))
 
 
+@dataclass
+class FakePhotos:
+    """One citizen's picture, of `inc-1`, not released; takes any other."""
+
+    kept_s: float = 60.0
+    taken: list[tuple[bytes, Origin, str | None]] = field(default_factory=list)
+    fault: Exception | None = None
+    info: PhotoInfo = field(
+        default_factory=lambda: PhotoInfo(
+            "photo-1", "citizen", None, from_us(T0_US), 640, 480, 9, incident_id="inc-1", released=None
+        )
+    )
+
+    @asynccontextmanager
+    async def admission(self) -> AsyncIterator[None]:
+        if isinstance(self.fault, WorkshopBusy):
+            raise self.fault
+        yield
+
+    async def take(self, data: bytes, origin: Origin, author: str | None) -> PhotoInfo:
+        if self.fault:
+            raise self.fault
+        self.taken.append((data, origin, author))
+        return self.info
+
+    def _known(self, ref: str) -> PhotoInfo:
+        if ref != self.info.ref:
+            raise NotFoundError(ref)
+        return self.info
+
+    async def read(self, ref: str, person: Person, *, small: bool) -> bytes:
+        self._known(ref)
+        return b"small" if small else b"whole"
+
+    async def read_released(self, ref: str, *, small: bool) -> bytes:
+        if self._known(ref).released is None:
+            raise NotFoundError(ref)
+        return b"small" if small else b"whole"
+
+    async def release(self, ref: str, person: Person, reason: str, *, released: bool) -> PhotoInfo:
+        self.info = msgspec.structs.replace(self._known(ref), released=from_us(T0_US) if released else None)
+        return self.info
+
+    async def of_incident(self, incident_id: str) -> Sequence[PhotoInfo]:
+        return [self.info]
+
+
 class FakeOidc:
     """A provider that knows nobody."""
 
@@ -384,7 +499,9 @@ def make_deps(users: FakeUsers, **changes: object) -> ApiDeps:
     deps = ApiDeps(
         users=users,
         incidents=FakeIncidents(),
+        figures=FakeFigures(),
         policies=FakePolicies(),
+        shifts=FakeShifts(),
         places=FakePlaces([], []),
         history=FakeHistory(),
         quarantine=FakeQuarantine(),
@@ -392,6 +509,9 @@ def make_deps(users: FakeUsers, **changes: object) -> ApiDeps:
         receivers=FakeReceivers(),
         oidc=FakeOidc(),
         personal=FakePersonal(),
+        counter=fake_counter(),
+        photos=FakePhotos(),
+        public_photos=Allowances(1.0, 3),
         hub=make_hub(),
         pictures=PictureProxy(transport=httpx.MockTransport(lambda _request: httpx.Response(404))),
         city=lambda: CITY,

@@ -10,23 +10,37 @@ from ioc.api.application import create_api
 from ioc.api.security import RIGHTS
 from ioc.store.users import Role
 from tests.unit.api.conftest import Browser
+from tests.unit.api.fake_counter import CODE
 from tests.unit.api.fakes import WARD, FakePersonal, FakeTokens, FakeUsers, make_deps
 
 KNOWN = {"incident_id": "inc-1", "camera_id": "cam-1", "stream": "camera", "rule": "underpass-jam",
-         "receiver_id": "other", "message_id": "1", "name": "grouping"}  # fmt: skip
+         "receiver_id": "other", "message_id": "1", "name": "grouping", "report_id": "r-1",
+         "code": CODE, "token": CODE, "service_code": "light", "request_id": "r-1", "kind": "json",
+         "ref": "photo-1", "shift_id": "1", "figure": "open"}  # fmt: skip
 BODIES = {
     "commands": {"op": "comment", "expect_rev": 1, "idem": "11111111-aaaa", "args": {"note": "x"}},
+    "release": {"released": False, "reason": "có mặt người trong ảnh"},
     "unmask": {"reason": "gọi lại cho người báo tin"},
     "read": {"up_to": 0},
     "session": {"username": "nobody", "password": "wrong"},
     "{name}": {"doc": {}, "reason": "diễn tập", "expect_version": 2},
     "preview": {"authority": {}},
+    "answer": {"text": "đã xử lý xong"},
+    "vote": {"satisfied": True},
+    "duplicates": {"service": "road"},
+    "reports": {"service": "road", "text": "ổ gà sâu", "address": "1 Yersin", "idem": "0123456789abcdef"},
     "{receiver_id}": {"kind": "in_app", "target": "operator"},
 }
 QUERIES = {"moment": {"ward": WARD}, "series": {"source": "cam-1"}}
 FEED = {"WEBSOCKET /api/v1/feed", "GET /api/v1/feed/sse"}
-ELSEWHERE = {"POST /api/v1/ingest/events"}
+ELSEWHERE = {"POST /api/v1/ingest/events", "POST /api/v1/ingest/clock"}
 """Included by whoever runs ingest; its own tests cover the device's key."""
+
+
+OF_ROUTE = {
+    "POST /api/v1/shifts": {"idem": "begin-anew"},
+    "POST /api/v1/shifts/{shift_id}/commands": {"op": "open", "expect_rev": 1, "idem": "11111111-aaaa"},
+}
 
 
 def documented_routes() -> list[str]:
@@ -45,7 +59,9 @@ def doors(audience: Audience) -> list[tuple[str, Door]]:
 
 async def ask(client: httpx.AsyncClient, route: str, **headers: str) -> httpx.Response:
     method, path = route.split(" ")
-    body = BODIES.get(path.rsplit("/", 1)[-1]) if method in ("POST", "PUT") else None
+    body = OF_ROUTE.get(route) or BODIES.get(path.rsplit("/", 1)[-1]) if method in ("POST", "PUT") else None
+    if route == "POST /api/v1/shifts/{shift_id}/commands":
+        path = path.replace("{shift_id}", "2")
     filled = re.sub(r"\{(\w+)\}", lambda match: KNOWN[match[1]], path)
     query = QUERIES.get(path.rsplit("/", 1)[-1])
     return await client.request(method, filled, json=body, params=query, headers=headers)
@@ -84,15 +100,19 @@ async def test_a_token_opens_the_routes_of_its_scope_and_no_others(
     users: FakeUsers, browse: Browser, scope: TokenScope
 ) -> None:
     tokens = FakeTokens()
-    authorization = f"Bearer {tokens.add(scope.value)}"
+    token = tokens.add(scope.value)
     async with browse(None, make_deps(users, tokens=tokens), header=False) as client:
         opened = {
             route
             for route, _ in doors(Audience.PERSON)
-            if (await ask(client, route, authorization=authorization)).status_code != 403
+            if (await ask(client, route, authorization=f"Bearer {token}")).status_code != 403
         }
-        assert opened == {route for route, door in doors(Audience.PERSON) if door.scope is scope}
-        assert opened
+        for route, _ in doors(Audience.PARTNER):
+            answer = await client.post(route.split(" ")[1].format(kind="json"), data={"api_key": token})
+            opened |= set() if answer.status_code == 403 else {route}
+    known = doors(Audience.PERSON) + doors(Audience.PARTNER)
+    assert opened == {route for route, door in known if door.scope is scope}
+    assert opened
 
 
 async def test_a_token_counts_alone_and_a_bad_one_opens_nothing(users: FakeUsers, browse: Browser) -> None:

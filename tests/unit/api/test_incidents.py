@@ -8,6 +8,7 @@ import pytest
 
 from ioc.model.incidents import Incident, Severity
 from ioc.store.incidents import IncidentFilter
+from ioc.store.users import Role
 from tests.unit.api.conftest import Browser
 from tests.unit.api.fakes import FakeIncidents, FakeUsers, make_deps
 
@@ -217,3 +218,25 @@ async def test_the_openapi_document_names_answers_and_problems(browse: Browser) 
         "$ref": "#/components/schemas/IncidentJson"
     }
     assert "x-components" not in str(document)
+
+
+async def test_a_checklist_is_shown_with_its_branches_and_only_a_supervisor_overrides(
+    users: FakeUsers, browse: Browser
+) -> None:
+    incidents = FakeIncidents()
+    resolve = COMMAND | {"op": "resolve", "args": {"note": "xong", "override": "camera hỏng"}}
+    async with browse(Role.OPERATOR, make_deps(users, incidents=incidents)) as client:
+        before = (await client.get("/api/v1/incidents/inc-1/procedure")).json()
+        assert [step["id"] for step in before["steps"]] == ["verify"]
+        assert (before["done"], before["total"], before["steps"][0]["state"]) == (0, 1, "open")
+        assert (await client.get("/api/v1/incidents/inc-2/procedure")).status_code == 404, "it has none"
+        refused = await client.post(COMMANDS, json=resolve)
+        assert (refused.status_code, refused.json()["errors"][0]["rule"]) == (422, "override_role")
+        step = COMMAND | {"op": "step", "args": {"step": "verify", "answer": "yes"}}
+        answer = (await client.post(COMMANDS, json=step)).json()
+        assert (answer["handling"], answer["checklist"]["done"]) == ("assigned", 1)
+        after = (await client.get("/api/v1/incidents/inc-1/procedure")).json()
+        assert after["steps"][0]["answer"] == "yes" and len(after["steps"]) > 5
+    async with browse(Role.SUPERVISOR, make_deps(users, incidents=incidents)) as client:
+        ended = await client.post(COMMANDS, json=resolve | {"expect_rev": 2})
+        assert (ended.status_code, ended.json()["level"]) == (200, 1)

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ioc.api.headers import CONTENT_SECURITY_POLICY
 from ioc.api.pictures import PictureError, PictureProxy, PictureSettings
 from ioc.api.ports import Check
 from ioc.model.events import CameraPlate, CameraStatus, FeedbackReport
@@ -349,6 +350,21 @@ async def test_the_console_is_served_for_every_address_inside_it(
         assert "immutable" in script.headers["cache-control"]
 
 
+async def test_each_built_page_has_an_address_of_its_own(
+    users: FakeUsers, browse: Browser, console: Path
+) -> None:
+    (console / "board.html").write_text("<title>Board</title>")
+    async with browse(None, make_deps(users, console=console)) as client:
+        for path in ("/board", "/board/", "/board?kiosk", "/board.html"):
+            page = await client.get(path)
+            assert (page.status_code, page.text) == (200, "<title>Board</title>"), path
+            assert page.headers["content-type"].startswith("text/html")
+            assert page.headers["cache-control"] == "no-cache"
+            assert page.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+        for path in ("/board/board", "/assets/board", "/..%2fsecret", "/board%00", "/" + "b" * 300):
+            assert (await client.get(path)).status_code == 404, path
+
+
 async def test_what_does_not_exist_is_not_answered_with_the_start_page(
     users: FakeUsers, browse: Browser, console: Path
 ) -> None:
@@ -394,3 +410,35 @@ async def test_the_shadow_of_a_rule_is_shown_beside_it(browse: Browser) -> None:
         assert (await client.get("/api/v1/rules/no-such-rule/shadow")).status_code == 404
         (rule,) = (await client.get("/api/v1/rules")).json()["items"]
         assert (rule["set_version"], rule["failures"], rule["shadow"]) == (1, 0, None)
+
+
+async def test_everybody_sees_the_map_and_nothing_else_of_the_city(users: FakeUsers, browse: Browser) -> None:
+    told: dict[str, dict[str, str | int | float | bool | None]]
+    told = {"ward": {"inspector": "Trần An"}, "road": {"class": "primary"}, "water": {}, "school": {}}
+    areas = [
+        Area(
+            kind=kind,
+            code=f"{kind}-1",
+            name=Text(vi=kind, en=kind),
+            geometry={"type": "Point", "coordinates": [106.6, 11.0]},
+            properties=properties,
+        )
+        for kind, properties in told.items()
+    ]
+    places = FakePlaces([], areas)
+    async with browse(None, make_deps(users, places=places)) as client:
+        answer = await client.get("/api/v1/public/areas")
+        assert answer.headers["content-encoding"] == "gzip"
+        found = [feature["properties"] for feature in answer.json()["features"]]
+        assert [each["kind"] for each in found] == ["ward", "road", "water"]
+        assert found[1]["class"] == "primary"
+        assert "Trần An" not in answer.text
+        plain = await client.get("/api/v1/public/areas", headers={"Accept-Encoding": "identity"})
+        assert plain.json() == answer.json()
+        again = await client.get("/api/v1/public/areas", headers={"If-None-Match": answer.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        places.areas_known, places.version = areas[:1], "2"
+        assert len((await client.get("/api/v1/public/areas")).json()["features"]) == 1
+        city = (await client.get("/api/v1/public/city")).json()
+    assert set(city) == {"name", "center", "bounds", "illustrative", "demo", "wards"}
+    assert city["wards"] == {"ward-1": {"vi": "ward", "en": "ward"}}

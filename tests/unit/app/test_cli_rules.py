@@ -83,6 +83,31 @@ def test_rules_without_tests_are_named(folder: Path) -> None:
     assert (code, json.loads(out)["untested"]) == (0, ["other.yaml"])
 
 
+def test_coverage_names_the_lines_of_the_rule_that_no_test_guards(folder: Path) -> None:
+    code, out = run(folder, "--coverage")
+    assert code == 1
+    assert "slow.yaml:6:18: <= for < in `speed_kmh < 15`" in out
+    assert "late: no test holds an event that arrives late, behind the watermark," in out
+    code, out = run(folder, "--coverage", "--json")
+    (file,) = json.loads(out)["coverage"]
+    (rule,) = file["rules"]
+    assert (code, rule["rule"], rule["complete"], rule["changes"]) == (1, "slow", False, 5)
+    assert rule["missing"].keys() == {"boundary", "late", "out of order", "duplicate"}
+    assert rule["unnoticed"][0] == {
+        "line": 6,
+        "column": 18,
+        "condition": "speed_kmh < 15",
+        "written": "<",
+        "changed": "<=",
+    }
+
+
+def test_coverage_of_tests_that_fail_is_not_judged(folder: Path) -> None:
+    (folder / "slow.yaml").write_text(RULE.replace("< 15", "< 12"), "utf-8")
+    code, out = run(folder, "--coverage", "--json")
+    assert (code, json.loads(out)["coverage"]) == (1, None)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "error"),
     [

@@ -9,7 +9,11 @@ from ioc.app.rule_report import rules_table
 from ioc.app.rule_sets import Programs, build_set
 from ioc.app.rule_view import describe
 from ioc.app.rules_partition import COUNTED, PartitionWork, Stored
+from ioc.app.settings_sections import RulesSettings
+from ioc.app.wide_outlet import WideOutlet
 from ioc.rules import load
+from ioc.rules.wide_forward import DEFAULT_MAX_KEYS
+from ioc.rules.wide_merge import DEFAULT_MAX_HELD
 from ioc.store.rule_state import PartitionStatus, RuleReport
 from ioc.store.rule_versions import RuleItem
 from tests.unit.rules.scenes import flow, with_ticks
@@ -25,10 +29,10 @@ severity: low
 """
 
 
-def item() -> RuleItem:
+def item(text: str = TEXT) -> RuleItem:
     at = datetime(2026, 1, 1, tzinfo=UTC)
     return RuleItem(
-        rule="it", lane="active", version=1, source="d", hash="h", enabled=True, file="it.yaml", text=TEXT,
+        rule="it", lane="active", version=1, source="d", hash="h", enabled=True, file="it.yaml", text=text,
         op="import", at=at, author="an",
     )  # fmt: skip
 
@@ -93,3 +97,31 @@ def test_counters_are_added_up_over_partitions_and_listed() -> None:
     printed = console.export_text()
     for what in ("late", "amended", "cooled", "unkeyed", "overflowed", "evicted"):
         assert f"{what} 6" in printed
+
+
+def test_a_rule_keyed_beyond_a_ward_is_marked_and_its_events_without_key_are_those_of_the_first_stage() -> (
+    None
+):
+    wide = f"{TEXT}by: [subject]\n"
+    program = load({"it.yaml": wide})
+    programs = Programs(1, program, load({}))
+    first = PartitionWork(0, Stored(1, []), programs.local, 1, 0, lateness_s=2, expected={})
+    outlet = WideOutlet(None, 8)  # type: ignore[arg-type]
+    outlet.begin(first, Stored(1, []), programs.wide, 2)
+    outlet.take(first, list(enumerate([flow(1, 1), flow(2, 1, subject="s"), flow(3, 50)])))
+    second = PartitionWork(0, Stored(1, []), programs.wide, 1, 0, lateness_s=2, expected={})
+    second.apply([(0, flow(2, 1, subject="s"))], 1)
+    status = {(topic, 0): work.status() for topic, work in (("ioc.events", first), ("ioc.wide", second))}
+    (shown,) = describe(build_set(1, [item(wide)]), status, {})
+    assert (shown.wide, shown.unkeyed, shown.matched) == (True, 1, 1)
+    (local,) = describe(build_set(1, [item(f"{TEXT}by: [source]\n")]), {}, {})
+    assert not local.wide
+    for info, marked in ((shown, True), (local, False)):
+        console = Console(width=250, record=True)
+        console.print(rules_table([info]))
+        assert ("wide" in console.export_text()) is marked
+
+
+def test_the_settings_of_wide_rules_are_the_bounds_the_reference_names() -> None:
+    settings = RulesSettings()
+    assert (settings.wide_keys, settings.wide_held) == (DEFAULT_MAX_KEYS, DEFAULT_MAX_HELD)

@@ -15,25 +15,11 @@ import yaml
 
 from ioc.app.installation import SECRETS
 from ioc.app.settings import Settings, load_settings
+from tests.native_compose import COMPOSE, OURS, SERVICES, VARIABLE, interpolated
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = json.loads((ROOT / "tests" / "data" / "compose" / "compose-spec.json").read_text("utf-8"))
-COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
 SCALE = yaml.safe_load((ROOT / "compose.scale.yaml").read_text("utf-8"))
-SERVICES: dict[str, Any] = COMPOSE["services"]
-OURS = [name for name, service in SERVICES.items() if service["image"].startswith("ioc:")]
-_VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(:\?[^}]*|:-([^}]*))?\}")
-
-
-def interpolated(text: str, environment: dict[str, str]) -> str:
-    """Return `text` as Compose would hand it over; a variable that must be set and is not raises KeyError."""
-
-    def value(match: re.Match[str]) -> str:
-        if match[3] is not None:
-            return environment.get(match[1]) or match[3]
-        return environment[match[1]]
-
-    return _VARIABLE.sub(value, text).replace("$$", "$")
 
 
 def environment_of(name: str) -> dict[str, str]:
@@ -59,10 +45,10 @@ def test_each_service_is_pinned_limited_and_watched(name: str) -> None:
 
 def test_no_secret_has_a_default_and_each_one_is_written_by_init() -> None:
     text = (ROOT / "compose.yaml").read_text("utf-8")
-    needed = {match[1]: match for match in _VARIABLE.finditer(text) if match[3] is None}
+    needed = {match[1]: match for match in VARIABLE.finditer(text) if match[3] is None}
     assert needed.keys() == SECRETS.keys()
     assert all(match[2].startswith(":?") for match in needed.values()), "an absent one stops the start"
-    bound = {match[1] for match in _VARIABLE.finditer(text) if match[3] is not None}
+    bound = {match[1] for match in VARIABLE.finditer(text) if match[3] is not None}
     assert all(name.endswith("_BIND") for name in bound), "only addresses have defaults"
     assert re.findall(r"(?i)password: *\"?[a-z0-9]", text) == []
 

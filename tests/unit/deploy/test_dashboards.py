@@ -71,11 +71,24 @@ def test_prometheus_takes_the_configuration_and_alerts_fire_when_they_should() -
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule["alert"]))
-def test_each_alert_speaks_both_languages_and_the_manual_says_what_to_do(rule: dict[str, Any]) -> None:
+def test_each_alert_speaks_both_languages_and_leads_to_its_line_of_the_manual(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in ("page", "ticket")
-    assert rule["annotations"].keys() == {"summary", "summary_vi"}
-    manual = (ROOT / "docs" / "operations.md").read_text("utf-8")
-    assert f"| `{rule['alert']}` |" in manual
+    notes = rule["annotations"]
+    assert notes.keys() == {"summary", "summary_vi", "runbook"}
+    assert re.search(r"[à-ỹđ]", notes["summary_vi"]), "Vietnamese is written with its marks"
+    assert notes["summary"].isascii()
+    path, _, anchor = notes["runbook"].partition("#")
+    severity = rule["labels"]["severity"]
+    line = f'| <a id="{anchor}"></a>`{rule["alert"]}` | {severity} |'
+    assert (ROOT / path).read_text("utf-8").count(line) == 1
+
+
+@pytest.mark.parametrize("alert", [rule["alert"] for rule in RULES])
+def test_each_alert_is_shown_to_fire_and_to_keep_quiet(alert: str) -> None:
+    tests = yaml.safe_load((PROMETHEUS / "alerts_test.yml").read_text("utf-8"))["tests"]
+    checks = [check for test in tests for check in test["alert_rule_test"] if check["alertname"] == alert]
+    assert any(check.get("exp_alerts") for check in checks), "no test sees it fire"
+    assert any(not check.get("exp_alerts") for check in checks), "no test sees it keep quiet"
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: str(board.stem))

@@ -1,5 +1,6 @@
 """The geofence index gives shapely's answers, and a border point has exactly one owner."""
 
+import json
 import math
 from datetime import date
 from typing import Any
@@ -148,6 +149,66 @@ def test_areas_are_in_force_from_their_first_to_before_their_last_day() -> None:
     new = area("new", SQUARE, valid_from="2025-07-01")
     assert AreaIndex.at([old, new], "2025-06-30").ward_of(1, 1) == "old"
     assert AreaIndex.at([old, new], date(2025, 7, 1)).ward_of(1, 1) == "new"
+
+
+REFORMS = ("2020-03-01", "2025-07-01", "2027-01-01")
+
+
+@st.composite
+def dated_wards(draw: st.DrawFn) -> tuple[list[Area], list[shapely.Geometry]]:
+    """Wards that are merged and split at some dates, and the cells whose borders they keep."""
+    cells = draw(partitions())
+    groups = [[cell] for cell in cells]
+    areas: list[Area] = []
+    since = "1900-01-01"
+    for until in (*REFORMS, None):
+        names = draw(st.permutations(range(len(groups))))
+        for name, group in zip(names, groups, strict=True):
+            code = f"{name:03d}"
+            areas.append(area(code, shapely.union_all(group), valid_from=since, valid_to=until))
+        if until is None:
+            return areas, cells
+        since = until
+        groups = draw(st.one_of(merged(groups), st.just([[cell] for cell in cells])))
+    raise AssertionError
+
+
+def merged(groups: list[list[shapely.Geometry]]) -> st.SearchStrategy[list[list[shapely.Geometry]]]:
+    """Throw wards together, two or three at a time."""
+    return st.lists(st.integers(1, 3), min_size=len(groups), max_size=len(groups)).map(
+        lambda sizes: [
+            [cell for group in groups[start : start + size] for cell in group]
+            for start, size in zip(np.cumsum([0, *sizes]).tolist(), sizes, strict=False)
+            if start < len(groups)
+        ]
+    )
+
+
+@given(dated_wards(), st.lists(point, max_size=10), st.randoms(use_true_random=False))
+@settings(max_examples=25, deadline=None)
+def test_a_point_is_on_every_day_in_exactly_the_ward_whose_boundary_of_that_day_holds_it(
+    drawn: tuple[list[Area], list[shapely.Geometry]], points: list[tuple[float, float]], random: Any
+) -> None:
+    areas, cells = drawn
+    random.shuffle(areas)
+    borders = [
+        shapely.line_interpolate_point(cell.exterior, share, normalized=True)
+        for cell in cells
+        for share in (0.0, 0.25, 1 / 3)
+    ]
+    points = [*points, *((border.x, border.y) for border in borders)]
+    lon, lat = (np.array(values, dtype=np.float64) for values in zip(*points, strict=True))
+    shapes = {id(each): shapely.from_geojson(json.dumps(each.geometry)) for each in areas}
+    for day in ("1999-12-31", "2020-02-29", *REFORMS, "2026-12-31", "2100-01-01"):
+        index = AreaIndex.at(areas, day)
+        in_force = [a for a in areas if a.valid_from <= day and (a.valid_to is None or day < a.valid_to)]
+        found = [index.members("ward")[n].code if n >= 0 else None for n in index.locate(lon, lat)]
+        for (x, y), ward in zip(points, found, strict=True):
+            holding = sorted(a.code for a in in_force if shapely.intersects_xy(shapes[id(a)], x, y))
+            assert ward == (holding[0] if holding else None)
+            assert index.ward_of(x, y) == ward
+            # an exact point of the square is nowhere between two wards
+            assert holding or (x, y) not in points[: len(points) - len(borders)]
 
 
 def test_invalid_rings_are_repaired_with_a_warning() -> None:

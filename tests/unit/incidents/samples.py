@@ -5,7 +5,7 @@ import msgspec
 from ioc.incidents.commands import Command, Op
 from ioc.incidents.effects import on_effect
 from ioc.incidents.lifecycle import Context, on_command
-from ioc.incidents.policies import Policies
+from ioc.incidents.policies import Policies, ProcedurePolicy
 from ioc.model.incidents import Change, Incident, Raised, Severity, Why
 from ioc.model.texts import Text
 from ioc.model.times import SECOND_US
@@ -13,7 +13,8 @@ from ioc.model.times import SECOND_US
 NOW_US = 1_700_000_000 * SECOND_US
 WHY = Why(rule_version="v1", summary=Text("vì", "why"))
 NAMES = {"25747": "Phường Thủ Dầu Một", "25750": "Phường Phú Lợi"}
-POLICIES = Policies(ward_names=NAMES)
+POLICIES = Policies(ward_names=NAMES, procedures=ProcedurePolicy(procedures=()))
+"""Without procedures, so that an incident may end at once."""
 RAISED = Raised(
     incident_id="inc-1",
     rule="congestion",

@@ -9,6 +9,7 @@ from ioc.incidents.policies import AuthorityTable, GroupingPolicy, Policies, Res
 from ioc.model.incidents import Condition, Handling, Incident, PauseReason, Severity
 from ioc.model.times import DAY_US, HOUR_US, SECOND_US, parse_us
 from tests.unit.incidents.samples import NAMES, NOW_US, POLICIES, after_doing, an_incident, do
+from tests.unit.incidents.test_procedures import REFUSALS as STEP_REFUSALS
 
 TEAMS = Policies(
     ward_names=NAMES, authority=AuthorityTable(rows=(Responsible(category="traffic", team="CSGT {ward}"),))
@@ -185,6 +186,7 @@ REFUSALS: list[tuple[Op, Incident, Context, dict[str, object], str]] = [
     ),
     (Op.RESOLVE, MEMBER, Context(POLICIES), {"note": "x", "photo": "../a b"}, "photo_reference"),
     (Op.RESOLVE, MEMBER, Context(POLICIES), {"note": "x", "photo": "a" * 201}, "photo_reference"),
+    (Op.RESOLVE, MEMBER, Context(POLICIES, photo_known=False), {"note": "x", "photo": "a"}, "photo_unknown"),
     (Op.ASSIGN, MEMBER, Context(POLICIES), {}, "assignee_required"),
     (Op.ASSIGN, MEMBER, Context(POLICIES), {"assignee": "x" * 121}, "assignee_length"),
     (Op.COMMENT, MEMBER, Context(POLICIES), {"note": "x" * 4_001}, "note_length"),
@@ -201,7 +203,7 @@ def test_every_refusal_names_its_rule(
 
 
 def test_no_rule_of_the_machine_is_left_out_above() -> None:
-    assert {rule for *_, rule in REFUSALS} == set(GUARDS)
+    assert {rule for *_, rule in (*REFUSALS, *STEP_REFUSALS)} == set(GUARDS)
 
 
 def test_a_member_follows_its_head_and_nothing_else_is_done_to_it() -> None:

@@ -21,6 +21,7 @@ from ioc.model.incidents import (
 )
 from ioc.model.texts import Text
 from ioc.model.times import SECOND_US
+from tests.unit.incidents.samples import POLICIES
 
 NOW_US = 1_700_000_000 * SECOND_US
 WHY = Why(rule_version="v1", summary=Text("vì", "why"))
@@ -39,7 +40,7 @@ RAISED = Raised(
 
 
 def raised(**changes: object) -> Incident:
-    change = on_effect(None, msgspec.structs.replace(RAISED, **changes))
+    change = on_effect(None, msgspec.structs.replace(RAISED, **changes), POLICIES)
     assert change
     return change.incident
 

@@ -6,11 +6,11 @@ import pytest
 from ioc.incidents.policies import (
     POLICIES,
     AuthorityTable,
-    PolicyError,
     Responsible,
     length_of,
     parse_policy,
 )
+from ioc.incidents.policy_shapes import PolicyError
 from ioc.incidents.routing import preview, team_of
 from ioc.model.times import DAY_US, MINUTE_US
 from tests.unit.incidents.samples import NAMES, an_incident

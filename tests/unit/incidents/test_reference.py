@@ -2,14 +2,24 @@
 
 import re
 
+import yaml
+
 from ioc.app.incidents_page import PAGE
 from ioc.incidents.commands import TRANSITIONS, Op
+from ioc.incidents.policies import ProcedurePolicy, parse_policy
 from ioc.incidents.reference import render
 from ioc.model.incidents import OPEN_HANDLINGS, Handling
 
 
 def test_the_page_is_what_the_code_says() -> None:
     assert PAGE.read_text("utf-8") == render(), "run: python -m ioc.app.incidents_page"
+
+
+def test_the_example_of_a_procedure_is_one() -> None:
+    example = re.search(r"```yaml\n(procedures:.*?)```", render(), re.DOTALL)
+    assert example
+    parsed = parse_policy("procedures", yaml.safe_load(example[1]))
+    assert isinstance(parsed, ProcedurePolicy) and len(parsed.procedures[0].steps) == 3
 
 
 def test_every_command_has_a_letter_of_its_own() -> None:
@@ -29,6 +39,6 @@ def test_the_diagram_draws_every_transition_that_moves_and_no_other() -> None:
         (str(source), "open" if op is Op.UNMERGE else str(transition.target), transition.letter)
         for op, transition in TRANSITIONS.items()
         if transition.target or op is Op.UNMERGE
-        for source in transition.sources
+        for source in transition.sources - transition.keeps
     }
     assert drawn == legal

@@ -11,6 +11,7 @@ from ioc.model.records import Tick
 from ioc.model.times import HOUR_US, SECOND_US
 from ioc.rules import PartitionEngine, parse_rules
 from ioc.rules.backtest import (
+    MIN_JUDGED_US,
     Change,
     Load,
     Replay,
@@ -168,7 +169,16 @@ def test_the_load_counts_the_busiest_hour_wherever_it_begins() -> None:
     assert load_of(raised, 0, 3 * HOUR_US, 2).busiest_hour == 3.5
     assert not load_of(raised, 0, 3 * HOUR_US, 2).over_budget
     assert load_of(raised, 0, 3 * HOUR_US, 1).over_budget
-    assert load_of([], 0, 0, 1) == Load(0, 0.0, 0.0)
+
+
+def test_a_short_time_is_never_within_the_budget_but_may_be_over_it() -> None:
+    few, many = ([Span("a", 0, n * SECOND_US) for n in range(count)] for count in (6, 7))
+    for length_us in (0, 180 * SECOND_US, MIN_JUDGED_US - 1):
+        assert load_of(few, 0, length_us, 1) == Load(6, None, 6.0)
+        assert load_of(few, 0, length_us, 1).verdict == "too short"
+        assert load_of(many, 0, length_us, 1).verdict == "over"
+    assert load_of(few, 0, MIN_JUDGED_US, 1) == Load(6, 12.0, 6.0)
+    assert load_of(few, 0, MIN_JUDGED_US, 1).verdict == "within"
 
 
 def test_the_warm_up_covers_every_duration_of_a_rule() -> None:

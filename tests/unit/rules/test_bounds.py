@@ -15,6 +15,8 @@ from tests.unit.rules.scenes import HEAD
 
 NOT_OF_RULES = {
     "backtest.MAX_WARM_UP_US",
+    "backtest.MIN_JUDGED_US",
+    "coverage.MAX_MUTANTS",
     "explain_why.MAX_OTHER_KEYS",
     "relative.MAX_STEPS",
     "scenario.MAX_EVENTS",

@@ -336,7 +336,8 @@ def test_shipped_rules_are_valid_and_speak_both_languages() -> None:
     assert len(program.rules) >= 7
     for item in program.rules:
         assert item.rule.title.vi != item.rule.title.en
-        assert item.rule.clocks.acknowledge_s is not None
+        # What citizens tell has the legal clock, which the policies state.
+        assert item.rule.clocks.acknowledge_s is not None or item.rule.name == "citizen-report"
         assert item.rule.file == f"{item.rule.name}.yaml"
         assert set(item.rule.types) <= set(DATA_TYPES)
 

@@ -3,13 +3,14 @@
 import pytest
 
 from ioc.geo.index import AreaIndex
-from ioc.model.events import Event
+from ioc.model.events import CameraPlate, Event
 from ioc.rules.backtest import order_of_arrival
 from ioc.rules.explain_why import Check, Explanation, explain
-from tests.unit.rules.scenes import START_US, count, flow, rule, us, zone
+from tests.unit.rules.scenes import START_US, count, event, flow, rule, us, zone
 
 FLOW = "stream: traffic\ntype: traffic.flow\nby: [source]\n"
 INDEX = AreaIndex([zone("z1", 105.9995, -0.0005)])
+TEN = "2023-11-14T22:13:30.000Z"
 INSIDE, OUTSIDE = {"lon": 106.0, "lat": 0.0}, {"lon": 107.0, "lat": 0.0}
 
 
@@ -66,16 +67,36 @@ def test_a_dwell_says_how_long_it_has_lasted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("events", "where", "detail"),
+    ("when", "events", "where", "detail", "short"),
     [
-        ([count(10, **OUTSIDE)], "outside", ""),
-        ([count(10, **INSIDE)], "z1", ""),  # its first position is no entering
-        ([count(10)], "unknown", "no position of the key"),
+        ("enters", [count(10, lon=106.0015, lat=0.0)], "outside", "111 m from the border", 111.2),
+        # its first position is no entering, and there is no way left to go
+        ("enters", [count(10, **INSIDE)], "z1", f"inside since {TEN}, 56 m from the border", None),
+        ("enters", [count(10)], "unknown", "no position of the key", None),
+        ("crosses", [count(10, lon=106.0015, lat=0.0)], "outside", "111 m from the border", 111.2),
+        ("inside", [count(10, lon=106.0015, lat=0.0)], "outside", "111 m from the border", 111.2),
+        ("leaves", [count(10, **INSIDE)], "z1", f"inside since {TEN}, 56 m from the border", 55.6),
+        ("leaves", [count(10, lon=106.0015, lat=0.0)], "outside", "111 m from the border", None),
     ],
 )
-def test_a_fence_says_where_the_subject_is(events: list[Event], where: str, detail: str) -> None:
-    fence = failed(asked(ENTERS, events, 20))
-    assert (fence.condition, fence.value, fence.detail) == ("fence: enters", where, detail)
+def test_a_fence_says_where_the_subject_is_and_how_far_it_has_to_go(
+    when: str, events: list[Event], where: str, detail: str, short: float | None
+) -> None:
+    text = ENTERS.replace("enters", when)
+    fence = failed(asked(text if when != "inside" else text.replace("hold: 9s\n", ""), events, 20))
+    assert (fence.condition, fence.value, fence.detail) == (f"fence: {when}", where, detail)
+    assert fence.short_by == (None if short is None else pytest.approx(short, abs=0.2))
+
+
+@pytest.mark.parametrize(
+    ("when", "before", "after"),
+    [("enters", OUTSIDE, INSIDE), ("leaves", INSIDE, OUTSIDE), ("crosses", OUTSIDE, INSIDE)],
+)
+def test_a_border_that_was_crossed_leaves_nothing_to_ask(
+    when: str, before: dict[str, float], after: dict[str, float]
+) -> None:
+    found = asked(ENTERS.replace("enters", when), [count(10, **before), count(12, **after)], 15)
+    assert (found.fired, found.failed) == (True, ())
 
 
 NEAR = (
@@ -113,7 +134,14 @@ def test_an_early_warning_says_what_it_has_learnt() -> None:
     young = failed(asked(EWMA.replace("5\n", "2, after 1m\n"), [flow(at, 50) for at in (10, 20, 30)], 40))
     assert (young.condition, young.value, young.short_by) == ("learnt for, s", 30, 30)
     usual = [flow(at, 50 + at % 3) for at in range(10, 80, 10)]
-    assert failed(asked(EWMA, usual, 90)).detail.startswith("usual 51.")
+    unusual = failed(asked(EWMA, [*usual, flow(82, 49)], 95))
+    assert isinstance(unusual.value, float)
+    assert -4 < unusual.value < -2
+    assert (unusual.threshold, unusual.short_by) == (-4, pytest.approx(unusual.value + 4))
+    assert unusual.detail.startswith("usual 5")
+    # the newest reading is as usual, the nearest was not
+    past = failed(asked(EWMA, [*usual, flow(82, 49), flow(88, 51)], 95))
+    assert past.detail.endswith(f"nearest: {unusual.value:g} at 2023-11-14T22:14:46.000Z")
     warned = asked(EWMA, [*usual, flow(85, 5)], 95)
     assert warned.failed == ()
     z = warned.checks[-1].value
@@ -124,6 +152,42 @@ def test_an_early_warning_says_what_it_has_learnt() -> None:
 @pytest.mark.parametrize("text", [SEQUENCE, EWMA, ENTERS, NEAR.replace("by: [ward]", "by: [source]")])
 def test_a_key_without_events_never_looks_as_if_everything_held(text: str) -> None:
     assert asked(text, [], 20).failed
+
+
+def test_a_warning_that_came_while_the_key_rests_says_so_and_nothing_else() -> None:
+    usual = [flow(at, 50 + at % 3) for at in range(10, 80, 10)]
+    found = asked(EWMA, [*usual, flow(85, 5), flow(120, 4)], 125)  # over at 115 s, then rests for 10 min
+    assert [check.condition for check in found.failed] == ["cooldown"]
+
+
+WIDE = (
+    "stream: camera\ntype: camera.plate\nwhere: confidence >= 0.85\nby: [plate]\n"
+    "having: distinct(ward) >= 3 within 3m\nhold: 5m\n"
+)
+
+
+def read(at: float, ward: str, plate: str = "61A-1", confidence: float = 0.9) -> Event:
+    data = CameraPlate(plate=plate, confidence=confidence)
+    return event(at, data, source=f"cam-{ward}", ward=ward)
+
+
+def test_a_rule_keyed_beyond_a_ward_says_how_many_wards_are_missing() -> None:
+    seen = [read(10, "a"), read(20, "b"), read(25, "b"), read(30, "c", plate="61A-2")]
+    wards = failed(asked(WIDE, seen, 40, key="61A-1"))
+    assert (wards.condition, wards.value, wards.short_by) == ("distinct(ward) >= 3 within 3m", 2.0, 1.0)
+    assert asked(WIDE, [*seen, read(35, "c")], 40, key="61A-1").failed == ()
+    unsure = asked(WIDE, [read(10, "a", confidence=0.8)], 40, key="61A-1")
+    assert unsure.failed[0].short_by == pytest.approx(0.05)
+    assert asked(WIDE, seen, 40, key="61A-3").other_keys == ("61A-1", "61A-2")
+
+
+SILENT = "stream: camera\nby: [source]\nabsence: 90s\n"
+
+
+def test_a_silence_says_how_much_longer_it_would_have_to_be() -> None:
+    silent = failed(asked(SILENT, [count(10)], 60))
+    assert (silent.condition, silent.value, silent.threshold, silent.short_by) == ("silence, s", 50, 90, 40)
+    assert asked(SILENT, [count(10)], 120).failed == ()
 
 
 TUMBLING = FLOW + "having: avg(speed_kmh) < 15 within 60s tumbling\nhold: 60s\n"

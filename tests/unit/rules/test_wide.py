@@ -18,7 +18,7 @@ from ioc.rules.compile import share, split
 from ioc.rules.engine import MAX_AHEAD_US
 from ioc.rules.rule import Rule
 from ioc.rules.state import StateChange
-from ioc.rules.wide_forward import MAX_FORWARDS, Forwarder, route_key
+from ioc.rules.wide_forward import DEFAULT_MAX_KEYS, Forwarder, route_key
 from ioc.rules.wide_merge import WideMerge
 from tests.unit.rules.scenes import START_US, Item, event, us, with_ticks
 
@@ -205,7 +205,7 @@ def test_only_what_a_wide_rule_may_decide_on_is_passed_on_without_what_none_ment
     passed, ticks = stage.take([(0, Tick(START_US)), (1, fast), (2, middling), (3, Tick(us(2)))], 4)
     assert [forward.event.event.data for forward in passed] == [CameraPlate(plate="51A-1", speed_kmh=60)]
     assert passed[0].event.after == (0, START_US)
-    assert ticks == [OriginTick(3, (0, START_US), 4), OriginTick(3, (0, us(2)), 4)]
+    assert ticks == [OriginTick(3, (0, START_US), 4, 0), OriginTick(3, (0, us(2)), 4, 3)]
 
 
 def test_more_keys_than_an_event_may_have_are_dropped_and_counted() -> None:
@@ -228,9 +228,36 @@ def test_more_keys_than_an_event_may_have_are_dropped_and_counted() -> None:
     data = CameraPlate(plate="51A-1", vehicle="car", speed_kmh=60, direction_deg=9)
     found = event(1, data, ward="w1", lon=106.6, lat=11.0, subject="s")
     numbers = iter(range(100))
-    stage = Forwarder(0, BEFORE_TIME, lambda key: next(numbers), [wide])
-    assert len(stage.take([(0, found)], 1)[0]) == MAX_FORWARDS
-    assert stage.dropped == len(texts) - MAX_FORWARDS > 0
+    for max_keys in (DEFAULT_MAX_KEYS, 3):
+        stage = Forwarder(0, BEFORE_TIME, lambda key: next(numbers), [wide], max_keys=max_keys)
+        assert len(stage.take([(0, found)], 1)[0]) == max_keys
+        assert stage.dropped == len(texts) - max_keys > 0
+
+
+def test_events_that_may_wait_are_bounded_and_those_beyond_counted() -> None:
+    merge = WideMerge(2, max_held=2)
+    for offset in range(5):
+        merge.take_event(WideEvent(0, offset, BEFORE_TIME, plates()), offset)
+    assert (merge.held, merge.refused) == (2, 3)
+
+
+def test_an_event_without_its_key_is_counted_once_where_it_is_passed_on_and_only_if_the_rule_wants_it() -> (
+    None
+):
+    rules = program(["quick", "steps", "two-wards"])
+    wide = split(rules)[1]
+    stage = Forwarder(0, BEFORE_TIME, lambda key: 0, [wide, wide])
+    slow = msgspec.structs.replace(plates(), data=CameraPlate(plate="51A-1", speed_kmh=40))
+    stage.take([(0, plates()), (1, slow), (2, plates(vehicle="car"))], 1)
+    assert {(place, rule): n for (place, rule, _), n in stage.unkeyed.items()} == {
+        (0, "quick"): 1,
+        (1, "quick"): 1,
+    }
+    engine = PartitionEngine(share(wide, lambda rule, key: False), partition=0)
+    engine.on_batch([(0, plates()), (1, Tick(us(2)))])
+    assert {counters.unkeyed for counters in engine.counters.values()} == {0}
+    stage.adopt([split(program(["steps"]))[1]])
+    assert stage.unkeyed == {}
 
 
 def test_the_watermark_waits_for_the_partition_that_lags() -> None:

@@ -7,7 +7,17 @@ import msgspec
 import pytest
 
 from simulators.city.build import load_wards
-from simulators.crew import EAGER_SHARE, MAX_COMMANDS, Case, Crew, Order, pace_of
+from simulators.crew import (
+    EAGER_SHARE,
+    ITSELF,
+    MAX_COMMANDS,
+    Case,
+    Checklist,
+    Crew,
+    OpenStep,
+    Order,
+    pace_of,
+)
 from simulators.crew_texts import team_of
 from simulators.times import SECOND_US, format_us
 from tests.unit.simulators.conftest import START_US
@@ -49,6 +59,8 @@ def cleared(case: Case, at_s: float) -> Case:
 
 
 def carried_out(case: Case, order: Order, at_s: float) -> Case:
+    if order.op == "step":
+        return stepped(case, order, at_s)
     return msgspec.structs.replace(
         case,
         rev=case.rev + 1,
@@ -94,6 +106,23 @@ class Desk:
         return [order.op for _, order in self.log]
 
 
+STEPS = (OpenStep("verify", "choice", ("yes", "no")), OpenStep("tell", "confirm"), OpenStep("say", "note"))
+
+
+def stepped(case: Case, order: Order, at_s: float) -> Case:
+    """Return `case` after a step as the service leaves it: claimed, and one step less to do."""
+    assert case.checklist and order.step == case.checklist.open[0].id
+    handling = "in_progress" if case.handling == "in_progress" else "assigned"
+    return msgspec.structs.replace(
+        case,
+        rev=case.rev + 1,
+        handling=handling,
+        updated=text(at_s),
+        assignee=case.assignee or ITSELF,
+        checklist=Checklist(case.checklist.done + 1, case.checklist.open[1:]),
+    )
+
+
 def crew(seed: int = 1) -> Crew:
     return Crew(seed, WARDS)
 
@@ -121,6 +150,19 @@ def test_an_eager_incident_goes_all_the_way_in_time() -> None:
     assert by_op["assign"].assignee == "Đội CSGT Dĩ An"
     assert by_op["resolve"].note
     assert desk.crew.counts.handled == 1
+
+
+@pytest.mark.parametrize("eager", [True, False])
+def test_every_step_of_the_procedure_is_done_before_an_incident_is_resolved(eager: bool) -> None:
+    (incident,) = ids(eager, 1)
+    case = msgspec.structs.replace(new(incident), checklist=Checklist(0, STEPS))
+    desk = Desk(crew(), [case], clears_s=200).play(0, 900)
+    before = ["acknowledge", "assign", "start"] if eager else ["acknowledge"]
+    assert desk.ops() == [*before, "step", "step", "step", "resolve", "close"]
+    asked, confirmed, noted = (order for _, order in desk.log if order.op == "step")
+    assert asked.answer in STEPS[0].answers
+    assert (confirmed.answer, confirmed.note) == (None, None)
+    assert noted.note
 
 
 def test_the_others_stay_untouched_until_two_minutes_after_they_cleared() -> None:

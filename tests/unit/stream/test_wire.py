@@ -20,7 +20,7 @@ def test_an_incident_has_every_field_even_when_it_is_empty() -> None:
         "closed": None, "assignee": None, "team": None, "note": None, "count": 1, "ack_due": None,
         "resolve_due": None, "respond_due": None, "responded": None, "paused": None, "pause_reason": None,
         "level": 0, "shelved_until": None, "handed_from": None, "agencies": [], "photo": None,
-        "merged_into": None, "merged_by": None, "members": 0, "members_active": 0,
+        "merged_into": None, "merged_by": None, "members": 0, "members_active": 0, "checklist": None,
         "why": {
             "rule_version": "3", "summary": {"vi": "Tốc độ thấp", "en": "Low speed"},
             "evidence": [

@@ -1,8 +1,13 @@
 /** The REST calls of the console. Every failure is an `ApiError` that says what the screen should say. */
 import type { Incident } from '../feed/types'
-import type { Areas, Audit, City, Command, Device, Me, Problem, RuleInfo, ShadowDiff, Unmasked, WardForecast } from './types'
+import type { Service } from '../public/types'
+import type {
+  Areas, Audit, CitizenReport, City, Command, CurrentShift, Device, Lang, Me, Photo, Problem, Procedure, RuleInfo,
+  ShadowDiff, Shift, ShiftCommand, Unmasked, WardForecast,
+} from './types'
 
 const REQUEST_TIMEOUT_MS = 10_000
+const UPLOAD_TIMEOUT_MS = 90_000
 
 export class ApiError extends Error {
   /** `status` 0: no answer at all (network, time-out). */
@@ -16,15 +21,17 @@ export class ApiError extends Error {
 
 async function request(method: string, path: string, body?: unknown): Promise<Response> {
   const headers: Record<string, string> = { accept: 'application/json' }
-  if (body !== undefined) headers['content-type'] = 'application/json'
+  const upload = body instanceof Blob
+  if (upload) headers['content-type'] = body.type || 'application/octet-stream'
+  else if (body !== undefined) headers['content-type'] = 'application/json'
   if (method !== 'GET') headers['x-ioc'] = '1'
   let response: Response
   try {
     response = await fetch(`/api/v1${path}`, {
       method,
       headers,
-      body: body === undefined ? null : JSON.stringify(body),
-      signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+      body: upload ? body : body === undefined ? null : JSON.stringify(body),
+      signal: AbortSignal.timeout(upload ? UPLOAD_TIMEOUT_MS : REQUEST_TIMEOUT_MS),
     })
   } catch (error) {
     throw new ApiError(0, { detail: String(error) })
@@ -45,6 +52,9 @@ async function json<T>(method: string, path: string, body?: unknown): Promise<T>
   return (await (await request(method, path, body)).json()) as T
 }
 
+/** Read what a page of its own asks for. */
+export const get = <T>(path: string): Promise<T> => json<T>('GET', path)
+
 const id = encodeURIComponent
 
 export const api = {
@@ -61,11 +71,30 @@ export const api = {
   members: async (incident: string) =>
     (await json<{ items: Incident[] }>('GET', `/incidents/${id(incident)}/members`)).items,
   forecast: async (hours: number) => (await json<{ items: WardForecast[] }>('GET', `/forecast?hours=${hours}`)).items,
+  procedure: (incident: string) => json<Procedure>('GET', `/incidents/${id(incident)}/procedure`),
   command: (incident: string, command: Command) =>
     json<Incident>('POST', `/incidents/${id(incident)}/commands`, command),
   rules: async () => (await json<{ items: RuleInfo[] }>('GET', '/rules')).items,
   shadow: async (rule: string) => (await json<{ items: ShadowDiff[] }>('GET', `/rules/${id(rule)}/shadow`)).items,
+  shifts: async () => (await json<{ items: Shift[] }>('GET', '/shifts?limit=20')).items,
+  shift: () => json<CurrentShift>('GET', '/shifts/current'),
+  beginShift: (idem: string) => json<CurrentShift>('POST', '/shifts', { idem }),
+  handOver: (shift: number, command: ShiftCommand) => json<CurrentShift>('POST', `/shifts/${shift}/commands`, command),
+  shiftReport: (shift: number, lang: Lang) => `/api/v1/shifts/${shift}/report?format=html&lang=${lang}`,
   unmask: (incident: string, reason: string) =>
     json<Unmasked>('POST', `/incidents/${id(incident)}/unmask`, { reason }),
+  photos: async (incident: string) => (await json<{ items: Photo[] }>('GET', `/incidents/${id(incident)}/photos`)).items,
+  sendPhoto: async (picture: Blob) => (await json<{ ref: string }>('POST', '/photos', picture)).ref,
+  release: (photo: string, released: boolean, reason: string) =>
+    json<Photo>('POST', `/photos/${id(photo)}/release`, { released, reason }),
+  services: async () => (await json<{ services: Service[] }>('GET', '/public/services')).services,
+  reports: async (incident: string) =>
+    (await json<{ items: CitizenReport[] }>('GET', `/incidents/${id(incident)}/reports`)).items,
+  /** Answer one reporter, or all who told the same; how many were answered. */
+  answer: async (report: string, text: string, everybody: boolean) =>
+    (await json<{ answered: number }>('POST', `/reports/${id(report)}/answer`, { text, everybody })).answered,
+  separate: async (report: string) => void (await request('POST', `/reports/${id(report)}/separate`)),
+  contact: async (report: string, reason: string) =>
+    (await json<{ contact: string | null }>('POST', `/reports/${id(report)}/unmask`, { reason })).contact,
   picture: async (camera: string) => (await request('GET', `/cameras/${id(camera)}/picture`)).blob(),
 }

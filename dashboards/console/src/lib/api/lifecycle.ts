@@ -30,6 +30,8 @@ const LEGAL: Record<Op, Handling[]> = {
   unshelve: OPEN,
   pause: OPEN,
   resume: OPEN,
+  step: OPEN,
+  skip: OPEN,
 }
 const ALL = Object.keys(LEGAL) as Op[]
 
@@ -43,13 +45,15 @@ const ONLY_IF: Partial<Record<Op, (incident: Incident) => boolean>> = {
   unshelve: (incident) => incident.shelved_until !== null,
   pause: (incident) => incident.paused === null,
   resume: (incident) => incident.paused !== null,
+  step: (incident) => Boolean(incident.checklist),
+  skip: (incident) => Boolean(incident.checklist),
 }
 
 const RIGHTS: Record<Role, Op[]> = {
   admin: ALL,
   supervisor: ALL,
   operator: ALL,
-  ward: ['acknowledge', 'assign', 'start', 'resolve', 'comment', 'reroute', 'accept', 'decline'],
+  ward: ['acknowledge', 'assign', 'start', 'resolve', 'comment', 'step', 'skip', 'reroute', 'accept', 'decline'],
   engineer: ['comment'],
   leader: ['comment'],
 }
@@ -61,6 +65,19 @@ const NEXT: Partial<Record<Handling, Op>> = {
   assigned: 'start',
   in_progress: 'resolve',
   resolved: 'close',
+}
+
+/** Done in the checklist, not by buttons of the incident. */
+export const IN_CHECKLIST: ReadonlySet<Op> = new Set<Op>(['step', 'skip'])
+
+/** Who may end an incident while required steps of its procedure are open, and lead a shift. */
+export function supervises(role: Role | undefined): boolean {
+  return role === 'supervisor' || role === 'admin'
+}
+
+/** Who may see shifts and the reports of their hand-over. */
+export function seesShifts(role: Role | undefined): boolean {
+  return role !== undefined && role !== 'ward' && role !== 'engineer'
 }
 
 /** Rarely needed: behind one button, so that the usual ones are found at once. */

@@ -58,7 +58,8 @@ export interface Audit {
 
 export type Op =
   | 'acknowledge' | 'assign' | 'start' | 'resolve' | 'close' | 'reject' | 'reopen' | 'reroute' | 'accept' | 'decline'
-  | 'merge' | 'unmerge' | 'shelve' | 'unshelve' | 'pause' | 'resume' | 'involve' | 'comment'
+  | 'merge' | 'unmerge' | 'shelve' | 'unshelve' | 'pause' | 'resume' | 'involve' | 'comment' | 'step' | 'skip'
+
 /** One rule with what the workers report of it; counts are since they began. */
 export interface RuleInfo {
   rule: string
@@ -72,6 +73,7 @@ export interface RuleInfo {
   failures: number
   seconds: number
   keys: number
+  wide: boolean
   matched: number
   raised: number
   late: number
@@ -120,6 +122,10 @@ export interface CommandArgs {
   into?: string
   until?: string
   reason?: PauseReason
+  step?: string
+  answer?: string
+  photo?: string
+  override?: string
 }
 
 /** One ward's outlook: what is late, and what will be at the present pace. */
@@ -150,4 +156,112 @@ export interface Unmasked {
   summary: Text
   evidence: string[]
   note: string | null
+}
+
+/** A picture of an incident; its bytes are at `/photos/{ref}`. */
+export interface Photo {
+  ref: string
+  width: number
+  height: number
+  origin: 'staff' | 'citizen'
+  uploaded: string
+  released: boolean
+}
+
+/** What a citizen told, masked (`ReportInfo`); `root` is the report that it tells the same as, or itself. */
+export interface CitizenReport {
+  id: string
+  root: string
+  service: string
+  text: string
+  channel: string
+  received: string
+  address: string | null
+  lon: number | null
+  lat: number | null
+  /** A mask where there is one. */
+  contact: string | null
+  photos: string[]
+  /** A partner's own copy of a picture, an address of http(s). */
+  media_url: string | null
+  answers: { at: string; text: string }[]
+  satisfied: boolean | null
+}
+
+export type StepKind = 'confirm' | 'choice' | 'note' | 'photo'
+
+export interface ProcedureStep {
+  id: string
+  text: Text
+  kind: StepKind
+  required: boolean
+  state: 'open' | 'done' | 'skipped'
+  choices: { id: string; text: Text }[]
+  link: string | null
+  by: string | null
+  at: string | null
+  answer: string | null
+  note: string | null
+  photo: string | null
+}
+
+/** An incident's checklist: the steps that are due, branches not entered left out. */
+export interface Procedure {
+  incident: string
+  rev: number
+  ref: string
+  title: Text
+  done: number
+  total: number
+  steps: ProcedureStep[]
+}
+
+export interface Shift {
+  id: number
+  rev: number
+  lead: string
+  state: 'running' | 'handing_over' | 'passed'
+  began: string
+  started: string | null
+  started_by: string | null
+  absent: string | null
+  incoming: string | null
+  is_opened: boolean
+  left_out: number
+  passed: string | null
+}
+
+export type ShiftItemKind = 'incident' | 'shelved' | 'handed_over' | 'outage' | 'rule'
+
+export interface ShiftItem {
+  ref: string
+  kind: ShiftItemKind
+  title: Text
+  severity: Severity | null
+  ward: string | null
+  source: string | null
+  handling: Handling | null
+  since: string
+  due: string | null
+  rev: number
+  verdict: 'open' | 'accepted' | 'questioned'
+  by: string | null
+  reason: string | null
+  note: string | null
+  gone: boolean
+}
+
+/** `shift` null: none has ever begun. */
+export interface CurrentShift {
+  shift: Shift | null
+  items: ShiftItem[]
+}
+
+export type ShiftOp = 'start' | 'open' | 'note' | 'accept' | 'accept_rest' | 'question' | 'cancel' | 'pass'
+
+export interface ShiftCommand {
+  op: ShiftOp
+  expect_rev: number
+  idem: string
+  args: { items?: string[]; note?: string }
 }

@@ -33,6 +33,13 @@ export interface Why {
   event_ids?: string[]
 }
 
+export interface Checklist {
+  ref: string
+  done: number
+  total: number
+  open: { id: string; kind: string; answers: string[] }[]
+}
+
 export interface Incident {
   id: string
   rev: number
@@ -76,6 +83,8 @@ export interface Incident {
   /** Incidents merged into this one, and how many of them go on. */
   members: number
   members_active: number
+  /** How far its procedure has come; `open` are the required steps without which it cannot end. */
+  checklist?: Checklist | null
   why: Why
 }
 

@@ -43,7 +43,7 @@ export function countdown(ms: number, unit: Catalogue['unit']): string {
 }
 
 /** Rough age in words: one unit, or two from an hour on. */
-export function ago(ms: number, unit: Catalogue['unit']): string {
+export function ago(ms: number, unit: Pick<Catalogue['unit'], 's' | 'm' | 'h' | 'd'>): string {
   const total = Math.max(0, Math.floor(ms / 1000))
   if (total < 60) return `${total} ${unit.s}`
   if (total < 3600) return `${Math.floor(total / 60)} ${unit.m}`

@@ -6,13 +6,14 @@ export type RuleState = 'on' | 'off' | 'failed' | 'waiting'
 
 export interface RuleTexts {
   title: string
-  close: string
   failed: string
   loading: string
   none: string
   rule: string
   state: string
   states: Record<RuleState, string>
+  wide: string
+  wideHint: string
   matched: string
   raised: string
   leftOut: string
@@ -39,13 +40,14 @@ export interface RuleTexts {
 export const ruleTexts: Record<Lang, RuleTexts> = {
   vi: {
     title: 'Luật phát hiện sự cố',
-    close: 'Đóng',
     failed: 'Không đọc được danh sách luật; sẽ thử lại.',
     loading: 'Đang đọc…',
     none: 'Chưa có luật nào.',
     rule: 'Luật',
     state: 'Trạng thái',
     states: { on: 'Đang chạy', off: 'Đã tắt', failed: 'Hỏng, đã tắt', waiting: 'Chờ chuyển bản' },
+    wide: 'Liên phường',
+    wideHint: 'Khoá không gắn với một phường: luật xét sự kiện của mọi phường, báo muộn hơn tối đa một giây.',
     matched: 'Khớp',
     raised: 'Đã báo',
     leftOut: 'Không tính',
@@ -77,13 +79,14 @@ export const ruleTexts: Record<Lang, RuleTexts> = {
   },
   en: {
     title: 'Detection rules',
-    close: 'Close',
     failed: 'The rules cannot be read; it will be tried again.',
     loading: 'Reading…',
     none: 'There are no rules.',
     rule: 'Rule',
     state: 'State',
     states: { on: 'Running', off: 'Switched off', failed: 'Failed, switched off', waiting: 'Waiting to switch' },
+    wide: 'Across wards',
+    wideHint: 'Keyed beyond a ward: the rule sees the events of all wards and speaks up to a second later.',
     matched: 'Matched',
     raised: 'Raised',
     leftOut: 'Left out',

@@ -170,13 +170,25 @@ function incidents(p: Palette): LayerSpecification[] {
   ]
 }
 
-export function buildStyle(areas: Areas, palette: Palette): StyleSpecification {
+/** The map without anything that happens on it. */
+export function groundStyle(areas: Areas, palette: Palette): StyleSpecification {
   return {
     version: 8,
     sources: {
       areas: { type: 'geojson', data: areas, tolerance: 0.3 },
       labels: { type: 'geojson', data: labelPoints(areas) },
       archipelagos: { type: 'geojson', data: ARCHIPELAGOS },
+    },
+    layers: [...ground(palette), ...labels(palette)],
+  }
+}
+
+export function buildStyle(areas: Areas, palette: Palette): StyleSpecification {
+  const { version, sources, layers } = groundStyle(areas, palette)
+  return {
+    version,
+    sources: {
+      ...sources,
       devices: { type: 'geojson', data: EMPTY, promoteId: 'id', cluster: true, clusterMaxZoom: CLUSTER_MAX_ZOOM, clusterRadius: 46, clusterProperties: { bad: ['+', ['get', 'bad']] } },
       incidents: {
         type: 'geojson', data: EMPTY, promoteId: 'id', cluster: true, clusterMaxZoom: GROUP_MAX_ZOOM, clusterRadius: GROUP_RADIUS_PX,
@@ -184,6 +196,6 @@ export function buildStyle(areas: Areas, palette: Palette): StyleSpecification {
       },
       selection: { type: 'geojson', data: EMPTY },
     },
-    layers: [...ground(palette), ...labels(palette), ...devices(palette), ...incidents(palette)],
+    layers: [...layers, ...devices(palette), ...incidents(palette)],
   }
 }

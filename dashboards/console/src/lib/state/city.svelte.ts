@@ -2,7 +2,7 @@
 import { api } from '../api/client'
 import type { Areas, City, Device } from '../api/types'
 import { centreOf } from '../map/geometry'
-import type { Incident, Text } from '../feed/types'
+import type { Text } from '../feed/types'
 import { withNames, withoutSource } from '../format/names'
 import { i18n } from '../i18n/index.svelte'
 
@@ -71,7 +71,7 @@ class CityData {
   }
 
   /** What happened, without where: for lists that name the place beside it. */
-  shortTitle(incident: Incident): string {
+  shortTitle(incident: { title: Text; source: string | null }): string {
     return withoutSource(i18n.text(incident.title), incident.source)
   }
 

@@ -11,7 +11,7 @@ export type Outcome =
   | { kind: 'sending' }
   | { kind: 'done' }
   | { kind: 'conflict'; current: Incident }
-  | { kind: 'refused'; detail: string }
+  | { kind: 'refused'; detail: string; rule?: string | undefined }
   | { kind: 'unreachable' }
 
 export interface Attempt {
@@ -84,8 +84,8 @@ class Commands {
       } else if (failure.status === 0 || failure.status >= 500) {
         attempt({ kind: 'unreachable' })
       } else {
-        const detail = failure.problem.errors?.[0]?.detail ?? failure.message
-        attempt({ kind: 'refused', detail })
+        const told = failure.problem.errors?.[0]
+        attempt({ kind: 'refused', detail: told?.detail ?? failure.message, rule: told?.rule })
       }
     }
   }
@@ -108,7 +108,8 @@ function sameToAPerson(seen: Incident, current: Incident): boolean {
     seen.note === current.note &&
     seen.ward === current.ward &&
     seen.shelved_until === current.shelved_until &&
-    seen.paused === current.paused
+    seen.paused === current.paused &&
+    seen.checklist?.done === current.checklist?.done
   )
 }
 

@@ -1,0 +1,11 @@
+import { mount } from 'svelte'
+import Leader from './Leader.svelte'
+import '../styles/fonts.css'
+import '../styles/tokens.css'
+import '../styles/base.css'
+import './leader.css'
+
+const target = document.getElementById('app')
+if (!target) throw new Error('no #app')
+
+export default mount(Leader, { target })

@@ -1,0 +1,72 @@
+/** A map to choose one place on: whatever lies under its centre. Loaded when somebody asks for it. */
+import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url'
+import { Map as MapLibreMap, setWorkerUrl } from 'maplibre-gl'
+import 'maplibre-gl/dist/maplibre-gl.css'
+import type { Areas } from '../api/types'
+import { loadFonts } from './fonts'
+import { readPalette } from './palette'
+import { groundStyle } from './style'
+
+setWorkerUrl(workerUrl)
+
+const CLOSE_ZOOM = 16
+const DEGREES_DIGITS = 6
+
+export interface PlaceMapContent {
+  areas: Areas
+  /** West, south, east, north. */
+  bounds: [number, number, number, number]
+  from: { lon: number; lat: number } | null
+  title: string
+}
+
+export class PlaceMap {
+  readonly map: MapLibreMap
+
+  static async create(container: HTMLElement, content: PlaceMapContent): Promise<PlaceMap> {
+    await loadFonts()
+    return new PlaceMap(container, content)
+  }
+
+  private constructor(container: HTMLElement, { areas, bounds, from, title }: PlaceMapContent) {
+    this.map = new MapLibreMap({
+      container,
+      style: groundStyle(areas, readPalette()),
+      ...(from ? { center: [from.lon, from.lat], zoom: CLOSE_ZOOM } : { bounds }),
+      minZoom: 4,
+      maxZoom: 19,
+      attributionControl: false,
+      dragRotate: false,
+      pitchWithRotate: false,
+      touchPitch: false,
+      fadeDuration: 0,
+      locale: { 'Map.Title': title },
+    })
+    this.map.touchZoomRotate.disableRotation()
+    this.map.keyboard.disableRotation()
+    // Nobody has to drag: a tap brings its place under the pin.
+    this.map.on('click', ({ lngLat }) => this.map.easeTo({ center: lngLat }))
+  }
+
+  /** Call back with the ward under the pin now and after every move; null outside all of them. */
+  onWard(told: (code: string | null) => void): void {
+    const tell = (): void => {
+      const [ward] = this.map.queryRenderedFeatures(this.map.project(this.map.getCenter()), { layers: ['wards'] })
+      told(ward ? String(ward.properties.code) : null)
+    }
+    this.map.on('idle', tell)
+  }
+
+  zoomBy(steps: number): void {
+    this.map.easeTo({ zoom: this.map.getZoom() + steps })
+  }
+
+  centre(): [lon: number, lat: number] {
+    const { lng, lat } = this.map.getCenter()
+    return [Number(lng.toFixed(DEGREES_DIGITS)), Number(lat.toFixed(DEGREES_DIGITS))]
+  }
+
+  destroy(): void {
+    this.map.remove()
+  }
+}

@@ -1,0 +1,23 @@
+/** What the board's figures say, in words; a figure without anything behind it is null and never 0. */
+import type { Figures } from './types'
+
+export const share = (part: number, whole: number): number | null => (whole > 0 ? part / whole : null)
+
+/** How long in the unit that fits: `[n, 'days']`. */
+export function span(seconds: number): [number, 'minutes' | 'hours' | 'days'] {
+  if (seconds < 3_600) return [Math.max(1, Math.round(seconds / 60)), 'minutes']
+  if (seconds < 2 * 86_400) return [Math.round(seconds / 360) / 10, 'hours']
+  return [Math.round(seconds / 8_640) / 10, 'days']
+}
+
+export interface Row {
+  code: string
+  figures: Figures
+}
+
+/** Those with most to do first; ties by code, so that rows do not change places without a reason. */
+export function rowsOf(figures: Record<string, Figures>): Row[] {
+  return Object.entries(figures)
+    .map(([code, found]) => ({ code, figures: found }))
+    .sort((a, b) => b.figures.open - a.figures.open || b.figures.received - a.figures.received || a.code.localeCompare(b.code))
+}

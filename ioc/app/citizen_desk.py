@@ -1,0 +1,405 @@
+"""Citizens at the counter: take a report, say what is known, follow it, hear whether they are content.
+
+    submit ─► row (durable) ─► event in the log ─► rule `citizen-report` ─► incident with a legal clock
+                    │ joins an earlier one: told of it, and no incident of its own
+    follow ◄─ history of the incident ◄─ people of ward and centre
+    vote   ─► row ─► event in the log; not satisfied: the incident is opened again
+
+A report counts once its row is committed. The append follows at once; what a crash or a log that is away
+leaves undone the keeper makes up for (`ioc/app/report_keeper.py`), under the same event id: the log knows it.
+"""
+
+import re
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+import structlog
+from prometheus_client import Counter
+from psycopg import AsyncConnection
+
+from ioc.api.citizen_ports import (
+    Followed,
+    FollowedAnswer,
+    NotYetError,
+    QuotaError,
+    Receipt,
+    ReportCandidate,
+    StatusStep,
+    Submission,
+    UnfitReportError,
+)
+from ioc.api.ports import Incidents, NotFoundError
+from ioc.app.clock import now_us
+from ioc.app.incident_effects import box_around
+from ioc.app.report_events import Log, append_events, event_of, event_of_vote
+from ioc.app.sealing import Seal
+from ioc.eventlog.port import LogError
+from ioc.incidents.citizen_policy import CitizenPolicy
+from ioc.incidents.citizens import FINISHED, ReportStatus, may_reopen, resolution_of, status_of, steps_of
+from ioc.incidents.commands import Command, Conflict, Op, Refused
+from ioc.incidents.duplicates import Candidate, Told, by_root, candidates
+from ioc.incidents.policies import Policies
+from ioc.incidents.policy_shapes import length_of
+from ioc.model.incidents import Audit, Incident
+from ioc.model.times import from_us, to_us
+from ioc.model.tracking import RANDOM_BYTES, hash_code, make_code, read_code
+from ioc.store import reports as rows
+from ioc.store.incidents import read_history
+from ioc.store.photos import claim_for_report, released_of
+from ioc.store.privacy import MIN_PHONE_DIGITS, phone_digits
+from ioc.store.row_scope import SERVICE, Pool, ScopedPool, acting_as
+from ioc.stream.masking import mask_words
+
+ACTOR: Final = "citizens"
+MAX_STEPS: Final = 200
+QUOTA_SPAN: Final = timedelta(days=1)
+_MAIL: Final = re.compile(r"[^\s@,;]+@[^\s@,;]+")
+
+_log = structlog.get_logger()
+_taken = Counter("ioc_citizen_reports_total", "Reports of citizens", ["outcome"])
+_votes = Counter("ioc_citizen_votes_total", "Votes of citizens on what was done", ["satisfied"])
+_reopened = Counter("ioc_citizen_reopened_total", "Incidents that citizens opened again", ["by"])
+
+
+class CitizenDesk:
+    """`ioc.api.citizen_ports.Citizens` over PostgreSQL and the log."""
+
+    def __init__(
+        self,
+        pool: ScopedPool,
+        *,
+        log: Log,
+        incidents: Incidents,
+        policies: Callable[[], Policies],
+        ward_of: Callable[[float, float], str | None],
+        bounds: tuple[float, float, float, float],
+        seal: Seal,
+        per_contact: int,
+    ) -> None:
+        """Prepare the counter.
+
+        Args:
+            pool: citizens have no wards, so what they do is done as the service.
+            log: takes the events.
+            incidents: carries out what citizens bring about.
+            policies: those in force.
+            ward_of: the ward at a position, None outside all of them.
+            bounds: west, south, east, north of the city.
+            seal: for contacts.
+            per_contact: reports one contact may send in a day.
+        """
+        self._pool: Pool = pool.of(SERVICE)
+        self._log = log
+        self._incidents = incidents
+        self._policies = policies
+        self._ward_of = ward_of
+        self._bounds = bounds
+        self._seal = seal
+        self._per_contact = per_contact
+
+    @property
+    def policy(self) -> CitizenPolicy:
+        """What may be reported, as it is in force."""
+        return self._policies().citizens
+
+    # telling ------------------------------------------------------------------------------------------------
+
+    async def submit(self, told: Submission) -> Receipt:
+        """Take a report; see `ioc.api.citizen_ports.Citizens`."""
+        ward = self._check(told)
+        # Keyed like the contact in it, which could be guessed from a plain hash beside the text.
+        digest = self._seal.recognise(msgspec.json.encode(msgspec.structs.replace(told, idem=None)).decode())
+        code = make_code(secrets.token_bytes(RANDOM_BYTES))
+        now = datetime.now(UTC)
+        contact = (told.contact or "").strip() or None
+        contact_hash = self._seal.recognise(one_spelling(contact)) if contact else None
+        async with self._pool.connection() as connection, connection.transaction():
+            if repeat := await _repeat(connection, told.idem, digest, code):
+                return repeat
+            if contact_hash and (
+                await rows.count_of_contact(connection, contact_hash, now - QUOTA_SPAN) >= self._per_contact
+            ):
+                raise QuotaError(int(QUOTA_SPAN.total_seconds()))
+            report_id = f"{now:%y%m%d}-{secrets.token_hex(5)}"
+            root = await self._root_of(connection, told, report_id, now)
+            report = rows.ReportRow(
+                id=report_id, root=root, service=told.service, text=told.text, address=told.address,
+                lon=told.lon, lat=told.lat, ward=ward, channel=told.channel, partner=told.partner,
+                language=told.language, contact=self._seal.close(contact) if contact else None,
+                photos=list(told.photos), media_url=told.media_url, received=now, digest=digest,
+            )  # fmt: skip
+            if not await rows.add_report(
+                connection, report, code_hash=hash_code(code), contact_hash=contact_hash, idem=told.idem
+            ) and (repeat := await _repeat(connection, told.idem, digest, code)):
+                # The same was sent twice at once, and the other was faster.
+                return repeat
+            if told.photos and not await claim_for_report(connection, told.photos, report_id):
+                detail = "one of the pictures is not there (any more): send it again and name the new one"
+                raise UnfitReportError("photos", "photo_unknown", detail)
+        await self._tell_log(report)
+        joined = root != report_id
+        if joined:
+            await self._persists(root, to_us(now))
+        _taken.labels("joined" if joined else "new").inc()
+        return Receipt(id=report_id, code=code, joined=joined)
+
+    def _check(self, told: Submission) -> str | None:
+        """Return the ward of a report. Raises `UnfitReportError`."""
+        if self.policy.service(told.service) is None:
+            known = ", ".join(service.code for service in self.policy.services)
+            raise UnfitReportError("service", "service", f"expected one of {known}")
+        if told.lon is None or told.lat is None:
+            if not told.address:
+                raise UnfitReportError("address", "place_required", "expected a position or an address")
+            return None
+        west, south, east, north = self._bounds
+        if not (west <= told.lon <= east and south <= told.lat <= north):
+            raise UnfitReportError("lon", "in_city", "this place is outside the city")
+        ward = self._ward_of(told.lon, told.lat)
+        if ward is None:
+            raise UnfitReportError("lon", "in_ward", "this place is in none of our wards")
+        return ward
+
+    async def _root_of(
+        self, connection: AsyncConnection[Any], told: Submission, report_id: str, now: datetime
+    ) -> str:
+        """Return the report that leads: the one that is joined, one that plainly says the same, or itself."""
+        if told.joins:
+            chosen = await rows.read_report(connection, told.joins)
+            if chosen is None or chosen.service != told.service:
+                raise UnfitReportError("joins", "joins", "there is no such report of this service")
+            root = chosen.root
+        else:
+            found = await self._likely(connection, told, report_id, now)
+            root = next((item.id for item in found if item.verdict == "merge"), report_id)
+        return report_id if await self._is_over(connection, root, to_us(now)) else root
+
+    async def _is_over(self, connection: AsyncConnection[Any], root: str, at_us: int) -> bool:
+        """Tell whether the incident of a report has ended and is not opened again: nobody would hear more."""
+        standing = await rows.read_standing(connection, root)
+        if standing is None or status_of(standing.acting.handling) not in FINISHED:
+            return False
+        ended = resolution_of(await read_history(connection, standing.acting.id))
+        return ended is None or not may_reopen(standing.acting, ended[1], at_us, self.policy)
+
+    async def _likely(
+        self, connection: AsyncConnection[Any], told: Submission, report_id: str, now: datetime
+    ) -> list[Candidate]:
+        policy = self.policy.duplicates
+        since = now - timedelta(microseconds=length_of(policy.within).us)
+        has_place = told.lon is not None and told.lat is not None
+        box = box_around([told.lon or 0.0], [told.lat or 0.0], policy.metres) if has_place else None
+        earlier = await rows.read_earlier(
+            connection, told.service, since, box=box, with_address=told.address is not None
+        )
+        new = Told(
+            id=report_id, service=told.service, text=told.text, time_us=to_us(now), address=told.address,
+            lon=told.lon, lat=told.lat,
+        )  # fmt: skip
+        found = candidates(new, map(_told, earlier), policy)
+        return by_root(found, {report.id: report.root for report in earlier})
+
+    async def duplicates(self, told: Submission) -> list[ReportCandidate]:
+        """Return what may be the same thing; see `ioc.api.citizen_ports.Citizens`."""
+        now = datetime.now(UTC)
+        async with self._pool.connection() as connection:
+            found = await self._likely(connection, told, "", now)
+            shown = []
+            for item in found:
+                report = await rows.read_report(connection, item.id)
+                standing = await rows.read_standing(connection, item.id)
+                if report is not None:
+                    status = await self._status(connection, report, standing)
+                    shown.append(
+                        ReportCandidate(
+                            id=item.id, text=mask_words(report.text)[:280], received=report.received,
+                            status=status, likeness=round(item.likeness, 2),
+                            metres=None if item.metres is None else round(item.metres),
+                        )
+                    )  # fmt: skip
+        return shown
+
+    async def _tell_log(self, report: rows.ReportRow) -> None:
+        """Append now; what fails is made up for by the keeper."""
+        try:
+            await append_events(self._log, [event_of(report, self.policy)])
+        except LogError as error:
+            _log.warning("a report waits for the log", report=report.id, error=str(error))
+            return
+        async with self._pool.connection() as connection:
+            await rows.mark_appended(connection, [report])
+
+    async def _persists(self, root: str, at_us: int) -> None:
+        """Open the incident of a report again that others tell of after it was resolved."""
+        async with self._pool.connection() as connection:
+            standing = await rows.read_standing(connection, root)
+            audits = await read_history(connection, standing.acting.id) if standing else []
+        ended = resolution_of(audits)
+        if standing and ended and may_reopen(standing.acting, ended[1], at_us, self.policy):
+            await self._reopen(standing.acting, "report", "Người dân phản ánh vấn đề vẫn còn.")
+
+    async def _reopen(self, incident: Incident, by: str, note: str) -> None:
+        command = Command(
+            op=Op.REOPEN, expect_rev=incident.rev, idem=f"citizens-{incident.id}-{incident.rev}", note=note
+        )
+        try:
+            with acting_as(SERVICE):
+                await self._incidents.command(incident.id, command, ACTOR)
+        except (Conflict, Refused) as error:
+            # Somebody was faster: opened again, or merged it into another.
+            _log.info("an incident was not opened again", incident=incident.id, error=str(error))
+        else:
+            _reopened.labels(by).inc()
+
+    # following ----------------------------------------------------------------------------------------------
+
+    async def follow(self, code: str) -> Followed:
+        """Return how far a report has come; see `ioc.api.citizen_ports.Citizens`."""
+        async with self._pool.connection() as connection:
+            report = await self._by_code(connection, code)
+            return await self.followed(connection, report)
+
+    async def followed(self, connection: AsyncConnection[Any], report: rows.ReportRow) -> Followed:
+        """Return what the reporter of `report` may see."""
+        standing = await rows.read_standing(connection, report.root)
+        own, head = await _histories(connection, standing)
+        steps = steps_of(to_us(report.received), own, head)[-MAX_STEPS:]
+        answers = [
+            FollowedAnswer(at=answer.at, text=answer.text)
+            for answer in await rows.read_answers(connection, [report.id])
+        ]
+        status = steps[-1].status
+        ended = resolution_of(head or own) if status in FINISHED else None
+        voted = None
+        if ended and standing:
+            votes = await rows.read_votes(connection, [report.id])
+            voted = next(
+                (
+                    vote.satisfied
+                    for vote in votes
+                    if (vote.incident_id, vote.resolution) == (standing.acting.id, ended[0])
+                ),
+                None,
+            )
+        standard = {
+            ReportStatus.DONE: self.policy.answer_done,
+            ReportStatus.REJECTED: self.policy.answer_rejected,
+        }
+        return Followed(
+            id=report.id,
+            service=report.service,
+            text=mask_words(report.text),
+            address=None if report.address is None else mask_words(report.address),
+            ward=standing.acting.ward if standing else report.ward,
+            received=report.received,
+            joined=report.root != report.id,
+            status=status,
+            steps=[StatusStep(step.status, from_us(step.at_us)) for step in steps],
+            standard=standard.get(status),
+            answers=answers,
+            photos=await released_of(connection, standing.acting.id) if standing else [],
+            due=from_us(standing.acting.resolve_due_us)
+            if standing and standing.acting.resolve_due_us
+            else None,
+            may_vote=ended is not None and voted is None,
+            satisfied=voted,
+        )
+
+    async def _status(
+        self, connection: AsyncConnection[Any], report: rows.ReportRow, standing: rows.Standing | None
+    ) -> ReportStatus:
+        own, head = await _histories(connection, standing)
+        return steps_of(to_us(report.received), own, head)[-1].status
+
+    async def vote(self, code: str, *, satisfied: bool, text: str | None) -> Followed:
+        """Take a vote; see `ioc.api.citizen_ports.Citizens`."""
+        at_us = now_us()
+        async with self._pool.connection() as connection, connection.transaction():
+            report = await self._by_code(connection, code)
+            standing = await rows.read_standing(connection, report.root)
+            own, head = await _histories(connection, standing)
+            ended = resolution_of(head or own)
+            followed = await self.followed(connection, report)
+            if standing is None or ended is None or followed.status not in FINISHED:
+                raise NotYetError(report.id)
+            incident = standing.acting
+            vote = rows.Vote(
+                report_id=report.id, incident_id=incident.id, resolution=ended[0], satisfied=satisfied,
+                text=text, at=from_us(at_us),
+            )  # fmt: skip
+            is_new = await rows.add_vote(connection, vote)
+            if not is_new and (satisfied or followed.satisfied):
+                return followed
+            unhappy = await rows.count_dissatisfied(connection, incident.id, ended[0])
+        # A repeat may come because opening the incident again failed.
+        if is_new:
+            _votes.labels(str(satisfied).lower()).inc()
+            await self._tell_log_of_vote(vote, report)
+        policy = self.policy
+        if not satisfied and unhappy >= policy.reopen_votes and may_reopen(incident, ended[1], at_us, policy):
+            said = f": {mask_words(text)}" if text else "."
+            await self._reopen(incident, "vote", f"Người dân chưa hài lòng với kết quả{said}"[:1_000])
+        return await self.follow(code)
+
+    async def _tell_log_of_vote(self, vote: rows.Vote, report: rows.ReportRow) -> None:
+        try:
+            await append_events(self._log, [event_of_vote(vote, report)])
+        except LogError as error:
+            _log.warning("a vote waits for the log", report=vote.report_id, error=str(error))
+            return
+        async with self._pool.connection() as connection:
+            await rows.mark_votes_appended(connection, [vote])
+
+    async def _by_code(self, connection: AsyncConnection[Any], text: str) -> rows.ReportRow:
+        code = read_code(text)
+        report = await rows.read_by_code(connection, hash_code(code)) if code else None
+        if report is None:
+            raise NotFoundError(text)
+        return report
+
+
+async def _repeat(
+    connection: AsyncConnection[Any], idem: str | None, digest: bytes, code: str
+) -> Receipt | None:
+    """Return the receipt of a report that is there already, with a new code. Raises `UnfitReportError`."""
+    before = await rows.read_by_idem(connection, idem) if idem else None
+    if before is None:
+        return None
+    if before.digest != digest:
+        raise UnfitReportError("idem", "idem_reused", "this key was used for another report")
+    await rows.renew_code(connection, before.id, hash_code(code))
+    return Receipt(id=before.id, code=code, joined=before.root != before.id)
+
+
+async def _histories(
+    connection: AsyncConnection[Any], standing: rows.Standing | None
+) -> tuple[list[Audit], list[Audit]]:
+    """Return the history of the report's incident and of the one that stands for it, where there is one."""
+    if standing is None:
+        return [], []
+    own = await read_history(connection, standing.own.id)
+    return own, await read_history(connection, standing.head.id) if standing.head else []
+
+
+def _told(report: rows.ReportRow) -> Told:
+    return Told(
+        id=report.id,
+        service=report.service,
+        text=report.text,
+        time_us=to_us(report.received),
+        address=report.address,
+        lon=report.lon,
+        lat=report.lat,
+    )
+
+
+def one_spelling(contact: str) -> str:
+    """Return one spelling of the phone number in a contact, else of its mail address, else of all of it."""
+    digits = phone_digits(_MAIL.sub(" ", contact))
+    if len(digits) >= MIN_PHONE_DIGITS:
+        return digits
+    mail = _MAIL.search(contact)
+    return (mail[0] if mail else contact).lower()

@@ -1,0 +1,44 @@
+"""The citizens' counter of this process: its parts, put together."""
+
+from ioc.api.application import Counter
+from ioc.api.intake import Intake, IntakeLimits
+from ioc.api.ports import Incidents
+from ioc.app.citizen_desk import CitizenDesk
+from ioc.app.core import Core
+from ioc.app.privacy import read_key
+from ioc.app.public_board import PublicBoard
+from ioc.app.public_requests import StoredRequests
+from ioc.app.report_desk import ReportDesk
+from ioc.app.sealing import Seal
+
+
+def open_counter(core: Core, incidents: Incidents) -> Counter:
+    """Return the counter. Every process of an installation needs the same key of contacts."""
+    settings = core.settings.citizens
+    key = read_key(core.settings.contact_key_file)
+    seal = Seal(key)
+    desk = CitizenDesk(
+        core.api_pool,
+        log=core.log,
+        incidents=incidents,
+        policies=core.desk.policies,
+        ward_of=core.directory.ward_of,
+        bounds=core.settings.bounds,
+        seal=seal,
+        per_contact=settings.per_contact_day,
+    )
+    limits = IntakeLimits(
+        free=settings.free_per_hour,
+        most=settings.most_per_hour,
+        looks=settings.looks_per_minute,
+        bits=settings.work_bits,
+        partner=settings.per_partner_minute,
+    )
+    return Counter(
+        citizens=desk,
+        reports=ReportDesk(core.api_pool, seal),
+        board=PublicBoard(core.api_pool),
+        requests=StoredRequests(core.api_pool, core.desk.policies),
+        intake=Intake(limits, seal.recognise("challenges")),
+        jurisdiction=settings.jurisdiction,
+    )
