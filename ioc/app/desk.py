@@ -34,6 +34,7 @@ class Desk:
         self._pool = pool
         self._directory = directory
         self._seen: tuple[int, AreaIndex] | None = None
+        self._kept = False
         self._policies = Policies()
 
     def policies(self) -> Policies:
@@ -43,32 +44,38 @@ class Desk:
     async def run(self) -> None:
         """Refresh until cancelled."""
         while True:
-            await asyncio.sleep(REFRESH_S)
             try:
-                await self.refresh()
+                await self.refresh(keep=True)
             except RETRYABLE as error:
                 _log.warning("policies could not be refreshed", error=str(error))
+            await asyncio.sleep(REFRESH_S)
 
-    async def refresh(self) -> None:
-        """Read the policies where they, or the wards of the day, have changed."""
+    async def refresh(self, *, keep: bool = False) -> None:
+        """Read the policies where they, or the wards of the day, have changed.
+
+        Whoever lets incidents follow them has to `keep` their procedures; looking at history writes nothing.
+        """
         index = self._directory.index
         async with self._pool.connection() as connection:
             version = await rows.read_version(connection)
-            if self._seen == (version, index):
+            if self._seen == (version, index) and (self._kept or not keep):
                 return
             stored = await rows.read_policies(connection)
             policies = assemble(stored, ward_names(index))
-            texts = await _all_texts(connection, policies)
+            texts = await _all_texts(connection, policies, keep)
+        self._kept = keep
         self._policies = msgspec.structs.replace(policies, texts=texts)
         self._seen = (version, index)
 
 
-async def _all_texts(connection: AsyncConnection[Any], policies: Policies) -> dict[str, Procedure]:
-    """Keep the procedures in force before any incident names one, and return all that ever were."""
+async def _all_texts(
+    connection: AsyncConnection[Any], policies: Policies, keep: bool
+) -> dict[str, Procedure]:
+    """Return all procedures that ever were in force; `keep` those that are, before an incident names one."""
     own = {ref_of(procedure): procedure for procedure in policies.procedures.procedures}
     known = await rows.read_procedure_texts(connection, MAX_TEXTS)
     fresh = {ref: msgspec.to_builtins(text) for ref, text in own.items() if ref not in known}
-    if fresh:
+    if fresh and keep:
         await rows.keep_procedure_texts(connection, fresh)
     try:
         return {ref: msgspec.convert(doc, Procedure) for ref, doc in known.items()} | own

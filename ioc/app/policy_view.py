@@ -57,7 +57,7 @@ class StoredPolicies:
                 connection, name, parsed, author=author, reason=reason, expect_version=expect_version
             )
             (stored, *_) = await rows.read_versions(connection, name, 1)
-        await self._desk.refresh()
+        await self._desk.refresh(keep=True)
         assert stored.version >= version
         return _info(stored)
 

@@ -101,9 +101,9 @@ def test_anchors_stand_in_the_data_folder_unless_told_otherwise(tmp_path: Path, 
 
 def test_retention_and_erasure_are_run_and_reported_by_command(ioc: Ioc, database: Dsns) -> None:
     report = json.loads(ioc("retention", "report", "--json")[1])
-    assert {row["purpose"]: row["overdue"] for row in report} == {
-        "plates": 0, "contacts": 0, "incidents": 0, "quarantine": 0,
-    }  # fmt: skip
+    assert {row["purpose"]: row["overdue"] for row in report} == dict.fromkeys(
+        ("plates", "contacts", "reporters", "incidents", "photos", "unclaimed", "quarantine"), 0
+    )
     with psycopg.connect(database.admin, autocommit=True) as connection:
         connection.execute(
             "INSERT INTO camera_event (time, received, event_id, source, type, plate)"

@@ -48,7 +48,7 @@ async def desk(pool: Pool) -> Desk:
     directory = Directory(pool)
     await directory.refresh()
     desk = Desk(pool, directory)
-    await desk.refresh()
+    await desk.refresh(keep=True)
     policies = StoredPolicies(pool, desk, directory)
     await policies.put("procedures", OWN, author="an", reason="thử", expect_version=0)
     return desk
