@@ -32,6 +32,7 @@ const TERMS: Record<string, Pair> = {
   device: ['Thiết bị', 'Devices'],
   devices: ['Thiết bị', 'Devices'],
   citizen: ['Phản ánh người dân', 'Citizens'],
+  citizens: ['Người dân', 'Citizens'],
   feedback: ['Phản ánh người dân', 'Citizens'],
   order: ['Trật tự đô thị', 'Urban order'],
   wrong_way: ['Đi ngược chiều', 'Wrong way'],
@@ -72,7 +73,9 @@ export function term(code: string, lang: Lang): string {
   const [, aggregate = '', inner] = /^(avg|min|max|sum)\((\w+)\)$/.exec(code) ?? []
   const of = AGGREGATES[aggregate]
   if (inner && of) return `${term(inner, lang)}, ${pick(of, lang)}`
-  const pair = Object.hasOwn(TERMS, code) ? TERMS[code] : undefined
+  // A category with parts (`citizen.light`) is called after its whole.
+  const known = [code, code.split('.')[0] ?? ''].find((name) => Object.hasOwn(TERMS, name))
+  const pair = known === undefined ? undefined : TERMS[known]
   if (pair) return pick(pair, lang)
   const spaced = code.replaceAll('_', ' ')
   return spaced.charAt(0).toUpperCase() + spaced.slice(1)

@@ -5,8 +5,11 @@ import { centreOf } from '../map/geometry'
 import type { Text } from '../feed/types'
 import { withNames, withoutSource } from '../format/names'
 import { i18n } from '../i18n/index.svelte'
+import { term } from '../i18n/terms'
 
 const RETRY_MS = 5_000
+/** Source of the reports of the citizens' counter: no device, so it has no name of its own. */
+const CITIZENS = 'citizens'
 
 export interface Ward {
   code: string
@@ -62,7 +65,8 @@ class CityData {
   }
 
   deviceName(id: string | null): string {
-    return id ? (this.devices.get(id)?.name ?? id) : ''
+    if (!id) return ''
+    return this.devices.get(id)?.name ?? (id === CITIZENS ? term(id, i18n.lang) : id)
   }
 
   /** A rule's words in the chosen language, with names for device ids and ward codes. */
