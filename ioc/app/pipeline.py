@@ -22,6 +22,7 @@ from psycopg import AsyncConnection
 
 from ioc import __version__
 from ioc.api.application import ApiDeps, create_api
+from ioc.api.basemap import Basemap, dropped_in
 from ioc.api.health import MetricsDoor, health_app
 from ioc.api.pictures import PictureProxy, PictureSettings
 from ioc.api.places import City
@@ -262,6 +263,8 @@ class Pipeline:
                     hub if with_console else None
                 ),
                 console=settings.console if with_console else None,
+                basemap_folder=settings.basemap_folder,
+                basemap_origin=basemap.origin if (basemap := _basemap(settings)) else None,
                 routers=self._ingest_routers(ingest) if ingest else (),
                 sockets=SocketSettings(origins=frozenset(settings.http.allowed_origins)),
                 secure_cookies=settings.http.secure_cookies,
@@ -313,6 +316,19 @@ def _broker(settings: MqttSettings) -> SubscriberSettings:
     )
 
 
+def _basemap(settings: Settings) -> Basemap | None:
+    chosen = settings.basemap
+    if not chosen.url:
+        return dropped_in(settings.basemap_folder)
+    return Basemap(
+        kind=chosen.kind,
+        url=chosen.url,
+        attribution=chosen.attribution,
+        schema=chosen.tile_schema,
+        max_zoom=chosen.max_zoom,
+    )
+
+
 def _city(settings: Settings, core: Core, demo: bool) -> City:
     west, south, east, north = settings.bounds
     return City(
@@ -323,4 +339,5 @@ def _city(settings: Settings, core: Core, demo: bool) -> City:
         version=__version__,
         state_ttl_s=STATE_TTL_S,
         demo=demo,
+        basemap=_basemap(settings),
     )

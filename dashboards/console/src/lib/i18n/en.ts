@@ -375,6 +375,7 @@ export const en: Catalogue = {
     loading: 'Loading map…',
     failed: 'The map cannot be shown. The incident list still works.',
     illustrative: 'Illustrative boundaries',
+    groundLost: 'The base map cannot be loaded; our own is shown. Reload the page to try again.',
     legend: 'Legend',
     incidents: 'Incidents',
     traffic: 'Traffic',

@@ -366,6 +366,7 @@ export const vi = {
     loading: 'Đang tải bản đồ…',
     failed: 'Không mở được bản đồ. Danh sách sự cố vẫn hoạt động.',
     illustrative: 'Ranh giới minh hoạ',
+    groundLost: 'Không tải được nền bản đồ, đang dùng nền vẽ sẵn. Tải lại trang để thử lại.',
     legend: 'Chú giải',
     incidents: 'Sự cố',
     traffic: 'Giao thông',
