@@ -251,9 +251,7 @@ class Pipeline:
                 oidc=oidc,
                 tokens=Tokens(core.api_pool.of(SERVICE)),
                 personal=StoredPersonal(core.api_pool),
-                photos=StoredPhotos(
-                    core.api_pool, settings.photos, kept_s=settings.privacy.unclaimed_photo_s
-                ),
+                photos=_photos(core),
                 public_photos=_hourly(settings.photos.public_per_hour),
                 counter=open_counter(core, incidents),
                 hub=hub,
@@ -282,17 +280,27 @@ class Pipeline:
 
         plan.intake.append(Service("http", server.run_service, stop))
         if with_console:
-            plan.work.append(Service("hub", hub.run))
-            plan.work.append(Service("shifts", ShiftKeeper(shifts).run))
-            plan.work.append(Service("state lane", StateLane(core.log, hub, self._ticks).run))
-            plan.work.append(
-                Service("change listener", ChangeListener(core.dsn, hub.wake, hub.close_user).run)
-            )
+            plan.work.extend(self._live(hub, shifts))
+
+    def _live(self, hub: Hub, shifts: ShiftService) -> tuple[Service, ...]:
+        """Return what keeps consoles true."""
+        core = self._core
+        return (
+            Service("hub", hub.run),
+            Service("shifts", ShiftKeeper(shifts).run),
+            Service("state lane", StateLane(core.log, hub, self._ticks).run),
+            Service("change listener", ChangeListener(core.dsn, hub.wake, hub.close_user).run),
+        )
 
 
 def _pictures(settings: HttpSettings) -> PictureProxy:
     networks = tuple(ip_network(text) for text in settings.picture_hosts)
     return PictureProxy(PictureSettings(destinations=Destinations(networks=networks)))
+
+
+def _photos(core: Core) -> StoredPhotos:
+    kept_s = core.settings.privacy.unclaimed_photo_s
+    return StoredPhotos(core.api_pool, core.settings.photos, kept_s=kept_s)
 
 
 def _hourly(count: int) -> Allowances:
