@@ -77,6 +77,8 @@ export const en: Catalogue = {
     shelved: 'Shelved',
     ward: 'Ward',
     anyWard: 'All wards',
+    category: 'Category',
+    anyCategory: 'Any category',
     clear: 'Clear filters',
     clearRule: 'Clear the rule filter',
     fresh: (n) => `${n} new`,

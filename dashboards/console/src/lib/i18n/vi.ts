@@ -75,6 +75,8 @@ export const vi = {
     shelved: 'Tạm gác',
     ward: 'Phường, xã',
     anyWard: 'Mọi phường, xã',
+    category: 'Lĩnh vực',
+    anyCategory: 'Mọi lĩnh vực',
     clear: 'Bỏ lọc',
     clearRule: 'Bỏ lọc theo quy tắc',
     fresh: (n: number) => `${n} mới`,
