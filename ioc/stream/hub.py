@@ -9,6 +9,7 @@ import secrets
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 import msgspec
 import structlog
@@ -29,12 +30,13 @@ from ioc.stream.wire import (
     TOO_MANY,
     UNAVAILABLE,
     CloseRule,
+    NoticeLevel,
 )
 
 _log = structlog.get_logger(__name__)
 _SPREAD_MS = 3_000
-_CURRENT = ("info", "incidents_current")
-_DELAYED = ("warning", "incidents_delayed")
+_CURRENT: Final[tuple[NoticeLevel, str]] = ("info", "incidents_current")
+_DELAYED: Final[tuple[NoticeLevel, str]] = ("warning", "incidents_delayed")
 
 
 class HubSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +75,9 @@ class Client:
         self.session = session
         self.viewer = viewer
         self.woken = asyncio.Event()
+        self.asked = asyncio.Event()
+        """Set when the client wants to be authenticated again, with `newer_token` if that is not empty."""
+        self.newer_token = ""
         self.conflated_reported = 0
         self._drained = asyncio.Event()
         self._drain_bytes = drain_bytes
@@ -80,6 +85,11 @@ class Client:
     def wake(self) -> None:
         """Make the writer flush."""
         self.woken.set()
+
+    def ask(self, token: str) -> None:
+        """Have the guard look at once whether the person may still be here."""
+        self.newer_token = token
+        self.asked.set()
 
     def after_flush(self) -> None:
         """Call it when the frames of a flush have been sent."""

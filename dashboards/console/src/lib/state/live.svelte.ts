@@ -1,6 +1,6 @@
 /** The feed as the screen sees it: link, incidents, device states, and how old all of that is. */
 import { browserSurroundings, followPage } from '../feed/browser'
-import { IncidentCollection, StateCollection } from '../feed/collections'
+import { IncidentCollection, isWhole, StateCollection } from '../feed/collections'
 import { FeedConnection, type Link } from '../feed/connection'
 import { FeedProtocol, type Effect } from '../feed/protocol'
 import type { BBox, Incident } from '../feed/types'
@@ -89,7 +89,7 @@ class Live {
         return
       case 'changes': {
         const added = this.book.apply(effect.changes)
-        effect.changes.forEach((change) => this.#sawEvent(change.incident.updated))
+        for (const { incident } of effect.changes) if (isWhole(incident)) this.#sawEvent(incident.updated)
         if (added.length) this.#onNew?.(added)
         return
       }
