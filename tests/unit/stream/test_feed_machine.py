@@ -225,7 +225,7 @@ class Feed(RuleBasedStateMachine):
     def _settle(self, console: Console) -> None:
         """After the mishaps end, a connected client catches up, whatever it has been through."""
         self.log.broken = False
-        for _ in range(60):
+        for _ in range(60 + self.log.last):
             self.now_us += 100_000
             self._connect(console)
             self.runner.run(self.hub.follow_once())
@@ -282,5 +282,5 @@ def _inside(box: Box | None, place: dict[str, Any]) -> bool:
     return box is None or box_contains(box, place["lon"], place["lat"])
 
 
-Feed.TestCase.settings = settings(max_examples=400, stateful_step_count=50, deadline=None)
+Feed.TestCase.settings = settings(max_examples=250, stateful_step_count=50, deadline=None)
 TestFeed = Feed.TestCase
