@@ -16,7 +16,7 @@ from ioc.api.figure_ports import Figures
 from ioc.api.figures import figures_router
 from ioc.api.forecast import forecast_router
 from ioc.api.headers import BodyLimit, RequestScope, SecurityHeaders
-from ioc.api.health import MetricsDoor, health_router
+from ioc.api.health import NO_TELEMETRY, MetricsDoor, health_router
 from ioc.api.history import history_router
 from ioc.api.incidents import incidents_router
 from ioc.api.intake import Intake
@@ -162,6 +162,7 @@ def _counter_routers(counter: Counter, deps: ApiDeps, access: Access) -> list[AP
 def create_api(deps: ApiDeps) -> FastAPI:
     """Return the application. It starts and stops nothing: run `deps.hub`, close `deps.pictures`."""
     app = FastAPI(
+        telemetry=NO_TELEMETRY,
         title="IOC",
         version=__version__,
         description=_DESCRIPTION,

@@ -63,6 +63,7 @@ from ioc.app.store_worker import StoreWorker, count_maintenance
 from ioc.app.supervisor import Plan, Service
 from ioc.app.tick_ages import TickAges
 from ioc.app.told_clock import ToldClock
+from ioc.app.tracing import TracedRequests
 from ioc.app.views import DirectoryPlaces, StoredHistory, StoredQuarantine
 from ioc.app.web import WebServer, require_free
 from ioc.app.wide_worker import WideRulesWorker
@@ -136,6 +137,7 @@ class Pipeline:
             clock=self._told or now_us,
             limits=limits,
             retryable=RETRYABLE,
+            tracer=core.tracer,
         )
         if self._told is None:
             plan.work.append(Service("ticker", Ticker(core.log, LogRetryable, self._ticks).run))
@@ -208,7 +210,16 @@ class Pipeline:
         core, settings = self._core, self._core.settings.rules
         policies = core.desk.policies
         worker, wide = (
-            stage(core.log, core.pool, self._rules_stored, settings, core.owner, core.directory, policies)
+            stage(
+                core.log,
+                core.pool,
+                self._rules_stored,
+                settings,
+                core.owner,
+                core.directory,
+                policies,
+                core.tracer,
+            )
             for stage in (RulesWorker, WideRulesWorker)
         )
         plan.work.append(Service("rules", worker.run))
@@ -228,7 +239,7 @@ class Pipeline:
 
     def _web(self, plan: Plan, ingest: IngestService | None, *, with_console: bool) -> None:
         core, settings = self._core, self._core.settings
-        hub = Hub(FeedSource(core.feed_pool))
+        hub = Hub(FeedSource(core.feed_pool, core.tracer))
         pictures = _pictures(settings.http)
         oidc = OidcLogins(settings.oidc, core.api_pool.of(SERVICE)) if settings.oidc.issuer else None
         incidents = IncidentService(core.api_pool, core.desk.policies, core.api_pool.of(SERVICE))
@@ -269,7 +280,7 @@ class Pipeline:
                 metrics_door=_metrics_door(settings.http),
             )
         )
-        server = WebServer(api, settings.http)
+        server = WebServer(TracedRequests(api, core.tracer) if core.tracer.on else api, settings.http)
 
         async def stop() -> None:
             await hub.shutdown()

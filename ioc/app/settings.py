@@ -45,6 +45,7 @@ from ioc.app.settings_sections import (
     ReplaySettings,
     RulesSettings,
     StoreSettings,
+    TracingSettings,
 )
 from ioc.model.records import EVENTS_TOPIC, INCIDENTS_TOPIC, WIDE_TOPIC
 
@@ -95,6 +96,7 @@ class Settings(BaseSettings):
     photos: PhotoSettings = PhotoSettings()
     citizens: CitizenSettings = CitizenSettings()
     basemap: BasemapSettings = BasemapSettings()
+    tracing: TracingSettings = TracingSettings()
     replay: ReplaySettings = ReplaySettings()
 
     @model_validator(mode="after")

@@ -471,6 +471,22 @@ class BasemapSettings(_Section):
         return self
 
 
+class TracingSettings(_Section):
+    """OpenTelemetry traces; credentials come from the standard `OTEL_EXPORTER_OTLP_…` variables."""
+
+    endpoint: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="where spans go by OTLP/HTTP, e.g. `http://collector:4318/v1/traces`; empty: nowhere",
+    )
+    service_name: str = Field("ioc", min_length=1, max_length=100, description="`service.name` of our spans")
+    sample_ratio: float = Field(1.0, ge=0.0, le=1.0, description="share of traces written, by the trace's id")
+    queue_spans: int = Field(
+        2_048, ge=512, le=1_000_000, description="spans that wait to be sent; beyond, new ones are dropped"
+    )
+    timeout_s: Seconds = Field(5.0, le=60.0, description="longest wait for the collector's answer")
+
+
 class ReplaySettings(_Section):
     """Installations that relive a recording, see docs/operations.md."""
 
