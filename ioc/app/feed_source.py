@@ -13,7 +13,7 @@ from ioc.model.times import HOUR_US, from_us
 from ioc.model.tracing import NO_TRACER, Tracer, Value
 from ioc.store import incidents as rows
 from ioc.store.pool import Pool
-from ioc.stream.ports import SourceUnavailableError
+from ioc.stream.ports import MAX_LIVE, SourceUnavailableError
 
 FINISHED_SHOWN_US = HOUR_US
 
@@ -51,7 +51,9 @@ class FeedSource:
             try:
                 async with connection.transaction():
                     _, offset = await rows.read_position(connection)
-                    return offset, await rows.read_live(connection, from_us(now_us() - FINISHED_SHOWN_US))
+                    return offset, await rows.read_live(
+                        connection, from_us(now_us() - FINISHED_SHOWN_US), MAX_LIVE
+                    )
             finally:
                 await connection.set_isolation_level(None)
 

@@ -128,6 +128,11 @@ class Snapshot:
         self._items = [(incident.ward, incident_json(incident)) for incident in incidents]
         self._frames: dict[Scope, tuple[Frame, ...]] = {}
 
+    @property
+    def size(self) -> int:
+        """Incidents in it, whoever may see them."""
+        return len(self._items)
+
     def frames(self, scope: Scope) -> tuple[Frame, ...]:
         """Return the pages for clients of `scope`; at least one, since an empty snapshot says so."""
         frames = self._frames.get(scope)

@@ -19,7 +19,7 @@ from ioc.model.incidents import Incident
 from ioc.model.times import format_us
 from ioc.stream.batches import ChangeBatch, EncodedChange, Snapshot, encode_change
 from ioc.stream.metrics import FeedMetrics
-from ioc.stream.ports import ChangeSource, ClockUs, SourceUnavailableError, StoredChange, Viewer
+from ioc.stream.ports import MAX_LIVE, ChangeSource, ClockUs, SourceUnavailableError, StoredChange, Viewer
 from ioc.stream.ring import ChangeRing
 from ioc.stream.session import Horizon, Phase, Session, SessionLimits, TakeSnapshot
 from ioc.stream.states import EntityStates
@@ -36,6 +36,7 @@ from ioc.stream.wire import (
 _log = structlog.get_logger(__name__)
 _SPREAD_MS = 3_000
 _CURRENT: Final[tuple[NoticeLevel, str]] = ("info", "incidents_current")
+_CUT: Final[tuple[NoticeLevel, str]] = ("warning", "incidents_cut")
 _DELAYED: Final[tuple[NoticeLevel, str]] = ("warning", "incidents_delayed")
 
 
@@ -292,13 +293,13 @@ class Hub:
         client.wake()
         if isinstance(plan, TakeSnapshot):
             self.metrics.resumes.labels(plan.reason).inc()
-            session.offer_snapshot(await self._take_snapshot(), self.clock_us())
+            await self._give_snapshot(session)
         else:
             self.metrics.resumes.labels("resumed").inc()
         while not await self._catch_up(client):
             self.metrics.resumes.labels("retention").inc()
             session.reset("retention")
-            session.offer_snapshot(await self._take_snapshot(), self.clock_us())
+            await self._give_snapshot(session)
         if session.closing is None:
             if not any(self._live()):
                 # Nobody was there to collect for; what waited is part of everything.
@@ -306,6 +307,12 @@ class Hub:
             session.go_live()
             session.offer_states(self._states.everything())
         client.wake()
+
+    async def _give_snapshot(self, session: Session) -> None:
+        snapshot = await self._take_snapshot()
+        session.offer_snapshot(snapshot, self.clock_us())
+        if snapshot.size >= MAX_LIVE:
+            session.notify(*_CUT)
 
     async def _catch_up(self, client: Client) -> bool:
         """Offer every change the client lacks; return False when some are gone.

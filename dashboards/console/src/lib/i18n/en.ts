@@ -51,6 +51,8 @@ export const en: Catalogue = {
     staleSince: (age) => `The screen stands as it was ${age} ago`,
     never: 'No data received yet',
     retryNow: 'Reconnect now',
+    delayed: 'New incidents come late',
+    cut: 'Only the gravest incidents are shown',
   },
   severity: { critical: 'Critical', high: 'High', medium: 'Medium', low: 'Low' },
   letter: { critical: 'C', high: 'H', medium: 'M', low: 'L' },

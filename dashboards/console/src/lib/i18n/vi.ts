@@ -49,6 +49,8 @@ export const vi = {
     staleSince: (age: string) => `Màn hình dừng ở thời điểm ${age} trước`,
     never: 'Chưa nhận được dữ liệu',
     retryNow: 'Nối lại ngay',
+    delayed: 'Sự cố mới đang đến chậm',
+    cut: 'Chỉ hiện những sự cố nặng nhất',
   },
   severity: { critical: 'Khẩn cấp', high: 'Cao', medium: 'Vừa', low: 'Thấp' },
   letter: { critical: 'K', high: 'C', medium: 'V', low: 'T' },
