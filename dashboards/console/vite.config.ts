@@ -1,16 +1,50 @@
+import { createHash } from 'node:crypto'
 import { readFileSync, readdirSync } from 'node:fs'
 import { svelte } from '@sveltejs/vite-plugin-svelte'
 import type { Plugin } from 'vite'
 import { defineConfig } from 'vitest/config'
 
 /** What is bundled travels with its licence. */
-const BUNDLED = ['maplibre-gl/LICENSE.txt', '@fontsource/be-vietnam-pro/LICENSE', 'svelte/LICENSE.md', 'uplot/LICENSE']
+const BUNDLED = ['maplibre-gl/LICENSE.txt', '@fontsource/be-vietnam-pro/LICENSE', 'svelte/LICENSE.md', 'uplot/LICENSE', 'idb/LICENSE', 'fflate/LICENSE']
+/** Packages that come without their text. */
+const OURS = ['licences/pmtiles.txt']
 
 const licences: Plugin = {
   name: 'licences',
   generateBundle() {
-    const source = BUNDLED.map((path) => `${path}\n\n${readFileSync(`node_modules/${path}`, 'utf8')}`).join('\n\n')
+    const texts = [...BUNDLED.map((path) => [path, `node_modules/${path}`] as const), ...OURS.map((path) => [path, path] as const)]
+    const source = texts.map(([name, path]) => `${name}\n\n${readFileSync(path, 'utf8')}`).join('\n\n')
     this.emitFile({ type: 'asset', fileName: 'LICENCES.txt', source })
+  },
+}
+
+const WORKER = 'src/ward/worker.js'
+
+/**
+ * The worker that lets the ward page open without a network: `worker.js` with the list of what that page alone needs.
+ * The usual plugin would keep every page and the map of the console on each phone.
+ */
+const wardWorker: Plugin = {
+  name: 'ward-worker',
+  generateBundle(_, bundle) {
+    const files = new Set(['ward', 'ward-manifest.json', 'ward-192.png', 'favicon.svg'])
+    const add = (name: string): void => {
+      const part = bundle[name]
+      // Every browser with a worker reads the smaller form of a font.
+      if (!part || files.has(name) || name.endsWith('.woff')) return
+      files.add(name)
+      if (part.type !== 'chunk') return
+      part.imports.forEach(add)
+      part.viteMetadata?.importedCss.forEach(add)
+      part.viteMetadata?.importedAssets.forEach(add)
+    }
+    const entry = Object.values(bundle).find((part) => part.type === 'chunk' && part.isEntry && part.name === 'ward')
+    if (!entry) throw new Error('the ward page is not built')
+    add(entry.fileName)
+    const list = [...files].sort().map((name) => `/${name}`)
+    const version = createHash('sha256').update(JSON.stringify(list)).digest('hex').slice(0, 12)
+    const source = readFileSync(WORKER, 'utf8').replace('__FILES__', JSON.stringify(list)).replace('__VERSION__', version)
+    this.emitFile({ type: 'asset', fileName: 'ward-sw.js', source })
   },
 }
 
@@ -20,7 +54,7 @@ const PAGES = readdirSync('.').filter((file) => file.endsWith('.html'))
 const backend = process.env.IOC_BACKEND ?? 'http://127.0.0.1:8787'
 
 export default defineConfig({
-  plugins: [svelte(), licences],
+  plugins: [svelte(), licences, wardWorker],
   build: {
     target: 'es2023',
     // Fonts and images stay files, so that the page's policy needs no `data:` for them.

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from typing import Any
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, expect
@@ -17,6 +18,17 @@ EXPECTED_COMPLAINTS = re.compile(
     # A console that was opened without a map.
     r"|ERR_FAILED .*assets/controller-|Failed to fetch dynamically imported module: .*assets/controller-"
 )
+
+
+def until(page: Page, question: str, arg: Any = None) -> None:
+    """Wait until `question`, an asynchronous function of the page, answers with something true.
+
+    `wait_for_function` would take the promise itself for an answer.
+    """
+    deadline_s = time.monotonic() + WAIT_MS / 1_000
+    while not page.evaluate(question, arg):
+        assert time.monotonic() < deadline_s, f"still not: {question}"
+        page.wait_for_timeout(100)
 
 
 class Console:

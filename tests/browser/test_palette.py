@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.city import City
 from tests.browser.conftest import OpenConsole
-from tests.browser.console import WAIT_MS, Console
+from tests.browser.console import WAIT_MS, Console, until
 from tests.browser.test_screen import violations
 
 
@@ -135,6 +135,6 @@ def test_only_one_of_two_screens_sounds_and_the_other_takes_over_when_it_is_clos
     for page in (console.page, other):
         page.get_by_role("button", name="Bật âm báo").click()
     loud = "() => navigator.locks.query().then(({ held, pending }) => [held.length, pending.length].join())"
-    other.wait_for_function(f"async () => await ({loud})() === '1,1'")
+    until(other, f"async () => await ({loud})() === '1,1'")
     console.page.close()
-    other.wait_for_function(f"async () => await ({loud})() === '1,0'")
+    until(other, f"async () => await ({loud})() === '1,0'")

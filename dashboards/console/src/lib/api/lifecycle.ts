@@ -109,3 +109,21 @@ export function legalOps(incident: Incident, role: Role): Op[] {
 export function nextOp(incident: Incident): Op | null {
   return incident.handed_from !== null && incident.handling === 'new' ? 'accept' : (NEXT[incident.handling] ?? null)
 }
+
+/**
+ * A rule may add figures between the look and the click. When everything a person decides by is as they
+ * saw it, that is no conflict, and the command is repeated once on the newer revision.
+ */
+export function sameToAPerson(seen: Incident, current: Incident): boolean {
+  return (
+    seen.handling === current.handling &&
+    seen.severity === current.severity &&
+    seen.condition === current.condition &&
+    seen.assignee === current.assignee &&
+    seen.note === current.note &&
+    seen.ward === current.ward &&
+    seen.shelved_until === current.shelved_until &&
+    seen.paused === current.paused &&
+    seen.checklist?.done === current.checklist?.done
+  )
+}

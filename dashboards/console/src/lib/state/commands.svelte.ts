@@ -1,6 +1,6 @@
 /** Sends commands. The screen changes only when the server has answered: nothing here is optimistic. */
 import { api, ApiError } from '../api/client'
-import { EXTRA, legalOps, NOTE_REQUIRED } from '../api/lifecycle'
+import { EXTRA, legalOps, NOTE_REQUIRED, sameToAPerson } from '../api/lifecycle'
 import type { Command, Op } from '../api/types'
 import type { Incident } from '../feed/types'
 import { live } from './live.svelte'
@@ -93,24 +93,6 @@ class Commands {
   #isSending(incident: string): boolean {
     return this.last?.incident === incident && this.last.outcome.kind === 'sending'
   }
-}
-
-/**
- * A rule may add figures between the look and the click. When everything a person decides by is as they
- * saw it, that is no conflict, and the command is repeated once on the newer revision.
- */
-function sameToAPerson(seen: Incident, current: Incident): boolean {
-  return (
-    seen.handling === current.handling &&
-    seen.severity === current.severity &&
-    seen.condition === current.condition &&
-    seen.assignee === current.assignee &&
-    seen.note === current.note &&
-    seen.ward === current.ward &&
-    seen.shelved_until === current.shelved_until &&
-    seen.paused === current.paused &&
-    seen.checklist?.done === current.checklist?.done
-  )
 }
 
 export const commands = new Commands()

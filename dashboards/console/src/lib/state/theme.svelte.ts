@@ -3,7 +3,8 @@ import { recall, remember } from './storage'
 export type ThemeName = 'dark' | 'light'
 
 class Theme {
-  name = $state<ThemeName>(recall('theme', ['dark', 'light'], 'dark'))
+  /** Until somebody chooses, what the page was made for: a dark room, or the sun. */
+  name = $state<ThemeName>(recall('theme', ['dark', 'light'], document.documentElement.dataset.theme === 'light' ? 'light' : 'dark'))
 
   constructor() {
     document.documentElement.dataset.theme = this.name

@@ -1,0 +1,58 @@
+/** What the phone keeps while there is no network: the list as it was, checklists, and the outbox. */
+import { openDB, type DBSchema, type IDBPDatabase } from 'idb'
+import type { Me, Procedure } from '../lib/api/types'
+import type { Incident } from '../lib/feed/types'
+import type { Entry } from './outbox'
+
+export interface Kept {
+  me: Me
+  incidents: Incident[]
+  /** Server time of the list. */
+  atMs: number
+  /** Names of wards, by code. */
+  wards: Record<string, { vi: string; en: string }>
+}
+
+interface Schema extends DBSchema {
+  kept: { key: 'list'; value: Kept }
+  procedures: { key: string; value: Procedure }
+  outbox: { key: number; value: Entry }
+}
+
+const MOST_PROCEDURES = 200
+let opened: Promise<IDBPDatabase<Schema>> | null = null
+
+function database(): Promise<IDBPDatabase<Schema>> {
+  opened ??= openDB<Schema>('ioc-ward', 1, {
+    upgrade(db) {
+      db.createObjectStore('kept')
+      db.createObjectStore('procedures', { keyPath: 'incident' })
+      db.createObjectStore('outbox', { keyPath: 'seq' })
+    },
+  })
+  return opened
+}
+
+export const store = {
+  list: async (): Promise<Kept | undefined> => (await database()).get('kept', 'list'),
+  keepList: async (kept: Kept): Promise<void> => void (await (await database()).put('kept', kept, 'list')),
+  procedure: async (incident: string): Promise<Procedure | undefined> => (await database()).get('procedures', incident),
+  async keepProcedure(procedure: Procedure): Promise<void> {
+    const db = await database()
+    if ((await db.count('procedures')) >= MOST_PROCEDURES) await db.clear('procedures')
+    await db.put('procedures', procedure)
+  },
+  entries: async (): Promise<Entry[]> => (await database()).getAll('outbox'),
+  /** Replace the whole outbox, all or nothing. */
+  async keepEntries(entries: readonly Entry[]): Promise<void> {
+    const step = (await database()).transaction('outbox', 'readwrite')
+    await step.store.clear()
+    for (const entry of entries) await step.store.put(entry)
+    await step.done
+  },
+  /** Forget what was shown; with `all` also what was not sent. */
+  async wipe(all: boolean): Promise<void> {
+    const db = await database()
+    await Promise.all([db.clear('kept'), db.clear('procedures'), ...(all ? [db.clear('outbox')] : [])])
+  },
+}

@@ -1,0 +1,328 @@
+"""The ward's phone: own work only, without a network too, and everything done arrives once."""
+
+import gzip
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.browser.city import City
+from tests.browser.conftest import ROOT
+from tests.browser.console import WAIT_MS, until
+from tests.browser.public import street_photo
+from tests.browser.test_screen import violations
+
+WARD, FOREIGN = "25747", "25942"
+MOST_SCRIPT_BYTES = 60_000
+DIST = ROOT / "dashboards" / "console" / "dist"
+
+
+class Phone:
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.complaints: list[str] = []
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def open(self, route: str = "") -> "Phone":
+        self.page.goto(f"{self.url}/ward{route}")
+        expect(self.at("link")).to_have_attribute("data-online", "true", timeout=WAIT_MS)
+        return self
+
+    def ready(self) -> "Phone":
+        """Wait until the page would open without a network."""
+        self.page.evaluate("() => navigator.serviceWorker.ready.then(() => undefined)")
+        self.page.wait_for_function("() => navigator.serviceWorker.controller !== null", timeout=WAIT_MS)
+        return self
+
+    def keeps(self, incident: str) -> None:
+        """Wait until the phone remembers an incident."""
+        until(
+            self.page,
+            """async (id) => {
+              const answer = (request) => new Promise((done) => {
+                request.onsuccess = () => done(request.result)
+              })
+              const db = await answer(indexedDB.open('ioc-ward'))
+              const kept = await answer(db.transaction('kept').objectStore('kept').get('list'))
+              db.close()
+              return kept?.incidents.some((incident) => incident.id === id)
+            }""",
+            incident,
+        )
+
+    def at(self, test_id: str) -> Locator:
+        return self.page.get_by_test_id(test_id)
+
+    def item(self, incident: str) -> Locator:
+        return self.page.locator(f'[data-testid="ward-item"][data-incident-id="{incident}"]')
+
+    def show(self, incident: str) -> None:
+        self.item(incident).click(timeout=WAIT_MS)
+        expect(self.at("ward-detail")).to_have_attribute("data-incident-id", incident)
+
+    def cut(self) -> None:
+        self.page.context.set_offline(True)
+        # A socket that is open stays open: the page finds out as on a real phone, by silence or by its close.
+        self.page.evaluate("() => window.dispatchEvent(new Event('offline'))")
+        expect(self.at("link")).to_have_attribute("data-online", "false", timeout=2 * WAIT_MS)
+
+    def mend(self) -> None:
+        self.page.context.set_offline(False)
+
+
+OpenPhone = Callable[..., Phone]
+
+
+@pytest.fixture
+def new_phone(browser: Browser, city: City) -> Iterator[OpenPhone]:
+    made: list[Phone] = []
+    with ExitStack() as contexts:
+
+        def make(user: str = "ward", theme: str = "light", width: int = 360, **options: Any) -> Phone:
+            context = browser.new_context(
+                viewport={"width": width, "height": 740},
+                reduced_motion="reduce",
+                has_touch=True,
+                bypass_csp=options.pop("tools", False),
+                **options,
+            )
+            contexts.callback(context.close)
+            name, _, value = city.headers(user)["cookie"].partition("=")
+            context.add_cookies([{"name": name, "value": value, "url": city.url}])
+            context.add_init_script(f"localStorage.setItem('ioc.theme', '{theme}')")
+            phone = Phone(context.new_page(), city.url)
+            made.append(phone)
+            return phone
+
+        yield make
+        assert [complaint for phone in made for complaint in phone.complaints] == []
+
+
+def ops_of(city: City, incident: str) -> list[str]:
+    return [change["op"] for change in city.get(f"/incidents/{incident}/history")["items"]]
+
+
+def do_all_steps(city: City, incident: str) -> None:
+    """Do every required step of an incident's procedure, so that it may be resolved."""
+    while True:
+        steps = city.get(f"/incidents/{incident}/procedure")["steps"]
+        step = next((step for step in steps if step["required"] and step["state"] == "open"), None)
+        if step is None:
+            return
+        if step["kind"] == "photo":
+            city.command(incident, "skip", step=step["id"], note="diễn tập")
+            continue
+        answers = {
+            "choice": {"answer": step["choices"][0]["id"]} if step["choices"] else {},
+            "note": {"note": "x"},
+        }
+        city.command(incident, "step", step=step["id"], **answers.get(step["kind"], {}))
+
+
+def test_a_ward_sees_its_own_work_and_nothing_of_others(new_phone: OpenPhone, city: City) -> None:
+    own, foreign = city.raise_incident(WARD), city.raise_incident(FOREIGN)
+    phone = new_phone().open()
+    expect(phone.item(own)).to_be_visible(timeout=WAIT_MS)
+    expect(phone.item(foreign)).to_have_count(0)
+    assert (
+        phone.page.evaluate("id => fetch(`/api/v1/incidents/${id}`).then(({ status }) => status)", foreign)
+        == 404
+    )
+    city.end_all(FOREIGN)
+
+
+def test_work_is_taken_and_the_list_follows(new_phone: OpenPhone, city: City) -> None:
+    incident = city.raise_incident(WARD)
+    phone = new_phone().open()
+    phone.show(incident)
+    expect(phone.at("directions")).to_have_attribute("href", re.compile(r"^geo:\d+\.\d+,\d+\.\d+"))
+    phone.at("do-acknowledge").click()
+    expect(phone.at("handling")).to_have_text("Đã tiếp nhận")
+    phone.at("do-start").click()
+    expect(phone.at("handling")).to_have_text("Đang xử lý")
+    phone.at("back").click()
+    expect(phone.at("section-doing").locator(f'[data-incident-id="{incident}"]')).to_be_visible()
+
+
+def test_what_is_done_without_a_network_survives_a_reload_and_arrives_once_in_order(
+    new_phone: OpenPhone, city: City
+) -> None:
+    incident = city.raise_incident(WARD)
+    phone = new_phone().open().ready()
+    phone.show(incident)
+    phone.keeps(incident)
+    phone.cut()
+    phone.at("do-acknowledge").click()
+    phone.at("do-comment").click()
+    phone.at("note").fill("Đang trên đường tới")
+    phone.at("confirm").click()
+    expect(phone.at("outbox-link")).to_contain_text("2 việc chờ gửi")
+    phone.page.reload()
+    expect(phone.at("ward-detail")).to_have_attribute("data-incident-id", incident, timeout=WAIT_MS)
+    expect(phone.at("outbox-link")).to_contain_text("2 việc chờ gửi")
+    phone.at("do-start").click()
+    phone.mend()
+    expect(phone.at("outbox-link")).to_have_count(0, timeout=3 * WAIT_MS)
+    expect(phone.at("handling")).to_have_text("Đang xử lý")
+    ops = ops_of(city, incident)
+    assert [op for op in ops if op in {"acknowledge", "comment", "start"}] in (
+        ["acknowledge", "comment", "start"],
+        ["start", "comment", "acknowledge"],
+    )
+
+
+def test_a_photo_taken_without_a_network_is_there_afterwards(new_phone: OpenPhone, city: City) -> None:
+    incident = city.raise_incident(WARD)
+    do_all_steps(city, incident)
+    phone = new_phone().open(f"#{incident}").ready()
+    phone.keeps(incident)
+    phone.cut()
+    phone.at("do-resolve").click()
+    phone.at("note").fill("Đã cẩu xe, thông đường")
+    phone.at("photo").set_input_files(
+        [{"name": "IMG_0001.jpg", "mimeType": "image/jpeg", "buffer": street_photo()}]
+    )
+    expect(phone.at("preview")).to_be_visible()
+    phone.at("confirm").click()
+    expect(phone.at("outbox-link")).to_be_visible()
+    phone.mend()
+    expect(phone.at("outbox-link")).to_have_count(0, timeout=3 * WAIT_MS)
+    found = city.get(f"/incidents/{incident}")
+    assert (found["handling"], found["note"]) == ("resolved", "Đã cẩu xe, thông đường")
+    assert found["photo"]
+
+
+def test_what_somebody_else_did_meanwhile_is_shown_and_decided(new_phone: OpenPhone, city: City) -> None:
+    incident = city.raise_incident(WARD)
+    phone = new_phone().open().ready()
+    phone.show(incident)
+    phone.cut()
+    phone.at("do-start").click()
+    city.command(incident, "assign", assignee="Đội 7")
+    phone.mend()
+    phone.at("outbox-link").click(timeout=WAIT_MS)
+    entry = phone.at("outbox-entry")
+    expect(entry).to_have_attribute("data-state", "conflict", timeout=3 * WAIT_MS)
+    expect(entry).to_contain_text("Đội 7")
+    assert "start" not in ops_of(city, incident)
+    phone.at("outbox-again").click()
+    expect(entry).to_have_count(0, timeout=WAIT_MS)
+    assert ops_of(city, incident).count("start") == 1
+
+
+def test_what_the_service_refuses_says_why_and_waits_to_be_dropped(new_phone: OpenPhone, city: City) -> None:
+    incident = city.raise_incident(WARD)
+    phone = new_phone().open().ready()
+    phone.show(incident)
+    phone.cut()
+    phone.at("do-comment").click()
+    phone.at("note").fill("x" * 3_999)
+    phone.page.route(
+        "**/commands", lambda route: route.fulfill(status=422, json={"errors": [{"detail": "Không hợp lệ"}]})
+    )
+    phone.at("confirm").click()
+    phone.mend()
+    phone.at("outbox-link").click(timeout=WAIT_MS)
+    expect(phone.at("outbox-entry")).to_have_attribute("data-state", "refused", timeout=3 * WAIT_MS)
+    expect(phone.at("outbox-entry")).to_contain_text("Không hợp lệ")
+    phone.at("outbox-drop").click()
+    expect(phone.at("outbox-entry")).to_have_count(0)
+
+
+def test_leaving_with_unsent_work_asks_first_and_then_leaves_nothing(
+    new_phone: OpenPhone, city: City
+) -> None:
+    incident = city.raise_incident(WARD)
+    phone = new_phone("ward").open().ready()
+    phone.page.route("**/commands", lambda route: route.abort())
+    phone.page.route(
+        "**/api/v1/session",
+        lambda route: route.fulfill(status=204) if route.request.method == "DELETE" else route.continue_(),
+    )
+    phone.show(incident)
+    phone.at("do-acknowledge").click()
+    expect(phone.at("outbox-link")).to_be_visible()
+    phone.at("logout").click()
+    expect(phone.at("leave-unsent")).to_contain_text("Còn 1 việc chưa gửi")
+    phone.at("leave-anyway").click()
+    expect(phone.at("login-submit")).to_be_visible()
+    left = phone.page.evaluate(
+        """async () => {
+          const answer = (request) => new Promise((done) => {
+            request.onsuccess = () => done(request.result)
+          })
+          const db = await answer(indexedDB.open('ioc-ward'))
+          const count = (name) => answer(db.transaction(name).objectStore(name).count())
+          return Promise.all(['kept', 'procedures', 'outbox'].map(count))
+        }"""
+    )
+    assert left == [0, 0, 0]
+
+
+def test_a_phone_that_never_had_a_network_says_so_and_one_that_had_says_how_old_its_list_is(
+    new_phone: OpenPhone, city: City
+) -> None:
+    incident = city.raise_incident(WARD)
+    phone = new_phone().open().ready()
+    expect(phone.item(incident)).to_be_visible(timeout=WAIT_MS)
+    phone.keeps(incident)
+    phone.cut()
+    phone.page.reload()
+    expect(phone.item(incident)).to_be_visible(timeout=WAIT_MS)
+    expect(phone.at("link")).to_contain_text("Danh sách của")
+
+
+def test_it_can_be_installed(new_phone: OpenPhone, city: City) -> None:
+    phone = new_phone().open().ready()
+    manifest = phone.page.evaluate(
+        "() => fetch(document.querySelector('link[rel=manifest]').href).then((r) => r.json())"
+    )
+    assert (manifest["start_url"], manifest["scope"], manifest["display"]) == ("/ward", "/ward", "standalone")
+    for icon in manifest["icons"]:
+        assert (
+            phone.page.evaluate("src => fetch(src).then((r) => r.headers.get('content-type'))", icon["src"])
+            == "image/png"
+        )
+    worker = phone.page.request.get(f"{city.url}/ward-sw.js")
+    assert worker.headers["cache-control"] == "no-cache"
+    kept = phone.page.evaluate(
+        "async () => (await (await caches.open((await caches.keys())[0])).keys()).map(({ url }) => url)"
+    )
+    assert kept
+    assert not [url for url in kept if "/api/" in url], "what the service says is not the worker's to keep"
+
+
+def test_no_map_is_loaded_and_the_page_is_light() -> None:
+    names = re.findall(r"assets/[^\"]+\.js", (DIST / "ward-sw.js").read_text())
+    assert names
+    assert not [name for name in names if "controller" in name or "maplibre" in name]
+    assert sum(len(gzip.compress((DIST / Path(name)).read_bytes())) for name in names) < MOST_SCRIPT_BYTES
+
+
+@pytest.mark.parametrize(("theme", "lang"), list(itertools.product(["dark", "light"], ["vi", "en"])))
+def test_axe_finds_nothing_serious_and_every_target_is_large(
+    new_phone: OpenPhone, city: City, theme: str, lang: str
+) -> None:
+    phone = new_phone(theme=theme, tools=True)
+    phone.page.add_init_script(f"localStorage.setItem('ioc.lang', '{lang}')")
+    phone.open()
+    expect(phone.item(city.incident)).to_be_visible(timeout=WAIT_MS)
+    assert violations(phone.page) == []
+    phone.show(city.incident)
+    phone.at("do-comment").click()
+    assert violations(phone.page) == []
+    small = phone.page.evaluate(
+        """() => [...document.querySelectorAll('header .button, .actions .button, .item')]
+          .map((element) => element.getBoundingClientRect())
+          .filter(({ height, width }) => height < 44 || width < 44).length"""
+    )
+    assert small == 0
+    assert phone.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), (
+        "sideways scrolling"
+    )
