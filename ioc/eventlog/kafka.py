@@ -1,7 +1,7 @@
 """The log over Kafka: order and durability are Kafka's, positions and repeats are PostgreSQL's.
 
 `kafka_writer` appends, `kafka_stamps` says which records count, `kafka_reader` and `kafka_consumer` read,
-`kafka_client` speaks to the cluster.
+`kafka_client` speaks to the cluster, `spill` keeps what is appended while that is away.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, LiteralString
 
 from aiokafka import AIOKafkaConsumer
+from msgspec import structs
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
@@ -22,7 +23,7 @@ from ioc.eventlog.kafka_reader import KafkaReader
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.kafka_stamps import Stamps
 from ioc.eventlog.kafka_topics import kept_for_a_time
-from ioc.eventlog.kafka_writer import KafkaWriter
+from ioc.eventlog.kafka_writer import KafkaWriter, StampedWriter
 from ioc.eventlog.origin import Origin, check_ends, check_origin, furthest
 from ioc.eventlog.port import (
     AppendOutcome,
@@ -32,6 +33,8 @@ from ioc.eventlog.port import (
     Positions,
 )
 from ioc.eventlog.settings import DAY_S, LogSettings
+from ioc.eventlog.spill import SpillSettings, Standing, standings
+from ioc.eventlog.spill_drain import SpillDrain
 from ioc.model.records import NewRecord
 from ioc.model.times import SECOND_US
 
@@ -45,10 +48,10 @@ _PRUNE_WRITERS: Final[LiteralString] = "DELETE FROM log_writer WHERE used_at < %
 
 
 class KafkaLog:
-    """`EventLog` over a Kafka cluster and the tables of migrations 0001 and 0050.
+    """`EventLog` over a Kafka cluster and the tables of migrations 0001, 0050 and 0087.
 
-    `pool` is this log's own: one connection for appending and one per concurrent reader. The constructor
-    raises OSError where a file of the TLS settings cannot be used.
+    `pool` is this log's own: one connection for appending, one for `drain_spill` and one per concurrent
+    reader. The constructor raises OSError where a file of the TLS settings cannot be used.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class KafkaLog:
         positions: Positions,
         kafka: KafkaSettings,
         settings: LogSettings | None = None,
+        spilling: SpillSettings | None = None,
     ) -> None:
         tls_context(kafka)  # raises where a file is missing, before anything waits for a broker
         self._pool = pool
@@ -65,7 +69,9 @@ class KafkaLog:
         self.settings = settings or LogSettings()
         self.stamps = Stamps(self.connection)
         self._cluster = Cluster(kafka)
-        self._writer = KafkaWriter(kafka, self.connection, self.stamps)
+        self.spilling = spilling or SpillSettings()
+        self._writer = KafkaWriter(self._impatient(), self.connection, self.stamps, self.spilling)
+        self._drain_writer = StampedWriter(kafka, self.connection, self.stamps)
         self._queue = AppendQueue(self.settings)
         self._partitions: dict[str, int] = {}
         self._tails: set[AIOKafkaConsumer] = set()
@@ -80,14 +86,28 @@ class KafkaLog:
         """Append, and end the clients that nobody reads from any more; see `EventLog.run`."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._queue.run(self._write))
+                group.create_task(self._queue.run(self._writer.write))
                 group.create_task(self._end_forsaken())
         finally:
             await self.close()
 
+    async def drain_spill(self) -> None:
+        """Carry what lies spilled into Kafka, until cancelled. Several processes may: they take turns."""
+        await SpillDrain(self.spilling, self.connection, self._drain_writer).run()
+
+    async def spilled(self) -> list[Standing]:
+        """Return what lies spilled, by partition that has something.
+
+        Raises:
+            LogUnavailable: the database cannot be reached.
+        """
+        async with self.connection() as connection:
+            return await standings(connection)
+
     async def close(self) -> None:
         """Close every connection but those of consumers, which their users leave."""
         await self._writer.close()
+        await self._drain_writer.close()
         await self._cluster.close()
         for client in list(self._tails):
             await self._end_tail(client)
@@ -208,14 +228,18 @@ class KafkaLog:
             self._partitions[topic] = found
         return self._partitions[topic]
 
-    async def _write(self, taken: Sequence[Pending]) -> None:
-        outcomes = await self._writer.write(taken)
-        for pending, found in zip(taken, outcomes, strict=True):
-            pending.succeed(found)
+    def _impatient(self) -> KafkaSettings:
+        """Return the settings of appends, which need not wait for Kafka where they may be spilled."""
+        if not self.spilling.topics:
+            return self.kafka
+        timeout_s = min(self.spilling.after_s, self.kafka.request_timeout_s)
+        return structs.replace(self.kafka, request_timeout_s=timeout_s)
 
     async def _end_forsaken(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_S)
+            for writer in (self._writer, self._drain_writer):
+                await writer.end_forsaken()
             while self._forsaken:
                 await self._end_tail(self._forsaken.pop())
 
