@@ -67,6 +67,7 @@ from ioc.app.tracing import TracedRequests
 from ioc.app.views import DirectoryPlaces, StoredHistory, StoredQuarantine
 from ioc.app.web import WebServer, require_free
 from ioc.app.wide_worker import WideRulesWorker
+from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.port import LogRetryable
 from ioc.ingest.allowance import Allowances
 from ioc.ingest.gateway import Gateway
@@ -141,6 +142,8 @@ class Pipeline:
         )
         if self._told is None:
             plan.work.append(Service("ticker", Ticker(core.log, LogRetryable, self._ticks).run))
+        if isinstance(core.log, KafkaLog):
+            plan.work.append(Service("spill", core.log.drain_spill))
         if settings.mqtt.enabled:
             require_free(settings.mqtt.host, settings.mqtt.port, "--mqtt-port")
             tls = listener_tls(settings.mqtt)

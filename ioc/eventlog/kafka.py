@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, LiteralString
 
+import structlog
 from aiokafka import AIOKafkaConsumer
 from msgspec import structs
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from ioc.eventlog import spill
 from ioc.eventlog.append_queue import AppendQueue, Pending
 from ioc.eventlog.database import as_unavailable, moment, prune_keys
 from ioc.eventlog.kafka_client import Cluster, end_consumer, tls_context
@@ -30,16 +32,18 @@ from ioc.eventlog.port import (
     Consumer,
     LogReader,
     LogRejected,
+    LogUnavailable,
     Positions,
 )
 from ioc.eventlog.settings import DAY_S, LogSettings
-from ioc.eventlog.spill import SpillSettings, Standing, standings
+from ioc.eventlog.spill import SpillSettings, Standing
 from ioc.eventlog.spill_drain import SpillDrain
 from ioc.model.records import NewRecord
 from ioc.model.times import SECOND_US
 
 Connection = AsyncConnection[Any]
 _SWEEP_S: Final = 0.5
+_log = structlog.get_logger()
 
 _BEHIND: Final[LiteralString] = """
     SELECT partition, min(next_offset) FROM log_owner WHERE topic = %s GROUP BY partition
@@ -70,10 +74,13 @@ class KafkaLog:
         self.stamps = Stamps(self.connection)
         self._cluster = Cluster(kafka)
         self.spilling = spilling or SpillSettings()
-        self._writer = KafkaWriter(self._impatient(), self.connection, self.stamps, self.spilling)
-        self._drain_writer = StampedWriter(kafka, self.connection, self.stamps)
+        patience, check = self._patience(), self._require_checked
+        self._writer = KafkaWriter(patience, self.connection, self.stamps, self.spilling, check)
+        self._drain_writer = StampedWriter(kafka, self.connection, self.stamps, check)
         self._queue = AppendQueue(self.settings)
         self._partitions: dict[str, int] = {}
+        self._unchecked: dict[str, int] = {}
+        """Topics that Kafka could not be asked about at the start, with the partitions that are known."""
         self._tails: set[AIOKafkaConsumer] = set()
         self._forsaken: list[AIOKafkaConsumer] = []
 
@@ -88,6 +95,7 @@ class KafkaLog:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._queue.run(self._writer.write))
                 group.create_task(self._end_forsaken())
+                group.create_task(self._check_late())
         finally:
             await self.close()
 
@@ -102,7 +110,7 @@ class KafkaLog:
             LogUnavailable: the database cannot be reached.
         """
         async with self.connection() as connection:
-            return await standings(connection)
+            return await spill.standings(connection)
 
     async def close(self) -> None:
         """Close every connection but those of consumers, which their users leave."""
@@ -126,9 +134,36 @@ class KafkaLog:
     async def create_topic(self, topic: str, partitions: int) -> int:
         """Create `topic` unless it exists and return its number of partitions.
 
+        Where Kafka is away and events may be spilled, go on with what an earlier start found. Until `run` has
+        seen that this is still the same log, all other calls but appends raise `LogUnavailable`.
+
         Raises:
+            LogUnavailable: Kafka is away, and nothing may be spilled or is known of the topic.
             LogRejected: Kafka refuses us, or the database's positions belong to another log.
         """
+        try:
+            found = await self._create_checked(topic, partitions)
+        except LogUnavailable as error:
+            known = await self._known_before(topic, partitions)
+            if not known:
+                raise
+            _log.warning("Kafka is away at the start: events are spilled", topic=topic, error=str(error))
+            self._unchecked[topic] = known
+            return known
+        if topic in self.spilling.topics:
+            async with self.connection() as connection:
+                await spill.remember(connection, topic, found)
+        return found
+
+    async def _known_before(self, topic: str, partitions: int) -> int:
+        if topic not in self.spilling.topics:
+            # Made together with one that spills, and of as many partitions.
+            return partitions if self._unchecked else 0
+        async with self.connection() as connection:
+            self._partitions[topic] = await spill.remembered(connection, topic)
+        return self._partitions[topic]
+
+    async def _create_checked(self, topic: str, partitions: int) -> int:
         origin = await self.origin()
         async with self.connection() as connection:
             await check_origin(connection, origin)
@@ -161,6 +196,7 @@ class KafkaLog:
 
     def consume(self, topic: str, group: str, owner: str) -> AbstractAsyncContextManager[Consumer]:
         """Join `group`; see `EventLog.consume`."""
+        self._require_checked()
         return KafkaConsumer(self, topic, group, owner)
 
     async def tail(self, topic: str, start: Mapping[int, int] | None = None) -> LogReader:
@@ -174,6 +210,7 @@ class KafkaLog:
 
     async def ends(self, topic: str) -> dict[int, int]:
         """Return the next offset of each partition."""
+        self._require_checked()
         return await self._cluster.ends(self._name(topic), range(await self._partitions_of(topic)))
 
     async def starts(self, topic: str) -> dict[int, int]:
@@ -218,6 +255,23 @@ class KafkaLog:
             before = moment(now_us, self.settings.dedup_window_s)
             return await prune_keys(connection, before, self.settings.slice_keys)
 
+    def _require_checked(self) -> None:
+        if self._unchecked:
+            raise LogUnavailable("Kafka has not been there since the start")
+
+    async def _check_late(self) -> None:
+        """Do what a start does, once Kafka is there. Raises as `create_topic`."""
+        while self._unchecked:
+            topic, known = next(iter(self._unchecked.items()))
+            try:
+                found = await self._create_checked(topic, known)
+            except LogUnavailable:
+                await asyncio.sleep(_SWEEP_S)
+                continue
+            if found != known:
+                raise LogRejected(f"{topic} has {found} partitions and had {known}: bring the topic back")
+            del self._unchecked[topic]
+
     def _name(self, topic: str) -> str:
         return self.kafka.prefix + topic
 
@@ -228,8 +282,8 @@ class KafkaLog:
             self._partitions[topic] = found
         return self._partitions[topic]
 
-    def _impatient(self) -> KafkaSettings:
-        """Return the settings of appends, which need not wait for Kafka where they may be spilled."""
+    def _patience(self) -> KafkaSettings:
+        """Return the settings of appends, which wait for Kafka no longer than they need."""
         if not self.spilling.topics:
             return self.kafka
         timeout_s = min(self.spilling.after_s, self.kafka.request_timeout_s)

@@ -81,13 +81,17 @@ def tls_context(settings: KafkaSettings) -> SSLContext | None:
     """Return the TLS context where the protocol wants one.
 
     Raises:
-        OSError: a file that cannot be read; ssl.SSLError: or that is no certificate.
+        OSError: a file that cannot be read; ssl.SSLError: or that is no certificate, or no key of it, or one
+            with another password.
     """
     security = settings.security
     if not security.protocol.endswith("SSL"):
         return None
     context: SSLContext = create_ssl_context(
-        cafile=security.ca_file, certfile=security.certificate_file, keyfile=security.key_file
+        cafile=security.ca_file,
+        certfile=security.certificate_file,
+        keyfile=security.key_file,
+        password=security.key_password,  # without one, OpenSSL would ask at the terminal
     )
     return context
 

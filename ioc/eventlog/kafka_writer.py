@@ -47,9 +47,19 @@ class KafkaAway(LogUnavailable):
 
 
 class StampedWriter:
-    """Writes to Kafka inside transactions, one after the other; used by one task only."""
+    """Writes to Kafka inside transactions, one after the other; used by one task only.
 
-    def __init__(self, settings: KafkaSettings, connect: Connect, stamps: Stamps) -> None:
+    `check` raises `LogUnavailable` where Kafka must not be written to yet.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        connect: Connect,
+        stamps: Stamps,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._check = check
         self._settings = settings
         self._connect = connect
         self._stamps = stamps
@@ -78,6 +88,7 @@ class StampedWriter:
                     return {}
                 produced = True
                 try:
+                    self._check()
                     async with asking(self._settings.request_timeout_s):
                         return await self._produce(await self._started(), stamp, fresh)
                 except LogUnavailable as error:
@@ -177,9 +188,14 @@ class KafkaWriter(StampedWriter):
     """Writes appends: into Kafka, or into the spill where Kafka is away or a partition spills already."""
 
     def __init__(
-        self, settings: KafkaSettings, connect: Connect, stamps: Stamps, spilling: SpillSettings
+        self,
+        settings: KafkaSettings,
+        connect: Connect,
+        stamps: Stamps,
+        spilling: SpillSettings,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(settings, connect, stamps)
+        super().__init__(settings, connect, stamps, check)
         self._spilling = spilling
         self._away: LogUnavailable | LogRejected | None = None
         """What Kafka failed us with last, until it takes something again."""

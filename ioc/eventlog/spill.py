@@ -106,6 +106,7 @@ _STORE: Final[LiteralString] = """
     )
     INSERT INTO log_spilled (topic, partition, records, size_bytes, payload) SELECT * FROM fresh
 """
+_KNOWN: Final[LiteralString] = "SELECT count(*) FROM log_spill WHERE topic = %s"
 _TOTAL: Final[LiteralString] = """
     SELECT coalesce(sum(records), 0)::bigint, coalesce(sum(size_bytes), 0)::bigint FROM log_spill
 """
@@ -145,6 +146,17 @@ async def held(connection: Connection, places: Collection[Place]) -> set[Place]:
         return set()
     rows = await (await connection.execute(_HELD, _columns(sorted(places)), prepare=True)).fetchall()
     return {(topic, partition) for topic, partition in rows}
+
+
+async def remember(connection: Connection, topic: str, partitions: int) -> None:
+    """Remember how many partitions `topic` has, so that a start without Kafka knows."""
+    await connection.execute(_CREATE, _columns([(topic, number) for number in range(partitions)]))
+
+
+async def remembered(connection: Connection, topic: str) -> int:
+    """Return how many partitions an earlier start found, 0 without one."""
+    row = await (await connection.execute(_KNOWN, (topic,))).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 async def lock(connection: Connection, places: Collection[Place]) -> None:

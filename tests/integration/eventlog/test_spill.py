@@ -135,7 +135,7 @@ async def test_senders_that_never_pause_come_back_to_kafka_behind_the_last_spill
             await kafka.asked.wait()
             append = group.create_task(process.append(["c"], [0]))
             async with pool.connection() as connection:
-                while not await _waits_for_lock(connection):
+                while not await _waits_for_lock(connection):  # noqa: ASYNC110 - of the database
                     await asyncio.sleep(0.01)
             kafka.answering.set()
         assert last.result() == 1
