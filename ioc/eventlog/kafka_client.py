@@ -138,6 +138,8 @@ async def explain_refusal(settings: KafkaSettings) -> None:
                 "and log.tls_certificate where brokers ask for one"
             ) from error
         except (KafkaConnectionError, ConnectionResetError) as error:
+            if refused := await _refused_certificate(settings, host, port):
+                raise refused from error
             raise LogUnavailable(
                 f"Kafka at {server} ends the connection; check log.security and what that port is for"
             ) from error
@@ -146,6 +148,37 @@ async def explain_refusal(settings: KafkaSettings) -> None:
                 raise refused from error
         except (TimeoutError, OSError):
             continue
+
+
+async def _refused_certificate(settings: KafkaSettings, host: str, port: int) -> LogRejected | None:
+    """Return what a broker has against our certificate, or its absence, if that is why it hangs up.
+
+    In TLS 1.3 it says so only after our side of the handshake, where aiokafka does not listen any more.
+    """
+    if (context := tls_context(settings)) is None:
+        return None
+    reason = ""
+    with suppress(TimeoutError, OSError):
+        async with asyncio.timeout(settings.close_timeout_s):
+            reader, writer = await asyncio.open_connection(host, port, ssl=context)
+            try:
+                await reader.read(1)  # we say nothing, so neither does a broker that is content with us
+            except SSLError as error:
+                reason = error.reason or ""
+            finally:
+                writer.close()
+    if "CERTIFICATE" not in reason and "UNKNOWN_CA" not in reason:
+        return None
+    file, words = settings.security.certificate_file, reason.lower().replace("_", " ")
+    if file is None:
+        return LogRejected(
+            f"Kafka at {host}:{port} asks for a certificate of ours ({words}); "
+            "set log.tls_certificate and log.tls_key"
+        )
+    return LogRejected(
+        f"Kafka at {host}:{port} does not take our certificate {file} ({words}); "
+        "set log.tls_certificate to one that is valid and that an authority of the brokers signed"
+    )
 
 
 def _per_connection(settings: KafkaSettings) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from ioc.store.history_tables import TABLES
 from tests.acceptance.test_same_hour_twice import command, exported, installation, rerun
 from tests.acceptance.test_survival import count, stored_ids, wait_until
 
-LENGTH_S = 240
+LENGTH_S = 900
 PATIENCE_S = 120.0
 SENDERS = 6
 OUTAGE_RECORDS = 2_000
@@ -106,11 +107,19 @@ def test_a_broker_that_dies_and_is_stopped_under_load_changes_no_incident_and_no
         assert playing.is_alive(), "the faults came while events did"
         playing.join()
         assert reports == [report], "no answer had to be asked for twice"
-        assert metric(service, "ioc_ingest_refused_total") == 0
+        assert not put_off(service)
         assert exported(service) == expected
         wait_until(lambda: stored_all(service, report), PATIENCE_S)
         assert history(service) == events
     assert len(expected.splitlines()) > 10
+
+
+def put_off(service: Service) -> list[str]:
+    """Return the counters of refusals for want of the log, as `/metrics` shows them."""
+    lines = httpx.get(f"{service.url}/metrics").text.splitlines()
+    return [
+        line for line in lines if re.match(r'ioc_ingest_refused_total\{reason="(log|timeout|inflight)"', line)
+    ]
 
 
 def grows(service: Service, name: str, by: int) -> None:
