@@ -25,7 +25,7 @@ from ioc.eventlog.kafka_reader import KafkaReader
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.kafka_stamps import Stamps
 from ioc.eventlog.kafka_topics import kept_for_a_time
-from ioc.eventlog.kafka_writer import KafkaWriter, StampedWriter
+from ioc.eventlog.kafka_writer import KafkaWriter, SpillingWriter, StampedWriter
 from ioc.eventlog.origin import Origin, check_ends, check_origin, furthest
 from ioc.eventlog.port import (
     AppendOutcome,
@@ -54,7 +54,7 @@ _PRUNE_WRITERS: Final[LiteralString] = "DELETE FROM log_writer WHERE used_at < %
 class KafkaLog:
     """`EventLog` over a Kafka cluster and the tables of migrations 0001, 0050 and 0087.
 
-    `pool` is this log's own: one connection for appending, one for `drain_spill` and one per concurrent
+    `pool` is this log's own: two connections for appending, one for `drain_spill` and one per concurrent
     reader. The constructor raises OSError where a file of the TLS settings cannot be used.
     """
 
@@ -74,10 +74,12 @@ class KafkaLog:
         self.stamps = Stamps(self.connection)
         self._cluster = Cluster(kafka)
         self.spilling = spilling or SpillSettings()
-        patience, check = self._patience(), self._require_checked
-        self._writer = KafkaWriter(patience, self.connection, self.stamps, self.spilling, check)
-        self._drain_writer = StampedWriter(kafka, self.connection, self.stamps, check)
-        self._queue = AppendQueue(self.settings)
+        writing = (self.connection, self.stamps, self.spilling, self._require_checked)
+        self._writer = KafkaWriter(kafka, *writing)
+        self._spilling_writer = SpillingWriter(self._impatient(), *writing)
+        self._drain_writer = StampedWriter(kafka, self.connection, self.stamps, self._require_checked)
+        self._queue, self._spilling_queue = AppendQueue(self.settings), AppendQueue(self.settings)
+        """Two, so that what may be spilled does not wait for what may not."""
         self._partitions: dict[str, int] = {}
         self._unchecked: dict[str, int] = {}
         """Topics that Kafka could not be asked about at the start, with the partitions that are known."""
@@ -87,13 +89,14 @@ class KafkaLog:
     @property
     def waiting_records(self) -> int:
         """Records accepted and not yet durable."""
-        return self._queue.records
+        return self._queue.records + self._spilling_queue.records
 
     async def run(self) -> None:
         """Append, and end the clients that nobody reads from any more; see `EventLog.run`."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._queue.run(self._writer.write))
+                group.create_task(self._spilling_queue.run(self._spilling_writer.write))
                 group.create_task(self._end_forsaken())
                 group.create_task(self._check_late())
         finally:
@@ -114,8 +117,8 @@ class KafkaLog:
 
     async def close(self) -> None:
         """Close every connection but those of consumers, which their users leave."""
-        await self._writer.close()
-        await self._drain_writer.close()
+        for writer in self._writers():
+            await writer.close()
         await self._cluster.close()
         for client in list(self._tails):
             await self._end_tail(client)
@@ -184,15 +187,15 @@ class KafkaLog:
             return []
         if any(len(record.payload) > self.kafka.record_bytes for record in records):
             raise LogRejected(f"a record of more than {self.kafka.record_bytes} bytes")
-        return await self._queue.put(Pending.keyed(topic, records, await self._partitions_of(topic)))
+        return await self._put(Pending.keyed(topic, records, await self._partitions_of(topic)))
 
     async def append_ticks(self, topic: str, now_us: int) -> list[AppendOutcome]:
         """Append one tick to every partition; see `EventLog.append_ticks`."""
-        return await self._queue.put(Pending.ticks(topic, now_us, await self._partitions_of(topic)))
+        return await self._put(Pending.ticks(topic, now_us, await self._partitions_of(topic)))
 
     async def append_controls(self, topic: str, payload: bytes, name: str) -> list[AppendOutcome]:
         """Append one control record to every partition; see `EventLog.append_controls`."""
-        return await self._queue.put(Pending.controls(topic, payload, name, await self._partitions_of(topic)))
+        return await self._put(Pending.controls(topic, payload, name, await self._partitions_of(topic)))
 
     def consume(self, topic: str, group: str, owner: str) -> AbstractAsyncContextManager[Consumer]:
         """Join `group`; see `EventLog.consume`."""
@@ -282,17 +285,22 @@ class KafkaLog:
             self._partitions[topic] = found
         return self._partitions[topic]
 
-    def _patience(self) -> KafkaSettings:
-        """Return the settings of appends, which wait for Kafka no longer than they need."""
-        if not self.spilling.topics:
-            return self.kafka
+    async def _put(self, pending: Pending) -> list[AppendOutcome]:
+        queue = self._spilling_queue if pending.topic in self.spilling.topics else self._queue
+        return await queue.put(pending)
+
+    def _writers(self) -> tuple[StampedWriter, ...]:
+        return self._writer, self._spilling_writer, self._drain_writer
+
+    def _impatient(self) -> KafkaSettings:
+        """Return the settings of appends that may be spilled."""
         timeout_s = min(self.spilling.after_s, self.kafka.request_timeout_s)
         return structs.replace(self.kafka, request_timeout_s=timeout_s)
 
     async def _end_forsaken(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_S)
-            for writer in (self._writer, self._drain_writer):
+            for writer in self._writers():
                 await writer.end_forsaken()
             while self._forsaken:
                 await self._end_tail(self._forsaken.pop())

@@ -6,8 +6,8 @@ And an orderly `stop` is all there is, so a client that cannot stop in order is 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from ssl import SSLCertVerificationError, SSLContext, SSLError
 from typing import Any, Final
 
@@ -58,6 +58,22 @@ def refusal(error: KafkaError) -> LogRejected | None:
     return None if advice is None else LogRejected(f"Kafka refuses: {error}; {advice}")
 
 
+@contextmanager
+def own_cancellations() -> Iterator[None]:
+    """Turn a cancellation that was not meant for our task into `LogUnavailable`.
+
+    aiokafka waits for tasks of its own, and when one of them was cancelled, so is whoever called (seen after
+    a broker died). A task group takes a child that ends like that for one that has done its work.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise LogUnavailable("Kafka: a task of the client's own was cancelled") from error
+
+
 @asynccontextmanager
 async def asking(timeout_s: float) -> AsyncIterator[None]:
     """Bound a call and translate what goes wrong.
@@ -67,8 +83,9 @@ async def asking(timeout_s: float) -> AsyncIterator[None]:
         LogRejected: Kafka refuses us: credentials, permissions, settings.
     """
     try:
-        async with asyncio.timeout(timeout_s):
-            yield
+        with own_cancellations():
+            async with asyncio.timeout(timeout_s):
+                yield
     except TimeoutError as error:
         raise LogUnavailable(f"Kafka did not answer within {timeout_s} s") from error
     except KafkaError as error:
@@ -189,7 +206,7 @@ def _per_connection(settings: KafkaSettings) -> dict[str, Any]:
 
 async def end_consumer(consumer: AIOKafkaConsumer, timeout_s: float) -> None:
     """Stop it, leaving its group; where that is not possible in time, cut it off."""
-    with suppress(TimeoutError, KafkaError, OSError):
+    with suppress(TimeoutError, KafkaError, OSError, LogUnavailable), own_cancellations():
         async with asyncio.timeout(timeout_s):
             await consumer.stop()
             return
@@ -214,7 +231,7 @@ async def cut_consumer(consumer: AIOKafkaConsumer) -> None:
 
 async def end_producer(producer: AIOKafkaProducer, timeout_s: float) -> None:
     """Stop it; what it could not send in time is dropped: its append has failed already, or is nobody's."""
-    with suppress(TimeoutError, KafkaError, OSError):
+    with suppress(TimeoutError, KafkaError, OSError, LogUnavailable), own_cancellations():
         async with asyncio.timeout(timeout_s):
             await producer.stop()
             return

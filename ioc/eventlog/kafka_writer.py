@@ -185,7 +185,7 @@ class StampedWriter:
 
 
 class KafkaWriter(StampedWriter):
-    """Writes appends: into Kafka, or into the spill where Kafka is away or a partition spills already."""
+    """Writes appends: into Kafka, or into the spill where a partition spills already."""
 
     def __init__(
         self,
@@ -197,39 +197,16 @@ class KafkaWriter(StampedWriter):
     ) -> None:
         super().__init__(settings, connect, stamps, check)
         self._spilling = spilling
-        self._away: LogUnavailable | LogRejected | None = None
-        """What Kafka failed us with last, until it takes something again."""
-        self._resting_until_s = 0.0
 
     async def write(self, taken: Sequence[Pending]) -> None:
-        """Write all of `taken` as one, or what may be spilled of it, and answer it.
+        """Write all of `taken` as one and answer it.
 
         Raises:
             LogUnavailable: the outcome is unknown, or nothing counts.
             LogOverloaded: more would lie spilled than may; nothing counts.
             LogRejected: Kafka refuses us.
         """
-        now_s = asyncio.get_running_loop().time()
-        if self._away is None or now_s >= self._resting_until_s:
-            try:
-                _answer(taken, await self.transact(partial(self._append, taken)))
-            except (KafkaAway, LogRejected) as error:
-                self._note_failure(error)
-            else:
-                return
-        assert self._away is not None
-        aside = [pending for pending in taken if pending.topic in self._spilling.topics]
-        if aside:
-            _answer(aside, await self._append_aside(aside))
-        for pending in taken:
-            pending.fail(self._away)  # no effect on those just answered
-
-    def _note_failure(self, error: KafkaAway | LogRejected) -> None:
-        if self._spilling.topics:
-            if self._away is None:
-                _log.warning("Kafka takes nothing: events are spilled", error=str(error))
-            self._resting_until_s = asyncio.get_running_loop().time() + self._spilling.rest_s
-        self._away = error
+        _answer(taken, await self.transact(partial(self._append, taken)))
 
     async def _append(
         self, taken: Sequence[Pending], database: AsyncConnection[Any], produce: Produce
@@ -241,9 +218,25 @@ class KafkaWriter(StampedWriter):
         behind = {place: fresh.pop(place) for place in held & fresh.keys()}
         await spill.store(database, self._spilling, behind)
         offsets = await produce(fresh)
-        if fresh:
-            self._away = None
         return _outcomes(taken, numbers, offsets)
+
+
+class SpillingWriter(KafkaWriter):
+    """Writes appends into Kafka, or all of them into the spill where that does not take them."""
+
+    _resting_until_s = 0.0
+
+    async def write(self, taken: Sequence[Pending]) -> None:
+        """Write all of `taken` as one and answer it. Raises as `KafkaWriter.write`, but for Kafka's sake."""
+        if asyncio.get_running_loop().time() >= self._resting_until_s:
+            try:
+                await super().write(taken)
+            except (KafkaAway, LogRejected) as error:
+                _log.warning("Kafka takes nothing: events are spilled", error=str(error))
+                self._resting_until_s = asyncio.get_running_loop().time() + self._spilling.rest_s
+            else:
+                return
+        _answer(taken, await self._append_aside(taken))
 
     async def _append_aside(self, taken: Sequence[Pending]) -> list[list[AppendOutcome]]:
         """Spill all of `taken`."""

@@ -13,7 +13,7 @@ from ioc.eventlog.append_write import Place
 from ioc.eventlog.database import as_unavailable
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.kafka_stamps import Connect, Stamp, Stamps, Verdict
-from ioc.eventlog.kafka_writer import KafkaWriter, StampedWriter
+from ioc.eventlog.kafka_writer import KafkaWriter, SpillingWriter, StampedWriter
 from ioc.eventlog.port import AppendOutcome, LogUnavailable
 from ioc.eventlog.spill import Records, SpillSettings
 from ioc.eventlog.spill_drain import SpillDrain
@@ -89,6 +89,10 @@ class _Appends(_OverMemory, KafkaWriter):
     pass
 
 
+class _SpillingAppends(_OverMemory, SpillingWriter):
+    pass
+
+
 def connect_by(pool: Pool) -> Connect:
     @asynccontextmanager
     async def connect() -> AsyncIterator[Any]:
@@ -111,7 +115,8 @@ class Process:
 
     def restart(self) -> None:
         stamps = Stamps(self._connect)
-        self._writer = _Appends(SETTINGS, self._connect, stamps, self.spilling)
+        appends = _SpillingAppends if self.spilling.topics else _Appends
+        self._writer: _Appends | _SpillingAppends = appends(SETTINGS, self._connect, stamps, self.spilling)
         carrying = _OverMemory(SETTINGS, self._connect, stamps)
         self._writer.kafka = carrying.kafka = self._kafka
         self._drain = SpillDrain(self.spilling, self._connect, carrying)

@@ -184,17 +184,6 @@ async def test_a_repetition_of_what_is_spilled_is_recognised(database: Dsns) -> 
         assert all(each.duplicate for each in await other.tick(1))
 
 
-async def test_other_topics_fail_as_before_and_do_not_spill(database: Dsns) -> None:
-    topic = next(_topics)
-    async with open_pool(database.app, name="log", max_size=2) as pool:
-        process = Process(pool, MemoryKafka(lambda: "refuses"), topic)
-        process.topic = "not.to.spill"
-        with pytest.raises(LogUnavailable):
-            await process.append(["a"], [0])
-        async with pool.connection() as connection:
-            assert await spill.standings(connection) == []
-
-
 async def test_a_partition_goes_on_spilling_where_it_is_switched_off_until_it_is_empty(
     database: Dsns,
 ) -> None:
