@@ -3,8 +3,8 @@
 import asyncio
 import itertools
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 from msgspec import structs
@@ -52,23 +52,30 @@ async def spilled_names(log: KafkaLog, names: list[str]) -> bool:
     return [each.spilled for each in await log.append(TOPIC, events(*names))] == [True] * len(names)
 
 
+@contextmanager
+def killed(broker: Broker) -> Iterator[None]:
+    broker.kill()
+    yield
+    broker.start()
+
+
+@pytest.mark.parametrize("fault", ["killed", "frozen"])
 async def test_what_is_spilled_while_the_broker_is_away_comes_in_order_before_what_follows(
-    database: Dsns, broker: Broker
+    database: Dsns, broker: Broker, fault: str
 ) -> None:
     async with draining_log(database, settings_for(broker.address)) as log:
         other = "test.other"
         await log.create_topic(other, 1)
         await log.append(TOPIC, events("first"))
         reader = await log.tail(TOPIC, START)
-        broker.kill()
         names = [f"n{number}" for number in range(40)]
-        assert await spilled_names(log, names[:20])
-        assert await spilled_names(log, names[20:])
-        with pytest.raises(LogUnavailable):
-            await log.append(other, events("not to be spilled"))
-        assert all(each.duplicate for each in await log.append(TOPIC, events("first", *names)))
-        assert sum(each.records for each in await log.spilled()) == len(names)
-        broker.start()
+        with killed(broker) if fault == "killed" else broker.frozen():
+            assert await spilled_names(log, names[:20])
+            assert await spilled_names(log, names[20:])
+            with pytest.raises(LogUnavailable):
+                await log.append(other, events("not to be spilled"))
+            assert all(each.duplicate for each in await log.append(TOPIC, events("first", *names)))
+            assert sum(each.records for each in await log.spilled()) == len(names)
         async with asyncio.timeout(60.0):
             number = 0
             while (await log.append(TOPIC, events(f"after {number}")))[0].spilled:
