@@ -1,5 +1,8 @@
 -- What citizens' reports owe survives a crash, and what is asked of them often is found by index.
 
+-- Whoever migrates need not be a superuser, and then sees rows as the service only.
+SELECT set_config('ioc.scope', 'service', true);
+
 -- `reopen_due`: whether what was told may open the incident again has still to be looked at.
 -- `refused`: when the log last refused the event for good; it is offered again from time to time.
 -- `finished`: whether the incident has ended, kept by the triggers below; what Open311 calls closed.
