@@ -34,6 +34,8 @@ class IncomingForm:
     """
 
     def __init__(self, request: Request) -> None:
+        self._state = request.state
+        self._state.unread = True
         content_type = request.headers.get("content-type", "")
         kind = content_type.partition(";")[0].strip().lower()
         if kind not in (FORM, MULTIPART):
@@ -41,8 +43,6 @@ class IncomingForm:
         self._multipart = MultipartForm(content_type) if kind == MULTIPART else None
         self._plain = bytearray()
         self._chunks = request.stream()
-        self._state = request.state
-        self._state.unread = True
         self._until_s = asyncio.get_running_loop().time() + READ_TIMEOUT_S
 
     @property

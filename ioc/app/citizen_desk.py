@@ -146,10 +146,11 @@ class CitizenDesk:
                     return repeat
             raise
         await self._tell_log(report)
-        if report.reopen_due:
+        joined = report.root != report.id
+        if joined:
             await self._reopening.after_report(report)
-        _taken.labels("joined" if report.reopen_due else "new").inc()
-        return Receipt(id=report.id, code=code, joined=report.reopen_due)
+        _taken.labels("joined" if joined else "new").inc()
+        return Receipt(id=report.id, code=code, joined=joined)
 
     def _row(
         self, told: Submission, ward: str | None, digest: bytes, enclosed: Sequence[str]
