@@ -9,9 +9,10 @@ COPY ioc ./ioc
 COPY simulators ./simulators
 COPY benchmarks ./benchmarks
 RUN make setup && rm -rf dashboards/console/node_modules
+ARG LOCK=runtime
 # Only what runs goes on: a fresh environment with the locked runtime, without pip, Node.js and build tools.
 RUN python -m venv --without-pip /opt/run \
- && .venv/bin/uv pip install --python /opt/run/bin/python --no-deps --require-hashes --compile-bytecode -r requirements/runtime.lock \
+ && .venv/bin/uv pip install --python /opt/run/bin/python --no-deps --require-hashes --compile-bytecode -r requirements/${LOCK}.lock \
  && .venv/bin/uv build --wheel --no-build-isolation --python .venv/bin/python --out-dir /opt/wheel . \
  && .venv/bin/uv pip install --python /opt/run/bin/python --no-deps --compile-bytecode /opt/wheel/*.whl
 

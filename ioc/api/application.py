@@ -10,12 +10,13 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from ioc import __version__
 from ioc.api.answers import document
+from ioc.api.basemap import BASEMAP_PATH, BasemapFiles
 from ioc.api.citizen_ports import Citizens, PublicBoard, PublicRequests, Reports
 from ioc.api.figure_ports import Figures
 from ioc.api.figures import figures_router
 from ioc.api.forecast import forecast_router
 from ioc.api.headers import BodyLimit, RequestScope, SecurityHeaders
-from ioc.api.health import MetricsDoor, health_router
+from ioc.api.health import NO_TELEMETRY, MetricsDoor, health_router
 from ioc.api.history import history_router
 from ioc.api.incidents import incidents_router
 from ioc.api.intake import Intake
@@ -116,6 +117,10 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     readiness: Mapping[str, ReadinessCheck] = {}
     console: Path | None = None
     """The console's built files; None serves none."""
+    basemap_folder: Path | None = None
+    """Where PMTiles files are dropped in; None serves none."""
+    basemap_origin: str | None = None
+    """Another origin that the map's tiles come from."""
     tokens: Tokens = NoTokens()
     oidc: OidcLogin | None = None
     """None where everybody logs in here."""
@@ -161,6 +166,7 @@ def _counter_routers(counter: Counter, deps: ApiDeps, access: Access) -> list[AP
 def create_api(deps: ApiDeps) -> FastAPI:
     """Return the application. It starts and stops nothing: run `deps.hub`, close `deps.pictures`."""
     app = FastAPI(
+        telemetry=NO_TELEMETRY,
         title="IOC",
         version=__version__,
         description=_DESCRIPTION,
@@ -203,12 +209,14 @@ def create_api(deps: ApiDeps) -> FastAPI:
     authenticate = feed_authenticator(deps.users)
     app.add_api_websocket_route(FEED_PATH, FeedSocket(deps.hub, authenticate, deps.sockets).serve)
     app.add_route(SSE_PATH, SseEndpoint(deps.hub, authenticate, deps.sockets).serve, include_in_schema=False)
+    if deps.basemap_folder is not None:
+        app.mount(BASEMAP_PATH, BasemapFiles(deps.basemap_folder), name="basemap")
     if deps.console is not None:
         app.mount("/", Console(deps.console), name="console")
     document(app)
     app.add_middleware(BodyLimit, max_bytes=deps.body_bytes, exempt=_BOUNDED_THEMSELVES, wider=_WIDER)
     app.add_middleware(RequestScope)
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(SecurityHeaders, connect=deps.basemap_origin)
     return app
 
 

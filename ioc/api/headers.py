@@ -11,23 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ioc.api.problems import FieldError, Problem, respond
 from ioc.store.row_scope import NOBODY, acting_as
 
-CONTENT_SECURITY_POLICY: Final = "; ".join(
-    (
-        "default-src 'self'",
-        "script-src 'self'",
-        "worker-src 'self' blob:",
-        "img-src 'self' data: blob:",
-        "font-src 'self'",
-        "connect-src 'self'",
-        "style-src 'self'",
-        "object-src 'none'",
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-    )
-)
 _HEADERS: Final = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
@@ -36,11 +20,32 @@ _HEADERS: Final = {
 }
 
 
-class SecurityHeaders:
-    """Adds the headers above wherever the answer did not set its own."""
+def content_security_policy(connect: str | None = None) -> str:
+    """Return the policy of every page: everything from here, and requests also to the origin `connect`."""
+    return "; ".join(
+        (
+            "default-src 'self'",
+            "script-src 'self'",
+            "worker-src 'self' blob:",
+            "img-src 'self' data: blob:",
+            "font-src 'self'",
+            f"connect-src 'self' {connect}" if connect else "connect-src 'self'",
+            "style-src 'self'",
+            "object-src 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+        )
+    )
 
-    def __init__(self, app: ASGIApp) -> None:
+
+class SecurityHeaders:
+    """Adds the headers above and the content security policy wherever the answer did not set its own."""
+
+    def __init__(self, app: ASGIApp, connect: str | None = None) -> None:
+        """Allow pages to ask the origin `connect` too."""
         self.app = app
+        self._headers = {**_HEADERS, "Content-Security-Policy": content_security_policy(connect)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and complete the answer's headers."""
@@ -50,7 +55,7 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in self._headers.items():
                     headers.setdefault(name, value)
             await send(message)
 

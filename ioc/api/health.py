@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from ioc.api.answers import documented, json_answer
@@ -83,11 +84,17 @@ async def _run_check(check: ReadinessCheck) -> Check:
         return Check(False, type(error).__name__)
 
 
+NO_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
+"""FastAPI's own would write whole addresses and the input of refused requests, which hold citizens' codes and
+words; `ioc/app/tracing.py` writes what may be written.
+"""
+
+
 def health_app(
     checks: Mapping[str, ReadinessCheck], registry: CollectorRegistry, door: MetricsDoor
 ) -> FastAPI:
     """Return these routes alone, for roles that serve nothing else."""
-    app = FastAPI(title="IOC", openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(telemetry=NO_TELEMETRY, title="IOC", openapi_url=None, docs_url=None, redoc_url=None)
     install(app)
     app.include_router(health_router(checks, registry, door))
     return app

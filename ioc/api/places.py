@@ -8,6 +8,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from ioc.api.answers import documented, json_answer
+from ioc.api.basemap import Basemap
 from ioc.api.pictures import PictureError, PictureProxy
 from ioc.api.ports import NotFoundError, Places
 from ioc.api.problems import NO_NUL, Problem
@@ -35,6 +36,8 @@ class City(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     state_ttl_s: int
     demo: bool
+    basemap: Basemap | None = None
+    """None draws the areas and nothing under them."""
 
 
 class AreaFeature(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Header, Response
 
 from ioc.api.answers import documented, json_answer
+from ioc.api.basemap import Basemap
 from ioc.api.places import AreaCollection, AreaFeature, City
 from ioc.api.ports import Places
 from ioc.model.places import Area
@@ -30,6 +31,7 @@ class PublicCity(msgspec.Struct, frozen=True):
     demo: bool
     wards: dict[str, Text]
     """By code, as they are named today."""
+    basemap: Basemap | None = None
 
 
 def public_places_router(places: Places, city: Callable[[], City]) -> APIRouter:
@@ -42,7 +44,9 @@ def public_places_router(places: Places, city: Callable[[], City]) -> APIRouter:
         """Return the city's name and bounds, and its wards' names."""
         known = city()
         wards = {area.code: area.name for area in await places.areas("ward")}
-        shown = PublicCity(known.name, known.center, known.bounds, known.illustrative, known.demo, wards)
+        shown = PublicCity(
+            known.name, known.center, known.bounds, known.illustrative, known.demo, wards, known.basemap
+        )
         return json_answer(shown, headers={"Cache-Control": _CACHE})
 
     @router.get("/areas", **documented(AreaCollection, text="Wards, roads and water."))

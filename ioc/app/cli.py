@@ -40,6 +40,7 @@ from ioc.app.pipeline import ROLES
 from ioc.app.rule_files import RuleFolder
 from ioc.app.run import DATABASE_ROLE, RunOptions, run_database, run_roles
 from ioc.app.settings import Settings, SettingsError
+from ioc.app.tracing import trace_ids
 
 app = typer.Typer(
     help="Event-streaming service of a smart city's operations centre.",
@@ -109,7 +110,7 @@ def run(
 
 
 def _run(settings: Settings, options: RunOptions) -> None:
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, *([trace_ids] if settings.tracing.endpoint else []))
     # Creation times as series of their own double `/metrics` and serve nobody here.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     rules = RuleFolder(settings.rules.folder)

@@ -21,6 +21,7 @@ from ioc.app.rules_backtest import NoHistoryError
 from ioc.app.run import SimulatorsRefusedError
 from ioc.app.settings import SettingsError
 from ioc.app.settled import NotSettledError
+from ioc.app.tracing import TracingUnavailableError
 from ioc.app.web import PortInUseError
 from ioc.eventlog.port import LogError
 from ioc.geo.geojson import InvalidAreas
@@ -55,6 +56,7 @@ _NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
     (UnknownDeviceError, "`{ioc} devices list` shows the registered ones, `{ioc} devices add` adds one."),
     (ErasureError, "Give it as it is written, e.g. --phone 0912345678 or --plate 61A-123.45."),
     (UnknownRequestError, "`{ioc} erasure list` shows the open ones."),
+    (TracingUnavailableError, "Install it (docs/operations.md, Traces), or leave tracing.endpoint empty."),
     (PrivacyKeyError, "Restore the file, or name another with the setting privacy.plate_key."),
     (
         BackupError,

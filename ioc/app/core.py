@@ -10,11 +10,13 @@ from ioc.app.desk import Desk
 from ioc.app.directory import Directory
 from ioc.app.settings import Settings
 from ioc.app.settings_sections import LogKind
+from ioc.app.tracing import open_tracer
 from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.kafka_settings import KafkaSecurity, KafkaSettings
 from ioc.eventlog.postgres import PostgresLog
 from ioc.eventlog.settings import LogSettings
 from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC
+from ioc.model.tracing import NO_TRACER, Tracer
 from ioc.store.embedded import PostgresServer, create_database, embedded_postgres
 from ioc.store.history_plan import DAY_S, HistoryPlan, chunk_width_s
 from ioc.store.migrate import migrate
@@ -100,6 +102,7 @@ class Core:
     """For the live feed, which reads every ward's changes and gives each client its own."""
     directory: Directory
     desk: Desk
+    tracer: Tracer = NO_TRACER
 
 
 def kafka_settings(settings: Settings) -> KafkaSettings:
@@ -151,6 +154,8 @@ async def open_core(settings: Settings, database: Database, owner: str = "") -> 
     """Open pools and log, create the topics, read directory and policies once."""
     size = settings.database.pool_size
     async with AsyncExitStack() as stack:
+        tracer, end_tracing = open_tracer(settings.tracing)
+        stack.callback(end_tracing)
         log_pool = await stack.enter_async_context(open_pool(database.app, name="log", max_size=size))
         pool = await stack.enter_async_context(open_pool(database.app, name="work", max_size=size))
         api_pool = await stack.enter_async_context(
@@ -164,4 +169,4 @@ async def open_core(settings: Settings, database: Database, owner: str = "") -> 
         desk = Desk(pool, directory)
         await desk.refresh()
         api = ScopedPool(api_pool)
-        yield Core(settings, database.app, owner, log, pool, api, feed_pool, directory, desk)
+        yield Core(settings, database.app, owner, log, pool, api, feed_pool, directory, desk, tracer)

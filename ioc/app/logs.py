@@ -7,7 +7,7 @@ import structlog
 
 from ioc.stream.masking import mask_text
 
-_OURS = frozenset({"timestamp", "level", "incident"})
+_OURS = frozenset({"timestamp", "level", "incident", "trace_id", "span_id"})
 """What holds no word of anybody's; ten digits in a row of an incident's id would pass for a phone number."""
 
 
@@ -23,12 +23,13 @@ def mask_personal(
     return entry
 
 
-def configure_logs(level: str) -> None:
-    """Send our logs and those of libraries through one pipeline at `level`."""
+def configure_logs(level: str, *further: structlog.typing.Processor) -> None:
+    """Send our logs and those of libraries through one pipeline at `level`, with `further` steps."""
     number = logging.getLevelNamesMapping()[level.upper()]
     terminal = sys.stderr.isatty()
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        *further,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if terminal else "iso", utc=not terminal),
         structlog.processors.format_exc_info,

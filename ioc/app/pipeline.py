@@ -22,6 +22,7 @@ from psycopg import AsyncConnection
 
 from ioc import __version__
 from ioc.api.application import ApiDeps, create_api
+from ioc.api.basemap import Basemap, dropped_in
 from ioc.api.health import MetricsDoor, health_app
 from ioc.api.pictures import PictureProxy, PictureSettings
 from ioc.api.places import City
@@ -63,6 +64,7 @@ from ioc.app.store_worker import StoreWorker, count_maintenance
 from ioc.app.supervisor import Plan, Service
 from ioc.app.tick_ages import TickAges
 from ioc.app.told_clock import ToldClock
+from ioc.app.tracing import TracedRequests
 from ioc.app.views import DirectoryPlaces, StoredHistory, StoredQuarantine
 from ioc.app.web import WebServer, require_free
 from ioc.app.wide_worker import WideRulesWorker
@@ -136,6 +138,7 @@ class Pipeline:
             clock=self._told or now_us,
             limits=limits,
             retryable=RETRYABLE,
+            tracer=core.tracer,
         )
         if self._told is None:
             plan.work.append(Service("ticker", Ticker(core.log, LogRetryable, self._ticks).run))
@@ -215,7 +218,16 @@ class Pipeline:
         core, settings = self._core, self._core.settings.rules
         policies = core.desk.policies
         worker, wide = (
-            stage(core.log, core.pool, self._rules_stored, settings, core.owner, core.directory, policies)
+            stage(
+                core.log,
+                core.pool,
+                self._rules_stored,
+                settings,
+                core.owner,
+                core.directory,
+                policies,
+                core.tracer,
+            )
             for stage in (RulesWorker, WideRulesWorker)
         )
         plan.work.append(Service("rules", worker.run))
@@ -235,11 +247,11 @@ class Pipeline:
 
     def _web(self, plan: Plan, ingest: IngestService | None, *, with_console: bool) -> None:
         core, settings = self._core, self._core.settings
-        hub = Hub(FeedSource(core.feed_pool))
+        hub = Hub(FeedSource(core.feed_pool, core.tracer))
         pictures = _pictures(settings.http)
         oidc = OidcLogins(settings.oidc, core.api_pool.of(SERVICE)) if settings.oidc.issuer else None
         incidents = IncidentService(core.api_pool, core.desk.policies, core.api_pool.of(SERVICE))
-        photos = StoredPhotos(core.api_pool, settings.photos, kept_s=settings.privacy.unclaimed_photo_s)
+        photos = _photos(core)
         rules = RunningRules(self._rules_stored, core.api_pool)
         # Of the service: the list's upkeep knows no person.
         of_service = RunningRules(self._rules_stored, core.pool)
@@ -269,13 +281,15 @@ class Pipeline:
                     hub if with_console else None
                 ),
                 console=settings.console if with_console else None,
+                basemap_folder=settings.basemap_folder,
+                basemap_origin=basemap.origin if (basemap := _basemap(settings)) else None,
                 routers=self._ingest_routers(ingest) if ingest else (),
                 sockets=SocketSettings(origins=frozenset(settings.http.allowed_origins)),
                 secure_cookies=settings.http.secure_cookies,
                 metrics_door=_metrics_door(settings.http),
             )
         )
-        server = WebServer(api, settings.http)
+        server = WebServer(TracedRequests(api, core.tracer) if core.tracer.on else api, settings.http)
 
         async def stop() -> None:
             await hub.shutdown()
@@ -286,17 +300,27 @@ class Pipeline:
 
         plan.intake.append(Service("http", server.run_service, stop))
         if with_console:
-            plan.work.append(Service("hub", hub.run))
-            plan.work.append(Service("shifts", ShiftKeeper(shifts).run))
-            plan.work.append(Service("state lane", StateLane(core.log, hub, self._ticks).run))
-            plan.work.append(
-                Service("change listener", ChangeListener(core.dsn, hub.wake, hub.close_user).run)
-            )
+            plan.work.extend(self._live(hub, shifts))
+
+    def _live(self, hub: Hub, shifts: ShiftService) -> tuple[Service, ...]:
+        """Return what keeps consoles true."""
+        core = self._core
+        return (
+            Service("hub", hub.run),
+            Service("shifts", ShiftKeeper(shifts).run),
+            Service("state lane", StateLane(core.log, hub, self._ticks).run),
+            Service("change listener", ChangeListener(core.dsn, hub.wake, hub.close_user).run),
+        )
 
 
 def _pictures(settings: HttpSettings) -> PictureProxy:
     networks = tuple(ip_network(text) for text in settings.picture_hosts)
     return PictureProxy(PictureSettings(destinations=Destinations(networks=networks)))
+
+
+def _photos(core: Core) -> StoredPhotos:
+    kept_s = core.settings.privacy.unclaimed_photo_s
+    return StoredPhotos(core.api_pool, core.settings.photos, kept_s=kept_s)
 
 
 def _hourly(count: int) -> Allowances:
@@ -320,6 +344,19 @@ def _broker(settings: MqttSettings) -> SubscriberSettings:
     )
 
 
+def _basemap(settings: Settings) -> Basemap | None:
+    chosen = settings.basemap
+    if not chosen.url:
+        return dropped_in(settings.basemap_folder)
+    return Basemap(
+        kind=chosen.kind,
+        url=chosen.url,
+        attribution=chosen.attribution,
+        schema=chosen.tile_schema,
+        max_zoom=chosen.max_zoom,
+    )
+
+
 def _city(settings: Settings, core: Core, demo: bool) -> City:
     west, south, east, north = settings.bounds
     return City(
@@ -330,4 +367,5 @@ def _city(settings: Settings, core: Core, demo: bool) -> City:
         version=__version__,
         state_ttl_s=STATE_TTL_S,
         demo=demo,
+        basemap=_basemap(settings),
     )

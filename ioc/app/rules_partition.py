@@ -1,6 +1,7 @@
 """One partition of the rules role: its engines, where its rules switch, and what is not committed yet."""
 
 import time
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
@@ -25,6 +26,7 @@ from ioc.store.rule_versions import Activation, read_activation
 SHADOW_MARK = "~"
 """Before the rule of a stored row: it is a shadow's. No rule's name begins with it."""
 STATUS_DETAIL_CHARS = 500
+MAX_TRACES: Final = 4_096
 COUNTED: Final = ("matched", "raised", "late", "amended", "cooled", "unkeyed", "overflowed", "evicted")
 """The engine's counters that are reported of every rule."""
 
@@ -100,6 +102,8 @@ class PartitionWork:
         """Effects of shadow rules: counted and kept, never carried out."""
         self.activation: Activation | None = None
         """Not yet committed."""
+        self.traced: list[tuple[Raised, str]] = []
+        """What was raised by events whose trace is written, with the trace's context."""
         self.moments: dict[str, Moment] = {}
         """Ticks a stage of wide rules has come to, stored with the state."""
         self.unkeyed: dict[tuple[Lane, str, str], int] = {}
@@ -107,6 +111,8 @@ class PartitionWork:
         self.warming: float | None = None
         """Share done of running the next version's rules over the past, while that lasts."""
         self.dirty = False
+        self._traces: OrderedDict[str, str] = OrderedDict()
+        """Of the newest events whose trace is written, by event id: a rule may speak minutes later."""
         self._programs = programs
         self._told: dict[tuple[str, str], tuple[Mapping[str, int], float]] = {}
         engines = []
@@ -129,11 +135,26 @@ class PartitionWork:
     def apply(self, items: Sequence[Item], next_offset: int) -> None:
         """Let both engines take records that lie between two activations."""
         if items:
-            self.effects += self.engine.on_batch(items)
+            decided = self.engine.on_batch(items)
+            self._note_traces(items, decided)
+            self.effects += decided
             if self.shadow.program.rules:
                 self.firings += self.shadow.on_batch(items)
         self.next_offset = next_offset
         self.dirty = True
+
+    def _note_traces(self, items: Sequence[Item], decided: Sequence[Effect]) -> None:
+        for _, item in items:
+            if isinstance(item, Event) and item.trace:
+                self._traces[item.id] = item.trace
+        while len(self._traces) > MAX_TRACES:
+            self._traces.popitem(last=False)
+        if self._traces:
+            for effect in decided:
+                known = effect.why.event_ids if isinstance(effect, Raised) else ()
+                trace = next((self._traces[event] for event in known if event in self._traces), None)
+                if isinstance(effect, Raised) and trace:
+                    self.traced.append((effect, trace))
 
     def activate(
         self,
@@ -198,7 +219,7 @@ class PartitionWork:
 
     def committed(self) -> None:
         """Note that everything decided so far is durable."""
-        self.effects, self.firings, self.activation = [], [], None
+        self.effects, self.firings, self.activation, self.traced = [], [], None, []
         self.dirty = False
         self.committed_at_s = time.monotonic()
 

@@ -11,7 +11,8 @@ same record again.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import ClassVar
 
@@ -36,6 +37,7 @@ from ioc.eventlog.port import Consumer, EventLog
 from ioc.incidents.policies import Policies
 from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC, Activate, Batch, Tick
 from ioc.model.times import SECOND_US
+from ioc.model.tracing import NO_TRACER, Tracer, Value
 from ioc.rules.silence import ExpectedSource
 from ioc.store.pool import Pool
 from ioc.store.positions import Fenced, commit_position
@@ -45,6 +47,8 @@ from ioc.store.rule_versions import save_activation
 
 GROUP = "rules"
 POLL_S = 0.2
+MAX_TRACED = 32
+"""Spans of one commit."""
 STATUS_INTERVAL_S = 5.0
 
 _log = structlog.get_logger()
@@ -80,8 +84,10 @@ class RulesWorker:
         owner: str,
         directory: Directory,
         policies: Callable[[], Policies] = Policies,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self._policies = policies
+        self._tracer = tracer
         self._log = log
         self._pool = pool
         self._rules = rules
@@ -282,7 +288,7 @@ class RulesWorker:
 
     async def _commit(self, partition: int, work: PartitionWork) -> None:
         changed = work.changed_rows()
-        with _commit.time():
+        with _commit.time(), self._traced(work):
             async with self._pool.connection() as connection, connection.transaction():
                 await commit_position(
                     connection, GROUP, self.topic, partition, work.generation, work.next_offset
@@ -295,10 +301,22 @@ class RulesWorker:
                 changes = (
                     await apply_effects(connection, work.effects, self._policies()) if work.effects else []
                 )
-        for change in changes:
-            _changes.labels(change.audit.op, change.incident.rule).inc()
-            log_change(change)
+            for change in changes:
+                _changes.labels(change.audit.op, change.incident.rule).inc()
+                log_change(change)
         work.committed()
+
+    @contextmanager
+    def _traced(self, work: PartitionWork) -> Iterator[None]:
+        """Measure a commit in the trace of each event that raised something with it."""
+        with ExitStack() as spans:
+            for raised, trace in work.traced[:MAX_TRACED]:
+                values: dict[str, Value] = {"ioc.rule": raised.rule, "ioc.incident.id": raised.incident_id}
+                incident = raised.incident_id
+                spans.enter_context(
+                    self._tracer.span("raise", parent=trace, incident=incident, values=values)
+                )
+            yield
 
     async def _publish_status(self) -> None:
         if time.monotonic() - self._status_at_s < STATUS_INTERVAL_S:

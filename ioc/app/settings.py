@@ -28,6 +28,7 @@ from pydantic_settings import (
 from ioc.app.settings_origin import DELIMITER, PREFIX, Origins, no_json, variable_name
 from ioc.app.settings_sections import (
     AuditSettings,
+    BasemapSettings,
     Bounds,
     BridgeSection,
     CitizenSettings,
@@ -44,6 +45,7 @@ from ioc.app.settings_sections import (
     ReplaySettings,
     RulesSettings,
     StoreSettings,
+    TracingSettings,
 )
 from ioc.model.records import EVENTS_TOPIC, INCIDENTS_TOPIC, WIDE_TOPIC
 
@@ -93,6 +95,8 @@ class Settings(BaseSettings):
     privacy: PrivacySettings = PrivacySettings()
     photos: PhotoSettings = PhotoSettings()
     citizens: CitizenSettings = CitizenSettings()
+    basemap: BasemapSettings = BasemapSettings()
+    tracing: TracingSettings = TracingSettings()
     replay: ReplaySettings = ReplaySettings()
 
     @model_validator(mode="after")
@@ -115,6 +119,11 @@ class Settings(BaseSettings):
     def anchors_file(self) -> Path:
         """Where the audit log is anchored."""
         return self.audit.anchors or self.data / "audit-anchors.jsonl"
+
+    @property
+    def basemap_folder(self) -> Path:
+        """Where PMTiles files are dropped in."""
+        return self.basemap.folder or self.data / "basemap"
 
     @property
     def plate_key_file(self) -> Path:

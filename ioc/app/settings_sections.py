@@ -1,9 +1,11 @@
 """The sections of the settings: every bound of the service is a field of one of them."""
 
+import re
 from enum import StrEnum
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -17,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from ioc.api.basemap import BasemapKind, TileSchema
 from ioc.ingest.decoders import DECODERS
 from ioc.outbound.sending import MailTls
 from ioc.store.users import Role
@@ -428,6 +431,63 @@ class AuditSettings(_Section):
         None, description="file of anchors; empty: `audit-anchors.jsonl` in the data folder"
     )
     interval_s: Seconds = Field(3_600.0, description="time between two anchors")
+
+
+class BasemapSettings(_Section):
+    """The ground under the map. Without a file in the folder and without an address: our own areas and roads.
+
+    An address wins over a file. Whoever loads a page can read it, so a key in it is no secret: bind it to
+    your site at its provider.
+    """
+
+    folder: Path | None = Field(
+        None,
+        description="folder whose newest `*.pmtiles` file is the ground; empty: `basemap` in the data folder",
+    )
+    url: str = Field(
+        "",
+        description="tiles as `https://…/{z}/{x}/{y}.png`, or a file `https://…/city.pmtiles`; empty: none",
+    )
+    kind: BasemapKind = Field(
+        BasemapKind.RASTER, description="what is at `url`: `pmtiles`, `raster` tiles or `vector` tiles"
+    )
+    tile_schema: TileSchema = Field(
+        TileSchema.PROTOMAPS, description="how `vector` tiles name layers: `protomaps` or `openmaptiles`"
+    )
+    max_zoom: int = Field(18, ge=0, le=22, description="closest zoom that `url` has tiles of")
+    attribution: str = Field(
+        "", max_length=200, description="text shown on the map, e.g. © OpenStreetMap; required with `url`"
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not self.url:
+            return self
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not re.fullmatch(r"[\w.:\[\]-]+", parts.netloc, re.ASCII):
+            raise ValueError("url: expected http(s)://host/…")
+        missing = [part for part in ("{z}", "{x}", "{y}") if part not in self.url]
+        if self.kind is not BasemapKind.PMTILES and missing:
+            raise ValueError(f"url: expected {', '.join(missing)} in the address of {self.kind} tiles")
+        if not self.attribution.strip():
+            raise ValueError("attribution: expected the words that the tiles' owner asks for")
+        return self
+
+
+class TracingSettings(_Section):
+    """OpenTelemetry traces; credentials come from the standard `OTEL_EXPORTER_OTLP_…` variables."""
+
+    endpoint: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="where spans go by OTLP/HTTP, e.g. `http://collector:4318/v1/traces`; empty: nowhere",
+    )
+    service_name: str = Field("ioc", min_length=1, max_length=100, description="`service.name` of our spans")
+    sample_ratio: float = Field(1.0, ge=0.0, le=1.0, description="share of traces written, by the trace's id")
+    queue_spans: int = Field(
+        2_048, ge=512, le=1_000_000, description="spans that wait to be sent; beyond, new ones are dropped"
+    )
+    timeout_s: Seconds = Field(5.0, le=60.0, description="longest wait for the collector's answer")
 
 
 class ReplaySettings(_Section):

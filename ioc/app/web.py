@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from ioc.app.settings_sections import HttpSettings
 from ioc.stream.websocket import UVICORN_OPTIONS
@@ -21,7 +21,7 @@ class PortInUseError(Exception):
 class WebServer(uvicorn.Server):
     """Serves the API until `stop` is called, then lets running requests finish for `DRAIN_S` seconds."""
 
-    def __init__(self, app: FastAPI, settings: HttpSettings, option: str = "--port") -> None:
+    def __init__(self, app: ASGIApp, settings: HttpSettings, option: str = "--port") -> None:
         """Take the port at once, so that a start fails before anything else has begun.
 
         Raises:

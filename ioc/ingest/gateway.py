@@ -5,6 +5,7 @@ decoded event ── source registered? ── sender may speak for it? ── t
                         └─────────────────────┴─────────────────────────┴──► quarantine + answer
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Final
@@ -24,6 +25,8 @@ Bounds = tuple[float, float, float, float]
 
 POSITION_INVALID: Final = "position_invalid"
 UNLOCATED: Final = "unlocated"
+_SAMPLED: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f][13579bdf]")
+"""A `traceparent` of W3C Trace Context whose flag says that the trace is written."""
 
 
 class RejectedEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +51,11 @@ class Admission(msgspec.Struct, kw_only=True):
     """Events by position finding: `position_invalid`, `unlocated`."""
 
 
+def _traced(event: Event, own: str | None, trace: str) -> Event:
+    carried = own if own and _SAMPLED.fullmatch(own) else trace
+    return msgspec.structs.replace(event, trace=carried) if carried else event
+
+
 class Gateway:
     """Judges events by registry, limits and the city's bounds."""
 
@@ -58,11 +66,17 @@ class Gateway:
         self._limits = limits
 
     def admit(
-        self, sender: Device, events: Iterable[Decoded], rejections: Iterable[Rejection], now_us: int
+        self,
+        sender: Device,
+        events: Iterable[Decoded],
+        rejections: Iterable[Rejection],
+        now_us: int,
+        trace: str | None = None,
     ) -> Admission:
         """Return records to append and rows to quarantine for one body of `sender`.
 
-        `rejections` are the decoder's; they join the gateway's own in the answer, ordered by line.
+        `rejections` are the decoder's; they join the gateway's own in the answer, ordered by line. `trace` is
+        the context that events without one of their own carry on, "" for none; None takes none of them.
         """
         admission = Admission()
         for rejection in rejections:
@@ -74,6 +88,8 @@ class Gateway:
                 self._refuse(admission, sender, _rejection(decoded, refused or _UNREGISTERED), now_us)
                 continue
             event = self._locate(source, decoded, now_us, admission.counts)
+            if trace is not None:
+                event = _traced(event, decoded.trace, trace)
             admission.streams.append(event.stream)
             admission.records.append(
                 NewRecord(

@@ -41,6 +41,7 @@ from ioc.ingest.ports import (
 )
 from ioc.model.places import Device
 from ioc.model.records import EVENTS_TOPIC
+from ioc.model.tracing import NO_TRACER, Tracer, Value
 
 log = logging.getLogger(__name__)
 _log = structlog.get_logger()
@@ -83,6 +84,7 @@ class IngestService:
         retryable: tuple[type[Exception], ...] = (),
         decoders: Mapping[str, Decoder] = DECODERS,
         topic: str = EVENTS_TOPIC,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self.registry = registry
         self.limits = limits
@@ -94,6 +96,7 @@ class IngestService:
         self._retryable: tuple[type[Exception], ...] = (*retryable, OSError, TimeoutError)
         self._decoders = decoders
         self._topic = topic
+        self._tracer = tracer
         self._allowances = Allowances(limits.device_events_per_s, limits.device_burst_events)
         self._inflight = asyncio.Semaphore(limits.max_inflight_requests)
 
@@ -148,17 +151,30 @@ class IngestService:
         """
         if wait and (delay_s := self._allowances.debt_s(device.id, self._clock())):
             await asyncio.sleep(delay_s)  # before taking a place, which others may use meanwhile
+        values: dict[str, Value] = {"ioc.transport": transport, "ioc.device.id": device.id}
         async with self._room(transport, wait):
-            now_us = self._clock()
-            admissions = []
-            self.metrics.bytes.labels(transport).inc(sum(map(len, bodies)))
-            for body in bodies:
-                decode = self._decode(device, body, content_type, transport, wait, now_us)
-                self._charge(device, decode, transport, wait, now_us)
-                self.metrics.dropped_fields.inc(decode.dropped_fields)
-                admissions.append(self._gateway.admit(device, decode.events, decode.rejections, now_us))
-            with self.metrics.append_seconds.time():
-                duplicates = await self._store(admissions, transport)
+            with self._tracer.span("ingest", values=values):
+                return await self._take(device, bodies, content_type, transport, wait)
+
+    async def _take(
+        self,
+        device: Device,
+        bodies: Sequence[bytes],
+        content_type: str | None,
+        transport: Transport,
+        wait: bool,
+    ) -> list[IngestAnswer]:
+        trace = self._tracer.current() if self._tracer.on else None
+        now_us = self._clock()
+        admissions = []
+        self.metrics.bytes.labels(transport).inc(sum(map(len, bodies)))
+        for body in bodies:
+            decode = self._decode(device, body, content_type, transport, wait, now_us)
+            self._charge(device, decode, transport, wait, now_us)
+            self.metrics.dropped_fields.inc(decode.dropped_fields)
+            admissions.append(self._gateway.admit(device, decode.events, decode.rejections, now_us, trace))
+        with self._tracer.span("append"), self.metrics.append_seconds.time():
+            duplicates = await self._store(admissions, transport)
         self._count(admissions, duplicates)
         return [
             _answer(admission, repeats) for admission, repeats in zip(admissions, duplicates, strict=True)

@@ -189,6 +189,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lon: float | None = None
     lat: float | None = None
     subject: str | None = None
+    trace: str | None = None
+    """The W3C `traceparent` it came with, where traces are written and this one is sampled."""
 
     @property
     def type(self) -> str:

@@ -464,15 +464,19 @@ async def read_oldest_offset(connection: AsyncConnection[Any]) -> int | None:
     return row[0] if row else None
 
 
-async def read_live(connection: AsyncConnection[Any], finished_since: datetime) -> list[Incident]:
-    """Return what a console starts from: every open incident and those finished since `finished_since`."""
+async def read_live(connection: AsyncConnection[Any], finished_since: datetime, most: int) -> list[Incident]:
+    """Return what a console starts from: every open incident and those finished since `finished_since`.
+
+    Of more than `most`, the open ones come first, the gravest of them, and the newest of these.
+    """
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(
             _SELECT + " WHERE handling = ANY(%s) OR (handling <> ALL(%s) AND updated >= %s)"
-            " ORDER BY opened DESC, id DESC LIMIT 10000",
-            (_OPEN, _OPEN, finished_since),
+            " ORDER BY handling = ANY(%s) DESC, array_position(%s, severity), opened DESC, id DESC LIMIT %s",
+            (_OPEN, _OPEN, finished_since, _OPEN, _GRAVEST_FIRST, most),
         )
         return [_from_row(row) for row in await cursor.fetchall()]
 
 
 _OPEN: Final = [str(handling) for handling in OPEN_HANDLINGS]
+_GRAVEST_FIRST: Final = [str(severity) for severity in Severity]

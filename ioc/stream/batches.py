@@ -12,6 +12,7 @@ from ioc.model.incidents import Incident
 from ioc.stream.scope import Scope
 from ioc.stream.wire import (
     ChangeEvent,
+    Departed,
     Ev,
     Frame,
     Op,
@@ -64,15 +65,8 @@ def encode_change(offset: int, incident: Incident, left_ward: str | None = None)
     )
 
 
-class _Departed(msgspec.Struct, frozen=True):
-    """All that a client may know of an incident that went to a ward it does not see."""
-
-    id: str
-    rev: int
-
-
 def _departure(change: EncodedChange) -> msgspec.Raw:
-    rest = msgspec.Raw(msgspec.json.encode(_Departed(change.incident_id, change.rev)))
+    rest = msgspec.Raw(msgspec.json.encode(Departed(change.incident_id, change.rev)))
     return encode_part(ChangeEvent(change.offset, Op.DELETE, change.rev, rest))
 
 
@@ -134,6 +128,11 @@ class Snapshot:
         self._items = [(incident.ward, incident_json(incident)) for incident in incidents]
         self._frames: dict[Scope, tuple[Frame, ...]] = {}
 
+    @property
+    def size(self) -> int:
+        """Incidents in it, whoever may see them."""
+        return len(self._items)
+
     def frames(self, scope: Scope) -> tuple[Frame, ...]:
         """Return the pages for clients of `scope`; at least one, since an empty snapshot says so."""
         frames = self._frames.get(scope)
@@ -156,10 +155,19 @@ class Snapshot:
         )
 
 
+class Place(NamedTuple):
+    """Where an entity was before it moved."""
+
+    ward: str | None
+    lon: float
+    lat: float
+
+
 class StateEntry(NamedTuple):
     """The latest of one entity, encoded; `part` None says that it is no longer tracked.
 
-    `merged` counts the older values that this one replaced before anybody could see them.
+    `merged` counts the older values that this one replaced before anybody could see them. `left` is where it
+    was before, if it moved: whoever saw it there must learn that it is gone.
     """
 
     id: str
@@ -169,21 +177,41 @@ class StateEntry(NamedTuple):
     part: msgspec.Raw | None
     merged: int = 0
     received_us: int | None = None
+    left: Place | None = None
 
 
 def within(entries: Sequence[StateEntry], box: Box | None) -> Sequence[StateEntry]:
-    """Return the entries inside `box`, and every removal, wherever it was."""
+    """Return the entries that are or were inside `box`, and every removal, wherever it was."""
     if box is None:
         return entries
     west, south, east, north = box
     if west > east:
-        return [entry for entry in entries if entry.part is None or box_contains(box, entry.lon, entry.lat)]
+        return [
+            entry
+            for entry in entries
+            if entry.part is None or box_contains(box, entry.lon, entry.lat) or _was_inside(box, entry)
+        ]
     # Written out: this runs for every client with a viewport of its own, several times a second.
     return [
         entry
         for entry in entries
-        if (west <= entry.lon <= east and south <= entry.lat <= north) or entry.part is None
+        if (west <= entry.lon <= east and south <= entry.lat <= north)
+        or entry.part is None
+        or (entry.left is not None and _was_inside(box, entry))
     ]
+
+
+def _was_inside(box: Box, entry: StateEntry) -> bool:
+    return entry.left is not None and box_contains(box, entry.left.lon, entry.left.lat)
+
+
+def _as_seen(entry: StateEntry, scope: Scope) -> StateEntry | None:
+    """Return the entry as `scope` may see it: itself, its removal if it has just left, or nothing."""
+    if scope.allows(entry.ward):
+        return entry
+    if entry.left is not None and scope.allows(entry.left.ward):
+        return StateEntry(entry.id, entry.left.ward, 0.0, 0.0, None)
+    return None
 
 
 def state_frame(entries: Sequence[StateEntry], conflated: int) -> Frame:
@@ -219,7 +247,7 @@ class StateBatch:
         if visible is None:
             visible = self.entries
             if scope.wards is not None:
-                visible = [entry for entry in self.entries if scope.allows(entry.ward)]
+                visible = [seen for entry in self.entries if (seen := _as_seen(entry, scope)) is not None]
             self._visible[scope] = visible
         return visible
 

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 import msgspec
 import structlog
@@ -18,7 +19,7 @@ from ioc.model.incidents import Incident
 from ioc.model.times import format_us
 from ioc.stream.batches import ChangeBatch, EncodedChange, Snapshot, encode_change
 from ioc.stream.metrics import FeedMetrics
-from ioc.stream.ports import ChangeSource, ClockUs, SourceUnavailableError, StoredChange, Viewer
+from ioc.stream.ports import MAX_LIVE, ChangeSource, ClockUs, SourceUnavailableError, StoredChange, Viewer
 from ioc.stream.ring import ChangeRing
 from ioc.stream.session import Horizon, Phase, Session, SessionLimits, TakeSnapshot
 from ioc.stream.states import EntityStates
@@ -29,12 +30,14 @@ from ioc.stream.wire import (
     TOO_MANY,
     UNAVAILABLE,
     CloseRule,
+    NoticeLevel,
 )
 
 _log = structlog.get_logger(__name__)
 _SPREAD_MS = 3_000
-_CURRENT = ("info", "incidents_current")
-_DELAYED = ("warning", "incidents_delayed")
+_CURRENT: Final[tuple[NoticeLevel, str]] = ("info", "incidents_current")
+_CUT: Final[tuple[NoticeLevel, str]] = ("warning", "incidents_cut")
+_DELAYED: Final[tuple[NoticeLevel, str]] = ("warning", "incidents_delayed")
 
 
 class HubSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +76,9 @@ class Client:
         self.session = session
         self.viewer = viewer
         self.woken = asyncio.Event()
+        self.asked = asyncio.Event()
+        """Set when the client wants to be authenticated again, with `newer_token` if that is not empty."""
+        self.newer_token = ""
         self.conflated_reported = 0
         self._drained = asyncio.Event()
         self._drain_bytes = drain_bytes
@@ -80,6 +86,11 @@ class Client:
     def wake(self) -> None:
         """Make the writer flush."""
         self.woken.set()
+
+    def ask(self, token: str) -> None:
+        """Have the guard look at once whether the person may still be here."""
+        self.newer_token = token
+        self.asked.set()
 
     def after_flush(self) -> None:
         """Call it when the frames of a flush have been sent."""
@@ -282,13 +293,13 @@ class Hub:
         client.wake()
         if isinstance(plan, TakeSnapshot):
             self.metrics.resumes.labels(plan.reason).inc()
-            session.offer_snapshot(await self._take_snapshot(), self.clock_us())
+            await self._give_snapshot(session)
         else:
             self.metrics.resumes.labels("resumed").inc()
         while not await self._catch_up(client):
             self.metrics.resumes.labels("retention").inc()
             session.reset("retention")
-            session.offer_snapshot(await self._take_snapshot(), self.clock_us())
+            await self._give_snapshot(session)
         if session.closing is None:
             if not any(self._live()):
                 # Nobody was there to collect for; what waited is part of everything.
@@ -296,6 +307,12 @@ class Hub:
             session.go_live()
             session.offer_states(self._states.everything())
         client.wake()
+
+    async def _give_snapshot(self, session: Session) -> None:
+        snapshot = await self._take_snapshot()
+        session.offer_snapshot(snapshot, self.clock_us())
+        if snapshot.size >= MAX_LIVE:
+            session.notify(*_CUT)
 
     async def _catch_up(self, client: Client) -> bool:
         """Offer every change the client lacks; return False when some are gone.

@@ -1,7 +1,7 @@
 """What the feed needs from others; `ioc/app` connects them."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -25,6 +25,10 @@ class StoredChange(Protocol):
         """The incident as of this change."""
 
 
+MAX_LIVE: Final = 10_000
+"""Incidents of a snapshot. A source that has more gives the gravest, and consoles say so."""
+
+
 class ChangeSource(Protocol):
     """The durable log of incident changes. Every method may raise `SourceUnavailableError`."""
 
@@ -41,7 +45,8 @@ class ChangeSource(Protocol):
         """
 
     async def snapshot(self) -> tuple[int, Sequence[Incident]]:
-        """Return an offset and the incidents a console starts from, at least as new as that offset.
+        """Return an offset and the incidents a console starts from, at least as new as that offset, at most
+        `MAX_LIVE` of them.
 
         Read the offset first, or both in one repeatable-read transaction.
         """

@@ -24,6 +24,7 @@ from ioc.stream.wire import (
     HELLO_TIMEOUT,
     SLOW,
     TOO_MANY,
+    Auth,
     Bye,
     ClientFrame,
     CloseRule,
@@ -33,6 +34,7 @@ from ioc.stream.wire import (
     Hello,
     Mode,
     Notice,
+    NoticeLevel,
     Ping,
     Pong,
     Reset,
@@ -79,7 +81,13 @@ class ViewMoved(NamedTuple):
     """The viewport changed: offer every state again, since what is now in view was not sent."""
 
 
-Out = Join | ViewMoved
+class Reauthenticate(NamedTuple):
+    """The client asks to be looked at again now; `token` is a newer one, empty: the one it came with."""
+
+    token: str
+
+
+Out = Join | ViewMoved | Reauthenticate
 
 
 class Horizon(NamedTuple):
@@ -206,6 +214,8 @@ class Session:
             case View():
                 self._box = _checked_box(message.bbox)
                 return [ViewMoved()]
+            case Auth():
+                return [Reauthenticate(message.token)]
             case Ping():
                 self._say(Pong(message.t))
                 return []
@@ -320,9 +330,12 @@ class Session:
             if old is not None:
                 self._pending_conflated += 1 + old.merged
                 self.conflated += 1 + old.merged
+                if old.left is not None and entry.part is not None:
+                    # The client still has it where it was before both.
+                    entry = entry._replace(left=old.left)  # noqa: PLW2901
             self._pending[entry.id] = entry
 
-    def notify(self, level: str, code: str) -> None:
+    def notify(self, level: NoticeLevel, code: str) -> None:
         """Tell the person something, once the client has been greeted."""
         if self.epoch and self.closing is None:
             self._say(Notice(level, code))

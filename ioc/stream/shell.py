@@ -7,10 +7,12 @@ from typing import Any, Final
 import msgspec
 
 from ioc.stream.hub import Client, Hub
-from ioc.stream.ports import Authenticate, SourceUnavailableError, Viewer
+from ioc.stream.ports import Authenticate, SourceUnavailableError
 from ioc.stream.wire import EPOCH_CHANGED, NO_SESSION, UNAVAILABLE, CloseRule
 
 SESSION_COOKIE: Final = "ioc_session"
+AUTHENTICATED: Final = "authenticated"
+"""Code of the notice that answers an `auth`."""
 MAX_GUARD_FAILURES: Final = 4
 
 
@@ -31,29 +33,47 @@ async def join(hub: Hub, client: Client, wanted: asyncio.Event) -> None:
 
 
 async def guard(client: Client, token: str, authenticate: Authenticate, revalidate_s: float) -> None:
-    """Look again and again whether the person may still be here with the same rights; close otherwise."""
-    client.close(await _reason_to_leave(client.viewer, token, authenticate, revalidate_s))
+    """Close `client` once the person may not be here any more, or with other rights.
+
+    Looks every `revalidate_s`, and at once when the client asks.
+    """
+    client.close(await _reason_to_leave(client, token, authenticate, revalidate_s))
     await forever()
 
 
 async def _reason_to_leave(
-    viewer: Viewer, token: str, authenticate: Authenticate, revalidate_s: float
+    client: Client, token: str, authenticate: Authenticate, revalidate_s: float
 ) -> CloseRule:
     failures = 0
     while failures <= MAX_GUARD_FAILURES:
-        await asyncio.sleep(revalidate_s / (4 if failures else 1))
+        asked = await _is_asked(client, revalidate_s / (4 if failures else 1))
+        token = (client.newer_token if asked else "") or token
         try:
             found = await authenticate(token)
         except SourceUnavailableError:
             failures += 1
             continue
         failures = 0
-        if found is None:
+        if found is None or found.user != client.viewer.user:
             return NO_SESSION
-        if found != viewer:
+        if found.scope != client.viewer.scope:
             # With other wards, what was shown so far is no base: the client begins anew.
             return EPOCH_CHANGED._replace(reason="scope_changed")
+        client.viewer = found
+        if asked:
+            client.session.notify("info", AUTHENTICATED)
+            client.wake()
     return UNAVAILABLE
+
+
+async def _is_asked(client: Client, wait_s: float) -> bool:
+    try:
+        async with asyncio.timeout(wait_s):
+            await client.asked.wait()
+    except TimeoutError:
+        return False
+    client.asked.clear()
+    return True
 
 
 async def forever() -> None:

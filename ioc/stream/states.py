@@ -9,7 +9,7 @@ from typing import Final
 
 from ioc.model.events import CameraAlarm, CameraCount, CameraStatus, Event, TrafficFlow, TrafficStatus
 from ioc.model.times import SECOND_US, format_us
-from ioc.stream.batches import StateBatch, StateEntry
+from ioc.stream.batches import Place, StateBatch, StateEntry
 from ioc.stream.wire import EntityState, encode_part
 
 MAX_LANES: Final = 16
@@ -110,9 +110,9 @@ class EntityStates:
             return None
         entries = list(self._gone.values())
         for entity_id, entity in self._changed.items():
-            entry = _encode(entity)
+            entry, before = _encode(entity), self._entries.get(entity_id)
             self._entries[entity_id] = entry._replace(merged=0, received_us=None)
-            entries.append(entry)
+            entries.append(entry._replace(left=_place(before)) if before and _moved(before, entry) else entry)
         self._changed.clear()
         self._gone.clear()
         self._full = None
@@ -165,6 +165,14 @@ def _apply_alarm(entity: _Entity, data: CameraAlarm, time_us: int) -> bool:
 
 def _objects(data: CameraCount) -> int:
     return data.people + data.vehicles or sum(data.counts.values())
+
+
+def _place(entry: StateEntry) -> Place:
+    return Place(entry.ward, entry.lon, entry.lat)
+
+
+def _moved(before: StateEntry, now: StateEntry) -> bool:
+    return before.ward != now.ward or before.lon != now.lon or before.lat != now.lat
 
 
 def _encode(entity: _Entity) -> StateEntry:

@@ -13,7 +13,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from ioc.stream.hub import Client, Hub, TooManyClientsError
 from ioc.stream.ports import Authenticate, SourceUnavailableError
-from ioc.stream.session import Join
+from ioc.stream.session import Join, Reauthenticate, ViewMoved
 from ioc.stream.shell import SESSION_COOKIE, SocketSettings, first_ends_all, guard, join, wait_until
 from ioc.stream.wire import (
     BAD_FRAME,
@@ -124,10 +124,13 @@ class FeedSocket:
                 client.close(BAD_FRAME)
                 continue
             for out in client.session.on_frame(text, self._hub.clock_us()):
-                if isinstance(out, Join):
-                    joining.set()
-                else:
-                    self._hub.show_states(client)
+                match out:
+                    case Join():
+                        joining.set()
+                    case Reauthenticate(newer):
+                        client.ask(newer)
+                    case ViewMoved():
+                        self._hub.show_states(client)
             client.wake()
 
     async def _write(self, websocket: WebSocket, client: Client) -> None:

@@ -5,11 +5,20 @@ shared by every client that may see the same thing.
 """
 
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from ioc.model.incidents import Checklist, Evidence, Incident, OpenStep
+from ioc.model.incidents import (
+    Checklist,
+    Condition,
+    Evidence,
+    Handling,
+    Incident,
+    OpenStep,
+    PauseReason,
+    Severity,
+)
 from ioc.model.texts import Text
 from ioc.model.times import format_us
 from ioc.stream.masking import mask_text, mask_value
@@ -87,6 +96,16 @@ class View(msgspec.Struct, frozen=True, tag="view"):
     zoom: float | None = None
 
 
+class Auth(msgspec.Struct, frozen=True, tag="auth"):
+    """Asks to look at once whether the person may still be here.
+
+    `token` is a newer session token of the same person, for clients without a cookie jar; empty: the one of
+    the handshake. The answer is the notice `authenticated`, or the close that the table says.
+    """
+
+    token: str = ""
+
+
 class Ping(msgspec.Struct, frozen=True, tag="ping"):
     """Either side asks whether the other is there; `t` comes back in the pong."""
 
@@ -99,7 +118,7 @@ class Pong(msgspec.Struct, frozen=True, tag="pong"):
     t: float | str = 0
 
 
-ClientFrame = Hello | View | Ping | Pong
+ClientFrame = Hello | View | Auth | Ping | Pong
 
 
 class FeedLimits(msgspec.Struct, frozen=True):
@@ -147,8 +166,15 @@ class Op(StrEnum):
     DELETE = "del"
 
 
+class Departed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that a client may know of an incident that went to a ward it does not see."""
+
+    id: str
+    rev: int
+
+
 class ChangeEvent(msgspec.Struct, frozen=True):
-    """One change. With `del` the incident left this client's scope and carries only `id` and `rev`."""
+    """One change at offset `o`. With `del` the incident left this client's scope and is a `Departed`."""
 
     o: int
     op: Op
@@ -169,7 +195,7 @@ class EntityState(msgspec.Struct, frozen=True, omit_defaults=True):
     """The latest of one camera or detector; which values are present depends on `kind`."""
 
     id: str
-    kind: str
+    kind: Literal["camera", "detector"]
     t: str
     lon: float
     lat: float
@@ -196,10 +222,13 @@ class Reset(msgspec.Struct, frozen=True, tag="reset"):
     reason: str
 
 
+NoticeLevel = Literal["info", "warning"]
+
+
 class Notice(msgspec.Struct, frozen=True, tag="notice"):
     """Something the person should know, e.g. that incidents are delayed."""
 
-    level: str
+    level: NoticeLevel
     code: str
 
 
@@ -251,9 +280,9 @@ class IncidentJson(msgspec.Struct, frozen=True, kw_only=True):
     rule: str
     key: str
     category: str
-    severity: str
-    condition: str
-    handling: str
+    severity: Severity
+    condition: Condition
+    handling: Handling
     title: Text
     ward: str | None
     source: str | None
@@ -275,7 +304,7 @@ class IncidentJson(msgspec.Struct, frozen=True, kw_only=True):
     respond_due: str | None
     responded: str | None
     paused: str | None
-    pause_reason: str | None
+    pause_reason: PauseReason | None
     level: int
     shelved_until: str | None
     handed_from: str | None
@@ -307,9 +336,9 @@ def incident_view(incident: Incident) -> IncidentJson:
         rule=incident.rule,
         key=mask_text(incident.key),
         category=incident.category,
-        severity=incident.severity.value,
-        condition=incident.condition.value,
-        handling=incident.handling.value,
+        severity=incident.severity,
+        condition=incident.condition,
+        handling=incident.handling,
         title=_mask_both(incident.title),
         ward=incident.ward,
         source=incident.source,
@@ -331,7 +360,7 @@ def incident_view(incident: Incident) -> IncidentJson:
         respond_due=time_text(incident.respond_due_us),
         responded=time_text(incident.responded_us),
         paused=time_text(incident.paused_us),
-        pause_reason=incident.pause_reason.value if incident.pause_reason else None,
+        pause_reason=incident.pause_reason,
         level=incident.level,
         shelved_until=time_text(incident.shelved_until_us),
         handed_from=incident.handed_from,

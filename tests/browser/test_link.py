@@ -1,5 +1,6 @@
 """The link to the service: it breaks and comes back without a gap, and the screen never pretends."""
 
+import json
 import re
 
 from playwright.sync_api import WebSocketRoute, expect
@@ -71,3 +72,38 @@ def test_link_state_and_data_age_are_shown(new_console: OpenConsole, city: City)
     expect(link).to_contain_text("Im lặng")
     expect(link).to_contain_text("DỮ LIỆU KHÔNG TRỰC TIẾP")
     expect(link).to_contain_text(re.compile(r"dừng ở thời điểm \d+ giây trước"))
+
+
+def test_what_the_service_says_of_the_list_stands_beside_the_link(new_console: OpenConsole) -> None:
+    console = new_console()
+    sockets: list[WebSocketRoute] = []
+
+    def between(route: WebSocketRoute) -> None:
+        route.connect_to_server()
+        sockets.append(route)
+
+    console.page.route_web_socket("**/api/v1/feed", between)
+    console.open()
+    expect(console.at("feed-delayed")).to_have_count(0)
+    for code in ("incidents_delayed", "incidents_cut"):
+        sockets[0].send(json.dumps({"type": "notice", "level": "warning", "code": code}))
+    expect(console.at("feed-delayed")).to_have_text("Sự cố mới đang đến chậm")
+    expect(console.at("feed-cut")).to_have_text("Chỉ hiện những sự cố nặng nhất")
+    sockets[0].send(json.dumps({"type": "notice", "level": "info", "code": "incidents_current"}))
+    expect(console.at("feed-delayed")).to_have_count(0)
+
+
+def test_open_early_warnings_are_counted_in_the_console_and_lead_to_their_page(
+    new_console: OpenConsole,
+) -> None:
+    console = new_console()
+    warning = {"stage": "crossed", "brake": "overdue"}
+    console.page.route(
+        "**/api/v1/warnings?*",
+        lambda route: route.fulfill(json={"items": [warning, {"stage": "forecast"}], "brakes": []}),
+    )
+    console.open()
+    badge = console.at("warnings-badge")
+    expect(badge).to_have_text("2")
+    expect(badge).to_have_attribute("aria-label", re.compile("2 cảnh báo sớm, 1 đã vượt ngưỡng"))
+    expect(badge).to_have_attribute("href", "/leader")

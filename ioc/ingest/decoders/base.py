@@ -37,6 +37,8 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     lon: float | None = None
     lat: float | None = None
     subject: str | None = None
+    trace: str | None = None
+    """`traceparent` of CloudEvents' extension for distributed tracing, as it was sent."""
 
 
 class Rejection(msgspec.Struct, frozen=True, kw_only=True):

@@ -52,6 +52,7 @@ class _Envelope(msgspec.Struct, frozen=True):
     subject: Subject | None = None
     lon: float | None = None
     lat: float | None = None
+    traceparent: Any = None
 
 
 _envelope_decoder = msgspec.json.Decoder(_Envelope)
@@ -137,6 +138,7 @@ def _decoded(line: int, raw: bytes, envelope: Any, data: EventData) -> Decoded:
         lon=envelope.lon,
         lat=envelope.lat,
         subject=envelope.subject,
+        trace=envelope.traceparent if isinstance(envelope.traceparent, str) else None,
     )
 
 

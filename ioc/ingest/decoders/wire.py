@@ -19,9 +19,11 @@ from ioc.model.events import DATA_TYPES
 
 MAX_ID_CHARS: Final = 128
 MAX_SUBJECT_CHARS: Final = 256
+MAX_TRACE_CHARS: Final = 64
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
 Subject = Annotated[str, msgspec.Meta(max_length=MAX_SUBJECT_CHARS)]
+Trace = Annotated[str, msgspec.Meta(max_length=MAX_TRACE_CHARS)]
 Zoned = Annotated[datetime, msgspec.Meta(tz=True)]
 
 Bounds = tuple[float, float]
@@ -83,6 +85,7 @@ def _envelope(type_name: str, data: type) -> Any:
             ("subject", Subject | None, None),
             ("lon", float | None, None),
             ("lat", float | None, None),
+            ("traceparent", Trace | None, None),
         ],
         tag_field="type",
         tag=type_name,

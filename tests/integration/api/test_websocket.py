@@ -235,6 +235,35 @@ async def test_other_wards_make_the_client_begin_anew() -> None:
         assert (code, message["reason"], message["reconnect"]) == (4409, "scope_changed", True)
 
 
+async def test_a_client_proves_itself_again_without_leaving_and_goes_on_with_the_newer_token() -> None:
+    async with feed() as running, running.connect() as socket:
+        await socket.send(HELLO)
+        await take(socket, "welcome")
+        await socket.send('{"type":"auth"}')
+        assert (await take(socket, "notice"))["code"] == "authenticated"
+        running.viewers["newer"] = Viewer("an", "login-2", Scope())
+        await socket.send('{"type":"auth","token":"newer"}')
+        assert (await take(socket, "notice"))["code"] == "authenticated"
+        del running.viewers["token"]
+        await socket.send('{"type":"auth"}')
+        assert (await take(socket, "notice"))["code"] == "authenticated"
+        running.hub.close_login("login-2")
+        assert (await bye(socket))[1] == 4401, "the socket belongs to the newer login"
+
+
+@pytest.mark.parametrize("found", [None, Viewer("somebody else", "login-2", Scope())])
+async def test_a_newer_token_that_is_nobodys_or_another_persons_ends_the_session(
+    found: Viewer | None,
+) -> None:
+    async with feed() as running, running.connect() as socket:
+        await socket.send(HELLO)
+        await take(socket, "welcome")
+        if found:
+            running.viewers["newer"] = found
+        await socket.send('{"type":"auth","token":"newer"}')
+        assert (await bye(socket))[1] == 4401
+
+
 async def test_a_shutdown_says_goodbye_and_does_not_hang() -> None:
     async with feed() as running:
         async with running.connect() as socket, running.connect() as silent:

@@ -164,8 +164,18 @@ async def test_what_a_console_starts_from_is_open_or_just_finished(database: Dsn
     fresh = incident(2, handling=Handling.CLOSED, condition=Condition.CLEARED)
     async with await connect(database) as connection:
         await write_changes(connection, [change(row) for row in (old, fresh, incident(3))])
-        live = await read_live(connection, from_us(NOW_US - SECOND_US))
+        live = await read_live(connection, from_us(NOW_US - SECOND_US), 100)
         assert [row.id for row in live] == ["inc-0003", "inc-0002"]
+
+
+async def test_of_too_many_a_console_starts_from_the_gravest_that_are_open(database: Dsns) -> None:
+    finished = incident(9, handling=Handling.CLOSED, severity=Severity.CRITICAL)
+    rows = [finished, *(incident(n, severity=each) for n, each in enumerate(reversed(Severity)))]
+    async with await connect(database) as connection:
+        await write_changes(connection, [change(row) for row in rows])
+        live = await read_live(connection, from_us(NOW_US - SECOND_US), 2)
+        assert [row.severity for row in live] == [Severity.CRITICAL, Severity.HIGH]
+        assert finished.id not in {row.id for row in live}
 
 
 async def test_returned_incidents_are_found_once_nobody_took_them(database: Dsns) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ioc.api.headers import CONTENT_SECURITY_POLICY
+from ioc.api.headers import content_security_policy
 from ioc.api.pictures import PictureError, PictureProxy, PictureSettings
 from ioc.api.ports import Check
 from ioc.model.events import CameraPlate, CameraStatus, FeedbackReport
@@ -360,7 +360,7 @@ async def test_each_built_page_has_an_address_of_its_own(
             assert (page.status_code, page.text) == (200, "<title>Board</title>"), path
             assert page.headers["content-type"].startswith("text/html")
             assert page.headers["cache-control"] == "no-cache"
-            assert page.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+            assert page.headers["content-security-policy"] == content_security_policy()
         for path in ("/board/board", "/assets/board", "/..%2fsecret", "/board%00", "/" + "b" * 300):
             assert (await client.get(path)).status_code == 404, path
 
@@ -440,5 +440,5 @@ async def test_everybody_sees_the_map_and_nothing_else_of_the_city(users: FakeUs
         places.areas_known, places.version = areas[:1], "2"
         assert len((await client.get("/api/v1/public/areas")).json()["features"]) == 1
         city = (await client.get("/api/v1/public/city")).json()
-    assert set(city) == {"name", "center", "bounds", "illustrative", "demo", "wards"}
+    assert set(city) == {"name", "center", "bounds", "illustrative", "demo", "wards", "basemap"}
     assert city["wards"] == {"ward-1": {"vi": "ward", "en": "ward"}}

@@ -182,6 +182,28 @@ def test_relay_and_bridges_that_cannot_work_are_refused_at_the_start(text: str, 
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "finding"),
+    [
+        ({"url": "ftp://tiles.example.org/{z}/{x}/{y}"}, r"url: expected http"),
+        ({"url": "https://tiles.example.org; script-src *//{z}/{x}/{y}"}, r"url: expected http"),
+        (
+            {"url": "https://tiles.example.org/{z}/{x}.png"},
+            r"url: expected \{y\} in the address of raster tiles",
+        ),
+        (
+            {"url": "https://a.example.org/c.pmtiles", "kind": "pmtiles", "attribution": " "},
+            r"attribution",
+        ),
+    ],
+)
+def test_a_base_map_that_could_not_be_shown_is_refused_at_the_start(
+    wrong: dict[str, str], finding: str
+) -> None:
+    with pytest.raises(SettingsError, match=finding):
+        load_settings(basemap={"attribution": "© OpenStreetMap"} | wrong)
+
+
 def test_foreign_topics_are_read_from_the_file() -> None:
     Path("ioc.toml").write_text(_KAFKA + _FOREIGN, "utf-8")
     (topic,) = load_settings().bridge.topics

@@ -18,11 +18,16 @@ class Peer:
         self.welcome: dict[str, Any] | None = None
         self.frames: list[dict[str, Any]] = []
         self.conflated = 0
+        self.wards_given: set[str | None] = set()
+        """Of everything received since the connection began."""
         self._pages: dict[str, dict[str, Any]] | None = None
 
     def reconnect(self) -> None:
         self.bye = self.welcome = None
         self._pages = None
+        self.wards_given = set()
+        # The state lane has no past: whoever comes is given everything.
+        self.states = {}
 
     @property
     def hello(self) -> str:
@@ -51,6 +56,7 @@ class Peer:
             self._pages = {}
         assert self._pages is not None
         self._pages |= {item["id"]: item for item in message["items"]}
+        self.wards_given |= {item["ward"] for item in message["items"]}
         if message["last"]:
             self.incidents, self._pages = self._pages, None
             self.applied = [(item["id"], item["rev"]) for item in self.incidents.values()]
@@ -77,12 +83,14 @@ class Peer:
         if event["op"] == "del":
             self.incidents.pop(item["id"], None)
         else:
+            self.wards_given.add(item["ward"])
             self.incidents[item["id"]] = item
             self.applied.append((item["id"], item["rev"]))
 
     def _on_state(self, message: dict[str, Any]) -> None:
         self.conflated += message["conflated"]
         for state in message["set"]:
+            self.wards_given.add(state["ward"])
             self.states[state["id"]] = state
         for entity_id in message["del"]:
             self.states.pop(entity_id, None)

@@ -1,24 +1,37 @@
 """Whatever happens, a client that is up to date knows exactly what the server knows, and never a gap."""
 
 import asyncio
+import json
 from collections import Counter
 from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from prometheus_client import CollectorRegistry
 
+from ioc.model.events import TrafficFlow
+from ioc.stream.batches import Box, box_contains
 from ioc.stream.hub import Client, Hub, HubSettings
 from ioc.stream.metrics import FeedMetrics
 from ioc.stream.ports import Viewer
 from ioc.stream.scope import Scope
 from ioc.stream.session import Phase, SessionLimits
+from ioc.stream.wire import EPOCH_CHANGED
 from tests.unit.stream.peer import Peer
-from tests.unit.stream.samples import FakeLog
+from tests.unit.stream.samples import T0_US, FakeLog, event
 
 WARDS = ["a", "b", None]
 SCOPES = [Scope(), Scope(frozenset({"a"})), Scope(frozenset({"a", "b"}))]
+CONSOLES = st.integers(0, len(SCOPES) - 1)
+PLACES = [(106.2, 11.0), (106.8, 11.0), (107.4, 11.0)]
+BOXES: list[Box | None] = [
+    None,
+    (106.0, 10.0, 107.0, 12.0),
+    (107.0, 10.0, 108.0, 12.0),
+    (107.0, 10.0, 106.5, 12.0),
+]
+"""The last one goes around the back of the world."""
 
 
 class Console:
@@ -26,21 +39,23 @@ class Console:
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
+        self.next_scope = scope
+        self.box: Box | None = None
         self.peer = Peer()
         self.client: Client | None = None
         self.task: asyncio.Task[None] | None = None
 
 
 class Feed(RuleBasedStateMachine):
-    consoles = Bundle("consoles")
-
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
         self.now_us = 0
+        self.reports = 0
         self.log = FakeLog()
         self.epochs = 1
-        self.all: list[Console] = []
+        self.all = [Console(scope) for scope in SCOPES]
+        self.devices: dict[str, dict[str, Any]] = {}
         self.hub = self.runner.run(self._new_hub())
         self.runner.run(self.hub.follow_once())
 
@@ -57,6 +72,13 @@ class Feed(RuleBasedStateMachine):
         return Hub(self.log, sizes, FeedMetrics(CollectorRegistry()), clock_us=lambda: self.now_us)
 
     def teardown(self) -> None:
+        try:
+            for console in self.all:
+                self._settle(console)
+        finally:
+            self._end()
+
+    def _end(self) -> None:
         for console in self.all:
             if console.task is not None:
                 console.task.cancel()
@@ -87,6 +109,21 @@ class Feed(RuleBasedStateMachine):
     def time_passes(self, passed_us: int) -> None:
         self.now_us += passed_us
 
+    @rule(
+        number=st.integers(0, 1),
+        ward=st.sampled_from(WARDS),
+        place=st.sampled_from(PLACES),
+        speed=st.integers(1, 90),
+    )
+    def device_reports(self, number: int, ward: str | None, place: tuple[float, float], speed: int) -> None:
+        """From somewhere else each time: what moves leaves wards and viewports."""
+        self.reports += 1
+        name, (lon, lat) = f"det-{number}", place
+        flow = TrafficFlow(interval_s=60, speed_kmh=float(speed))
+        told = event(name, flow, time_us=T0_US + self.reports, ward=ward, lon=lon, lat=lat)
+        self.hub.apply_event(told)
+        self.devices[name] = {"ward": ward, "lon": lon, "lat": lat, "speed_kmh": float(speed)}
+
     # The hub
 
     @rule()
@@ -100,31 +137,62 @@ class Feed(RuleBasedStateMachine):
 
     # The consoles
 
-    @rule(target=consoles, scope=st.sampled_from(SCOPES))
-    def console_opens(self, scope: Scope) -> Console:
-        console = Console(scope)
-        self.all.append(console)
-        return console
+    @rule(number=CONSOLES)
+    def console_connects(self, number: int) -> None:
+        self._connect(self.all[number])
 
-    @rule(console=consoles)
-    def console_connects(self, console: Console) -> None:
-        if console.client is None and len([c for c in self.all if c.client]) < 20:
+    def _connect(self, console: Console) -> None:
+        if console.client is None:
             console.peer.reconnect()
+            console.scope = console.next_scope
             viewer = Viewer(f"user-{id(console)}", "login", console.scope)
             console.client = self.hub.admit(viewer)
             console.client.session.on_frame(console.peer.hello, self.now_us)
+            if console.box is not None:
+                self._look(console, console.box)
             self.runner.run(self._begin_join(console))
+
+    def _look(self, console: Console, box: Box | None) -> None:
+        assert console.client is not None
+        self.now_us += 1_000_000
+        console.client.session.on_frame(json.dumps({"type": "view", "bbox": box}), self.now_us)
+        self.hub.show_states(console.client)
+
+    @rule(number=CONSOLES, box=st.sampled_from(BOXES))
+    def console_looks_elsewhere(self, number: int, box: Box | None) -> None:
+        console = self.all[number]
+        console.box = box
+        if console.client is not None and console.client.session.closing is None:
+            self._look(console, box)
+
+    @rule(number=CONSOLES, scope=st.sampled_from(SCOPES))
+    def person_gets_other_wards(self, number: int, scope: Scope) -> None:
+        """What the guard of the socket does when it finds out."""
+        console = self.all[number]
+        console.next_scope = scope
+        if console.client is not None and scope != console.scope:
+            console.client.close(EPOCH_CHANGED._replace(reason="scope_changed"))
 
     async def _begin_join(self, console: Console) -> None:
         assert console.client is not None
         console.task = asyncio.get_running_loop().create_task(self.hub.join(console.client))
         await asyncio.sleep(0)
 
-    @rule(console=consoles, flushes=st.integers(1, 4), budget=st.integers(1, 6_000))
-    def console_reads(self, console: Console, flushes: int, budget: int) -> None:
-        if console.client is not None:
-            for _ in range(flushes):
-                self.runner.run(self._read(console, budget))
+    @rule(number=CONSOLES, flushes=st.integers(1, 4), budget=st.integers(1, 6_000))
+    def console_reads(self, number: int, flushes: int, budget: int) -> None:
+        for _ in range(flushes):
+            self.runner.run(self._read(self.all[number], budget))
+
+    @rule()
+    def all_goes_well_for_a_while(self) -> None:
+        """Everybody who is connected reads everything."""
+        self.log.broken = False
+        for _ in range(3):
+            self.now_us += 100_000
+            self.hub_follows()
+            self.hub_publishes()
+            for console in self.all:
+                self.runner.run(self._read(console, 100_000))
 
     async def _read(self, console: Console, budget: int) -> None:
         client = console.client
@@ -137,8 +205,9 @@ class Feed(RuleBasedStateMachine):
         if client.session.closing is not None and not client.session.has_more:
             await self._drop(console)
 
-    @rule(console=consoles)
-    def connection_breaks(self, console: Console) -> None:
+    @rule(number=CONSOLES)
+    def connection_breaks(self, number: int) -> None:
+        console = self.all[number]
         if console.client is not None:
             self.runner.run(self._drop(console))
 
@@ -149,18 +218,16 @@ class Feed(RuleBasedStateMachine):
         self.hub.release(console.client)
         console.client = console.task = None
 
-    @rule(console=consumes(consoles))
-    def console_goes_for_good(self, console: Console) -> None:
-        if console.client is not None:
-            self.runner.run(self._drop(console))
+    @rule(number=CONSOLES)
+    def everything_settles(self, number: int) -> None:
+        self._settle(self.all[number])
 
-    @rule(console=consoles)
-    def everything_settles(self, console: Console) -> None:
+    def _settle(self, console: Console) -> None:
         """After the mishaps end, a connected client catches up, whatever it has been through."""
         self.log.broken = False
-        for _ in range(60):
+        for _ in range(60 + self.log.last):
             self.now_us += 100_000
-            self.console_connects(console)
+            self._connect(console)
             self.runner.run(self.hub.follow_once())
             self.hub.publish()
             self.runner.run(self._read(console, 100_000))
@@ -168,6 +235,7 @@ class Feed(RuleBasedStateMachine):
                 break
         assert self._is_current(console)
         assert self._knows(console) == self._visible(console)
+        assert self._seen(console) == self._to_be_seen(console)
 
     def _is_current(self, console: Console) -> bool:
         client = console.client
@@ -186,11 +254,23 @@ class Feed(RuleBasedStateMachine):
     def _knows(console: Console) -> dict[str, int]:
         return {item["id"]: item["rev"] for item in console.peer.incidents.values()}
 
+    def _to_be_seen(self, console: Console) -> dict[str, float]:
+        return {
+            name: device["speed_kmh"]
+            for name, device in self.devices.items()
+            if console.scope.allows(device["ward"]) and _inside(console.box, device)
+        }
+
+    @staticmethod
+    def _seen(console: Console) -> dict[str, float]:
+        """What stands in the viewport; what lies outside may be old."""
+        states = console.peer.states.items()
+        return {name: state["speed_kmh"] for name, state in states if _inside(console.box, state)}
+
     @invariant()
-    def nobody_holds_a_foreign_ward(self) -> None:
+    def nobody_is_given_a_foreign_ward(self) -> None:
         for console in self.all:
-            wards: set[Any] = {item["ward"] for item in console.peer.incidents.values()}
-            assert all(console.scope.allows(ward) for ward in wards)
+            assert all(console.scope.allows(ward) for ward in console.peer.wards_given)
 
     @invariant()
     def every_revision_counts_once(self) -> None:
@@ -198,5 +278,9 @@ class Feed(RuleBasedStateMachine):
             assert max(Counter(console.peer.applied).values(), default=1) == 1
 
 
-Feed.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+def _inside(box: Box | None, place: dict[str, Any]) -> bool:
+    return box is None or box_contains(box, place["lon"], place["lat"])
+
+
+Feed.TestCase.settings = settings(max_examples=250, stateful_step_count=50, deadline=None)
 TestFeed = Feed.TestCase

@@ -172,6 +172,19 @@ async def test_an_unreachable_log_is_told_to_the_people_and_so_is_its_return() -
         running.cancel()
 
 
+async def test_a_console_is_told_that_it_was_not_given_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ioc.stream.hub.MAX_LIVE", 2)
+    log = FakeLog()
+    for count, told in ((1, []), (2, ["incidents_cut"])):
+        log.touch(f"inc-{count}", "a")
+        hub = make_hub(log)
+        await hub.follow_once()
+        peer = Peer()
+        async with connected(hub, peer) as client:
+            take(hub, client, peer)
+            assert [frame["code"] for frame in peer.frames if frame["type"] == "notice"] == told
+
+
 async def test_a_commit_reaches_a_client_without_waiting_for_the_poll() -> None:
     log, peer = FakeLog(), Peer()
     hub = make_hub(log, poll_s=60.0, read_gap_s=0.0, flush_s=0.01)

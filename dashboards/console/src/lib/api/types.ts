@@ -13,6 +13,15 @@ export interface Me {
   lang: Lang
 }
 
+/** A ground under the map; the meaning of its fields: `ioc/api/basemap.py`. */
+export interface Basemap {
+  kind: 'pmtiles' | 'raster' | 'vector'
+  url: string
+  attribution: string
+  schema: 'protomaps' | 'openmaptiles'
+  max_zoom: number
+}
+
 export interface City {
   name: Text
   center: [number, number]
@@ -21,6 +30,7 @@ export interface City {
   version: string
   state_ttl_s: number
   demo: boolean
+  basemap: Basemap | null
 }
 
 export interface AreaProperties {

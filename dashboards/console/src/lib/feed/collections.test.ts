@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { IncidentCollection } from './collections'
 import { FeedProtocol } from './protocol'
 import { change, ev, incident, snap, welcome } from './testing'
-import type { Change, Incident, ServerFrame } from './types'
+import type { Change, Incident, Position, ServerFrame } from './types'
 
 describe('incident collection', () => {
   it('ignores a revision it already knows, whichever way it comes', () => {
@@ -61,7 +61,7 @@ class Model {
     this.log.push({ o: this.log.length + 1, op, rev: next.rev, incident: next })
   }
 
-  greet(resume: { epoch: string; offset: number } | undefined): ServerFrame[] {
+  greet(resume: Position | null | undefined): ServerFrame[] {
     if (resume && resume.epoch === this.epoch && resume.offset >= this.trimmed) {
       return [welcome('resume', this.epoch), ...this.since(resume.offset)]
     }

@@ -21,6 +21,11 @@ class Observable {
   }
 }
 
+/** What left our wards comes as its id alone. */
+export function isWhole(incident: Change['incident']): incident is Incident {
+  return 'rule' in incident
+}
+
 export class IncidentCollection extends Observable {
   #byId = new Map<string, Incident>()
 
@@ -53,7 +58,7 @@ export class IncidentCollection extends Observable {
     let touched = false
     for (const { op, incident, rev } of changes) {
       const known = this.#byId.get(incident.id)
-      if (op === 'del') {
+      if (op === 'del' || !isWhole(incident)) {
         if (known && known.rev <= rev) touched = this.#byId.delete(incident.id) || touched
         continue
       }

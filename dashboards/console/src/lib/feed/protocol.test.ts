@@ -120,7 +120,7 @@ describe('control', () => {
   })
 
   it('stops on a bye that forbids coming back', () => {
-    const bye = { type: 'bye', code: 4403, reason: 'scope', reconnect: false, after_ms: null } as const
+    const bye = { type: 'bye', code: 4403, reason: 'scope', reconnect: false, after_ms: 0 } as const
     expect(feed.receive(bye)).toEqual([{ kind: 'stop', reason: 'scope' }])
   })
 

@@ -25,6 +25,8 @@ describe('time', () => {
   })
 })
 
+const NOTHING = { op: null, threshold: null, unit: null }
+
 describe('evidence', () => {
   it('says value and threshold in plain language', () => {
     const line = evidenceLine({ name: 'speed_kmh', value: 12.34, op: '<', threshold: 20, unit: 'km/h' }, 'vi', vi.why)
@@ -33,9 +35,9 @@ describe('evidence', () => {
   })
 
   it('shows fractions as percent, flags as words and unknown names as they are', () => {
-    expect(evidenceLine({ name: 'occupancy', value: 0.42, op: '>', threshold: 0.35 }, 'en', vi.why).value).toBe('42 %')
-    expect(evidenceLine({ name: 'online', value: false }, 'vi', vi.why).value).toBe('không')
-    expect(evidenceLine({ name: 'odd_thing', value: 'x' }, 'vi', vi.why).name).toBe('Odd thing')
+    expect(evidenceLine({ name: 'occupancy', value: 0.42, op: '>', threshold: 0.35, unit: null }, 'en', vi.why).value).toBe('42 %')
+    expect(evidenceLine({ name: 'online', value: false, ...NOTHING }, 'vi', vi.why).value).toBe('không')
+    expect(evidenceLine({ name: 'odd_thing', value: 'x', ...NOTHING }, 'vi', vi.why).name).toBe('Odd thing')
   })
 })
 

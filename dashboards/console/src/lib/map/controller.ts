@@ -3,6 +3,7 @@ import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url'
 import { Map as MapLibreMap, ScaleControl, setWorkerUrl, type GeoJSONSource, type MapGeoJSONFeature } from 'maplibre-gl'
 import type { Areas } from '../api/types'
 import type { BBox, Severity } from '../feed/types'
+import { BASEMAP_SOURCE, type Ground } from './basemap'
 import { diffFeatures, type PointFeature } from './features'
 import { loadFonts } from './fonts'
 import { widened } from './geometry'
@@ -33,10 +34,14 @@ export interface MapEvents {
   view(bbox: BBox | null, zoom: number): void
   /** Null: at home, wherever the size of the view puts that. */
   moved(camera: Camera | null): void
+  /** Nothing of the ground could be loaded. */
+  groundLost(): void
 }
 
 export interface MapContent {
   areas: Areas
+  /** Null: our own areas and streets. */
+  ground: Ground | null
   letters: Record<Severity, string>
   title: string
   camera: Camera | null
@@ -78,7 +83,7 @@ export class ConsoleMap {
     this.#atHome = camera === null
     this.map = new MapLibreMap({
       container,
-      style: buildStyle(content.areas, palette),
+      style: buildStyle(content.areas, palette, content.ground),
       ...(camera ?? { bounds: content.home, fitBoundsOptions: { padding: HOME_PADDING_PX } }),
       minZoom: 4,
       maxZoom: 18,
@@ -222,6 +227,13 @@ export class ConsoleMap {
     this.map.on('mousemove', ({ point }) => {
       if (!this.#ready) return
       this.map.getCanvas().style.cursor = this.#hit(point.x, point.y) ? 'pointer' : ''
+    })
+    let grounded = false
+    this.map.on('data', (event) => {
+      if ('tile' in event && event.sourceId === BASEMAP_SOURCE) grounded = true
+    })
+    this.map.on('error', (event) => {
+      if ('sourceId' in event && event.sourceId === BASEMAP_SOURCE && !grounded && !this.#gone) this.events.groundLost()
     })
     this.map.on('movestart', ({ originalEvent }) => {
       if (originalEvent) this.#atHome = false

@@ -2,8 +2,10 @@
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url'
 import { Map as MapLibreMap, setWorkerUrl } from 'maplibre-gl'
 import 'maplibre-gl/dist/maplibre-gl.css'
-import type { Areas } from '../api/types'
+import type { Areas, Basemap } from '../api/types'
+import type { Ground } from './basemap'
 import { loadFonts } from './fonts'
+import { loadGround } from './ground'
 import { readPalette } from './palette'
 import { groundStyle } from './style'
 
@@ -14,6 +16,7 @@ const DEGREES_DIGITS = 6
 
 export interface PlaceMapContent {
   areas: Areas
+  basemap: Basemap | null
   /** West, south, east, north. */
   bounds: [number, number, number, number]
   from: { lon: number; lat: number } | null
@@ -22,16 +25,24 @@ export interface PlaceMapContent {
 
 export class PlaceMap {
   readonly map: MapLibreMap
+  /** The words that the ground's owner asks for. */
+  readonly credit: string
 
   static async create(container: HTMLElement, content: PlaceMapContent): Promise<PlaceMap> {
+    const ground = content.basemap && loadGround(content.basemap).catch(() => null)
     await loadFonts()
-    return new PlaceMap(container, content)
+    return new PlaceMap(container, content, await ground)
   }
 
-  private constructor(container: HTMLElement, { areas, bounds, from, title }: PlaceMapContent) {
+  private constructor(
+    container: HTMLElement,
+    { areas, bounds, from, title }: PlaceMapContent,
+    ground: Ground | null,
+  ) {
+    this.credit = ground?.attribution ?? ''
     this.map = new MapLibreMap({
       container,
-      style: groundStyle(areas, readPalette()),
+      style: groundStyle(areas, readPalette(), ground),
       ...(from ? { center: [from.lon, from.lat], zoom: CLOSE_ZOOM } : { bounds }),
       minZoom: 4,
       maxZoom: 19,

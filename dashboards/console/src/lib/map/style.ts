@@ -3,6 +3,7 @@ import type { FeatureCollection } from 'geojson'
 import type { ExpressionSpecification, LayerSpecification, StyleSpecification } from 'maplibre-gl'
 import type { Areas } from '../api/types'
 import { SEVERITIES } from '../queue/order'
+import { BASEMAP_SOURCE, type Ground } from './basemap'
 import { fanOut, SLOTS, symbolIcon, symbolOrder } from './features'
 import { centreOf } from './geometry'
 import type { Palette } from './palette'
@@ -65,9 +66,12 @@ function road(id: string, classes: string[], colour: string, minzoom: number, ..
   }
 }
 
-function ground(p: Palette): LayerSpecification[] {
+const background = (p: Palette): LayerSpecification => ({ id: 'background', type: 'background', paint: { 'background-color': p.bg } })
+
+/** Our own areas and streets on plain ground. */
+function ownGround(p: Palette): LayerSpecification[] {
   return [
-    { id: 'background', type: 'background', paint: { 'background-color': p.bg } },
+    background(p),
     { id: 'city-edge', type: 'line', source: 'areas', filter: kindIs('ward'), paint: { 'line-color': p.cityLine, 'line-width': widths(8, 2.5, 14, 5) } },
     { id: 'wards', type: 'fill', source: 'areas', filter: kindIs('ward'), paint: { 'fill-color': p.ward } },
     { id: 'special', type: 'fill', source: 'areas', minzoom: 10, filter: isSpecial, paint: { 'fill-color': p.special, 'fill-opacity': 0.35 } },
@@ -85,6 +89,17 @@ function ground(p: Palette): LayerSpecification[] {
   ]
 }
 
+/** An operator's ground, with the wards' borders on it; their insides can be asked for but are not seen. */
+function givenGround(given: Ground, p: Palette): LayerSpecification[] {
+  return [
+    background(p),
+    ...given.layers(p),
+    { id: 'wards', type: 'fill', source: 'areas', filter: kindIs('ward'), paint: { 'fill-color': 'rgba(0, 0, 0, 0)' } },
+    { id: 'ward-lines', type: 'line', source: 'areas', filter: kindIs('ward'), paint: { 'line-color': p.cityLine, 'line-width': widths(8, 0.9, 14, 2), 'line-dasharray': [3, 1.6] } },
+    { id: 'special-lines', type: 'line', source: 'areas', minzoom: 12, filter: isSpecial, paint: { 'line-color': p.special, 'line-width': 1.2 } },
+  ]
+}
+
 function label(size: ExpressionSpecification | number, colour: string, p: Palette) {
   return {
     layout: { 'text-field': ['get', 'name'] as ExpressionSpecification, 'text-font': FONT_STACK, 'text-size': size },
@@ -92,13 +107,17 @@ function label(size: ExpressionSpecification | number, colour: string, p: Palett
   }
 }
 
-function labels(p: Palette): LayerSpecification[] {
+/** `own`: our streets and waters are drawn, so they are named too. */
+function labels(p: Palette, own: boolean): LayerSpecification[] {
   const named = label(11.5, p.labelRoad, p)
   const ward = label(widths(9, 12, 13, 16), p.label, p)
   const sea = label(13, p.label, p)
-  return [
+  const drawn: LayerSpecification[] = [
     { id: 'road-labels', type: 'symbol', source: 'areas', minzoom: 12, filter: ['all', kindIs('road'), classIn('motorway', 'trunk', 'primary')], layout: { ...named.layout, 'symbol-placement': 'line', 'symbol-spacing': 420, 'text-letter-spacing': 0.06 }, paint: named.paint },
     { id: 'water-labels', type: 'symbol', source: 'areas', minzoom: 11, filter: kindIs('water'), ...named },
+  ]
+  return [
+    ...(own ? drawn : []),
     { id: 'special-labels', type: 'symbol', source: 'labels', minzoom: 14, filter: ['!', kindIs('ward')], layout: { ...named.layout, 'text-max-width': 9 }, paint: named.paint },
     { id: 'ward-labels', type: 'symbol', source: 'labels', minzoom: 8.5, maxzoom: 15.5, filter: kindIs('ward'), layout: { ...ward.layout, 'text-max-width': 8, 'text-padding': 2, 'text-variable-anchor': ['center', 'top', 'bottom', 'left', 'right'], 'text-radial-offset': 1.1, 'text-justify': 'auto' }, paint: ward.paint },
     { id: 'archipelagos', type: 'symbol', source: 'archipelagos', layout: { ...sea.layout, 'text-allow-overlap': true, 'text-max-width': 30 }, paint: sea.paint },
@@ -170,21 +189,22 @@ function incidents(p: Palette): LayerSpecification[] {
   ]
 }
 
-/** The map without anything that happens on it. */
-export function groundStyle(areas: Areas, palette: Palette): StyleSpecification {
+/** The map without anything that happens on it, on the operator's ground or, without one, on our own. */
+export function groundStyle(areas: Areas, palette: Palette, given: Ground | null = null): StyleSpecification {
   return {
     version: 8,
     sources: {
+      ...(given && { [BASEMAP_SOURCE]: given.source }),
       areas: { type: 'geojson', data: areas, tolerance: 0.3 },
       labels: { type: 'geojson', data: labelPoints(areas) },
       archipelagos: { type: 'geojson', data: ARCHIPELAGOS },
     },
-    layers: [...ground(palette), ...labels(palette)],
+    layers: [...(given ? givenGround(given, palette) : ownGround(palette)), ...labels(palette, !given)],
   }
 }
 
-export function buildStyle(areas: Areas, palette: Palette): StyleSpecification {
-  const { version, sources, layers } = groundStyle(areas, palette)
+export function buildStyle(areas: Areas, palette: Palette, given: Ground | null = null): StyleSpecification {
+  const { version, sources, layers } = groundStyle(areas, palette, given)
   return {
     version,
     sources: {

@@ -1,4 +1,5 @@
 /** Answers of `/api/v1/public`; docs/citizens.md describes them. */
+import type { Basemap } from '../api/types'
 import type { Text } from '../feed/types'
 
 export interface PublicCity {
@@ -10,6 +11,7 @@ export interface PublicCity {
   demo: boolean
   /** By code. */
   wards: Record<string, Text>
+  basemap: Basemap | null
 }
 
 export interface Service {

@@ -10,11 +10,12 @@ export interface QueueFilter {
   severities: Severity[]
   state: StateFilter
   ward: string | null
+  category: string | null
   rule: string | null
   query: string
 }
 
-export const NO_FILTER: QueueFilter = { severities: [], state: 'open', ward: null, rule: null, query: '' }
+export const NO_FILTER: QueueFilter = { severities: [], state: 'open', ward: null, category: null, rule: null, query: '' }
 export const STATE_CHOICES: StateFilter[] = ['open', 'new', 'acknowledged', 'assigned', 'in_progress', 'shelved', 'finished']
 
 export function readFilter(params: URLSearchParams): QueueFilter {
@@ -24,6 +25,7 @@ export function readFilter(params: URLSearchParams): QueueFilter {
     severities: SEVERITIES.filter((severity) => wanted.includes(severity)),
     state: STATE_CHOICES.find((choice) => choice === state) ?? 'open',
     ward: params.get('ward'),
+    category: params.get('cat'),
     rule: params.get('rule'),
     query: params.get('q') ?? '',
   }
@@ -38,12 +40,13 @@ export function writeFilter(filter: QueueFilter, params: URLSearchParams): void 
   set('sev', filter.severities.join(','))
   set('state', filter.state === 'open' ? '' : filter.state)
   set('ward', filter.ward ?? '')
+  set('cat', filter.category ?? '')
   set('rule', filter.rule ?? '')
   set('q', filter.query)
 }
 
 export function isFiltered(filter: QueueFilter): boolean {
-  return filter.severities.length > 0 || filter.state !== 'open' || filter.ward !== null || filter.rule !== null || filter.query !== ''
+  return filter.severities.length > 0 || filter.state !== 'open' || filter.ward !== null || filter.category !== null || filter.rule !== null || filter.query !== ''
 }
 
 /** A predicate for `filter`; `haystack` gives an incident's searchable words, folded. */
@@ -56,6 +59,7 @@ export function matcher(
     matchesState(incident, filter.state) &&
     (filter.severities.length === 0 || filter.severities.includes(incident.severity)) &&
     (filter.ward === null || incident.ward === filter.ward) &&
+    (filter.category === null || incident.category === filter.category) &&
     (filter.rule === null || incident.rule === filter.rule) &&
     (query === '' || containsAll(haystack(incident), query))
 }

@@ -78,7 +78,7 @@ describe('filter', () => {
   })
 
   it('survives the address bar', () => {
-    const filter = { severities: ['critical' as const], state: 'new' as const, ward: '25747', rule: 'congestion', query: 'hầm' }
+    const filter = { severities: ['critical' as const], state: 'new' as const, ward: '25747', category: 'traffic', rule: 'congestion', query: 'hầm' }
     const params = new URLSearchParams('incident=x')
     writeFilter(filter, params)
     expect(params.get('incident')).toBe('x')

@@ -1,6 +1,6 @@
 /** The feed as the screen sees it: link, incidents, device states, and how old all of that is. */
 import { browserSurroundings, followPage } from '../feed/browser'
-import { IncidentCollection, StateCollection } from '../feed/collections'
+import { IncidentCollection, isWhole, StateCollection } from '../feed/collections'
 import { FeedConnection, type Link } from '../feed/connection'
 import { FeedProtocol, type Effect } from '../feed/protocol'
 import type { BBox, Incident } from '../feed/types'
@@ -17,6 +17,10 @@ class Live {
   incidents = $state.raw<Incident[]>([])
   /** False until the first snapshot is complete. */
   loaded = $state(false)
+  /** The service cannot read incidents at the moment: new ones come late. */
+  delayed = $state(false)
+  /** There are more incidents than a console is given; the gravest are here. */
+  cut = $state(false)
   /** Raised at most twice a second when device states have changed. */
   statesVersion = $state(0)
   conflated = $state(0)
@@ -81,7 +85,13 @@ class Live {
   #effect(effect: Effect, receivedMs: number): void {
     switch (effect.kind) {
       case 'welcome':
+        this.delayed = this.cut = false
         return clock.sync(effect.serverTimeMs, receivedMs)
+      case 'notice':
+        if (effect.code === 'incidents_delayed') this.delayed = true
+        else if (effect.code === 'incidents_current') this.delayed = false
+        else if (effect.code === 'incidents_cut') this.cut = true
+        return
       case 'replace':
         this.book.replace(effect.incidents, effect.newEpoch)
         effect.incidents.forEach((incident) => this.#sawEvent(incident.updated))
@@ -89,7 +99,7 @@ class Live {
         return
       case 'changes': {
         const added = this.book.apply(effect.changes)
-        effect.changes.forEach((change) => this.#sawEvent(change.incident.updated))
+        for (const { incident } of effect.changes) if (isWhole(incident)) this.#sawEvent(incident.updated)
         if (added.length) this.#onNew?.(added)
         return
       }

@@ -1,0 +1,140 @@
+"""Everything by typing: the command palette, and one console over two screens."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.city import City
+from tests.browser.conftest import OpenConsole
+from tests.browser.console import WAIT_MS, Console
+from tests.browser.test_screen import violations
+
+
+def type_into(console: Console, words: str) -> None:
+    console.page.keyboard.press("Control+k")
+    console.at("palette-input").fill(words)
+
+
+def test_an_incident_is_acknowledged_by_typing_alone_and_without_diacritics(
+    new_console: OpenConsole, city: City
+) -> None:
+    incident = city.raise_incident()
+    console = new_console().open()
+    expect(console.row(incident)).to_be_visible(timeout=WAIT_MS)
+    type_into(console, incident)
+    console.page.keyboard.press("Enter")
+    expect(console.at("panel")).to_have_attribute("data-incident-id", incident)
+    type_into(console, "tiep nhan")
+    console.page.keyboard.press("Enter")
+    expect(console.at("panel-handling")).to_have_text("Đã tiếp nhận")
+    city.command(incident, "resolve", note="hết buổi diễn tập", override="diễn tập")
+
+
+def test_arrow_keys_walk_the_list_and_say_where_they_stand(new_console: OpenConsole) -> None:
+    console = new_console().open()
+    type_into(console, "")
+    entry = console.at("palette-input")
+    first = entry.get_attribute("aria-activedescendant")
+    console.page.keyboard.press("ArrowUp")
+    last = entry.get_attribute("aria-activedescendant")
+    assert last
+    assert last.endswith("-logout"), "up from the first is the last"
+    console.page.keyboard.press("ArrowDown")
+    expect(entry).to_have_attribute("aria-activedescendant", first or "")
+    expect(console.page.locator('[role=option][aria-selected="true"]')).to_have_count(1)
+
+
+def test_a_ward_and_a_state_are_filters_in_the_address(new_console: OpenConsole, city: City) -> None:
+    console = new_console().open()
+    ward = next(
+        area for area in city.get("/areas?kind=ward")["features"] if area["properties"]["code"] == "25747"
+    )
+    type_into(console, ward["properties"]["name"])
+    console.page.keyboard.press("Enter")
+    expect(console.page).to_have_url(re.compile("ward=25747"))
+    type_into(console, "tam gac")
+    console.page.keyboard.press("Enter")
+    expect(console.page).to_have_url(re.compile("state=shelved"))
+
+
+def test_a_page_opened_from_the_palette_stays_open(new_console: OpenConsole) -> None:
+    console = new_console().open()
+    type_into(console, "phim tat")
+    console.page.keyboard.press("Enter")
+    expect(console.page.get_by_role("dialog", name="Phím tắt")).to_be_visible()
+    expect(console.at("palette")).to_have_count(0)
+
+
+def test_nothing_found_is_said_and_a_leader_is_offered_no_command_that_is_not_theirs(
+    new_console: OpenConsole, city: City
+) -> None:
+    console = new_console("leader").open(f"?incident={city.incident}")
+    expect(console.at("panel")).to_be_visible()
+    type_into(console, "tiep nhan")
+    expect(console.page.locator('[data-choice="op-acknowledge"]')).to_have_count(0)
+    console.at("palette-input").fill("zzzz")
+    expect(console.at("palette")).to_contain_text("Không tìm thấy gì")
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("lang", ["vi", "en"])
+def test_axe_finds_nothing_serious_in_the_palette(new_console: OpenConsole, theme: str, lang: str) -> None:
+    console = new_console(theme=theme)
+    console.page.add_init_script(f"localStorage.setItem('ioc.lang', '{lang}')")
+    console.open()
+    type_into(console, "a")
+    expect(console.at("palette").get_by_role("option").first).to_be_visible()
+    assert violations(console.page) == []
+
+
+def split(console: Console) -> Page:
+    """Move the map to a window of its own and return that."""
+    with console.context.expect_page() as opened:
+        console.at("screens").click()
+    page = opened.value
+    page.wait_for_function("() => window.__ioc?.feed.connected", timeout=WAIT_MS)
+    return page
+
+
+def test_what_is_selected_on_one_screen_is_selected_on_the_other(
+    new_console: OpenConsole, city: City
+) -> None:
+    incident = city.incident
+    console = new_console().open()
+    other = split(console)
+    expect(other.get_by_test_id("queue-row")).to_have_count(0)
+    expect(other.get_by_role("region", name="Bản đồ")).to_be_visible()
+    expect(console.page.get_by_role("region", name="Bản đồ")).to_have_count(0)
+    console.show(incident)
+    expect(other).to_have_url(re.compile(incident))
+    other.keyboard.press("Escape")
+    expect(console.at("panel")).to_have_count(0)
+
+
+def test_both_screens_survive_a_reload_and_become_one_again(new_console: OpenConsole, city: City) -> None:
+    console = new_console().open()
+    other = split(console)
+    console.page.reload()
+    console.wait_live()
+    other.reload()
+    other.wait_for_function("() => window.__ioc?.feed.connected", timeout=WAIT_MS)
+    console.show(city.incident)
+    expect(other).to_have_url(re.compile(city.incident))
+    with other.expect_event("close"):
+        console.at("screens").click()
+    expect(console.page.get_by_role("region", name="Bản đồ")).to_be_visible()
+    assert "pair=" not in console.page.url
+
+
+def test_only_one_of_two_screens_sounds_and_the_other_takes_over_when_it_is_closed(
+    new_console: OpenConsole,
+) -> None:
+    console = new_console().open()
+    other = split(console)
+    for page in (console.page, other):
+        page.get_by_role("button", name="Bật âm báo").click()
+    loud = "() => navigator.locks.query().then(({ held, pending }) => [held.length, pending.length].join())"
+    other.wait_for_function(f"async () => await ({loud})() === '1,1'")
+    console.page.close()
+    other.wait_for_function(f"async () => await ({loud})() === '1,0'")
