@@ -367,7 +367,10 @@ class PhotoSettings(_Section):
     )
     timeout_s: Seconds = Field(20.0, le=60.0, description="longest time a picture's process may take")
     total_bytes: Count = Field(10 << 30, description="bytes of all pictures; beyond, new ones are refused")
-    unclaimed: Count = Field(2_000, description="pictures that nothing refers to yet; beyond, the same")
+    unclaimed: Count = Field(
+        2_000,
+        description="pictures of staff that nothing refers to yet, and as many of citizens; beyond, the same",
+    )
     public_per_hour: Annotated[int, Field(gt=0, le=10_000)] = Field(
         30, description="pictures that one address may send; behind a proxy see `http.trusted_proxies`"
     )
