@@ -18,7 +18,9 @@ from uuid import uuid4
 
 import trustme
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
+    KeySerializationEncryption,
     NoEncryption,
     PrivateFormat,
     load_pem_private_key,
@@ -31,6 +33,8 @@ LOGIN = ("ioc", "only-for-tests")
 """Name and password at `Broker.login_address`."""
 SCRAM_LOGINS = {"ioc-service": "only-for-tests-too", "ioc-stranger": "may-do-nothing"}
 """Names and passwords at `Broker.secure_address`; neither may do anything until somebody grants it."""
+CERTIFICATE_USER, KEY_PASSWORD = "ioc-service", "only-for-this-key"
+"""Who `Broker.client` certificates name at `Broker.mutual_address`, and what their key is encrypted with."""
 HEAP = "-Xmx384m"
 
 
@@ -51,7 +55,18 @@ class Access(NamedTuple):
 
     address: str
     secure_address: str
+    mutual_address: str
     ca_file: Path
+
+    @property
+    def certificate_file(self) -> Path:
+        """The certificate that `mutual_address` asks for, and its chain."""
+        return self.ca_file.with_name("client.pem")
+
+    @property
+    def key_file(self) -> Path:
+        """Its key, encrypted with `KEY_PASSWORD`."""
+        return self.ca_file.with_name("client.key")
 
 
 class Broker:
@@ -59,7 +74,8 @@ class Broker:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._port, self._controller_port, self._login_port, self._secure_port = free_ports(4)
+        ports = free_ports(5)
+        self._port, self._controller_port, self._login_port, self._secure_port, self._mutual_port = ports
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -78,9 +94,19 @@ class Broker:
         return f"127.0.0.1:{self._secure_port}"
 
     @property
+    def mutual_address(self) -> str:
+        """Where clients have to come over TLS and show a certificate of their own."""
+        return f"127.0.0.1:{self._mutual_port}"
+
+    @property
     def ca_file(self) -> Path:
-        """The authority that signed the certificate at `secure_address`."""
+        """The authority that signed the certificates at `secure_address` and `mutual_address`."""
         return self._folder / "ca.pem"
+
+    @property
+    def access(self) -> Access:
+        """How to reach it."""
+        return Access(self.address, self.secure_address, self.mutual_address, self.ca_file)
 
     @property
     def pid(self) -> int:
@@ -170,7 +196,10 @@ class Broker:
     def _properties(self) -> str:
         user, password = LOGIN
         broker, controller = self.address, f"127.0.0.1:{self._controller_port}"
-        listeners = f"PLAINTEXT://{broker},LOGIN://{self.login_address},SECURE://{self.secure_address}"
+        listeners = (
+            f"PLAINTEXT://{broker},LOGIN://{self.login_address},SECURE://{self.secure_address},"
+            f"MUTUAL://{self.mutual_address}"
+        )
         values = {
             "process.roles": "broker,controller",
             "node.id": "1",
@@ -179,7 +208,7 @@ class Broker:
             "advertised.listeners": listeners,
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": (
-                "PLAINTEXT:PLAINTEXT,LOGIN:SASL_PLAINTEXT,SECURE:SASL_SSL,CONTROLLER:PLAINTEXT"
+                "PLAINTEXT:PLAINTEXT,LOGIN:SASL_PLAINTEXT,SECURE:SASL_SSL,MUTUAL:SSL,CONTROLLER:PLAINTEXT"
             ),
             "listener.name.login.sasl.enabled.mechanisms": "PLAIN",
             "listener.name.login.plain.sasl.jaas.config": (
@@ -201,24 +230,40 @@ class Broker:
         return "".join(f"{name}={value}\n" for name, value in values.items())
 
     def _secure_properties(self) -> dict[str, str]:
-        """Make an authority and the broker's certificate, and return the settings of that listener."""
+        """Make an authority and certificates, and return the settings of the listeners with TLS."""
         authority = trustme.CA()
         authority.cert_pem.write_to_path(self.ca_file)
         certificate = authority.issue_cert("127.0.0.1")
-        key = load_pem_private_key(certificate.private_key_pem.bytes(), None)
         # Kafka reads keys as PKCS 8 only.
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        chain = b"".join(each.bytes() for each in certificate.cert_chain_pems)
-        listener = "listener.name.secure"
-        return {
-            f"{listener}.ssl.keystore.type": "PEM",
-            f"{listener}.ssl.keystore.key": pem.decode().replace("\n", "\\n"),
-            f"{listener}.ssl.keystore.certificate.chain": chain.decode().replace("\n", "\\n"),
-            f"{listener}.sasl.enabled.mechanisms": "SCRAM-SHA-512",
-            f"{listener}.scram-sha-512.sasl.jaas.config": (
+        key = pkcs8(certificate, NoEncryption()).decode()
+        chain = b"".join(each.bytes() for each in certificate.cert_chain_pems).decode()
+        client = authority.issue_cert(CERTIFICATE_USER, common_name=CERTIFICATE_USER)
+        self.access.certificate_file.write_bytes(b"".join(each.bytes() for each in client.cert_chain_pems))
+        self.access.key_file.write_bytes(pkcs8(client, BestAvailableEncryption(KEY_PASSWORD.encode())))
+        secure, mutual = "listener.name.secure", "listener.name.mutual"
+        keystores = {
+            f"{listener}.ssl.keystore.{name}": value.replace("\n", "\\n")
+            for listener in (secure, mutual)
+            for name, value in {"type": "PEM", "key": key, "certificate.chain": chain}.items()
+        }
+        return keystores | {
+            f"{secure}.sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            f"{secure}.scram-sha-512.sasl.jaas.config": (
                 "org.apache.kafka.common.security.scram.ScramLoginModule required;"
             ),
+            f"{mutual}.ssl.client.auth": "required",
+            f"{mutual}.ssl.truststore.type": "PEM",
+            f"{mutual}.ssl.truststore.certificates": (
+                authority.cert_pem.bytes().decode().replace("\n", "\\n")
+            ),
+            f"{mutual}.ssl.principal.mapping.rules": "RULE:^.*CN=([^,]+).*$/$1/",
         }
+
+
+def pkcs8(certificate: trustme.LeafCert, encryption: KeySerializationEncryption) -> bytes:
+    """Return a certificate's key in PEM."""
+    key = load_pem_private_key(certificate.private_key_pem.bytes(), None)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
 
 
 def free_ports(count: int) -> list[int]:

@@ -48,8 +48,8 @@ def shared_broker(folder: Path, *, own: bool = False) -> Iterator[Access]:
                 _wait_for_either(folder / ADDRESS, folder / FAILURE)
         if (folder / FAILURE).exists():
             raise BrokerUnavailable((folder / FAILURE).read_text("utf-8"))
-        address, secure_address, ca_file = json.loads((folder / ADDRESS).read_text("utf-8"))
-        yield Access(address, secure_address, Path(ca_file))
+        address, secure, mutual, ca_file = json.loads((folder / ADDRESS).read_text("utf-8"))
+        yield Access(address, secure, mutual, Path(ca_file))
 
 
 def _wait_for_either(*paths: Path) -> None:
@@ -71,8 +71,8 @@ def keep(folder: Path, *, own: bool) -> None:
     broker: Broker | DockerBroker | None = None
     try:
         broker = start_own(folder / "broker") if own else start_any(folder / "broker")
-        secure = (broker.secure_address, str(broker.ca_file)) if isinstance(broker, Broker) else ("", "")
-        _write(folder / ADDRESS, json.dumps([broker.address, *secure]))
+        access = broker.access if isinstance(broker, Broker) else Access(broker.address, "", "", Path())
+        _write(folder / ADDRESS, json.dumps(list(map(str, access))))
         with (folder / USERS).open("w") as users:
             while True:
                 try:

@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from simulators import SimulatorError
+from simulators.citizens_client import CitizensClient
 from simulators.city import build
 from simulators.crew import Crew
 from simulators.crew_client import CrewClient, password_of
@@ -97,6 +98,9 @@ def run(
     logins: Annotated[
         Path | None, typer.Option(help='Let a duty crew handle incidents: JSON {"user": "password"}.')
     ] = None,
+    counter: Annotated[
+        bool, typer.Option("--counter", help="Let citizens report, follow and vote at the public counter.")
+    ] = False,
     parent: Annotated[
         int | None, typer.Option(help="Process that started this one; end when it is gone.")
     ] = None,
@@ -110,7 +114,8 @@ def run(
     world = _world(_fleet(devices, areas), scenario or ["demo"], seed, start_us, speed)
     parts = [part.value for part in only or ()]
     crew = _crew(logins, url, seed) if logins else None
-    live = LiveCity(world, Target(url, host, int(port)), load_keys(keys), parts, crew)
+    citizens = CitizensClient(world.fleet, world, url, seed) if counter else None
+    live = LiveCity(world, Target(url, host, int(port)), load_keys(keys), parts, crew, citizens)
     pictures = snapshot_server(world, snapshot_port) if snapshot_port else nullcontext()
     with pictures, _Teller(as_json) as teller:
         _until_signal(lambda stop: live.run(stop, duration, teller.tell), parent)
@@ -293,7 +298,8 @@ class _Teller:
         trouble = next(iter(status.troubles.values()), "")
         lanes = f"lanes {status.healthy}/{status.lanes}"
         crew = f"crew handled {status.crew.handled:,}  " if status.crew else ""
-        line = f"{status.uptime_s:7.0f} s  {_line(status.counters)}  {lanes}  {crew}{trouble}"
+        told = f"citizens told {status.citizens.reports:,}  " if status.citizens else ""
+        line = f"{status.uptime_s:7.0f} s  {_line(status.counters)}  {lanes}  {crew}{told}{trouble}"
         if self._live:
             self._live.update(line)
         elif status.uptime_s >= self._next:

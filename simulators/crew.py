@@ -2,7 +2,8 @@
 
 When the crew does what follows from the incident's id and the seed alone. It takes up about seven in ten
 soon, each a little later than a person who is watching would, and leaves the others until they have gone
-away. It lets go for good of whatever somebody else has moved.
+away; a citizen never waits for that. It lets go for good of whatever somebody else has moved, unless it was
+citizens who were not satisfied.
 """
 
 import random
@@ -36,6 +37,10 @@ STEP_S: Final = 4.0
 """Between two steps of a procedure."""
 _USUAL_SHARE: Final = 0.7
 """How often a question of a procedure is answered by its first answer."""
+
+
+_BY_CITIZENS: Final = "Người dân "
+"""How the note of an incident begins that citizens have opened again."""
 
 
 class OpenStep(msgspec.Struct, frozen=True):
@@ -153,7 +158,8 @@ def _planned(case: Case, since_us: int, pace: Pace) -> tuple[int, str] | None:
     detected_us, cleared_us = parse_us(case.detected), case.cleared_us
     match case.handling:
         case "new":
-            due = [_after(detected_us, pace.acknowledge_s)] if pace.eager else []
+            eager = pace.eager or case.category.startswith("citizen")
+            due = [_after(detected_us, pace.acknowledge_s)] if eager else []
             due += [] if cleared_us is None else [_after(cleared_us, pace.quiet_s)]
             return (min(due), "acknowledge") if due else None
         case "acknowledged" if cleared_us is not None:
@@ -299,6 +305,9 @@ class Crew:
 
     def _is_ours(self, case: Case) -> bool:
         """Tell whether nobody but the crew has moved `case`, and note who it belongs to."""
+        if case.handling == "new" and (case.note or "").startswith(_BY_CITIZENS):
+            self._kept.pop(case.id, None)
+            return True
         kept = self._kept.get(case.id)
         if kept is None:
             if case.handling == "new" and case.note is None and case.assignee is None:

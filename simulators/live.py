@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import httpx
 import msgspec
 
+from simulators.citizens_client import CitizensClient, Said
 from simulators.crew import Counts
 from simulators.crew_client import CrewClient
 from simulators.outbox import Counters
@@ -41,6 +42,8 @@ class Status(msgspec.Struct, frozen=True):
     troubles: dict[str, str]
     crew: Counts | None = None
     """None without a crew."""
+    citizens: Said | None = None
+    """None where nobody goes to the public counter."""
 
 
 class LiveCity:
@@ -52,6 +55,7 @@ class LiveCity:
         keys: device id → key.
         parts: any of `cameras`, `detectors`, `citizens`.
         crew: works on what the city causes.
+        citizens: go to the public counter.
 
     Raises:
         KeysError: a sender has no key.
@@ -64,10 +68,12 @@ class LiveCity:
         keys: Mapping[str, str],
         parts: Sequence[str] = (),
         crew: CrewClient | None = None,
+        citizens: CitizensClient | None = None,
     ) -> None:
         self.world = world
         self._target = target
         self._crew = crew
+        self._citizens = citizens
         self._parts = tuple(parts) or ("cameras", "detectors", "citizens")
         self._route = {unit.id: world.fleet.sender_of(unit.id) for unit in world.fleet.units.values()}
         self.lanes = {name: Lane(name, parcel) for name, parcel in self._senders().items()}
@@ -95,8 +101,7 @@ class LiveCity:
         ):
             tasks = [group.create_task(self._lane(lane, client)) for lane in self.lanes.values()]
             tasks.append(group.create_task(self._tell(tell)))
-            if self._crew:
-                tasks.append(group.create_task(self._crew.run()))
+            tasks += [group.create_task(each.run()) for each in (self._crew, self._citizens) if each]
             await self._pump(stop, duration_s)
             await self._farewell()
             for task in tasks:
@@ -104,10 +109,12 @@ class LiveCity:
 
     def status(self) -> Status:
         """Return the totals now."""
-        lanes, crew = self.lanes.values(), self._crew
+        lanes, crew, citizens = self.lanes.values(), self._crew, self._citizens
         troubles = {lane.name: lane.trouble for lane in lanes if lane.trouble}
         if crew and crew.trouble:
             troubles["crew"] = crew.trouble
+        if citizens and citizens.trouble:
+            troubles["citizens"] = citizens.trouble
         return Status(
             uptime_s=round(time.monotonic() - self._began, 1),
             counters=sum((lane.outbox.counters for lane in lanes), Counters()),
@@ -115,6 +122,7 @@ class LiveCity:
             healthy=sum(lane.healthy for lane in lanes),
             troubles=troubles,
             crew=crew.crew.counts if crew else None,
+            citizens=citizens.said if citizens else None,
         )
 
     async def _lane(self, lane: Lane, client: httpx.AsyncClient) -> None:

@@ -21,6 +21,7 @@ from ioc.api.history import history_router
 from ioc.api.incidents import incidents_router
 from ioc.api.intake import Intake
 from ioc.api.oidc import OidcLogin, oidc_router
+from ioc.api.open311 import PREFIX as OPEN311_PREFIX
 from ioc.api.open311 import Open311, open311_router
 from ioc.api.personal import personal_router
 from ioc.api.photos import BODY_BYTES, PHOTOS_PATH, PUBLIC_PHOTOS_PATH, photos_router, public_photos_router
@@ -74,6 +75,8 @@ _WIDER: Final = {
     PUBLIC_PHOTOS_PATH: BODY_BYTES,
 }
 """Bodies of these paths may be larger."""
+_BOUNDED_THEMSELVES: Final = (INGEST_PREFIX, f"{OPEN311_PREFIX}/requests.")
+"""What is below these has bounds of its own, and refuses in the form that its clients read."""
 _DESCRIPTION: Final = (
     "Incidents, places and history of a smart city's operations centre. People use a session cookie, their "
     "unsafe requests carry `X-IOC: 1`; machines use a bearer token (`ioc tokens issue`). Every error is a "
@@ -152,6 +155,7 @@ def _counter_routers(counter: Counter, deps: ApiDeps, access: Access) -> list[AP
                 tokens=deps.tokens,
                 intake=counter.intake,
                 clock_us=deps.clock_us,
+                photos=deps.photos,
                 jurisdiction=counter.jurisdiction,
             )
         ),
@@ -210,7 +214,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
     if deps.console is not None:
         app.mount("/", Console(deps.console), name="console")
     document(app)
-    app.add_middleware(BodyLimit, max_bytes=deps.body_bytes, exempt=(INGEST_PREFIX,), wider=_WIDER)
+    app.add_middleware(BodyLimit, max_bytes=deps.body_bytes, exempt=_BOUNDED_THEMSELVES, wider=_WIDER)
     app.add_middleware(RequestScope)
     app.add_middleware(SecurityHeaders, connect=deps.basemap_origin)
     return app

@@ -47,11 +47,15 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     contact: str | None = None
     language: Literal["vi", "en"] = "vi"
     photos: tuple[str, ...] = ()
+    """Names of pictures that were sent before."""
+    pictures: tuple[bytes, ...] = ()
+    """Pictures within the report, as they were sent."""
     joins: str | None = None
     partner: str | None = None
     media_url: str | None = None
     """Where a partner keeps a picture; never fetched, shown to staff."""
     idem: str | None = None
+    """Makes a repeat harmless; each partner, and the public, have keys of their own."""
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,7 +143,10 @@ class Citizens(Protocol):
         """What may be reported."""
 
     async def submit(self, told: Submission) -> Receipt:
-        """Take a report; durable when it returns. Raises `UnfitReportError`, `QuotaError`."""
+        """Take a report with its pictures, or nothing of it; durable when it returns.
+
+        Raises `UnfitReportError`, `QuotaError`, `ioc.photos.check.PhotoRefused`, `PhotosFullError`.
+        """
 
     async def duplicates(self, told: Submission) -> Sequence[ReportCandidate]:
         """Return what may be the same thing, the likeliest first."""
@@ -163,8 +170,13 @@ class Reports(Protocol):
     async def of_incident(self, incident_id: str) -> Sequence[ReportInfo]:
         """Return the reports of an incident within the wards of the person being served."""
 
-    async def answer(self, report_id: str, text: str, *, everybody: bool, author: str) -> int:
-        """Answer a reporter, or all of the same incident; return how many."""
+    async def answer(
+        self, report_id: str, text: str, *, everybody: bool, author: str, idem: str | None
+    ) -> int:
+        """Answer a reporter, or all of the same incident; return how many. A repeat of `idem` tells nobody.
+
+        Raises `UnfitReportError` where `idem` was used for another answer.
+        """
 
     async def separate(self, report_id: str) -> None:
         """Let a report stand for itself that was taken for the same as another."""
@@ -239,6 +251,8 @@ class PublicRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Who answers for it."""
     lon: float | None
     lat: float | None
+    photo: str | None = None
+    """Name of the report's first picture that the public may see."""
 
 
 class PublicRequests(Protocol):

@@ -137,9 +137,14 @@ def read_arguments(text: str | bytes) -> Arguments:
                 f"The request must be a form in UTF-8 of at most {MAX_FIELDS} fields.",
             ),
         ) from error
+    require_no_nul(pairs)
+    return Arguments(pairs)
+
+
+def require_no_nul(pairs: Iterable[tuple[str, str]]) -> None:
+    """Raise `GeoReportError` where a name or value holds the character that PostgreSQL cannot store."""
     if any("\x00" in part for pair in pairs for part in pair):
         raise GeoReportError(400, Text("Không được chứa ký tự NUL.", "The character NUL is not accepted."))
-    return Arguments(pairs)
 
 
 def read_query(arguments: Arguments, now: datetime) -> RequestQuery:

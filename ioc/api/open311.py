@@ -2,9 +2,11 @@
 
 Partners send with an API token as `api_key` (`ioc tokens issue NAME --scope reports:write`), in the body,
 since addresses are logged. Asking needs none. A tracking code is what the specification calls a token.
+Pictures come within the form or not at all: an address where one might be is never fetched.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -14,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from prometheus_client import Counter
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from ioc.api import georeport as doc
 from ioc.api import georeport_input as asked
@@ -26,6 +29,7 @@ from ioc.api.citizen_ports import (
     Submission,
     UnfitReportError,
 )
+from ioc.api.georeport_form import MAX_PICTURES, MULTIPART, PICTURE
 from ioc.api.georeport_input import Arguments, GeoReportError, Locale
 from ioc.api.intake import Intake, TooMuch
 from ioc.api.open311_documents import (
@@ -35,12 +39,17 @@ from ioc.api.open311_documents import (
     service_document,
     shown_document,
 )
-from ioc.api.ports import NotFoundError, Tokens
+from ioc.api.open311_form import IncomingForm
+from ioc.api.photos import PUBLIC_PHOTOS_PATH
+from ioc.api.ports import NotFoundError, Photos, PhotosFullError, Tokens
 from ioc.api.problems import NO_NUL
 from ioc.api.public import address_of
 from ioc.api.security import MAX_TOKEN_CHARS
+from ioc.ingest.http_body import LingeringResponse
 from ioc.model.texts import Text
 from ioc.model.times import from_us
+from ioc.photos.check import MAX_BYTES, MAX_PIXELS, PhotoRefused
+from ioc.photos.workshop import WorkshopBusy
 from ioc.store.users import Person
 from ioc.stream.ports import ClockUs
 
@@ -76,7 +85,42 @@ _NO_KEY: Final = Text(
 )
 _NOT_FOUND: Final = Text("Không tìm thấy.", "Not found.")
 _TOO_MANY: Final = Text("Quá nhiều yêu cầu; vui lòng chờ.", "Too many requests; wait before the next.")
-_FORM: Final = Text(f"Content-Type phải là {asked.FORM}.", f"Content-Type has to be {asked.FORM}.")
+_KEY_FIRST: Final = Text(
+    f"Không có api_key hợp lệ trước {PICTURE}: gửi các trường trước, ảnh sau.",
+    f"No valid api_key before {PICTURE}: send the fields first and then the pictures.",
+)
+_NO_PICTURES: Final = Text(f"{PICTURE}: nơi này không nhận ảnh", f"{PICTURE}: pictures are not taken here")
+_BUSY: Final = Text(
+    f"{PICTURE}: đang nhận quá nhiều ảnh; vui lòng gửi lại sau",
+    f"{PICTURE}: too many pictures at once; send the report again",
+)
+_FULL: Final = Text(
+    f"{PICTURE}: hiện không còn chỗ lưu ảnh", f"{PICTURE}: there is no room for another picture now"
+)
+_PICTURE_FAULTS: Final = {
+    "empty": Text("ảnh rỗng", "the picture is empty"),
+    "max_bytes": Text(
+        f"ảnh có nhiều nhất {MAX_BYTES >> 20} MB", f"a picture has at most {MAX_BYTES >> 20} MB"
+    ),
+    "not_an_image": Text("phải là ảnh JPEG, PNG hoặc WebP", "expected a JPEG, PNG or WebP picture"),
+    "max_pixels": Text(
+        f"ảnh có nhiều nhất {MAX_PIXELS // 1_000_000} megapixel",
+        f"a picture has at most {MAX_PIXELS // 1_000_000} megapixels",
+    ),
+    "animated": Text("phải là ảnh tĩnh", "expected a still picture"),
+    "polyglot": Text(
+        "tệp vừa là ảnh vừa là thứ khác (trang web, mã lệnh, tệp nén)",
+        "the file is a picture and something else as well (a page, a script, an archive)",
+    ),
+    "broken": Text("ảnh bị hỏng hoặc thiếu phần cuối", "the picture is damaged or ends too early"),
+    "too_costly": Text(
+        "giải mã ảnh tốn quá nhiều bộ nhớ hoặc thời gian",
+        "decoding the picture takes more memory or time than a picture may",
+    ),
+}
+"""By the rule that refuses a picture, see `ioc/photos/check.py`."""
+_BUSY_S: Final = 5
+_CLIENT_CLOSED: Final = 499
 _AWAY: Final = Text("Hệ thống tạm thời không trả lời.", "The service does not answer at the moment.")
 _errors = Counter("ioc_open311_errors_total", "Requests of Open311 that were refused", ["status"])
 
@@ -101,7 +145,12 @@ class _SpecRoute(APIRoute):
                 HTTPException,
                 psycopg.OperationalError,
             ) as error:
-                return _refusal(request, _as_geo(error))
+                answer = _refusal(request, _as_geo(error))
+                # Let the sender finish, so that the answer is read.
+                unread = getattr(request.state, "unread", False)
+                return LingeringResponse(answer, MAX_BYTES, 5.0) if unread else answer
+            except ClientDisconnect:
+                return Response(status_code=_CLIENT_CLOSED)
 
         return handler
 
@@ -167,17 +216,33 @@ _FIELDS: Final = (
     "api_key", "jurisdiction_id", "service_code", "lat", "long", "address_string", "description", "email",
     "phone", "first_name", "last_name", "media_url", "attribute[depth]",
 )  # fmt: skip
+
+
+def _form_schema(**more: Any) -> dict[str, Any]:
+    fields = {name: {"type": "string"} for name in _FIELDS}
+    return {
+        "schema": {
+            "type": "object",
+            "properties": fields | more,
+            "required": ["api_key", "service_code"],
+        }
+    }
+
+
 _SENDING: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
+        "description": f"In {MULTIPART} fields come before pictures.",
         "content": {
-            asked.FORM: {
-                "schema": {
-                    "type": "object",
-                    "properties": {name: {"type": "string"} for name in _FIELDS},
-                    "required": ["api_key", "service_code"],
+            asked.FORM: _form_schema(),
+            MULTIPART: _form_schema(
+                media={
+                    "type": "array",
+                    "maxItems": MAX_PICTURES,
+                    "items": {"type": "string", "format": "binary"},
+                    "description": f"JPEG, PNG or WebP; {MAX_BYTES} bytes together.",
                 }
-            }
+            ),
         },
     }
 }
@@ -191,6 +256,8 @@ class Open311(msgspec.Struct, frozen=True, kw_only=True):
     tokens: Tokens
     intake: Intake
     clock_us: ClockUs
+    photos: Photos | None = None
+    """None takes reports without pictures only."""
     jurisdiction: str = ""
 
     def arguments(self, request: Request) -> Arguments:
@@ -211,10 +278,13 @@ class Open311(msgspec.Struct, frozen=True, kw_only=True):
         """Count a look of the address that asks. Raises `TooMuch`."""
         self.intake.look(address_of(request), self.clock_us())
 
-    async def shown(self, query: asked.RequestQuery, locale: Locale) -> list[doc.ServiceRequest]:
+    async def shown(
+        self, query: asked.RequestQuery, request: Request, locale: Locale
+    ) -> list[doc.ServiceRequest]:
         """Return the reports that are asked for."""
         found = await self.requests.find(query)
-        return [shown_document(each, self.citizens.policy, locale) for each in found]
+        photos = f"{str(request.base_url).rstrip('/')}{PUBLIC_PHOTOS_PATH}"
+        return [shown_document(each, self.citizens.policy, locale, photos) for each in found]
 
 
 def open311_router(parts: Open311) -> APIRouter:
@@ -254,16 +324,17 @@ def _add_sending(router: APIRouter, parts: Open311) -> None:
     @router.post("/requests.{kind}", openapi_extra=_SENDING, response_class=Response, status_code=201)
     async def send(kind: OurKind, request: Request) -> Response:
         """Take a report of a partner; the tracking code in `service_notice` is for its author."""
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != asked.FORM:
-            raise GeoReportError(400, _FORM)
-        form = asked.read_arguments(await request.body())
-        partner = await _partner(parts.tokens, form.one("api_key"))
-        parts.check_jurisdiction(form)
-        parts.intake.partner(partner.username, parts.clock_us())
-        locale = parts.arguments(request).locale
-        key = request.headers.get("idempotency-key")
-        told = _submission(parts.citizens, form, partner.name, key, locale)
-        created = [created_document(await _taken(parts.citizens, told), locale)]
+        incoming = IncomingForm(request)
+        partner = await _partner(parts, await incoming.fields(), pictures=incoming.has_pictures)
+        async with AsyncExitStack() as held:
+            if incoming.has_pictures:
+                await held.enter_async_context(_admission(parts.photos))
+            form, pictures = await incoming.rest()
+            locale = parts.arguments(request).locale
+            key = request.headers.get("idempotency-key")
+            told = _submission(parts.citizens, form, partner.name, key, locale)
+            told = msgspec.structs.replace(told, pictures=pictures)
+            created = [created_document(await _taken(parts.citizens, told), locale)]
         return _answer(doc.RequestList(service_requests=created), kind, 201)
 
 
@@ -283,7 +354,7 @@ def _add_requests(router: APIRouter, parts: Open311) -> None:
         parts.look(request)
         arguments = parts.arguments(request)
         query = asked.read_query(arguments, from_us(parts.clock_us()))
-        shown = await parts.shown(query, arguments.locale)
+        shown = await parts.shown(query, request, arguments.locale)
         return _answer(doc.RequestList(service_requests=shown), kind)
 
     @router.get("/requests/{request_id}.{kind}", **_documented("The report."))
@@ -291,18 +362,33 @@ def _add_requests(router: APIRouter, parts: Open311) -> None:
         """Return one report."""
         parts.look(request)
         locale, now = parts.arguments(request).locale, from_us(parts.clock_us())
-        shown = await parts.shown(asked.RequestQuery(ids=(request_id,), start=now, end=now), locale)
+        shown = await parts.shown(asked.RequestQuery(ids=(request_id,), start=now, end=now), request, locale)
         if not shown:
             raise NotFoundError(request_id)
         return _answer(doc.RequestList(service_requests=shown), kind)
 
 
-async def _partner(tokens: Tokens, api_key: str | None) -> Person:
-    """Return whose key it is."""
-    bearer = await tokens.read(api_key) if api_key and len(api_key) <= MAX_TOKEN_CHARS else None
+async def _partner(parts: Open311, form: Arguments, *, pictures: bool) -> Person:
+    """Return whose key it is, and count their report."""
+    api_key = form.one("api_key")
+    bearer = await parts.tokens.read(api_key) if api_key and len(api_key) <= MAX_TOKEN_CHARS else None
     if bearer is None or TokenScope.REPORTS_WRITE.value not in bearer.scopes:
-        raise GeoReportError(403, _NO_KEY)
+        raise GeoReportError(403, _KEY_FIRST if pictures else _NO_KEY)
+    parts.check_jurisdiction(form)
+    parts.intake.partner(bearer.person.username, parts.clock_us())
     return bearer.person
+
+
+@asynccontextmanager
+async def _admission(photos: Photos | None) -> AsyncIterator[None]:
+    """Hold a place for a report's pictures while they are received and re-encoded."""
+    if photos is None:
+        raise GeoReportError(400, _NO_PICTURES)
+    try:
+        async with photos.admission():
+            yield
+    except WorkshopBusy as error:
+        raise GeoReportError(503, _BUSY, retry_after_s=_BUSY_S) from error
 
 
 def _submission(
@@ -331,7 +417,7 @@ def _submission(
         language=locale,
         partner=partner,
         media_url=sent.media_url,
-        idem=None if key is None else f"{partner}:{key}",
+        idem=key,
     )
 
 
@@ -341,5 +427,11 @@ async def _taken(citizens: Citizens, told: Submission) -> Receipt:
     except UnfitReportError as error:
         fallback = (400, Text(str(error), str(error)))
         raise GeoReportError(*_UNFIT.get(error.rule, fallback)) from error
+    except PhotoRefused as error:
+        text = _PICTURE_FAULTS[error.rule]
+        status = 413 if error.rule == "max_bytes" else 400
+        raise GeoReportError(status, Text(f"{PICTURE}: {text.vi}", f"{PICTURE}: {text.en}")) from error
+    except PhotosFullError as error:
+        raise GeoReportError(507, _FULL) from error
     except QuotaError as error:
         raise GeoReportError(429, _TOO_MANY, retry_after_s=error.retry_after_s) from error

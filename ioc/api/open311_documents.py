@@ -75,8 +75,10 @@ def created_document(receipt: Receipt, locale: Locale) -> doc.Created:
     return doc.Created(service_request_id=receipt.id, service_notice=localised(notice, locale))
 
 
-def shown_document(report: PublicRequest, policy: CitizenPolicy, locale: Locale) -> doc.ServiceRequest:
-    """Return a report as everybody may see it."""
+def shown_document(
+    report: PublicRequest, policy: CitizenPolicy, locale: Locale, photos: str
+) -> doc.ServiceRequest:
+    """Return a report as everybody may see it; pictures are found below the address `photos`."""
     service = policy.service(report.service)
     notes = _STATUS_TEXTS | {
         ReportStatus.DONE: policy.answer_done,
@@ -97,4 +99,5 @@ def shown_document(report: PublicRequest, policy: CitizenPolicy, locale: Locale)
         address=report.ward,
         lat=report.lat,
         long=report.lon,
+        media_url=f"{photos}/{report.photo}" if report.photo else None,
     )

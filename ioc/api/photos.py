@@ -152,7 +152,10 @@ def public_photos_router(photos: Photos, allowances: Allowances, clock_us: Clock
     @router.get("/photos/{ref}", response_class=Response, responses=_JPEG)
     async def read_public_photo(ref: _Ref, small: _Small = False) -> Response:
         """Return a picture that an operator has released; any other does not exist here."""
-        return _picture(ref, await photos.read_released(ref, small=small), "public, max-age=300")
+        answer = _picture(ref, await photos.read_released(ref, small=small), "public, max-age=300")
+        # Open311 gives its address to other cities' pages.
+        answer.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+        return answer
 
     return router
 

@@ -7,11 +7,11 @@ from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from ioc.api.answers import documented, json_answer
-from ioc.api.citizen_ports import ReportInfo, Reports
+from ioc.api.citizen_ports import ReportInfo, Reports, UnfitReportError
 from ioc.api.incidents import visible_incident
 from ioc.api.personal import Reason, looked_up
 from ioc.api.ports import Incidents
-from ioc.api.problems import NO_NUL
+from ioc.api.problems import NO_NUL, refused
 from ioc.api.security import Access, Right, require_own_page, require_right
 from ioc.store.users import Person
 
@@ -37,7 +37,10 @@ class Contact(msgspec.Struct, frozen=True):
 
 
 class AnswerBody(BaseModel):
-    """What to tell the reporter, who reads it as it stands; `everybody`: all who reported the same."""
+    """What to tell the reporter, who reads it as it stands; `everybody`: all who reported the same.
+
+    `idem` makes a repeat harmless.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,6 +48,7 @@ class AnswerBody(BaseModel):
         str, StringConstraints(strip_whitespace=True), Field(min_length=5, max_length=4_000), NO_NUL
     ]
     everybody: bool = False
+    idem: Annotated[str, Field(min_length=16, max_length=100, pattern=r"^[\x21-\x7e]+$")] | None = None
 
 
 def reports_router(reports: Reports, incidents: Incidents, access: Access) -> APIRouter:
@@ -62,7 +66,12 @@ def reports_router(reports: Reports, incidents: Incidents, access: Access) -> AP
     async def answer(report_id: ReportId, body: AnswerBody, person: Me) -> Response:
         """Answer one reporter, or everybody who reported the same."""
         require_right(person, Right.REPORTS)
-        count = await reports.answer(report_id, body.text, everybody=body.everybody, author=person.username)
+        try:
+            count = await reports.answer(
+                report_id, body.text, everybody=body.everybody, author=person.username, idem=body.idem
+            )
+        except UnfitReportError as error:
+            raise refused(error.field, error.rule, error.detail, 409) from error
         return json_answer(Answered(count))
 
     @router.post("/reports/{report_id}/separate", status_code=204, response_class=Response)

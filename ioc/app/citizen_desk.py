@@ -5,15 +5,17 @@
     follow ◄─ history of the incident ◄─ people of ward and centre
     vote   ─► row ─► event in the log; not satisfied: the incident is opened again
 
-A report counts once its row is committed. The append follows at once; what a crash or a log that is away
-leaves undone the keeper makes up for (`ioc/app/report_keeper.py`), under the same event id: the log knows it.
+A report counts once its row is committed, together with its pictures. The append follows at once, and what
+opens an incident again (`ioc/app/reopening.py`); what a crash or a log that is away leaves undone the keeper
+makes up for (`ioc/app/report_keeper.py`), under the same event id: the log knows it.
 """
 
+import hashlib
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
@@ -34,26 +36,26 @@ from ioc.api.citizen_ports import (
 from ioc.api.ports import Incidents, NotFoundError
 from ioc.app.clock import now_us
 from ioc.app.incident_effects import box_around
+from ioc.app.reopening import Reopening
 from ioc.app.report_events import Log, append_events, event_of, event_of_vote
 from ioc.app.sealing import Seal
 from ioc.eventlog.port import LogError
 from ioc.incidents.citizen_policy import CitizenPolicy
 from ioc.incidents.citizens import FINISHED, ReportStatus, may_reopen, resolution_of, status_of, steps_of
-from ioc.incidents.commands import Command, Conflict, Op, Refused
 from ioc.incidents.duplicates import Candidate, Told, by_root, candidates
 from ioc.incidents.policies import Policies
 from ioc.incidents.policy_shapes import length_of
-from ioc.model.incidents import Audit, Incident
+from ioc.model.incidents import Audit
+from ioc.model.photos import Made
 from ioc.model.times import from_us, to_us
 from ioc.model.tracking import RANDOM_BYTES, hash_code, make_code, read_code
 from ioc.store import reports as rows
 from ioc.store.incidents import read_history
-from ioc.store.photos import claim_for_report, released_of
+from ioc.store.photos import Origin, PhotoInfo, claim_for_report, new_ref, released_of
 from ioc.store.privacy import MIN_PHONE_DIGITS, phone_digits
-from ioc.store.row_scope import SERVICE, Pool, ScopedPool, acting_as
+from ioc.store.row_scope import SERVICE, Pool, ScopedPool
 from ioc.stream.masking import mask_words
 
-ACTOR: Final = "citizens"
 MAX_STEPS: Final = 200
 QUOTA_SPAN: Final = timedelta(days=1)
 _MAIL: Final = re.compile(r"[^\s@,;]+@[^\s@,;]+")
@@ -61,7 +63,18 @@ _MAIL: Final = re.compile(r"[^\s@,;]+@[^\s@,;]+")
 _log = structlog.get_logger()
 _taken = Counter("ioc_citizen_reports_total", "Reports of citizens", ["outcome"])
 _votes = Counter("ioc_citizen_votes_total", "Votes of citizens on what was done", ["satisfied"])
-_reopened = Counter("ioc_citizen_reopened_total", "Incidents that citizens opened again", ["by"])
+
+
+class Pictures(Protocol):
+    """Makes pictures anew and stores them; `ioc.app.photos.StoredPhotos` does."""
+
+    async def make(self, data: bytes, origin: Origin) -> Made:
+        """Check and re-encode a picture, storing nothing. Raises `PhotoRefused`."""
+
+    async def keep(
+        self, connection: AsyncConnection[Any], made: Made, origin: Origin, *, ref: str, claimed: bool
+    ) -> PhotoInfo:
+        """Store a picture in the caller's transaction. Raises `PhotosFullError`."""
 
 
 class CitizenDesk:
@@ -73,6 +86,7 @@ class CitizenDesk:
         *,
         log: Log,
         incidents: Incidents,
+        pictures: Pictures,
         policies: Callable[[], Policies],
         ward_of: Callable[[float, float], str | None],
         bounds: tuple[float, float, float, float],
@@ -85,6 +99,7 @@ class CitizenDesk:
             pool: citizens have no wards, so what they do is done as the service.
             log: takes the events.
             incidents: carries out what citizens bring about.
+            pictures: takes those that come within a report.
             policies: those in force.
             ward_of: the ward at a position, None outside all of them.
             bounds: west, south, east, north of the city.
@@ -93,7 +108,8 @@ class CitizenDesk:
         """
         self._pool: Pool = pool.of(SERVICE)
         self._log = log
-        self._incidents = incidents
+        self._reopening = Reopening(self._pool, incidents, policies)
+        self._pictures = pictures
         self._policies = policies
         self._ward_of = ward_of
         self._bounds = bounds
@@ -110,41 +126,77 @@ class CitizenDesk:
     async def submit(self, told: Submission) -> Receipt:
         """Take a report; see `ioc.api.citizen_ports.Citizens`."""
         ward = self._check(told)
+        told = msgspec.structs.replace(told, idem=idem_of(told))
         # Keyed like the contact in it, which could be guessed from a plain hash beside the text.
-        digest = self._seal.recognise(msgspec.json.encode(msgspec.structs.replace(told, idem=None)).decode())
+        digest = self._seal.recognise(_said(told))
         code = make_code(secrets.token_bytes(RANDOM_BYTES))
-        now = datetime.now(UTC)
-        contact = (told.contact or "").strip() or None
-        contact_hash = self._seal.recognise(one_spelling(contact)) if contact else None
         async with self._pool.connection() as connection, connection.transaction():
             if repeat := await _repeat(connection, told.idem, digest, code):
                 return repeat
-            if contact_hash and (
-                await rows.count_of_contact(connection, contact_hash, now - QUOTA_SPAN) >= self._per_contact
-            ):
-                raise QuotaError(int(QUOTA_SPAN.total_seconds()))
-            report_id = f"{now:%y%m%d}-{secrets.token_hex(5)}"
-            root = await self._root_of(connection, told, report_id, now)
-            report = rows.ReportRow(
-                id=report_id, root=root, service=told.service, text=told.text, address=told.address,
-                lon=told.lon, lat=told.lat, ward=ward, channel=told.channel, partner=told.partner,
-                language=told.language, contact=self._seal.close(contact) if contact else None,
-                photos=list(told.photos), media_url=told.media_url, received=now, digest=digest,
-            )  # fmt: skip
-            if not await rows.add_report(
-                connection, report, code_hash=hash_code(code), contact_hash=contact_hash, idem=told.idem
-            ) and (repeat := await _repeat(connection, told.idem, digest, code)):
-                # The same was sent twice at once, and the other was faster.
-                return repeat
-            if told.photos and not await claim_for_report(connection, told.photos, report_id):
-                detail = "one of the pictures is not there (any more): send it again and name the new one"
-                raise UnfitReportError("photos", "photo_unknown", detail)
+        made = [await self._pictures.make(data, Origin.CITIZEN) for data in told.pictures]
+        report = self._row(told, ward, digest, [new_ref() for _ in made])
+        try:
+            async with self._pool.connection() as connection, connection.transaction():
+                report = await self._store(connection, told, report, code)
+                await self._enclose(connection, report, told.photos, made)
+        except _SentTwiceError:
+            # At once, and the other was faster.
+            async with self._pool.connection() as connection, connection.transaction():
+                if repeat := await _repeat(connection, told.idem, digest, code):
+                    return repeat
+            raise
         await self._tell_log(report)
-        joined = root != report_id
+        joined = report.root != report.id
         if joined:
-            await self._persists(root, to_us(now))
+            await self._reopening.after_report(report)
         _taken.labels("joined" if joined else "new").inc()
-        return Receipt(id=report_id, code=code, joined=joined)
+        return Receipt(id=report.id, code=code, joined=joined)
+
+    def _row(
+        self, told: Submission, ward: str | None, digest: bytes, enclosed: Sequence[str]
+    ) -> rows.ReportRow:
+        now = datetime.now(UTC)
+        report_id = f"{now:%y%m%d}-{secrets.token_hex(5)}"
+        contact = (told.contact or "").strip() or None
+        return rows.ReportRow(
+            id=report_id, root=report_id, service=told.service, text=told.text, address=told.address,
+            lon=told.lon, lat=told.lat, ward=ward, channel=told.channel, partner=told.partner,
+            language=told.language, contact=self._seal.close(contact) if contact else None,
+            photos=[*told.photos, *enclosed], media_url=told.media_url, received=now, digest=digest,
+        )  # fmt: skip
+
+    async def _store(
+        self, connection: AsyncConnection[Any], told: Submission, report: rows.ReportRow, code: str
+    ) -> rows.ReportRow:
+        """Store a report beside the one that leads. Raises `QuotaError`, `_SentTwiceError`."""
+        contact = (told.contact or "").strip()
+        contact_hash = self._seal.recognise(one_spelling(contact)) if contact else None
+        if contact_hash:
+            await rows.lock_contact(connection, contact_hash)
+            since = report.received - QUOTA_SPAN
+            if await rows.count_of_contact(connection, contact_hash, since) >= self._per_contact:
+                raise QuotaError(int(QUOTA_SPAN.total_seconds()))
+        root = await self._root_of(connection, told, report.id, report.received)
+        report = msgspec.structs.replace(report, root=root, reopen_due=root != report.id)
+        if not await rows.add_report(
+            connection, report, code_hash=hash_code(code), contact_hash=contact_hash, idem=told.idem
+        ):
+            raise _SentTwiceError
+        return report
+
+    async def _enclose(
+        self,
+        connection: AsyncConnection[Any],
+        report: rows.ReportRow,
+        named: Sequence[str],
+        made: Sequence[Made],
+    ) -> None:
+        """Make a report's pictures its own: those sent before, which are `named`, and those within it."""
+        for ref, picture in zip(report.photos[len(named) :], made, strict=True):
+            await self._pictures.keep(connection, picture, Origin.CITIZEN, ref=ref, claimed=True)
+        if report.photos and not await claim_for_report(connection, report.photos, report.id):
+            detail = "one of the pictures is not there (any more): send it again and name the new one"
+            raise UnfitReportError("photos", "photo_unknown", detail)
 
     def _check(self, told: Submission) -> str | None:
         """Return the ward of a report. Raises `UnfitReportError`."""
@@ -175,6 +227,9 @@ class CitizenDesk:
         else:
             found = await self._likely(connection, told, report_id, now)
             root = next((item.id for item in found if item.verdict == "merge"), report_id)
+        if root == report_id:
+            return root
+        await rows.lock_root(connection, root)
         return report_id if await self._is_over(connection, root, to_us(now)) else root
 
     async def _is_over(self, connection: AsyncConnection[Any], root: str, at_us: int) -> bool:
@@ -231,28 +286,6 @@ class CitizenDesk:
             return
         async with self._pool.connection() as connection:
             await rows.mark_appended(connection, [report])
-
-    async def _persists(self, root: str, at_us: int) -> None:
-        """Open the incident of a report again that others tell of after it was resolved."""
-        async with self._pool.connection() as connection:
-            standing = await rows.read_standing(connection, root)
-            audits = await read_history(connection, standing.acting.id) if standing else []
-        ended = resolution_of(audits)
-        if standing and ended and may_reopen(standing.acting, ended[1], at_us, self.policy):
-            await self._reopen(standing.acting, "report", "Người dân phản ánh vấn đề vẫn còn.")
-
-    async def _reopen(self, incident: Incident, by: str, note: str) -> None:
-        command = Command(
-            op=Op.REOPEN, expect_rev=incident.rev, idem=f"citizens-{incident.id}-{incident.rev}", note=note
-        )
-        try:
-            with acting_as(SERVICE):
-                await self._incidents.command(incident.id, command, ACTOR)
-        except (Conflict, Refused) as error:
-            # Somebody was faster: opened again, or merged it into another.
-            _log.info("an incident was not opened again", incident=incident.id, error=str(error))
-        else:
-            _reopened.labels(by).inc()
 
     # following ----------------------------------------------------------------------------------------------
 
@@ -325,23 +358,19 @@ class CitizenDesk:
             followed = await self.followed(connection, report)
             if standing is None or ended is None or followed.status not in FINISHED:
                 raise NotYetError(report.id)
-            incident = standing.acting
             vote = rows.Vote(
-                report_id=report.id, incident_id=incident.id, resolution=ended[0], satisfied=satisfied,
-                text=text, at=from_us(at_us),
+                report_id=report.id, incident_id=standing.acting.id, resolution=ended[0],
+                satisfied=satisfied, text=text, at=from_us(at_us), reopen_due=not satisfied,
             )  # fmt: skip
             is_new = await rows.add_vote(connection, vote)
             if not is_new and (satisfied or followed.satisfied):
                 return followed
-            unhappy = await rows.count_dissatisfied(connection, incident.id, ended[0])
-        # A repeat may come because opening the incident again failed.
         if is_new:
             _votes.labels(str(satisfied).lower()).inc()
             await self._tell_log_of_vote(vote, report)
-        policy = self.policy
-        if not satisfied and unhappy >= policy.reopen_votes and may_reopen(incident, ended[1], at_us, policy):
-            said = f": {mask_words(text)}" if text else "."
-            await self._reopen(incident, "vote", f"Người dân chưa hài lòng với kết quả{said}"[:1_000])
+        # A repeat may come because opening the incident again failed.
+        if not satisfied:
+            await self._reopening.after_vote(vote)
         return await self.follow(code)
 
     async def _tell_log_of_vote(self, vote: rows.Vote, report: rows.ReportRow) -> None:
@@ -359,6 +388,22 @@ class CitizenDesk:
         if report is None:
             raise NotFoundError(text)
         return report
+
+
+class _SentTwiceError(Exception):
+    """The idempotency key of a report was taken meanwhile."""
+
+
+def idem_of(told: Submission) -> str | None:
+    """Return an idempotency key that no other sender can take: the public and each partner have their own."""
+    return None if told.idem is None else f"{told.channel}:{told.partner or ''}:{told.idem}"
+
+
+def _said(told: Submission) -> str:
+    """Return all that a report says; pictures within it by their digests."""
+    said = msgspec.to_builtins(msgspec.structs.replace(told, idem=None, pictures=()))
+    said["pictures"] = [hashlib.sha256(data).hexdigest() for data in told.pictures]
+    return msgspec.json.encode(said).decode()
 
 
 async def _repeat(

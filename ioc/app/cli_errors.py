@@ -18,6 +18,7 @@ from ioc.app.erasure import ErasureError
 from ioc.app.privacy import PrivacyKeyError
 from ioc.app.rule_push import PushRefused
 from ioc.app.rules_backtest import NoHistoryError
+from ioc.app.run import SimulatorsRefusedError
 from ioc.app.settings import SettingsError
 from ioc.app.settled import NotSettledError
 from ioc.app.tracing import TracingUnavailableError
@@ -73,6 +74,7 @@ _NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
     (PushRefused, "Nothing was pushed."),
     (NotSettledError, "Is a service running on this data? `{ioc} doctor` looks."),
     (NoHistoryError, "Choose a time with `--from` and `--to` for which events are stored."),
+    (SimulatorsRefusedError, "Mend the file given with --scenario, or leave the option away."),
     (NotFoundError, "`{ioc} rules list` shows the rules in force."),
     (OSError, "Check the path and who may use it."),
 )

@@ -15,6 +15,7 @@ from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.kafka_settings import KafkaSecurity, KafkaSettings
 from ioc.eventlog.postgres import PostgresLog
 from ioc.eventlog.settings import LogSettings
+from ioc.eventlog.spill import SpillSettings
 from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC
 from ioc.model.tracing import NO_TRACER, Tracer
 from ioc.store.embedded import PostgresServer, create_database, embedded_postgres
@@ -122,7 +123,22 @@ def kafka_settings(settings: Settings) -> KafkaSettings:
             ca_file=log.tls_ca,
             certificate_file=log.tls_certificate,
             key_file=log.tls_key,
+            key_password=log.tls_key_password.get_secret_value(),
         ),
+    )
+
+
+def spill_settings(settings: Settings) -> SpillSettings:
+    """Return what may wait for Kafka: events and their ticks, where that is switched on.
+
+    `ioc.wide` never spills: who writes it reads Kafka and repeats what was not taken.
+    """
+    log = settings.log
+    return SpillSettings(
+        topics=frozenset([EVENTS_TOPIC] if log.spill else []),
+        max_records=log.spill_records,
+        max_bytes=log.spill_bytes,
+        after_s=log.spill_after_s,
     )
 
 
@@ -142,7 +158,8 @@ async def open_log(settings: Settings, pool: Connections, dsn: str) -> AsyncIter
     if settings.log.kind is LogKind.EMBEDDED:
         yield PostgresLog(pool, dsn, limits)
         return
-    log = KafkaLog(pool, StorePositions(pool), kafka_settings(settings), limits)
+    kafka, spilling = kafka_settings(settings), spill_settings(settings)
+    log = KafkaLog(pool, StorePositions(pool), kafka, limits, spilling)
     try:
         yield log
     finally:

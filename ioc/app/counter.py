@@ -5,6 +5,7 @@ from ioc.api.intake import Intake, IntakeLimits
 from ioc.api.ports import Incidents
 from ioc.app.citizen_desk import CitizenDesk
 from ioc.app.core import Core
+from ioc.app.photos import StoredPhotos
 from ioc.app.privacy import read_key
 from ioc.app.public_board import PublicBoard
 from ioc.app.public_requests import StoredRequests
@@ -12,7 +13,7 @@ from ioc.app.report_desk import ReportDesk
 from ioc.app.sealing import Seal
 
 
-def open_counter(core: Core, incidents: Incidents) -> Counter:
+def open_counter(core: Core, incidents: Incidents, photos: StoredPhotos) -> Counter:
     """Return the counter. Every process of an installation needs the same key of contacts."""
     settings = core.settings.citizens
     key = read_key(core.settings.contact_key_file)
@@ -21,6 +22,7 @@ def open_counter(core: Core, incidents: Incidents) -> Counter:
         core.api_pool,
         log=core.log,
         incidents=incidents,
+        pictures=photos,
         policies=core.desk.policies,
         ward_of=core.directory.ward_of,
         bounds=core.settings.bounds,

@@ -1,4 +1,4 @@
-"""The demo: our illustrative city, keys for its simulators, and one login per role.
+"""The demo: our illustrative city, keys for its simulators, and logins for every role.
 
 Passwords and keys are random, made at the first start and written into the data folder for its owner only.
 """
@@ -8,7 +8,7 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,6 +29,8 @@ SOURCES = Path(__file__).parents[2] / "demo"
 PEOPLE = (
     ("operator", "Trần Thị An", Role.OPERATOR, None),
     ("supervisor", "Lê Minh Bình", Role.SUPERVISOR, None),
+    # A shift is handed over to somebody.
+    ("supervisor2", "Đỗ Thị Hạnh", Role.SUPERVISOR, None),
     ("ward", "Nguyễn Văn Cường", Role.WARD, ("25747",)),
     ("leader", "Phạm Thu Dung", Role.LEADER, None),
     ("engineer", "Võ Quốc Đạt", Role.ENGINEER, None),
@@ -86,16 +88,20 @@ async def _prepare(
     await core.directory.refresh()
     await core.desk.refresh()
     logins_file = folder / "logins.json"
-    logins = read_secret(logins_file)
-    if logins is None:
-        logins = await _create_people(users)
+    logins = read_secret(logins_file) or {}
+    made = await _create_people(users, logins)
+    if made:
+        logins |= made
         write_secret(logins_file, logins)
     return logins
 
 
-async def _create_people(users: Users) -> dict[str, str]:
+async def _create_people(users: Users, known: Mapping[str, str]) -> dict[str, str]:
+    """Create those who are not `known`, an earlier version's demo having had fewer."""
     logins: dict[str, str] = {}
     for username, name, role, wards in PEOPLE:
+        if username in known:
+            continue
         logins[username] = readable_password()
         try:
             await users.create_user(username, name=name, password=logins[username], role=role, wards=wards)
@@ -143,6 +149,7 @@ def simulator_command(settings: Settings, scenario: str | None, snapshot_port: i
         "--devices", str(SOURCES / "devices.geojson"),
         "--areas", str(SOURCES / "areas.geojson"),
         "--snapshot-port", str(snapshot_port),
+        "--counter",
         "--parent", str(os.getpid()),
     ]  # fmt: skip
     return [*command, "--scenario", scenario] if scenario else command

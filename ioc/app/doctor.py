@@ -39,6 +39,7 @@ from ioc.store.layout import Found, Layout, failed_policies, find_layout
 from ioc.store.pool import PrivilegedRoleError, StoreUnavailable, open_pool
 
 MIN_FREE_BYTES = 1 << 30
+_TLS_FILES = "check log.tls_ca, log.tls_certificate, log.tls_key and log.tls_key_password"
 _ANOTHER_FOLDER = "choose another data folder with --data"
 
 
@@ -295,7 +296,7 @@ def _kafka(settings: Settings) -> list[Finding]:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         text = f"{place}{error.strerror or error}"
-        return [Finding("log", False, text, "check log.tls_ca, log.tls_certificate and log.tls_key")]
+        return [Finding("log", False, text, _TLS_FILES)]
     except LogUnavailable as error:
         remedy = (
             "check log.bootstrap_servers, whether those brokers run, and log.security with our login there"

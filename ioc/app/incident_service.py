@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from typing import Final
 
 import msgspec
@@ -12,20 +11,19 @@ from psycopg.errors import UniqueViolation
 from ioc.api.ports import NotFoundError
 from ioc.app.clock import now_us
 from ioc.app.incident_log import log_change
-from ioc.incidents.clocks import WardForecast, forecast
+from ioc.incidents.clocks import PACE_US, WardForecast, forecast, paces
 from ioc.incidents.commands import Command, Conflict, KeyReused, Op
 from ioc.incidents.lifecycle import Context, on_command
 from ioc.incidents.policies import Policies
 from ioc.incidents.procedures import Procedure, find
 from ioc.model.incidents import Audit, Incident
-from ioc.model.times import SECOND_US, from_us
+from ioc.model.times import HOUR_US, from_us
 from ioc.store import incidents as rows
 from ioc.store.photos import claim_for_incident
 from ioc.store.row_scope import Pool
 
 MAX_FORECAST: Final = 100_000
 """Open incidents a forecast looks at, those due first."""
-PACE_HOURS: Final = 24
 _STEPS: Final = {Op.STEP: "done", Op.SKIP: "skipped"}
 _steps = Counter("ioc_procedure_steps_total", "Steps of procedures done and skipped", ["outcome"])
 
@@ -122,9 +120,9 @@ class IncidentService:
         at_us = now_us()
         async with self._pool.connection() as connection:
             incidents = await rows.read_pending(connection, wards, MAX_FORECAST)
-            resolved = await rows.read_pace(connection, from_us(at_us) - timedelta(hours=PACE_HOURS))
-        pace = {ward: count / PACE_HOURS for ward, count in resolved.items()}
-        return forecast(incidents, pace, at_us, hours * 3600 * SECOND_US)
+            worked = await rows.read_worked(connection, from_us(at_us - PACE_US))
+        pace = paces(incidents, worked, at_us)
+        return forecast(incidents, pace, at_us, hours * HOUR_US)
 
 
 def digest_of(incident_id: str, command: Command) -> bytes:

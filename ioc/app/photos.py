@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 
 from ioc.api.ports import NotFoundError, PhotosFullError
 from ioc.app.settings_sections import PhotoSettings
+from ioc.model.photos import Made
 from ioc.photos.check import PhotoRefused
 from ioc.photos.workshop import Workshop, WorkshopSettings
 from ioc.store import audit
@@ -47,30 +48,53 @@ class StoredPhotos:
 
     async def take(self, data: bytes, origin: Origin, author: str | None) -> PhotoInfo:
         """Check, re-encode and store a picture; see `ioc.api.ports.Photos`."""
+        made = await self.make(data, origin)
+        async with self._service.connection() as connection:
+            return await self.keep(connection, made, origin, author=author)
+
+    async def make(self, data: bytes, origin: Origin) -> Made:
+        """Check and re-encode a picture, storing nothing. Raises `PhotoRefused`."""
         try:
-            made = await self._workshop.make(data)
-            async with self._service.connection() as connection:
-                await rows.forget_unclaimed(connection, datetime.now(UTC) - timedelta(seconds=self.kept_s))
-                self._require_room(await rows.usage(connection), len(made.picture) + len(made.thumb))
-                info = await rows.put(connection, made, origin, author)
-        except (PhotoRefused, PhotosFullError) as error:
+            return await self._workshop.make(data)
+        except PhotoRefused as error:
             _outcomes.labels(origin.value, error.rule).inc()
             raise
-        _outcomes.labels(origin.value, "stored").inc()
-        return info
 
-    def _require_room(self, used: rows.Usage, wanted: int) -> None:
+    async def keep(
+        self,
+        connection: AsyncConnection[Any],
+        made: Made,
+        origin: Origin,
+        *,
+        author: str | None = None,
+        ref: str | None = None,
+        claimed: bool = False,
+    ) -> PhotoInfo:
+        """Store a picture in the caller's transaction, which holds off others until it ends.
+
+        `claimed` says that something refers to it from the start. Raises `PhotosFullError`.
+        """
+        await rows.forget_unclaimed(connection, datetime.now(UTC) - timedelta(seconds=self.kept_s))
+        used = await rows.usage(connection, origin)
         _bytes.set(used.bytes)
         full = ""
-        if used.bytes + wanted > self._settings.total_bytes:
+        if used.bytes + len(made.picture) + len(made.thumb) > self._settings.total_bytes:
             full = "total_bytes"
-        elif used.unclaimed >= self._settings.unclaimed:
+        elif not claimed and used.unclaimed >= self._settings.unclaimed:
             full = "unclaimed"
         if full:
+            _outcomes.labels(origin.value, full).inc()
             _log.error(
-                "no room for pictures", bound=f"photos.{full}", bytes=used.bytes, unclaimed=used.unclaimed
+                "no room for pictures",
+                bound=f"photos.{full}",
+                origin=origin.value,
+                bytes=used.bytes,
+                unclaimed=used.unclaimed,
             )
             raise PhotosFullError(full, "There is no room for another picture now.")
+        info = await rows.put(connection, made, origin, author, ref)
+        _outcomes.labels(origin.value, "stored").inc()
+        return info
 
     async def read(self, ref: str, person: Person, *, small: bool) -> bytes:
         """Return a picture to somebody of the staff; see `ioc.api.ports.Photos`."""

@@ -49,6 +49,7 @@ from ioc.app.policy_view import StoredPolicies
 from ioc.app.privacy import Retention, read_key
 from ioc.app.readiness import Readiness
 from ioc.app.receivers import StoredReceivers
+from ioc.app.reopening import Reopening
 from ioc.app.report_keeper import ReportKeeper
 from ioc.app.retry import RETRYABLE
 from ioc.app.rule_sets import RuleSets
@@ -67,6 +68,7 @@ from ioc.app.tracing import TracedRequests
 from ioc.app.views import DirectoryPlaces, StoredHistory, StoredQuarantine
 from ioc.app.web import WebServer, require_free
 from ioc.app.wide_worker import WideRulesWorker
+from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.port import LogRetryable
 from ioc.ingest.allowance import Allowances
 from ioc.ingest.gateway import Gateway
@@ -141,6 +143,8 @@ class Pipeline:
         )
         if self._told is None:
             plan.work.append(Service("ticker", Ticker(core.log, LogRetryable, self._ticks).run))
+        if isinstance(core.log, KafkaLog):
+            plan.work.append(Service("spill", core.log.drain_spill))
         if settings.mqtt.enabled:
             require_free(settings.mqtt.host, settings.mqtt.port, "--mqtt-port")
             tls = listener_tls(settings.mqtt)
@@ -174,7 +178,14 @@ class Pipeline:
         plan.work.append(Service("audit anchors", keeper.run))
         retention = Retention(core.pool, core.settings.privacy, read_key(core.settings.plate_key_file))
         plan.work.append(Service("retention", retention.run))
-        plan.work.append(Service("reports", ReportKeeper(core.pool, core.log, core.desk.policies).run))
+        reports = ReportKeeper(
+            core.pool,
+            core.log,
+            core.desk.policies,
+            Reopening(core.pool, IncidentService(core.pool, core.desk.policies), core.desk.policies),
+            quarantine,
+        )
+        plan.work.append(Service("reports", reports.run))
         self._notices(plan)
         self._figures(plan)
         if core.settings.relay.enabled:
@@ -243,6 +254,7 @@ class Pipeline:
         pictures = _pictures(settings.http)
         oidc = OidcLogins(settings.oidc, core.api_pool.of(SERVICE)) if settings.oidc.issuer else None
         incidents = IncidentService(core.api_pool, core.desk.policies, core.api_pool.of(SERVICE))
+        photos = _photos(core)
         rules = RunningRules(self._rules_stored, core.api_pool)
         # Of the service: the list's upkeep knows no person.
         of_service = RunningRules(self._rules_stored, core.pool)
@@ -262,9 +274,9 @@ class Pipeline:
                 oidc=oidc,
                 tokens=Tokens(core.api_pool.of(SERVICE)),
                 personal=StoredPersonal(core.api_pool),
-                photos=_photos(core),
+                photos=photos,
                 public_photos=_hourly(settings.photos.public_per_hour),
-                counter=open_counter(core, incidents),
+                counter=open_counter(core, incidents, photos),
                 hub=hub,
                 pictures=pictures,
                 city=lambda: _city(settings, core, self._demo),

@@ -52,4 +52,5 @@ def _public(row: RequestRow, ward: str | None) -> PublicRequest:
         team=row.team,
         lon=None if row.lon is None else round(row.lon, PLACE_DIGITS),
         lat=None if row.lat is None else round(row.lat, PLACE_DIGITS),
+        photo=row.photo,
     )

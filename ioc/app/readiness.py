@@ -1,11 +1,14 @@
 """What `/readyz` asks: can we reach the database, does the log advance, is anybody behind."""
 
+import asyncio
 from typing import Final
 
 from ioc.api.ports import Check, ReadinessCheck
 from ioc.app.clock import now_us
 from ioc.app.core import Core
 from ioc.app.tick_ages import TickAges
+from ioc.eventlog.kafka import KafkaLog
+from ioc.eventlog.port import LogRetryable
 from ioc.model.records import EVENTS_TOPIC
 from ioc.model.times import SECOND_US
 from ioc.store.positions import standings
@@ -13,6 +16,8 @@ from ioc.stream.hub import Hub
 
 MAX_TICK_AGE_S: Final = 10.0
 MAX_LAG_RECORDS: Final = 50_000
+ASK_S: Final = 2.0
+"""How long Kafka may take to answer; less than the whole of `/readyz` may."""
 
 
 class Readiness:
@@ -36,6 +41,13 @@ class Readiness:
             "lag": self.lag,
             "areas": self.areas,
         }
+        log = self._core.log
+        if isinstance(log, KafkaLog) and log.spilling.topics:
+            checks |= {
+                "spill": spill_check(log),
+                "log": unless_spilling(log, self.log),
+                "lag": unless_spilling(log, self.lag),
+            }
         if hub is not None:
 
             async def feed() -> Check:
@@ -82,3 +94,34 @@ class Readiness:
         return (
             Check(True, f"{wards} wards") if wards else Check(False, "no wards: run `ioc areas import FILE`")
         )
+
+
+def spill_check(log: KafkaLog) -> ReadinessCheck:
+    """Return a check that there is room for what Kafka does not take."""
+
+    async def check() -> Check:
+        found, most = await log.spilled(), log.spilling
+        records, size_bytes = sum(each.records for each in found), sum(each.size_bytes for each in found)
+        if not records:
+            return Check(True, "nothing waits for Kafka")
+        oldest_s = max(each.oldest_s for each in found)
+        fits = records < most.max_records and size_bytes < most.max_bytes
+        return Check(fits, f"{records} records of {size_bytes} bytes wait for Kafka, oldest {oldest_s:.0f} s")
+
+    return check
+
+
+def unless_spilling(log: KafkaLog, asks_kafka: ReadinessCheck) -> ReadinessCheck:
+    """Return the check as one that holds while events are spilled: who is not ready is sent nothing."""
+
+    async def check() -> Check:
+        try:
+            async with asyncio.timeout(ASK_S):
+                found = await asks_kafka()
+        except (LogRetryable, TimeoutError):
+            return Check(True, "Kafka does not answer; events are spilled")
+        if not found.ok and await log.spilled():
+            return Check(True, f"{found.detail}; spilled events are carried to Kafka")
+        return found
+
+    return check

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection
 
-from ioc.api.citizen_ports import FollowedAnswer, ReportInfo
+from ioc.api.citizen_ports import FollowedAnswer, ReportInfo, UnfitReportError
 from ioc.api.ports import NotFoundError
 from ioc.app.personal import record_look
 from ioc.app.sealing import Seal
@@ -17,6 +17,8 @@ from ioc.stream.masking import MASK, mask_words
 
 MAX_REPORTS_SHOWN: Final = 200
 """Of one incident, the earliest first."""
+MAX_ANSWERED: Final = 10_000
+"""Reporters of one incident that one answer reaches."""
 
 
 class ReportDesk:
@@ -57,17 +59,24 @@ class ReportDesk:
             for report in reports
         ]
 
-    async def answer(self, report_id: str, text: str, *, everybody: bool, author: str) -> int:
+    async def answer(
+        self, report_id: str, text: str, *, everybody: bool, author: str, idem: str | None
+    ) -> int:
         """Answer one reporter, or all of the same incident; return how many."""
+        key = None if idem is None else f"{author}:{idem}"
         async with self._pool.connection() as connection, connection.transaction():
             report = await self._known(connection, report_id)
+            if key and (count := await _answered(connection, report_id, text, key)):
+                return count
             ids = [report.id]
             standing = await rows.read_standing(connection, report.root) if everybody else None
             if standing:
-                found = await rows.read_of_incident(connection, standing.acting.id, MAX_REPORTS_SHOWN)
-                ids = [each.id for each in found]
-            await rows.add_answers(connection, ids, datetime.now(UTC), text, author)
-        return len(ids)
+                ids = await rows.ids_of_incident(connection, standing.acting.id, MAX_ANSWERED)
+            count = await rows.add_answers(connection, ids, datetime.now(UTC), text, author, key)
+            if not count and key:
+                # The same was sent twice at once, and the other was faster.
+                count = await _answered(connection, report_id, text, key)
+        return count
 
     async def separate(self, report_id: str) -> None:
         """Let a report that was taken for the same as another stand for itself.
@@ -94,3 +103,13 @@ class ReportDesk:
         if report is None:
             raise NotFoundError(report_id)
         return report
+
+
+async def _answered(connection: AsyncConnection[Any], report_id: str, text: str, key: str) -> int:
+    """Return how many were answered under `key` before. Raises `UnfitReportError`."""
+    before = await rows.answered_under(connection, report_id, key)
+    if before is None:
+        return 0
+    if before[0] != text:
+        raise UnfitReportError("idem", "idem_reused", "this key was used for another answer")
+    return before[1]

@@ -1,33 +1,60 @@
-"""Sees to it that the log hears of every report and vote, whatever happened between row and append."""
+"""Finishes what a crash or a log that is away left undone between a citizen's word and what follows."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final, NamedTuple
 
-from prometheus_client import Gauge
+import structlog
+from prometheus_client import Counter, Gauge
+from psycopg import AsyncConnection
 
+from ioc.app.reopening import Reopening
 from ioc.app.report_events import Log, append_events, event_of, event_of_vote
 from ioc.app.retry import with_retry
+from ioc.eventlog.port import LogRejected
 from ioc.incidents.policies import Policies
+from ioc.model.events import Event, encode_event
+from ioc.model.times import to_us
 from ioc.store import reports as rows
 from ioc.store.pool import Pool
+from ioc.store.quarantine import NewQuarantined, Quarantine
 
 INTERVAL_S: Final = 2.0
 BATCH: Final = 100
 GRACE: Final = timedelta(seconds=5)
-"""Whoever took a report appends it at once; the keeper does not race with that."""
+"""Whoever took a report finishes it at once; the keeper does not race with that."""
+AGAIN: Final = timedelta(minutes=10)
+"""What the log refused for good is offered again: a right or a setting may have been at fault."""
 
+_log = structlog.get_logger()
 _waiting = Gauge("ioc_citizen_reports_waiting", "Reports and votes that the log had not at the last look")
+_refused = Counter("ioc_citizen_refused_by_log_total", "Reports and votes that the log refused for good")
+
+
+class _Told(NamedTuple):
+    """A report or vote and the event that tells of it."""
+
+    row: rows.ReportRow | rows.Vote
+    event: Event
 
 
 class ReportKeeper:
-    """Appends what is missing, the oldest first; several processes share the work by locks on the rows."""
+    """Looks for what is undone, the oldest first. Of several processes one at a time appends."""
 
-    def __init__(self, pool: Pool, log: Log, policies: Callable[[], Policies]) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        log: Log,
+        policies: Callable[[], Policies],
+        reopening: Reopening,
+        quarantine: Quarantine,
+    ) -> None:
         self._pool = pool
         self._log = log
         self._policies = policies
+        self._reopening = reopening
+        self._quarantine = quarantine
 
     async def run(self) -> None:
         """Look every `INTERVAL_S` until cancelled."""
@@ -37,21 +64,65 @@ class ReportKeeper:
         while True:
             while await self.step(datetime.now(UTC)) == BATCH:
                 pass
+            await self.reopen(datetime.now(UTC))
             await asyncio.sleep(INTERVAL_S)
 
     async def step(self, now: datetime) -> int:
-        """Append one batch and return how many rows it was. Raises `LogError`."""
+        """Append one batch and return how many rows it was. Raises `LogRetryable`."""
         policy = self._policies().citizens
         async with self._pool.connection() as connection, connection.transaction():
-            reports = await rows.read_waiting(connection, now - GRACE, BATCH)
-            votes = await rows.read_waiting_votes(connection, now - GRACE, BATCH)
+            if not await rows.keep_alone(connection):
+                return 0
+            reports = await rows.read_waiting(connection, now - GRACE, now - AGAIN, BATCH)
+            votes = await rows.read_waiting_votes(connection, now - GRACE, now - AGAIN, BATCH)
             known = [(vote, await rows.read_report(connection, vote.report_id)) for vote in votes]
             _waiting.set(len(reports) + len(votes))
-            events = [event_of(report, policy) for report in reports]
-            events += [event_of_vote(vote, report) for vote, report in known if report]
-            if not events:
-                return 0
-            await append_events(self._log, events)
-            await rows.mark_appended(connection, reports)
-            await rows.mark_votes_appended(connection, votes)
+            told = [_Told(report, event_of(report, policy)) for report in reports]
+            told += [_Told(vote, event_of_vote(vote, report)) for vote, report in known if report]
+            await self._append(connection, told, now)
         return max(len(reports), len(votes))
+
+    async def _append(self, connection: AsyncConnection[Any], told: Sequence[_Told], now: datetime) -> None:
+        """Append what the log takes, halving what it refuses until the culprits stand alone."""
+        if not told:
+            return
+        try:
+            await append_events(self._log, [each.event for each in told])
+        except LogRejected as error:
+            if len(told) == 1:
+                await self._set_aside(connection, told[0], now, error)
+                return
+            middle = len(told) // 2
+            await self._append(connection, told[:middle], now)
+            await self._append(connection, told[middle:], now)
+            return
+        await rows.mark_appended(connection, [t.row for t in told if isinstance(t.row, rows.ReportRow)])
+        await rows.mark_votes_appended(connection, [t.row for t in told if isinstance(t.row, rows.Vote)])
+
+    async def _set_aside(
+        self, connection: AsyncConnection[Any], told: _Told, now: datetime, error: LogRejected
+    ) -> None:
+        await rows.mark_refused(connection, told.row, now)
+        if told.row.refused is not None:
+            return
+        _refused.inc()
+        _log.error("the log refuses what a citizen told", event_id=told.event.id, error=str(error))
+        poison = NewQuarantined(
+            received_us=to_us(now),
+            reason="poison",
+            raw=encode_event(told.event),
+            detail=str(error),
+            source=told.event.source,
+            event_id=told.event.id,
+        )
+        await self._quarantine.add(connection, [poison])
+
+    async def reopen(self, now: datetime) -> None:
+        """Decide what a crash left undecided: whether reports and votes open their incidents again."""
+        async with self._pool.connection() as connection:
+            reports = await rows.read_reopening(connection, now - GRACE, BATCH)
+            votes = await rows.read_reopening_votes(connection, now - GRACE, BATCH)
+        for report in reports:
+            await self._reopening.after_report(report)
+        for vote in votes:
+            await self._reopening.after_vote(vote)

@@ -187,9 +187,29 @@ class LogSettings(_Section):
     tls_ca: Path | None = Field(None, description="PEM authorities of the brokers; the system's if not set")
     tls_certificate: Path | None = Field(None, description="PEM certificate of ours, where brokers ask")
     tls_key: Path | None = Field(None, description="PEM private key of the certificate")
+    tls_key_password: SecretStr = Field(
+        SecretStr(""), description="what that key is encrypted with, if it is"
+    )
+    spill: bool = Field(
+        False,
+        description="keep and acknowledge events in PostgreSQL while Kafka takes none (log.kind = kafka)",
+    )
+    spill_records: Count = Field(
+        5_000_000, description="records that may wait there for Kafka; beyond, ingest answers 503 again"
+    )
+    spill_bytes: Annotated[int, Field(ge=1 << 20)] = Field(
+        2 << 30, description="the same in bytes: have twice as much free on the database's disk"
+    )
+    spill_after_s: Annotated[float, Field(ge=0.5, le=8)] = Field(
+        2.0, description="how long Kafka may take to store an append before it is kept there"
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> "LogSettings":
+        if self.spill and self.kind is not LogKind.KAFKA:
+            raise ValueError("log.spill is for log.kind = kafka: the embedded log is in PostgreSQL already")
+        if self.tls_key is not None and self.tls_certificate is None:
+            raise ValueError("log.tls_key needs log.tls_certificate")
         if self.kind is LogKind.KAFKA and not self.bootstrap_servers:
             raise ValueError("log.kind = kafka needs log.bootstrap_servers")
         if self.security.startswith("SASL") and not self.username:
@@ -347,7 +367,10 @@ class PhotoSettings(_Section):
     )
     timeout_s: Seconds = Field(20.0, le=60.0, description="longest time a picture's process may take")
     total_bytes: Count = Field(10 << 30, description="bytes of all pictures; beyond, new ones are refused")
-    unclaimed: Count = Field(2_000, description="pictures that nothing refers to yet; beyond, the same")
+    unclaimed: Count = Field(
+        2_000,
+        description="pictures of staff that nothing refers to yet, and as many of citizens; beyond, the same",
+    )
     public_per_hour: Annotated[int, Field(gt=0, le=10_000)] = Field(
         30, description="pictures that one address may send; behind a proxy see `http.trusted_proxies`"
     )

@@ -65,6 +65,12 @@ def _start(group: asyncio.TaskGroup, services: Sequence[Service]) -> list[asynci
 async def _named(service: Service) -> None:
     try:
         await service.run()
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and not task.cancelling():
+            # Something it waited for was cancelled. The task group would let it vanish without a word.
+            raise RuntimeError(f"service {service.name} was cancelled from within") from error
+        raise
     except Exception as error:
         error.add_note(f"service {service.name}")
         raise

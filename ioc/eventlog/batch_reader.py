@@ -42,6 +42,11 @@ def encode_batch(records: list[tuple[RecordKind, bytes]]) -> bytes:
     return _encode(records)
 
 
+def decode_batch(payload: bytes) -> list[tuple[RecordKind, bytes]]:
+    """Return the records of one row."""
+    return _decode(payload)
+
+
 def _records(end_offset: int, count: int, payload: bytes) -> list[Record]:
     return [
         Record(end_offset - count + number, kind, data)

@@ -1,7 +1,7 @@
 """The log over Kafka: order and durability are Kafka's, positions and repeats are PostgreSQL's.
 
 `kafka_writer` appends, `kafka_stamps` says which records count, `kafka_reader` and `kafka_consumer` read,
-`kafka_client` speaks to the cluster.
+`kafka_client` speaks to the cluster, `spill` keeps what is appended while that is away.
 """
 
 import asyncio
@@ -10,10 +10,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, LiteralString
 
+import structlog
 from aiokafka import AIOKafkaConsumer
+from msgspec import structs
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from ioc.eventlog import spill
 from ioc.eventlog.append_queue import AppendQueue, Pending
 from ioc.eventlog.database import as_unavailable, moment, prune_keys
 from ioc.eventlog.kafka_client import Cluster, end_consumer, tls_context
@@ -22,21 +25,25 @@ from ioc.eventlog.kafka_reader import KafkaReader
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.kafka_stamps import Stamps
 from ioc.eventlog.kafka_topics import kept_for_a_time
-from ioc.eventlog.kafka_writer import KafkaWriter
+from ioc.eventlog.kafka_writer import KafkaWriter, SpillingWriter, StampedWriter
 from ioc.eventlog.origin import Origin, check_ends, check_origin, furthest
 from ioc.eventlog.port import (
     AppendOutcome,
     Consumer,
     LogReader,
     LogRejected,
+    LogUnavailable,
     Positions,
 )
 from ioc.eventlog.settings import DAY_S, LogSettings
+from ioc.eventlog.spill import SpillSettings, Standing
+from ioc.eventlog.spill_drain import SpillDrain
 from ioc.model.records import NewRecord
 from ioc.model.times import SECOND_US
 
 Connection = AsyncConnection[Any]
 _SWEEP_S: Final = 0.5
+_log = structlog.get_logger()
 
 _BEHIND: Final[LiteralString] = """
     SELECT partition, min(next_offset) FROM log_owner WHERE topic = %s GROUP BY partition
@@ -45,10 +52,10 @@ _PRUNE_WRITERS: Final[LiteralString] = "DELETE FROM log_writer WHERE used_at < %
 
 
 class KafkaLog:
-    """`EventLog` over a Kafka cluster and the tables of migrations 0001 and 0050.
+    """`EventLog` over a Kafka cluster and the tables of migrations 0001, 0050 and 0087.
 
-    `pool` is this log's own: one connection for appending and one per concurrent reader. The constructor
-    raises OSError where a file of the TLS settings cannot be used.
+    `pool` is this log's own: two connections for appending, one for `drain_spill` and one per concurrent
+    reader. The constructor raises OSError where a file of the TLS settings cannot be used.
     """
 
     def __init__(
@@ -57,6 +64,7 @@ class KafkaLog:
         positions: Positions,
         kafka: KafkaSettings,
         settings: LogSettings | None = None,
+        spilling: SpillSettings | None = None,
     ) -> None:
         tls_context(kafka)  # raises where a file is missing, before anything waits for a broker
         self._pool = pool
@@ -65,29 +73,52 @@ class KafkaLog:
         self.settings = settings or LogSettings()
         self.stamps = Stamps(self.connection)
         self._cluster = Cluster(kafka)
-        self._writer = KafkaWriter(kafka, self.connection, self.stamps)
-        self._queue = AppendQueue(self.settings)
+        self.spilling = spilling or SpillSettings()
+        writing = (self.connection, self.stamps, self.spilling, self._require_checked)
+        self._writer = KafkaWriter(kafka, *writing)
+        self._spilling_writer = SpillingWriter(self._impatient(), *writing)
+        self._drain_writer = StampedWriter(kafka, self.connection, self.stamps, self._require_checked)
+        self._queue, self._spilling_queue = AppendQueue(self.settings), AppendQueue(self.settings)
+        """Two, so that what may be spilled does not wait for what may not."""
         self._partitions: dict[str, int] = {}
+        self._unchecked: dict[str, int] = {}
+        """Topics that Kafka could not be asked about at the start, with the partitions that are known."""
         self._tails: set[AIOKafkaConsumer] = set()
         self._forsaken: list[AIOKafkaConsumer] = []
 
     @property
     def waiting_records(self) -> int:
         """Records accepted and not yet durable."""
-        return self._queue.records
+        return self._queue.records + self._spilling_queue.records
 
     async def run(self) -> None:
         """Append, and end the clients that nobody reads from any more; see `EventLog.run`."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._queue.run(self._write))
+                group.create_task(self._queue.run(self._writer.write))
+                group.create_task(self._spilling_queue.run(self._spilling_writer.write))
                 group.create_task(self._end_forsaken())
+                group.create_task(self._check_late())
         finally:
             await self.close()
 
+    async def drain_spill(self) -> None:
+        """Carry what lies spilled into Kafka, until cancelled. Several processes may: they take turns."""
+        await SpillDrain(self.spilling, self.connection, self._drain_writer).run()
+
+    async def spilled(self) -> list[Standing]:
+        """Return what lies spilled, by partition that has something.
+
+        Raises:
+            LogUnavailable: the database cannot be reached.
+        """
+        async with self.connection() as connection:
+            return await spill.standings(connection)
+
     async def close(self) -> None:
         """Close every connection but those of consumers, which their users leave."""
-        await self._writer.close()
+        for writer in self._writers():
+            await writer.close()
         await self._cluster.close()
         for client in list(self._tails):
             await self._end_tail(client)
@@ -106,9 +137,36 @@ class KafkaLog:
     async def create_topic(self, topic: str, partitions: int) -> int:
         """Create `topic` unless it exists and return its number of partitions.
 
+        Where Kafka is away and events may be spilled, go on with what an earlier start found. Until `run` has
+        seen that this is still the same log, all other calls but appends raise `LogUnavailable`.
+
         Raises:
+            LogUnavailable: Kafka is away, and nothing may be spilled or is known of the topic.
             LogRejected: Kafka refuses us, or the database's positions belong to another log.
         """
+        try:
+            found = await self._create_checked(topic, partitions)
+        except LogUnavailable as error:
+            known = await self._known_before(topic, partitions)
+            if not known:
+                raise
+            _log.warning("Kafka is away at the start: events are spilled", topic=topic, error=str(error))
+            self._unchecked[topic] = known
+            return known
+        if topic in self.spilling.topics:
+            async with self.connection() as connection:
+                await spill.remember(connection, topic, found)
+        return found
+
+    async def _known_before(self, topic: str, partitions: int) -> int:
+        if topic not in self.spilling.topics:
+            # Made together with one that spills, and of as many partitions.
+            return partitions if self._unchecked else 0
+        async with self.connection() as connection:
+            self._partitions[topic] = await spill.remembered(connection, topic)
+        return self._partitions[topic]
+
+    async def _create_checked(self, topic: str, partitions: int) -> int:
         origin = await self.origin()
         async with self.connection() as connection:
             await check_origin(connection, origin)
@@ -129,18 +187,19 @@ class KafkaLog:
             return []
         if any(len(record.payload) > self.kafka.record_bytes for record in records):
             raise LogRejected(f"a record of more than {self.kafka.record_bytes} bytes")
-        return await self._queue.put(Pending.keyed(topic, records, await self._partitions_of(topic)))
+        return await self._put(Pending.keyed(topic, records, await self._partitions_of(topic)))
 
     async def append_ticks(self, topic: str, now_us: int) -> list[AppendOutcome]:
         """Append one tick to every partition; see `EventLog.append_ticks`."""
-        return await self._queue.put(Pending.ticks(topic, now_us, await self._partitions_of(topic)))
+        return await self._put(Pending.ticks(topic, now_us, await self._partitions_of(topic)))
 
     async def append_controls(self, topic: str, payload: bytes, name: str) -> list[AppendOutcome]:
         """Append one control record to every partition; see `EventLog.append_controls`."""
-        return await self._queue.put(Pending.controls(topic, payload, name, await self._partitions_of(topic)))
+        return await self._put(Pending.controls(topic, payload, name, await self._partitions_of(topic)))
 
     def consume(self, topic: str, group: str, owner: str) -> AbstractAsyncContextManager[Consumer]:
         """Join `group`; see `EventLog.consume`."""
+        self._require_checked()
         return KafkaConsumer(self, topic, group, owner)
 
     async def tail(self, topic: str, start: Mapping[int, int] | None = None) -> LogReader:
@@ -154,6 +213,7 @@ class KafkaLog:
 
     async def ends(self, topic: str) -> dict[int, int]:
         """Return the next offset of each partition."""
+        self._require_checked()
         return await self._cluster.ends(self._name(topic), range(await self._partitions_of(topic)))
 
     async def starts(self, topic: str) -> dict[int, int]:
@@ -198,6 +258,23 @@ class KafkaLog:
             before = moment(now_us, self.settings.dedup_window_s)
             return await prune_keys(connection, before, self.settings.slice_keys)
 
+    def _require_checked(self) -> None:
+        if self._unchecked:
+            raise LogUnavailable("Kafka has not been there since the start")
+
+    async def _check_late(self) -> None:
+        """Do what a start does, once Kafka is there. Raises as `create_topic`."""
+        while self._unchecked:
+            topic, known = next(iter(self._unchecked.items()))
+            try:
+                found = await self._create_checked(topic, known)
+            except LogUnavailable:
+                await asyncio.sleep(_SWEEP_S)
+                continue
+            if found != known:
+                raise LogRejected(f"{topic} has {found} partitions and had {known}: bring the topic back")
+            del self._unchecked[topic]
+
     def _name(self, topic: str) -> str:
         return self.kafka.prefix + topic
 
@@ -208,14 +285,23 @@ class KafkaLog:
             self._partitions[topic] = found
         return self._partitions[topic]
 
-    async def _write(self, taken: Sequence[Pending]) -> None:
-        outcomes = await self._writer.write(taken)
-        for pending, found in zip(taken, outcomes, strict=True):
-            pending.succeed(found)
+    async def _put(self, pending: Pending) -> list[AppendOutcome]:
+        queue = self._spilling_queue if pending.topic in self.spilling.topics else self._queue
+        return await queue.put(pending)
+
+    def _writers(self) -> tuple[StampedWriter, ...]:
+        return self._writer, self._spilling_writer, self._drain_writer
+
+    def _impatient(self) -> KafkaSettings:
+        """Return the settings of appends that may be spilled."""
+        timeout_s = min(self.spilling.after_s, self.kafka.request_timeout_s)
+        return structs.replace(self.kafka, request_timeout_s=timeout_s)
 
     async def _end_forsaken(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_S)
+            for writer in self._writers():
+                await writer.end_forsaken()
             while self._forsaken:
                 await self._end_tail(self._forsaken.pop())
 

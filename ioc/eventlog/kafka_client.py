@@ -6,8 +6,8 @@ And an orderly `stop` is all there is, so a client that cannot stop in order is 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from ssl import SSLCertVerificationError, SSLContext, SSLError
 from typing import Any, Final
 
@@ -58,6 +58,22 @@ def refusal(error: KafkaError) -> LogRejected | None:
     return None if advice is None else LogRejected(f"Kafka refuses: {error}; {advice}")
 
 
+@contextmanager
+def own_cancellations() -> Iterator[None]:
+    """Turn a cancellation that was not meant for our task into `LogUnavailable`.
+
+    aiokafka waits for tasks of its own, and when one of them was cancelled, so is whoever called (seen after
+    a broker died). A task group takes a child that ends like that for one that has done its work.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise LogUnavailable("Kafka: a task of the client's own was cancelled") from error
+
+
 @asynccontextmanager
 async def asking(timeout_s: float) -> AsyncIterator[None]:
     """Bound a call and translate what goes wrong.
@@ -67,8 +83,9 @@ async def asking(timeout_s: float) -> AsyncIterator[None]:
         LogRejected: Kafka refuses us: credentials, permissions, settings.
     """
     try:
-        async with asyncio.timeout(timeout_s):
-            yield
+        with own_cancellations():
+            async with asyncio.timeout(timeout_s):
+                yield
     except TimeoutError as error:
         raise LogUnavailable(f"Kafka did not answer within {timeout_s} s") from error
     except KafkaError as error:
@@ -81,13 +98,17 @@ def tls_context(settings: KafkaSettings) -> SSLContext | None:
     """Return the TLS context where the protocol wants one.
 
     Raises:
-        OSError: a file that cannot be read; ssl.SSLError: or that is no certificate.
+        OSError: a file that cannot be read; ssl.SSLError: or that is no certificate, or no key of it, or one
+            with another password.
     """
     security = settings.security
     if not security.protocol.endswith("SSL"):
         return None
     context: SSLContext = create_ssl_context(
-        cafile=security.ca_file, certfile=security.certificate_file, keyfile=security.key_file
+        cafile=security.ca_file,
+        certfile=security.certificate_file,
+        keyfile=security.key_file,
+        password=security.key_password,  # without one, OpenSSL would ask at the terminal
     )
     return context
 
@@ -134,6 +155,8 @@ async def explain_refusal(settings: KafkaSettings) -> None:
                 "and log.tls_certificate where brokers ask for one"
             ) from error
         except (KafkaConnectionError, ConnectionResetError) as error:
+            if refused := await _refused_certificate(settings, host, port):
+                raise refused from error
             raise LogUnavailable(
                 f"Kafka at {server} ends the connection; check log.security and what that port is for"
             ) from error
@@ -144,6 +167,37 @@ async def explain_refusal(settings: KafkaSettings) -> None:
             continue
 
 
+async def _refused_certificate(settings: KafkaSettings, host: str, port: int) -> LogRejected | None:
+    """Return what a broker has against our certificate, or its absence, if that is why it hangs up.
+
+    In TLS 1.3 it says so only after our side of the handshake, where aiokafka does not listen any more.
+    """
+    if (context := tls_context(settings)) is None:
+        return None
+    reason = ""
+    with suppress(TimeoutError, OSError):
+        async with asyncio.timeout(settings.close_timeout_s):
+            reader, writer = await asyncio.open_connection(host, port, ssl=context)
+            try:
+                await reader.read(1)  # we say nothing, so neither does a broker that is content with us
+            except SSLError as error:
+                reason = error.reason or ""
+            finally:
+                writer.close()
+    if "CERTIFICATE" not in reason and "UNKNOWN_CA" not in reason:
+        return None
+    file, words = settings.security.certificate_file, reason.lower().replace("_", " ")
+    if file is None:
+        return LogRejected(
+            f"Kafka at {host}:{port} asks for a certificate of ours ({words}); "
+            "set log.tls_certificate and log.tls_key"
+        )
+    return LogRejected(
+        f"Kafka at {host}:{port} does not take our certificate {file} ({words}); "
+        "set log.tls_certificate to one that is valid and that an authority of the brokers signed"
+    )
+
+
 def _per_connection(settings: KafkaSettings) -> dict[str, Any]:
     arguments = connection(settings, "explain")
     del arguments["bootstrap_servers"]
@@ -152,7 +206,7 @@ def _per_connection(settings: KafkaSettings) -> dict[str, Any]:
 
 async def end_consumer(consumer: AIOKafkaConsumer, timeout_s: float) -> None:
     """Stop it, leaving its group; where that is not possible in time, cut it off."""
-    with suppress(TimeoutError, KafkaError, OSError):
+    with suppress(TimeoutError, KafkaError, OSError, LogUnavailable), own_cancellations():
         async with asyncio.timeout(timeout_s):
             await consumer.stop()
             return
@@ -177,7 +231,7 @@ async def cut_consumer(consumer: AIOKafkaConsumer) -> None:
 
 async def end_producer(producer: AIOKafkaProducer, timeout_s: float) -> None:
     """Stop it; what it could not send in time is dropped: its append has failed already, or is nobody's."""
-    with suppress(TimeoutError, KafkaError, OSError):
+    with suppress(TimeoutError, KafkaError, OSError, LogUnavailable), own_cancellations():
         async with asyncio.timeout(timeout_s):
             await producer.stop()
             return

@@ -17,6 +17,8 @@ class KafkaSecurity(msgspec.Struct, frozen=True, kw_only=True):
     """Authorities that sign the brokers' certificates; None for the system's."""
     certificate_file: Path | None = None
     key_file: Path | None = None
+    key_password: str = ""
+    """What `key_file` is encrypted with; empty where it is not."""
 
 
 class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):

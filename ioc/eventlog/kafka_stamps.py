@@ -84,17 +84,18 @@ class Stamps:
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
         self._writers: dict[int, _Writer] = {}
-        self._mine: tuple[Stamp, asyncio.Event] | None = None
+        self._mine: dict[int, tuple[int, asyncio.Event]] = {}
+        """Appends of this process that are under way: number and end, by writer."""
 
     @asynccontextmanager
     async def appending(self, stamp: Stamp) -> AsyncIterator[None]:
         """Say that this process makes the append: its readers wait here instead of in the database."""
         done = asyncio.Event()
-        self._mine = stamp, done
+        self._mine[stamp.writer] = stamp.number, done
         try:
             yield
         finally:
-            self._mine = None
+            del self._mine[stamp.writer]
             done.set()
 
     def committed(self, stamp: Stamp) -> None:
@@ -119,8 +120,9 @@ class Stamps:
         newest: dict[int, int] = {}
         for stamp in stamps:
             newest[stamp.writer] = max(stamp.number, newest.get(stamp.writer, 0))
-        if self._mine is not None and newest.get(self._mine[0].writer, 0) >= self._mine[0].number:
-            await happened(self._mine[1], wait_s)
+        for writer, (number, done) in list(self._mine.items()):
+            if newest.get(writer, 0) >= number:
+                await happened(done, wait_s)
         if not (unknown := self._open(newest)):
             return
         await self._read(unknown)

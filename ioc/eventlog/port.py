@@ -62,15 +62,20 @@ def partition_of(key: str, partitions: int) -> int:
 
 
 class AppendOutcome(NamedTuple):
-    """What became of one record. `offset` is None for a duplicate, which is not stored again."""
+    """What became of one record.
+
+    `offset` is None for a duplicate, which is not stored again, and for a record that is `spilled`: durable,
+    and in the log once that takes something again.
+    """
 
     partition: int
     offset: int | None
+    spilled: bool = False
 
     @property
     def duplicate(self) -> bool:
-        """True where the same (source, id) is already in the topic."""
-        return self.offset is None
+        """True where the same (source, id) is already in the topic, or on its way there."""
+        return self.offset is None and not self.spilled
 
 
 class Claim(NamedTuple):

@@ -11,11 +11,13 @@ import msgspec
 
 from ioc.incidents.calendar import WorkingCalendar
 from ioc.incidents.policies import ClockPolicy, Policies, Step, length_of, nearness_of
-from ioc.model.incidents import Clocks, Incident, Pending, Severity
-from ioc.model.times import HOUR_US, SECOND_US
+from ioc.model.incidents import Clocks, Incident, Pending, Severity, Worked
+from ioc.model.times import DAY_US, HOUR_US, SECOND_US
 
 MAX_NAMED: Final = 20
 """Incidents named per ward in a forecast."""
+PACE_US: Final = DAY_US
+"""How far back a ward's pace looks."""
 
 
 class Due(NamedTuple):
@@ -161,13 +163,41 @@ class WardForecast(msgspec.Struct, frozen=True, kw_only=True):
     """The first of those that will be late, at most `MAX_NAMED`, the earliest due date first."""
 
 
+def paces(
+    incidents: Iterable[Pending], worked: Mapping[str | None, Worked], now_us: int
+) -> dict[str | None, float]:
+    """Return how many incidents an hour each ward resolves while it has any.
+
+    A ward's hours begin with the first incident that it still has or resolved lately, so that neither a quiet
+    night nor a young installation slows it; less than one counts as one. A ward that has resolved nothing,
+    and has not yet had the time that the wards take on average, is taken to be as quick as those.
+
+    Args:
+        incidents: the open ones.
+        worked: what was resolved within `PACE_US` before now, by ward.
+        now_us: the present.
+    """
+    begun = {ward: each.since_us for ward, each in worked.items()}
+    for incident in incidents:
+        begun[incident.ward] = min(begun.get(incident.ward, now_us), incident.detected_us)
+    spent = {ward: min(PACE_US, now_us - since_us) / HOUR_US for ward, since_us in begun.items()}
+    counted = {ward: max(1.0, hours) for ward, hours in spent.items()}
+    usual = sum(each.resolved for each in worked.values()) / (sum(counted.values()) or 1.0)
+    return {
+        ward: worked[ward].resolved / counted[ward]
+        if ward in worked
+        else (usual if hours * usual < 1.0 else 0.0)
+        for ward, hours in spent.items()
+    }
+
+
 def forecast(
     incidents: Iterable[Pending], pace: Mapping[str | None, float], now_us: int, horizon_us: int
 ) -> list[WardForecast]:
     """Return per ward what will be late within `horizon_us`, the worst ward first.
 
-    A ward is taken to work on what is due first, at the pace at which it resolved lately: the k-th of its
-    queue is done k / pace hours from now. A ward that resolved nothing lately finishes nothing.
+    A ward is taken to work on what is due first, at its pace (`paces`): the k-th of its queue is done
+    k / pace hours from now. A ward without pace finishes nothing.
 
     Args:
         incidents: the open ones.

@@ -108,7 +108,8 @@ of notices can ask for.
 """
 _FORECAST: Final = """\
 `ioc forecast --hours 24` and `GET /forecast` name the wards about to miss due dates: each is taken to
-work on what is due first, at the pace at which it resolved during the last 24 hours.
+work on what is due first, at the pace at which it resolved while it had work during the last 24 hours;
+one that has resolved nothing and has not had the time for it yet, at that of all wards.
 """
 _MEANING: Final[dict[Op, str]] = {
     Op.ACKNOWLEDGE: "somebody has seen it",

@@ -205,6 +205,14 @@ class Pending(NamedTuple):
     ward: str | None
     due_us: int | None
     is_paused: bool
+    detected_us: int
+
+
+class Worked(NamedTuple):
+    """What a ward has resolved lately: how many, and when the first of them was detected."""
+
+    resolved: int
+    since_us: int
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from psycopg.errors import LockNotAvailable, SerializationFailure
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from ioc.model.incidents import OPEN_HANDLINGS, Audit, Change, Incident, Pending, Severity
+from ioc.model.incidents import OPEN_HANDLINGS, Audit, Change, Incident, Pending, Severity, Worked
 from ioc.model.times import from_us, to_us
 
 MAX_PAGE: Final = 500
@@ -266,23 +266,24 @@ async def read_pending(
 ) -> list[Pending]:
     """Return what a forecast needs of the open incidents of `wards` (None: of all), first due first."""
     rows = await connection.execute(
-        "SELECT id, ward, resolve_due, paused IS NOT NULL FROM incident"
+        "SELECT id, ward, resolve_due, paused IS NOT NULL, detected FROM incident"
         " WHERE handling IN ('new', 'acknowledged', 'assigned', 'in_progress')"
         " AND (%(wards)s::text[] IS NULL OR ward = ANY(%(wards)s))"
         " ORDER BY resolve_due, id LIMIT %(limit)s",
         {"wards": None if wards is None else list(wards), "limit": limit},
     )
     return [
-        Pending(id_, ward, due and to_us(due), paused) for id_, ward, due, paused in await rows.fetchall()
+        Pending(id_, ward, due and to_us(due), paused, to_us(detected))
+        for id_, ward, due, paused, detected in await rows.fetchall()
     ]
 
 
-async def read_pace(connection: AsyncConnection[Any], since: datetime) -> dict[str | None, int]:
-    """Return how many incidents each ward has resolved since `since`."""
+async def read_worked(connection: AsyncConnection[Any], since: datetime) -> dict[str | None, Worked]:
+    """Return by ward what was resolved since `since`."""
     rows = await connection.execute(
-        "SELECT ward, count(*) FROM incident WHERE resolved >= %s GROUP BY ward", (since,)
+        "SELECT ward, count(*), min(detected) FROM incident WHERE resolved >= %s GROUP BY ward", (since,)
     )
-    return {ward: count async for ward, count in rows}
+    return {ward: Worked(count, to_us(first)) async for ward, count, first in rows}
 
 
 async def read_due(connection: AsyncConnection[Any], now: datetime, limit: int) -> list[str]:

@@ -48,17 +48,25 @@ class Usage(msgspec.Struct, frozen=True):
 
     bytes: int
     unclaimed: int
+    """Of one origin: those that nothing refers to yet."""
 
 
-async def put(connection: AsyncConnection[Any], made: Made, origin: Origin, author: str | None) -> PhotoInfo:
-    """Store a picture under a name that cannot be guessed."""
+def new_ref() -> str:
+    """Return a name for a picture that cannot be guessed."""
+    return secrets.token_hex(16)
+
+
+async def put(
+    connection: AsyncConnection[Any], made: Made, origin: Origin, author: str | None, ref: str | None = None
+) -> PhotoInfo:
+    """Store a picture under `ref`, by default a new name."""
     async with connection.cursor(row_factory=class_row(PhotoInfo)) as cursor:
         await cursor.execute(
             "INSERT INTO photo (ref, origin, author, width, height, picture, thumb)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s)"
             " RETURNING ref, origin, author, uploaded, width, height, bytes, incident_id, released",
             (
-                secrets.token_hex(16), origin.value, author, made.width, made.height, made.picture, made.thumb
+                ref or new_ref(), origin.value, author, made.width, made.height, made.picture, made.thumb
             ),
         )  # fmt: skip
         stored = await cursor.fetchone()
@@ -66,12 +74,16 @@ async def put(connection: AsyncConnection[Any], made: Made, origin: Origin, auth
     return stored
 
 
-async def usage(connection: AsyncConnection[Any]) -> Usage:
-    """Return how much is stored. It holds off others who ask, until the transaction ends."""
+async def usage(connection: AsyncConnection[Any], origin: Origin) -> Usage:
+    """Return how much is stored, and how many of `origin` nothing refers to yet.
+
+    It holds off others who ask, until the transaction ends.
+    """
     await connection.execute("SELECT pg_advisory_xact_lock(hashtext('photo'))")
     found = await connection.execute(
         "SELECT (SELECT coalesce(sum(bytes), 0)::bigint FROM photo),"
-        " (SELECT count(*) FROM photo WHERE report_id IS NULL AND incident_id IS NULL)"
+        " (SELECT count(*) FROM photo WHERE report_id IS NULL AND incident_id IS NULL AND origin = %s)",
+        (origin.value,),
     )
     row = await found.fetchone()
     assert row is not None
@@ -103,8 +115,10 @@ async def forget_old(connection: AsyncConnection[Any], before: datetime) -> int:
 async def claim_for_report(connection: AsyncConnection[Any], refs: Sequence[str], report_id: str) -> bool:
     """Make citizens' pictures a stored report's, and its incident's where that is there already.
 
-    False, changing nothing, where one of them is not free for it.
+    False, changing nothing, where one of them is not free for it. The incident cannot be raised meanwhile: it
+    waits for the transaction's end (`ioc_meet_reports`) and then takes the pictures itself.
     """
+    await connection.execute("SELECT ioc_lock_root(root) FROM citizen_report WHERE id = %s", (report_id,))
     found = await connection.execute(
         "SELECT ref FROM photo WHERE ref = ANY(%s) AND origin = 'citizen'"
         " AND (report_id = %s OR (report_id IS NULL AND incident_id IS NULL)) FOR UPDATE",

@@ -23,9 +23,12 @@ MAX_EARLIER: Final = 300
 
 _COLUMNS: Final[LiteralString] = (
     "id, root, service, text, address, lon, lat, ward, channel, partner, language, contact, photos, received,"
-    " appended, digest, forgotten, separated, media_url"
+    " appended, digest, forgotten, separated, media_url, reopen_due, refused"
 )
 _SELECT: Final[LiteralString] = "SELECT " + _COLUMNS + " FROM citizen_report"  # noqa: S608 - names of ours
+_VOTES: Final[LiteralString] = (
+    "SELECT report_id, incident_id, resolution, satisfied, text, at, reopen_due, refused FROM citizen_vote"
+)
 OF_INCIDENT: Final[LiteralString] = """
     WHERE root = ANY (ARRAY(SELECT split_part(key, '|', 2) FROM incident
                             WHERE rule = 'citizen-report' AND (id = %(id)s OR merged_into = %(id)s)))
@@ -57,6 +60,10 @@ class ReportRow(msgspec.Struct, frozen=True, kw_only=True):
     separated: bool = False
     """Taken for the same as another at first, and told to the log anew since."""
     media_url: str | None = None
+    reopen_due: bool = False
+    """It joined another, and whether that opens its incident again has still to be looked at."""
+    refused: datetime | None = None
+    """When the log last refused it for good."""
 
 
 class Vote(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +75,8 @@ class Vote(msgspec.Struct, frozen=True, kw_only=True):
     satisfied: bool
     at: datetime
     text: str | None = None
+    reopen_due: bool = False
+    refused: datetime | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,13 +116,14 @@ async def add_report(
     """Store a report; False where its idempotency key is taken."""
     done = await connection.execute(
         "INSERT INTO citizen_report (id, root, service, text, address, lon, lat, ward, channel, partner,"
-        " language, contact, photos, media_url, received, digest, code_hash, contact_hash, idem)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " language, contact, photos, media_url, received, digest, code_hash, contact_hash, idem, reopen_due)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
         " ON CONFLICT (idem) DO NOTHING",
         (
             report.id, report.root, report.service, report.text, report.address, report.lon, report.lat,
             report.ward, report.channel, report.partner, report.language, report.contact, report.photos,
             report.media_url, report.received, report.digest, code_hash, contact_hash, idem,
+            report.reopen_due,
         ),
     )  # fmt: skip
     return done.rowcount == 1
@@ -143,6 +153,18 @@ async def read_by_idem(connection: AsyncConnection[Any], idem: str) -> ReportRow
 async def renew_code(connection: AsyncConnection[Any], report_id: str, code_hash: bytes) -> None:
     """Give a report another tracking code: a repeat of its sending never heard the first."""
     await connection.execute("UPDATE citizen_report SET code_hash = %s WHERE id = %s", (code_hash, report_id))
+
+
+async def lock_root(connection: AsyncConnection[Any], root: str) -> None:
+    """Hold off, until the transaction ends, whatever raises or changes the incident of a leading report."""
+    await connection.execute("SELECT ioc_lock_root(%s)", (root,))
+
+
+async def lock_contact(connection: AsyncConnection[Any], contact_hash: bytes) -> None:
+    """Hold off, until the transaction ends, others who count the reports of a contact."""
+    await connection.execute(
+        "SELECT pg_advisory_xact_lock(hashtext('citizen_contact'), hashtext(%s))", (contact_hash.hex(),)
+    )
 
 
 async def count_of_contact(connection: AsyncConnection[Any], contact_hash: bytes, since: datetime) -> int:
@@ -199,18 +221,51 @@ async def read_of_incident(connection: AsyncConnection[Any], incident_id: str, l
         return await cursor.fetchall()
 
 
+async def ids_of_incident(connection: AsyncConnection[Any], incident_id: str, limit: int) -> list[str]:
+    """Return the numbers of the reports of an incident and of what is merged into it, the earliest first."""
+    asked: LiteralString = "SELECT id FROM citizen_report" + OF_INCIDENT  # noqa: S608 - a text of ours
+    found = await connection.execute(asked, {"id": incident_id, "limit": limit})
+    return [report_id async for (report_id,) in found]
+
+
 # between the row and the log --------------------------------------------------------------------------------
 
 
-async def read_waiting(connection: AsyncConnection[Any], before: datetime, limit: int) -> list[ReportRow]:
-    """Return reports that the log has not, the oldest first; locked, those of another process left out."""
+async def keep_alone(connection: AsyncConnection[Any]) -> bool:
+    """Be the only keeper until the transaction ends; False where another process is.
+
+    Rows are not locked: what changes an incident writes into its reports, and must not wait for a log.
+    """
+    found = await connection.execute("SELECT pg_try_advisory_xact_lock(hashtext('report_keeper'))")
+    row = await found.fetchone()
+    return bool(row and row[0])
+
+
+async def read_waiting(
+    connection: AsyncConnection[Any], before: datetime, again: datetime, limit: int
+) -> list[ReportRow]:
+    """Return reports from before `before` that the log has not, the oldest first.
+
+    What it refused for good is among them where that was before `again`.
+    """
     async with connection.cursor(row_factory=class_row(ReportRow)) as cursor:
         await cursor.execute(
-            _SELECT + " WHERE appended IS NULL AND received < %s"
-            " ORDER BY received LIMIT %s FOR UPDATE SKIP LOCKED",
-            (before, limit),
+            _SELECT + " WHERE appended IS NULL AND received < %s AND (refused IS NULL OR refused < %s)"
+            " ORDER BY received LIMIT %s",
+            (before, again, limit),
         )
         return await cursor.fetchall()
+
+
+async def mark_refused(connection: AsyncConnection[Any], row: ReportRow | Vote, at: datetime) -> None:
+    """Note that the log refuses the event of a report or vote for good."""
+    if isinstance(row, ReportRow):
+        await connection.execute("UPDATE citizen_report SET refused = %s WHERE id = %s", (at, row.id))
+        return
+    await connection.execute(
+        "UPDATE citizen_vote SET refused = %s WHERE report_id = %s AND incident_id = %s AND resolution = %s",
+        (at, row.report_id, row.incident_id, row.resolution),
+    )
 
 
 async def mark_appended(connection: AsyncConnection[Any], reports: Sequence[ReportRow]) -> None:
@@ -226,7 +281,8 @@ async def mark_appended(connection: AsyncConnection[Any], reports: Sequence[Repo
 async def lead_itself(connection: AsyncConnection[Any], report_id: str) -> None:
     """Take a report out of the group it was put into; the log is told again."""
     await connection.execute(
-        "UPDATE citizen_report SET root = id, appended = NULL, separated = true WHERE id = %s AND root <> id",
+        "UPDATE citizen_report SET root = id, appended = NULL, separated = true, finished = false,"
+        " reopen_due = false WHERE id = %s AND root <> id",
         (report_id,),
     )
 
@@ -235,15 +291,33 @@ async def lead_itself(connection: AsyncConnection[Any], report_id: str) -> None:
 
 
 async def add_answers(
-    connection: AsyncConnection[Any], report_ids: Sequence[str], at: datetime, text: str, author: str
-) -> None:
-    """Answer several reporters alike."""
-    async with connection.cursor() as cursor:
-        await cursor.executemany(
-            "INSERT INTO citizen_answer (report_id, at, text, author) VALUES (%s, %s, %s, %s)"
-            " ON CONFLICT DO NOTHING",
-            [(report_id, at, text, author) for report_id in report_ids],
-        )
+    connection: AsyncConnection[Any],
+    report_ids: Sequence[str],
+    at: datetime,
+    text: str,
+    author: str,
+    idem: str | None = None,
+) -> int:
+    """Answer several reporters alike, each once under one idempotency key; return how many."""
+    done = await connection.execute(
+        "INSERT INTO citizen_answer (report_id, at, text, author, idem)"
+        " SELECT id, %s, %s, %s, %s FROM unnest(%s::text[]) AS id ON CONFLICT DO NOTHING",
+        (at, text, author, idem, list(report_ids)),
+    )
+    return done.rowcount
+
+
+async def answered_under(
+    connection: AsyncConnection[Any], report_id: str, idem: str
+) -> tuple[str, int] | None:
+    """Return what a reporter was answered under a key, and how many others with them; else None."""
+    found = await connection.execute(
+        "SELECT text, (SELECT count(*) FROM citizen_answer same WHERE same.idem = a.idem)"
+        " FROM citizen_answer a WHERE report_id = %s AND idem = %s",
+        (report_id, idem),
+    )
+    row = await found.fetchone()
+    return (row[0], row[1]) if row else None
 
 
 async def read_answers(connection: AsyncConnection[Any], report_ids: Sequence[str]) -> list[Answer]:
@@ -259,10 +333,13 @@ async def read_answers(connection: AsyncConnection[Any], report_ids: Sequence[st
 async def add_vote(connection: AsyncConnection[Any], vote: Vote) -> bool:
     """Store a vote; False where this reporter has voted on this resolution."""
     done = await connection.execute(
-        "INSERT INTO citizen_vote (report_id, incident_id, resolution, satisfied, text, at)"
-        " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-        (vote.report_id, vote.incident_id, vote.resolution, vote.satisfied, vote.text, vote.at),
-    )
+        "INSERT INTO citizen_vote (report_id, incident_id, resolution, satisfied, text, at, reopen_due)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        (
+            vote.report_id, vote.incident_id, vote.resolution, vote.satisfied, vote.text, vote.at,
+            vote.reopen_due,
+        ),
+    )  # fmt: skip
     return done.rowcount == 1
 
 
@@ -270,8 +347,7 @@ async def read_votes(connection: AsyncConnection[Any], report_ids: Sequence[str]
     """Return the votes of reporters, the earliest first."""
     async with connection.cursor(row_factory=class_row(Vote)) as cursor:
         await cursor.execute(
-            "SELECT report_id, incident_id, resolution, satisfied, text, at FROM citizen_vote"
-            " WHERE report_id = ANY(%s) ORDER BY at",
+            _VOTES + " WHERE report_id = ANY(%s) ORDER BY at",
             (list(report_ids),),
         )
         return await cursor.fetchall()
@@ -287,13 +363,15 @@ async def count_dissatisfied(connection: AsyncConnection[Any], incident_id: str,
     return row[0] if row else 0
 
 
-async def read_waiting_votes(connection: AsyncConnection[Any], before: datetime, limit: int) -> list[Vote]:
-    """Return votes that the log has not, locked like `read_waiting`."""
+async def read_waiting_votes(
+    connection: AsyncConnection[Any], before: datetime, again: datetime, limit: int
+) -> list[Vote]:
+    """Return votes that the log has not, chosen like reports in `read_waiting`."""
     async with connection.cursor(row_factory=class_row(Vote)) as cursor:
         await cursor.execute(
-            "SELECT report_id, incident_id, resolution, satisfied, text, at FROM citizen_vote"
-            " WHERE appended IS NULL AND at < %s ORDER BY at LIMIT %s FOR UPDATE SKIP LOCKED",
-            (before, limit),
+            _VOTES + " WHERE appended IS NULL AND at < %s AND (refused IS NULL OR refused < %s)"
+            " ORDER BY at LIMIT %s",
+            (before, again, limit),
         )
         return await cursor.fetchall()
 
@@ -306,6 +384,37 @@ async def mark_votes_appended(connection: AsyncConnection[Any], votes: Sequence[
             " WHERE report_id = %s AND incident_id = %s AND resolution = %s",
             [(vote.report_id, vote.incident_id, vote.resolution) for vote in votes],
         )
+
+
+# what may open an incident again ----------------------------------------------------------------------------
+
+
+async def read_reopening(connection: AsyncConnection[Any], before: datetime, limit: int) -> list[ReportRow]:
+    """Return reports from before `before` that may open their incident again, the oldest first."""
+    async with connection.cursor(row_factory=class_row(ReportRow)) as cursor:
+        await cursor.execute(
+            _SELECT + " WHERE reopen_due AND received < %s ORDER BY received LIMIT %s", (before, limit)
+        )
+        return await cursor.fetchall()
+
+
+async def read_reopening_votes(connection: AsyncConnection[Any], before: datetime, limit: int) -> list[Vote]:
+    """Return votes from before `before` that may open their incident again, the oldest first."""
+    async with connection.cursor(row_factory=class_row(Vote)) as cursor:
+        await cursor.execute(_VOTES + " WHERE reopen_due AND at < %s ORDER BY at LIMIT %s", (before, limit))
+        return await cursor.fetchall()
+
+
+async def mark_looked_at(connection: AsyncConnection[Any], row: ReportRow | Vote) -> None:
+    """Note that it has been decided whether a report or vote opens its incident again."""
+    if isinstance(row, ReportRow):
+        await connection.execute("UPDATE citizen_report SET reopen_due = false WHERE id = %s", (row.id,))
+        return
+    await connection.execute(
+        "UPDATE citizen_vote SET reopen_due = false"
+        " WHERE report_id = %s AND incident_id = %s AND resolution = %s",
+        (row.report_id, row.incident_id, row.resolution),
+    )
 
 
 # personal data ----------------------------------------------------------------------------------------------

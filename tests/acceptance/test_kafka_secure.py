@@ -1,4 +1,4 @@
-"""The roles over a Kafka that asks for TLS, a login and grants: an event comes out as an incident."""
+"""The roles over a Kafka with TLS, a login or a certificate, and grants: an event becomes an incident."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -9,25 +9,39 @@ import pytest
 
 from benchmarks.broker import Access
 from benchmarks.workload import Workload
+from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.store.embedded import Dsns
 from tests.acceptance.kafka_roles import KafkaRoles
 from tests.acceptance.test_kafka_scale_out import wait_until
-from tests.integration.eventlog.kafka_access import grant, secure_settings
+from tests.integration.eventlog.kafka_access import grant, mutual_settings, secure_settings
 
 
-@pytest.fixture
+@pytest.fixture(params=[secure_settings, mutual_settings], ids=["login", "certificate"])
 def roles(
-    tmp_path: Path, own_kafka: Access, database: Dsns, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    own_kafka: Access,
+    database: Dsns,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[KafkaRoles]:
-    kafka = secure_settings(own_kafka)
+    kafka: KafkaSettings = request.param(own_kafka)
     grant(own_kafka, kafka.prefix)
-    monkeypatch.setenv("IOC_LOG__SECURITY", kafka.security.protocol)
-    monkeypatch.setenv("IOC_LOG__SASL_MECHANISM", kafka.security.mechanism)
-    monkeypatch.setenv("IOC_LOG__USERNAME", kafka.security.username)
-    monkeypatch.setenv("IOC_LOG__PASSWORD", kafka.security.password)
-    monkeypatch.setenv("IOC_LOG__TLS_CA", str(kafka.security.ca_file))
+    how = kafka.security
+    settings = {
+        "SECURITY": how.protocol,
+        "SASL_MECHANISM": how.mechanism,
+        "USERNAME": how.username,
+        "PASSWORD": how.password,
+        "TLS_CA": how.ca_file,
+        "TLS_CERTIFICATE": how.certificate_file,
+        "TLS_KEY": how.key_file,
+        "TLS_KEY_PASSWORD": how.key_password,
+    }
+    for name, value in settings.items():
+        if value:
+            monkeypatch.setenv(f"IOC_LOG__{name}", str(value))
     monkeypatch.setenv("IOC_RELAY__ENABLED", "true")
-    roles = KafkaRoles(tmp_path / "roles", own_kafka.secure_address, database, kafka.prefix)
+    roles = KafkaRoles(tmp_path / "roles", kafka.bootstrap_servers, database, kafka.prefix)
     yield roles
     for name in list(roles.processes):
         roles.kill(name)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from benchmarks.service import Service
 from ioc.app.cli import app
 from tests.acceptance.test_citizens import act, incident_of
+from tests.unit.photos import samples
 
 pytestmark = pytest.mark.slow
 PHONE, NAME = "0912 345 678", "Nguyễn Thị Hoa"
@@ -105,3 +106,46 @@ def test_a_partners_report_is_an_incident_and_everybody_sees_its_end_but_nothing
             key,
         ):
             assert secret not in answer, secret
+
+
+@pytest.mark.parametrize("kind", ["json", "xml"])
+def test_a_partners_picture_is_seen_by_staff_and_by_everybody_once_it_is_released(
+    service: Service, open311: httpx.Client, key: str, kind: str
+) -> None:
+    def send(*pictures: bytes) -> httpx.Response:
+        return open311.post(
+            f"/requests.{kind}",
+            data=FORM | {"api_key": key, "media_url": ""},
+            files=[("media", ("a.jpg", picture, "image/jpeg")) for picture in pictures],
+        )
+
+    def value(answer: httpx.Response, name: str) -> str | None:
+        if kind == "json":
+            found = answer.json()[0].get(name)
+        else:
+            found = fromstring(answer.content, forbid_dtd=True).findtext(f"*/{name}")
+        return str(found) if found else None
+
+    before = ids(open311)
+    for fault, status in (
+        (samples.bomb(), 400), (samples.zip_behind(), 400), (b"<svg/>", 400), (bytes(11 << 20), 413),
+    ):  # fmt: skip
+        refused = send(samples.jpeg(), fault)
+        assert (refused.status_code, value(refused, "code")) == (status, str(status))
+        assert str(value(refused, "description")).startswith("media: ")
+    assert ids(open311) == before, "nothing of it was kept"
+
+    taken = send(samples.phone_photo())
+    assert taken.status_code == 201, taken.text
+    report_id = str(value(taken, "service_request_id"))
+    address = f"/requests/{report_id}.{kind}"
+    assert value(open311.get(address), "media_url") is None
+    with httpx.Client(
+        base_url=f"{service.url}/api/v1", headers=service.login("supervisor"), timeout=60
+    ) as desk:
+        (photo,) = desk.get(f"/incidents/{incident_of(desk, report_id)['id']}/photos").json()["items"]
+        release = {"released": True, "reason": "không thấy mặt người và biển số"}
+        assert desk.post(f"/photos/{photo['ref']}/release", json=release).status_code == 200
+    picture = httpx.get(str(value(open311.get(address), "media_url")))
+    assert picture.status_code == 200 and picture.content.startswith(b"\xff\xd8\xff")
+    assert b"Exif" not in picture.content and b"Xiaomi" not in picture.content

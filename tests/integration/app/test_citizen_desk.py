@@ -2,90 +2,27 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import msgspec
 import pytest
 
-from ioc.api.citizen_ports import Submission
+from ioc.api.citizen_ports import QuotaError, Submission, UnfitReportError
+from ioc.api.georeport_input import RequestQuery
 from ioc.app.citizen_desk import CitizenDesk
+from ioc.app.public_requests import StoredRequests
 from ioc.app.report_desk import ReportDesk
-from ioc.app.sealing import Seal
-from ioc.incidents.commands import Command
 from ioc.incidents.policies import Policies
-from ioc.model.incidents import Change, Handling
-from ioc.model.records import NewRecord
-from ioc.model.times import to_us
 from ioc.model.tracking import hash_code, read_code
-from ioc.store.embedded import Dsns
 from ioc.store.incidents import write_changes
-from ioc.store.pool import open_pool
+from ioc.store.public_requests import _BY_STATUS, _SELECT
 from ioc.store.reports import OF_INCIDENT
-from ioc.store.row_scope import NOBODY, SERVICE, RowScope, ScopedPool, acting_as
+from ioc.store.row_scope import SERVICE, RowScope, ScopedPool, acting_as
+from tests.integration.app.counter_room import HOLE, OWN, SEAL, Incidents, Log, counter, fetch, raise_incident
 from tests.integration.store.test_incidents import change, incident
 
-OWN = "25747"
-SEAL = Seal(b"k" * 32)
 WAITING = "SELECT count(*) FROM pg_locks WHERE relation = 'citizen_report'::regclass AND NOT granted"
-HOLE = Submission(
-    channel="web", service="road", text="Ổ gà lớn giữa đường", lon=106.65, lat=10.98, idem="idem-000000000001"
-)
-
-
-class Log:
-    """Remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.told: list[NewRecord] = []
-
-    async def append(self, topic: str, records: Sequence[NewRecord]) -> Sequence[object]:
-        self.told += records
-        return []
-
-
-@pytest.fixture
-async def pool(database: Dsns) -> AsyncIterator[ScopedPool]:
-    async with open_pool(database.app, name="people", max_size=4, scope=NOBODY) as opened:
-        yield ScopedPool(opened)
-
-
-class Incidents:
-    """Remembers the commands it carried out; the first `failing` fail."""
-
-    def __init__(self, failing: int = 0) -> None:
-        self.failing = failing
-        self.done: list[str] = []
-
-    async def command(self, incident_id: str, command: Command, actor: str) -> None:
-        if self.failing:
-            self.failing -= 1
-            raise ConnectionError
-        self.done.append(command.op)
-
-
-def counter(pool: ScopedPool, log: Log, incidents: Incidents | None = None) -> CitizenDesk:
-    return CitizenDesk(
-        pool, log=log, incidents=incidents or Incidents(), policies=Policies, ward_of=lambda *_: OWN,  # type: ignore[arg-type]
-        bounds=(106.0, 10.0, 107.0, 11.0), seal=SEAL, per_contact=20,
-    )  # fmt: skip
-
-
-async def fetch(pool: ScopedPool, statement: str, *values: object) -> list[tuple[Any, ...]]:
-    async with pool.of(SERVICE).connection() as connection:
-        return await (await connection.execute(statement.encode(), values)).fetchall()
-
-
-async def raise_incident(pool: ScopedPool, root: str, *, ended: datetime | None = None) -> None:
-    row = incident(1, id=f"inc-{root}", rule="citizen-report", key=f"citizens|{root}", ward=OWN)
-    told = change(row)
-    if ended:
-        row = msgspec.structs.replace(row, handling=Handling.RESOLVED, resolved_us=to_us(ended))
-        audit = msgspec.structs.replace(told.audit, op="resolve", after="resolved", at_us=to_us(ended))
-        told = Change(incident=row, audit=audit)
-    async with pool.of(SERVICE).connection() as connection:
-        await write_changes(connection, [told])
 
 
 async def test_a_report_sent_twice_at_once_is_one_report_and_one_event(pool: ScopedPool) -> None:
@@ -154,16 +91,160 @@ async def test_an_unhappy_vote_sent_again_opens_what_could_not_be_opened_at_firs
     assert len(log.told) == 2, "the report and one vote"
 
 
-async def test_reports_of_an_incident_are_found_by_index_whoever_asks(pool: ScopedPool) -> None:
+WAITING_AT_ALL = """
+    SELECT count(*) FROM pg_locks
+    WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+MANY = """
+    INSERT INTO citizen_report (id, code_hash, root, service, text, channel, received, digest)
+    SELECT 'r' || n, sha256(n::text::bytea), 'r' || n, 'road', 'x', 'web', now() - n * interval '1 minute', ''
+    FROM generate_series(1, 5000) n
+"""
+
+
+MANY_INCIDENTS = """
+    INSERT INTO incident SELECT (jsonb_populate_record(i, jsonb_build_object(
+        'id', 'inc-r' || n, 'key', 'citizens|r' || n, 'ward', ('{25747,25750}'::text[])[1 + n % 2]))).*
+    FROM incident i, generate_series(2, 1000) n
+"""
+
+
+async def explained(pool: ScopedPool, statement: LiteralString, values: dict[str, object]) -> str:
+    asked: LiteralString = "EXPLAIN " + statement
+    async with pool.connection() as connection:
+        return "\n".join(line for (line,) in await (await connection.execute(asked, values)).fetchall())
+
+
+@pytest.fixture
+async def many(pool: ScopedPool) -> None:
     async with pool.of(SERVICE).connection() as connection:
-        await connection.execute(
-            "INSERT INTO citizen_report (id, code_hash, root, service, text, channel, received, digest)"
-            " SELECT 'r' || n, sha256(n::text::bytea), 'r' || n, 'road', 'x', 'web', now(), ''"
-            " FROM generate_series(1, 5000) n"
-        )
+        await connection.execute(MANY)
     await raise_incident(pool, "r1")
-    asked: LiteralString = "EXPLAIN SELECT * FROM citizen_report" + OF_INCIDENT
+    async with pool.of(SERVICE).connection() as connection:
+        await connection.execute(MANY_INCIDENTS)
+
+
+@pytest.mark.usefixtures("many")
+async def test_reports_of_an_incident_are_found_by_index_whoever_asks(pool: ScopedPool) -> None:
     with acting_as(RowScope.of_person("cuong", (OWN,))):
-        async with pool.connection() as connection:
-            plan = await (await connection.execute(asked, {"id": "inc-r1", "limit": 200})).fetchall()
-    assert any("Index Cond: (root = ANY" in line for (line,) in plan), plan
+        plan = await explained(pool, "SELECT * FROM citizen_report" + OF_INCIDENT, {"id": "x", "limit": 200})
+    assert "Index Cond: (root = ANY" in plan, plan
+
+
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize("table", ["citizen_report", "citizen_answer", "citizen_vote"])
+async def test_who_may_see_a_report_is_asked_by_index_even_of_many(pool: ScopedPool, table: str) -> None:
+    with acting_as(RowScope.of_person("cuong", (OWN,))):
+        plan = await explained(pool, f"SELECT * FROM {table}", {})  # type: ignore[arg-type]
+    assert "hashed SubPlan" not in plan, plan
+    assert "Index Cond: (key = ('citizens|'::text || " in plan, plan
+
+
+@pytest.mark.usefixtures("many")
+async def test_reports_of_a_rare_status_are_found_by_index(pool: ScopedPool) -> None:
+    requests, now = StoredRequests(pool, Policies), datetime.now(UTC)
+    query = RequestQuery(start=now - timedelta(days=90), end=now, statuses=frozenset(["closed"]))
+    assert await requests.find(query) == []
+    async with pool.of(SERVICE).connection() as connection:
+        await connection.execute("UPDATE incident SET handling = 'resolved' WHERE id = 'inc-r1'")
+    assert [found.id for found in await requests.find(query)] == ["r1"]
+    values = {"start": query.start, "end": now, "services": None, "finished": True, "limit": 9, "offset": 0}
+    with acting_as(SERVICE):
+        plan = await explained(pool, _SELECT + _BY_STATUS, values)
+    assert "Index Scan using citizen_report_finished" in plan, plan
+
+
+async def test_open311_calls_a_report_closed_while_its_incident_or_the_one_it_was_merged_into_is(
+    pool: ScopedPool,
+) -> None:
+    desk = counter(pool, Log())
+    first = await desk.submit(HOLE)
+    await raise_incident(pool, first.id)
+    joined = await desk.submit(msgspec.structs.replace(HOLE, idem=None, joins=first.id))
+    head = incident(2, id="inc-head", rule="flood", key="k", ward=OWN, members=1)
+    async with pool.of(SERVICE).connection() as connection:
+        await write_changes(connection, [change(head)])
+
+    async def closed() -> int:
+        ((count,),) = await fetch(pool, "SELECT count(*) FROM citizen_report WHERE finished")
+        return int(count)
+
+    own, of_head = f"id = 'inc-{first.id}'", "id = 'inc-head'"
+    for where, changes, expected in (
+        (own, "handling = 'resolved'", 2),
+        (own, "handling = 'new'", 0),
+        (own, "handling = 'rejected'", 2),
+        (own, "handling = 'merged', merged_into = 'inc-head'", 0),
+        (of_head, "handling = 'closed'", 2),
+        (of_head, "handling = 'in_progress'", 0),
+        (of_head, "handling = 'resolved'", 2),
+        (own, "handling = 'new', merged_into = NULL", 0),
+        (own, "handling = 'resolved'", 2),
+    ):
+        async with pool.of(SERVICE).connection() as connection:
+            await connection.execute(f"UPDATE incident SET {changes} WHERE {where}".encode())
+        assert await closed() == expected, changes
+    with acting_as(RowScope.of_person("cuong", (OWN,))):
+        await ReportDesk(pool, SEAL).separate(joined.id)
+    assert await closed() == 1, "one that stands for itself has not been looked at"
+
+
+async def test_two_reports_at_once_do_not_pass_the_quota_of_their_contact(pool: ScopedPool) -> None:
+    desk = counter(pool, Log(), per_contact=1)
+    told = msgspec.structs.replace(HOLE, contact="0912345678", idem=None)
+    waiting = 0
+    async with (
+        asyncio.timeout(60),
+        asyncio.TaskGroup() as senders,
+        pool.of(SERVICE).connection() as holding,
+    ):
+        # Whoever counts has counted before either of them can write.
+        await holding.execute("LOCK TABLE citizen_report IN SHARE MODE")
+        sent = [senders.create_task(_outcome(desk, told)) for _ in range(2)]
+        while waiting < len(sent):
+            ((waiting,),) = await (await holding.execute(WAITING_AT_ALL)).fetchall()
+    assert sorted(each.result() for each in sent) == ["quota", "taken"]
+
+
+async def _outcome(desk: CitizenDesk, told: Submission) -> str:
+    try:
+        await desk.submit(told)
+    except QuotaError:
+        return "quota"
+    return "taken"
+
+
+async def test_keys_of_the_public_and_of_each_partner_do_not_meet(pool: ScopedPool) -> None:
+    desk, key = counter(pool, Log()), HOLE.idem
+    senders = [
+        HOLE,
+        msgspec.structs.replace(HOLE, channel="open311", partner="p1", lon=106.60),
+        msgspec.structs.replace(HOLE, channel="open311", partner="p2", lon=106.70),
+        # What a partner's key looked like, sent by somebody of the public.
+        msgspec.structs.replace(HOLE, idem=f"p1:{key}", lon=106.80),
+    ]
+    receipts = [await desk.submit(told) for told in senders]
+    assert len({receipt.id for receipt in receipts}) == len(senders)
+    assert [(await desk.submit(told)).id for told in senders] == [receipt.id for receipt in receipts]
+
+
+async def test_an_answer_to_all_reaches_everybody_and_its_repeat_nobody(pool: ScopedPool) -> None:
+    async with pool.of(SERVICE).connection() as connection:
+        await connection.execute(MANY.replace("'r' || n, 'road'", "'r1', 'road'"))
+    await raise_incident(pool, "r1")
+    reports, key = ReportDesk(pool, SEAL), "answer-0000000001"
+
+    async def answer(text: str, idem: str | None, *, everybody: bool = True) -> int:
+        with acting_as(RowScope.of_person("cuong", (OWN,))):
+            return await reports.answer("r7", text, everybody=everybody, author="cuong", idem=idem)
+
+    assert [await answer("đã vá", key) for _ in range(2)] == [5000, 5000]
+    assert await fetch(pool, "SELECT count(*) FROM citizen_answer") == [(5000,)]
+    with pytest.raises(UnfitReportError) as caught:
+        await answer("đã vá xong", key)
+    assert caught.value.rule == "idem_reused"
+    async with asyncio.timeout(60), asyncio.TaskGroup() as senders:
+        sent = [senders.create_task(answer("một người", "k" * 16, everybody=False)) for _ in range(3)]
+    assert [each.result() for each in sent] == [1, 1, 1]
+    assert await answer("một người", None, everybody=False) == 1
+    assert await fetch(pool, "SELECT count(*) FROM citizen_answer WHERE report_id = 'r7'") == [(3,)]

@@ -11,15 +11,17 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import trustme
 from pydantic import SecretStr
 
-from benchmarks.broker import Access
+from benchmarks.broker import KEY_PASSWORD, Access
 from ioc.app.core import kafka_settings
 from ioc.app.doctor import Finding, diagnose
 from ioc.app.settings import Settings, load_settings
 from ioc.app.settings_sections import BridgeTopic, KafkaProtocol, LogKind
 from ioc.eventlog.kafka_publisher import create_compacted
 from ioc.store.embedded import Dsns
+from tests.integration.eventlog.kafka_access import grant
 
 RULES = Path(__file__).parents[3] / "rules"
 
@@ -185,6 +187,47 @@ def test_a_login_that_kafka_refuses_is_a_finding_with_the_settings(
         # The driver leaves the connection that was refused to the collector.
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
+
+
+@pytest.mark.parametrize("shown", ["ours", "none", "another authority's", "with another password"])
+def test_a_certificate_that_kafka_refuses_is_a_finding_with_the_settings(
+    settings: Settings, own_kafka: Access, tmp_path: Path, shown: str
+) -> None:
+    known = {
+        "kind": LogKind.KAFKA,
+        "bootstrap_servers": own_kafka.mutual_address,
+        "prefix": "doctor-mutual.",
+        "replication": 1,
+        "security": KafkaProtocol.SSL,
+        "tls_ca": own_kafka.ca_file,
+        "tls_certificate": own_kafka.certificate_file,
+        "tls_key": own_kafka.key_file,
+        "tls_key_password": SecretStr(KEY_PASSWORD),
+    }
+    grant(own_kafka, "doctor-mutual.")
+    if shown == "none":
+        known |= {"tls_certificate": None, "tls_key": None}
+    elif shown == "another authority's":
+        stranger = trustme.CA().issue_cert("ioc-service", common_name="ioc-service")
+        known |= {"tls_certificate": tmp_path / "other.pem", "tls_key": tmp_path / "other.key"}
+        stranger.cert_chain_pems[0].write_to_path(tmp_path / "other.pem")
+        stranger.private_key_pem.write_to_path(tmp_path / "other.key")
+    elif shown == "with another password":
+        known |= {"tls_key_password": SecretStr("guessed")}
+    found = finding(with_(settings, "log", **known), "log")
+    assert "guessed" not in found.detail
+    assert found.ok == (shown == "ours")
+    remedies = {
+        "ours": "",
+        "none": "set log.tls_certificate and log.tls_key",
+        "another authority's": (
+            "set log.tls_certificate to one that is valid and that an authority of the brokers signed"
+        ),
+        "with another password": (
+            "check log.tls_ca, log.tls_certificate, log.tls_key and log.tls_key_password"
+        ),
+    }
+    assert found.remedy == remedies[shown]
 
 
 def test_a_topic_that_is_not_as_the_settings_ask_is_a_finding_with_the_command(

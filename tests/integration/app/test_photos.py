@@ -1,6 +1,5 @@
 """Pictures on a real PostgreSQL: refused ones leave nothing, kept ones belong to an incident."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,10 +13,9 @@ from ioc.app.settings_sections import PhotoSettings, PrivacySettings
 from ioc.incidents.commands import Command, Op, Refused
 from ioc.model.incidents import Handling
 from ioc.photos.check import PhotoRefused
-from ioc.store.embedded import Dsns
 from ioc.store.incidents import write_changes
 from ioc.store.photos import Origin, claim_for_report, leave_incident, released_of
-from ioc.store.pool import Pool, open_pool
+from ioc.store.pool import Pool
 from ioc.store.reports import ReportRow
 from ioc.store.reports import add_report as store_report
 from ioc.store.row_scope import NOBODY, SERVICE, RowScope, ScopedPool, acting_as
@@ -31,12 +29,6 @@ CUONG = Person(username="cuong", name="Cường", role=Role.WARD, wards=(OWN,))
 DUNG = Person(username="dung", name="Dũng", role=Role.WARD, wards=(FOREIGN,))
 AN = Person(username="an", name="An", role=Role.OPERATOR, wards=None)
 PICTURE = samples.phone_photo()
-
-
-@pytest.fixture
-async def pool(database: Dsns) -> AsyncIterator[ScopedPool]:
-    async with open_pool(database.app, name="people", max_size=4, scope=NOBODY) as opened:
-        yield ScopedPool(opened)
 
 
 def keeper(pool: ScopedPool, **settings: int) -> StoredPhotos:

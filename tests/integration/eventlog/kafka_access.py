@@ -11,7 +11,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from benchmarks.broker import SCRAM_LOGINS, Access
+from benchmarks.broker import KEY_PASSWORD, SCRAM_LOGINS, Access
 from ioc.eventlog.kafka_settings import KafkaSecurity, KafkaSettings
 
 USER, STRANGER = SCRAM_LOGINS
@@ -39,6 +39,23 @@ def secure_settings(access: Access, user: str = USER) -> KafkaSettings:
             username=user,
             password=SCRAM_LOGINS[user],
             ca_file=access.ca_file,
+        ),
+    )
+
+
+def mutual_settings(access: Access) -> KafkaSettings:
+    """Settings for the entrance that asks for a certificate of ours, under a prefix not used before."""
+    return KafkaSettings(
+        bootstrap_servers=access.mutual_address,
+        prefix=f"t{secrets.token_hex(4)}.",
+        replication=1,
+        min_insync=1,
+        security=KafkaSecurity(
+            protocol="SSL",
+            ca_file=access.ca_file,
+            certificate_file=access.certificate_file,
+            key_file=access.key_file,
+            key_password=KEY_PASSWORD,
         ),
     )
 

@@ -13,6 +13,7 @@ from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.port import LogReader, LogUnavailable
 from ioc.eventlog.settings import LogSettings
+from ioc.eventlog.spill import SpillSettings
 from ioc.model.records import NewRecord, RecordKind
 from ioc.store.embedded import Dsns
 from ioc.store.pool import open_pool
@@ -34,11 +35,14 @@ def settings_for(address: str, **changes: object) -> KafkaSettings:
 
 @asynccontextmanager
 async def running_log(
-    database: Dsns, kafka: KafkaSettings, limits: LogSettings = LIMITS
+    database: Dsns,
+    kafka: KafkaSettings,
+    limits: LogSettings = LIMITS,
+    spilling: SpillSettings | None = None,
 ) -> AsyncIterator[KafkaLog]:
     """A log as one process has it, with its topic made."""
     async with open_pool(database.app, name="log") as pool:
-        log = KafkaLog(pool, StorePositions(pool), kafka, limits)
+        log = KafkaLog(pool, StorePositions(pool), kafka, limits, spilling)
         try:
             await log.create_topic(TOPIC, PARTITIONS)
             async with asyncio.TaskGroup() as group:

@@ -17,6 +17,7 @@ from tests.integration.eventlog.kafka_access import (
     STRANGER,
     TOPIC_RIGHTS,
     grant,
+    mutual_settings,
     secure_settings,
 )
 from tests.integration.eventlog.kafka_city import PARTITIONS, TOPIC, events, read_names, running_log
@@ -86,6 +87,43 @@ async def test_without_its_groups_right_a_consumer_says_so(database: Dsns, own_k
     settings = secure_settings(own_kafka)
     grant(own_kafka, settings.prefix, group=())
     assert "grant our user what docs/operations.md names" in await complaint(database, settings)
+
+
+async def test_a_certificate_of_ours_is_shown_and_counts_as_our_login(
+    database: Dsns, own_kafka: Access
+) -> None:
+    settings = mutual_settings(own_kafka)
+    grant(own_kafka, settings.prefix)
+    await use_everything(database, settings)
+
+
+async def test_a_certificate_without_grants_is_told_where_the_rights_are_listed(
+    database: Dsns, own_kafka: Access
+) -> None:
+    with pytest.raises(LogRejected, match=r"grant our user what docs/operations\.md names"):
+        await opening(database, mutual_settings(own_kafka))
+
+
+async def test_no_certificate_and_one_of_another_authority_are_refused_by_name(
+    database: Dsns, own_kafka: Access, tmp_path: Path
+) -> None:
+    right = mutual_settings(own_kafka)
+    with pytest.raises(LogRejected, match=r"asks for a certificate.*; set log\.tls_certificate"):
+        await opening(database, with_security(right, certificate_file=None, key_file=None))
+    stranger = trustme.CA().issue_cert("ioc-service", common_name="ioc-service")
+    files = {"certificate_file": tmp_path / "other.pem", "key_file": tmp_path / "other.key"}
+    stranger.cert_chain_pems[0].write_to_path(files["certificate_file"])
+    stranger.private_key_pem.write_to_path(files["key_file"])
+    with pytest.raises(LogRejected, match=r"does not take our certificate.*; set log\.tls_certificate"):
+        await opening(database, with_security(right, key_password="", **files))
+
+
+async def test_a_key_with_another_password_is_told_before_anything_is_asked(
+    database: Dsns, own_kafka: Access
+) -> None:
+    for password in ("", "guessed"):  # without one, nobody is asked at a terminal
+        with pytest.raises(OSError):
+            await opening(database, with_security(mutual_settings(own_kafka), key_password=password))
 
 
 async def test_a_password_that_is_changed_while_we_run_is_waited_out(

@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from ioc.api.application import Counter
 from ioc.api.citizen_ports import (
     Board,
     BoardFigures,
     Followed,
     PublicRequest,
-    QuotaError,
     Receipt,
     ReportCandidate,
     ReportInfo,
     StatusStep,
     Submission,
-    UnfitReportError,
 )
 from ioc.api.georeport_input import RequestQuery
 from ioc.api.intake import Intake, IntakeLimits
@@ -48,7 +48,7 @@ REPORT = PublicRequest(
 class FakeCitizens:
     policy: CitizenPolicy = field(default_factory=CitizenPolicy)
     told: list[Submission] = field(default_factory=list)
-    fault: UnfitReportError | QuotaError | None = None
+    fault: Exception | None = None
 
     async def submit(self, told: Submission) -> Receipt:
         if self.fault:
@@ -76,7 +76,9 @@ class FakeReports:
     async def of_incident(self, incident_id: str) -> Sequence[ReportInfo]:
         return []
 
-    async def answer(self, report_id: str, text: str, *, everybody: bool, author: str) -> int:
+    async def answer(
+        self, report_id: str, text: str, *, everybody: bool, author: str, idem: str | None
+    ) -> int:
         return 1
 
     async def separate(self, report_id: str) -> None:
@@ -100,6 +102,9 @@ class FakeRequests:
     known: list[PublicRequest] = field(default_factory=lambda: [REPORT])
     queries: list[RequestQuery] = field(default_factory=list)
     fault: Exception | None = None
+
+    def show_photo(self, ref: str) -> None:
+        self.known = [msgspec.structs.replace(each, photo=ref) for each in self.known]
 
     async def find(self, query: RequestQuery) -> Sequence[PublicRequest]:
         if self.fault:

@@ -101,7 +101,9 @@ async def test_the_public_sees_a_picture_only_while_an_operator_lets_it(
         assert (await operator.post(path, json={"released": True, "reason": "ok"})).status_code == 422
         answer = await operator.post(path, json={"released": True, "reason": REASON})
         assert (answer.status_code, answer.json()["released"]) == (200, True)
-        assert (await public.get(f"{PUBLIC}/photo-1")).content == b"whole"
+        shown = await public.get(f"{PUBLIC}/photo-1")
+        assert shown.content == b"whole"
+        assert shown.headers["cross-origin-resource-policy"] == "cross-origin", "others' pages may show it"
         await operator.post(path, json={"released": False, "reason": REASON})
         assert (await public.get(f"{PUBLIC}/photo-1")).status_code == 404
     async with browse(Role.WARD, deps) as ward:

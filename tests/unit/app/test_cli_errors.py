@@ -8,6 +8,7 @@ import pytest
 
 from ioc.app import cli
 from ioc.app.cli_errors import CommandError, command, expected_in, next_step, show
+from ioc.app.run import SimulatorsRefusedError
 from ioc.app.web import PortInUseError
 
 
@@ -102,3 +103,9 @@ def test_our_name_is_one_that_the_shell_finds(monkeypatch: pytest.MonkeyPatch, t
     assert command() == ".venv/bin/ioc"
     monkeypatch.setenv("PATH", str(tmp_path))
     assert command() == ".venv/bin/ioc"
+
+
+def test_a_scenario_that_cannot_be_played_is_one_message() -> None:
+    ended = ExceptionGroup("base", [ExceptionGroup("intake", [SimulatorsRefusedError("see above")])])
+    (error,) = expected_in(ended) or ()
+    assert "--scenario" in next_step(error)

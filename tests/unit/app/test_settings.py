@@ -149,6 +149,21 @@ def test_parts_of_the_log_that_do_not_fit_together_show_no_password(monkeypatch:
     assert "geheim" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "rule"),
+    [
+        ("IOC_LOG__SPILL", "true", r"log\.spill is for log\.kind = kafka"),
+        ("IOC_LOG__TLS_KEY", "our.key", r"log\.tls_key needs log\.tls_certificate"),
+    ],
+)
+def test_settings_of_kafka_that_need_another_one_name_it(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, rule: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=rf"^IOC_LOG: {rule}"):
+        load_settings()
+
+
 @pytest.mark.parametrize("servers", ["kafka", "kafka:x", "a:1;b:2", "a:1, b:2"])
 def test_brokers_are_hosts_with_ports(servers: str) -> None:
     with pytest.raises(SettingsError, match=r"log\.bootstrap_servers"):

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ioc.incidents.clocks import due_dates, forecast, steps_of
+from ioc.incidents.clocks import due_dates, forecast, paces, steps_of
 from ioc.incidents.commands import Op
 from ioc.incidents.effects import escalate, on_effect, unshelve_due
 from ioc.incidents.policies import Allowed, ClockPolicy, Policies, Step
-from ioc.model.incidents import Cleared, Clocks, Handling, PauseReason, Pending, Severity
+from ioc.model.incidents import Cleared, Clocks, Handling, PauseReason, Pending, Severity, Worked
 from ioc.model.times import DAY_US, HOUR_US, MINUTE_US, SECOND_US, parse_us
 from tests.unit.incidents.samples import NOW_US, POLICIES, after_doing, an_incident
 
@@ -132,8 +132,34 @@ def test_a_shelved_incident_comes_back_when_its_time_is_up() -> None:
 # forecast --------------------------------------------------------------------------------------------------
 
 
-def due_in(hours: float, number: int = 0, ward: str = "25747", is_paused: bool = False) -> Pending:
-    return Pending(f"inc-{hours}-{number}", ward, NOW_US + round(hours * HOUR_US), is_paused)
+def due_in(
+    hours: float, number: int = 0, ward: str = "25747", is_paused: bool = False, age_h: float = 24.0
+) -> Pending:
+    due_us, detected_us = (NOW_US + round(each * HOUR_US) for each in (hours, -age_h))
+    return Pending(f"inc-{hours}-{number}", ward, due_us, is_paused, detected_us)
+
+
+def worked(resolved: int, hours_ago: float) -> Worked:
+    return Worked(resolved, NOW_US - round(hours_ago * HOUR_US))
+
+
+def test_a_pace_counts_the_hours_in_which_there_was_work() -> None:
+    """Twelve resolved: within a day 0.5 an hour, since six hours ago 2, since ten minutes ago 12."""
+    for hours_ago, per_hour in ((24, 0.5), (40, 0.5), (6, 2.0), (1 / 6, 12.0)):
+        assert paces([], {"25747": worked(12, hours_ago)}, NOW_US) == {"25747": per_hour}
+    waiting = due_in(1, age_h=12)
+    assert paces([waiting], {"25747": worked(12, 6)}, NOW_US) == {"25747": 1.0}, "it has had that one longer"
+
+
+def test_a_ward_with_its_first_incident_is_as_quick_as_the_others_until_it_has_had_their_time() -> None:
+    """The city: 9 resolved in 18 hours of wards, or one in two hours."""
+    others: dict[str | None, Worked] = {"25750": worked(8, 12), "25760": worked(1, 5)}
+    assert paces([due_in(1, age_h=0.1)], others, NOW_US)["25747"] == 0.5
+    assert paces([due_in(1, age_h=3.0)], others, NOW_US)["25747"] == 0.0, "it has had time enough for one"
+    assert paces([due_in(1, age_h=0.1)], {}, NOW_US) == {"25747": 0.0}, "nobody is known to resolve anything"
+    new = [due_in(2.5, age_h=0.1)]
+    (ward,) = forecast(new, paces(new, others, NOW_US), NOW_US, 24 * HOUR_US)
+    assert ward.will_breach == 0
 
 
 def test_a_ward_that_works_too_slowly_will_be_late_with_the_tail_of_its_queue() -> None:

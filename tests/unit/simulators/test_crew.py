@@ -236,6 +236,17 @@ def test_a_resolved_incident_that_somebody_reopens_before_the_crew_sees_it_is_th
     assert not [order for at_s in range(at_s + 100, 1_500, 5) for order in desk.round(at_s)]
 
 
+def test_what_citizens_tell_is_taken_up_at_once_and_again_while_they_are_not_satisfied() -> None:
+    for incident in (*ids(True, 1), *ids(False, 1)):
+        case = msgspec.structs.replace(new(incident), category="citizen.road")
+        desk = Desk(crew(), [case]).play(0, 900)
+        assert desk.ops() == ["acknowledge", "assign", "start", "resolve", "close"]
+        again = {"handling": "new", "note": "Người dân chưa hài lòng với kết quả.", "rev": 20}
+        desk.cases[incident] = msgspec.structs.replace(desk.cases[incident], **again)
+        desk.play(900, 1_800)
+        assert desk.ops()[5:] == ["acknowledge", "assign", "start", "resolve", "close"]
+
+
 def test_after_a_conflict_it_looks_again_and_asks_with_the_new_revision() -> None:
     (incident,) = ids(True, 1)
     working, case = crew(), new(incident)

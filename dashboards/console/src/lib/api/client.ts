@@ -91,8 +91,8 @@ export const api = {
   reports: async (incident: string) =>
     (await json<{ items: CitizenReport[] }>('GET', `/incidents/${id(incident)}/reports`)).items,
   /** Answer one reporter, or all who told the same; how many were answered. */
-  answer: async (report: string, text: string, everybody: boolean) =>
-    (await json<{ answered: number }>('POST', `/reports/${id(report)}/answer`, { text, everybody })).answered,
+  answer: async (report: string, text: string, everybody: boolean, idem: string) =>
+    (await json<{ answered: number }>('POST', `/reports/${id(report)}/answer`, { text, everybody, idem })).answered,
   separate: async (report: string) => void (await request('POST', `/reports/${id(report)}/separate`)),
   contact: async (report: string, reason: string) =>
     (await json<{ contact: string | null }>('POST', `/reports/${id(report)}/unmask`, { reason })).contact,

@@ -354,7 +354,7 @@ export const en: Catalogue = {
     loading: 'Calculating…',
     failed: 'The forecast could not be loaded.',
     none: 'No open incidents.',
-    help: 'Assumes that each ward works on what is due first, at the pace of the last 24 hours.',
+    help: 'Assumes that each ward works on what is due first, at its pace while it had work in the last 24 hours.',
   },
   device: {
     camera: 'Camera',

@@ -29,6 +29,7 @@ const TERMS: Record<string, Pair> = {
   flood: ['Ngập nước', 'Flood'],
   environment: ['Môi trường', 'Environment'],
   infrastructure: ['Hạ tầng', 'Infrastructure'],
+  equipment: ['Thiết bị', 'Equipment'],
   device: ['Thiết bị', 'Devices'],
   devices: ['Thiết bị', 'Devices'],
   citizen: ['Phản ánh người dân', 'Citizens'],
@@ -68,6 +69,9 @@ const AGGREGATES: Record<string, Pair> = {
   max: ['cao nhất', 'highest'],
   sum: ['tổng', 'total'],
 }
+
+/** Whether a code has words of ours. */
+export const isKnown = (code: string): boolean => Object.hasOwn(TERMS, code)
 
 export function term(code: string, lang: Lang): string {
   const [, aggregate = '', inner] = /^(avg|min|max|sum)\((\w+)\)$/.exec(code) ?? []

@@ -345,7 +345,7 @@ export const vi = {
     loading: 'Đang tính…',
     failed: 'Không tải được dự báo.',
     none: 'Không có sự cố đang mở.',
-    help: 'Giả định: mỗi phường, xã xử lý việc đến hạn trước, với tốc độ của 24 giờ qua.',
+    help: 'Giả định: mỗi phường, xã xử lý việc đến hạn trước, với tốc độ khi có việc trong 24 giờ qua.',
   },
   device: {
     camera: 'Camera',

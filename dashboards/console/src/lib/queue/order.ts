@@ -65,6 +65,12 @@ export function alarmRate(incidents: Incident[], nowMs: number): AlarmRate {
   return { recent, flood: recent >= FLOOD_AT, topRule: most(rules), topWard: most(wards) }
 }
 
+/** One name for incidents of these titles: the title they share, else what they are of. */
+export function sharedName(titles: Iterable<string>, kind: string): string {
+  const [first, ...others] = new Set(titles)
+  return first === undefined || others.length ? kind : first
+}
+
 function most(counts: Map<string, number>): [string, number] | null {
   let best: [string, number] | null = null
   for (const entry of counts) if (!best || entry[1] > best[1]) best = entry

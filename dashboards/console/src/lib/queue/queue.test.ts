@@ -3,7 +3,7 @@ import { incident } from '../feed/testing'
 import { runningClock } from './clocks'
 import { matcher, NO_FILTER, readFilter, writeFilter } from './filter'
 import { hold, windowOf } from './freeze'
-import { alarmRate, bySeverityThenAge, countBySeverity } from './order'
+import { alarmRate, bySeverityThenAge, countBySeverity, sharedName } from './order'
 import { containsAll, fold } from './text'
 
 const at = (minute: number): string => `2026-11-22T10:${String(minute).padStart(2, '0')}:00.000Z`
@@ -31,6 +31,14 @@ describe('order', () => {
     const list = Array.from({ length: 10 }, (_, i) => incident(`i${i}`, 1, { detected: at(12 + (i % 5)), rule: i < 7 ? 'jam' : 'fall' }))
     expect(alarmRate(list, now)).toMatchObject({ recent: 10, flood: true, topRule: ['jam', 7] })
     expect(alarmRate(list.slice(1), now).flood).toBe(false)
+  })
+})
+
+describe('sharedName', () => {
+  it('calls incidents by the title they share, and different ones by what they are of', () => {
+    expect(sharedName(['Ùn tắc', 'Ùn tắc'], 'Giao thông')).toBe('Ùn tắc')
+    expect(sharedName(['Phản ánh: Rác', 'Phản ánh: Đèn'], 'Phản ánh người dân')).toBe('Phản ánh người dân')
+    expect(sharedName([], 'Giao thông')).toBe('Giao thông')
   })
 })
 
