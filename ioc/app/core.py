@@ -12,6 +12,7 @@ from ioc.app.settings import Settings
 from ioc.app.settings_sections import LogKind
 from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.kafka_settings import KafkaSecurity, KafkaSettings
+from ioc.eventlog.port import LogRejected
 from ioc.eventlog.postgres import PostgresLog
 from ioc.eventlog.settings import LogSettings
 from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC
@@ -146,6 +147,21 @@ async def open_log(settings: Settings, pool: Connections, dsn: str) -> AsyncIter
         await log.close()
 
 
+def refuse_other_partitions(settings: Settings, found: int) -> None:
+    """See that the log has as many partitions as the settings say, where they say it.
+
+    Raises:
+        LogRejected: it has another number.
+    """
+    asked = settings.log.partitions
+    if "partitions" not in settings.log.model_fields_set or asked == found:
+        return
+    more = (
+        f", or stop every role and add partitions with `ioc log partitions {asked}`" if asked > found else ""
+    )
+    raise LogRejected(f"log.partitions is {asked}, and {EVENTS_TOPIC} has {found}: set it to {found}{more}")
+
+
 @asynccontextmanager
 async def open_core(settings: Settings, database: Database, owner: str = "") -> AsyncIterator[Core]:
     """Open pools and log, create the topics, read directory and policies once."""
@@ -158,7 +174,9 @@ async def open_core(settings: Settings, database: Database, owner: str = "") -> 
         )
         feed_pool = await stack.enter_async_context(open_pool(database.app, name="feed", max_size=2))
         log = await stack.enter_async_context(open_log(settings, log_pool, database.app))
-        await log.create_topic(WIDE_TOPIC, await log.create_topic(EVENTS_TOPIC, settings.log.partitions))
+        partitions = await log.create_topic(EVENTS_TOPIC, settings.log.partitions)
+        refuse_other_partitions(settings, partitions)
+        await log.create_topic(WIDE_TOPIC, partitions)
         directory = Directory(pool)
         await directory.refresh()
         desk = Desk(pool, directory)

@@ -8,7 +8,7 @@ both the writer's id and the producer are thrown away: an idempotent producer ma
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, LiteralString
 
 from aiokafka import AIOKafkaProducer
@@ -20,6 +20,7 @@ from ioc.eventlog.append_write import Place, claim_keys, place_records
 from ioc.eventlog.kafka_client import asking, connection, end_producer
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.kafka_stamps import HEADER, Connect, Stamp, Stamps, encode_header
+from ioc.eventlog.layout import check_layout
 from ioc.eventlog.port import AppendOutcome, LogUnavailable
 from ioc.model.records import RecordKind
 
@@ -36,8 +37,12 @@ _COMMIT: Final[LiteralString] = "UPDATE log_writer SET committed = %s, used_at =
 class KafkaWriter:
     """Writes appends, one after the other; `write` is called by one task only."""
 
-    def __init__(self, settings: KafkaSettings, connect: Connect, stamps: Stamps) -> None:
+    def __init__(
+        self, settings: KafkaSettings, connect: Connect, stamps: Stamps, partitions: Mapping[str, int]
+    ) -> None:
+        """Write records that were placed by these numbers of `partitions`, by topic; they may become more topics."""
         self._settings = settings
+        self._partitions = partitions
         self._connect = connect
         self._stamps = stamps
         self._producer: AIOKafkaProducer | None = None
@@ -95,9 +100,11 @@ class KafkaWriter:
         return self._producer
 
     async def _register(self) -> Stamp:
+        """Begin a new writer. Whoever adds partitions closes all that there are and lets no other begin meanwhile."""
         writer = secrets.randbits(63)
-        async with self._connect() as database:
+        async with self._connect() as database, database.transaction():
             await database.execute(_REGISTER, (writer,))
+            await check_layout(database, self._partitions)
         return Stamp(writer, 0)
 
     async def _append(

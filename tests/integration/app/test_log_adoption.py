@@ -36,8 +36,8 @@ COUNT = 3
 
 
 @asynccontextmanager
-async def opened(database: Dsns, kafka: KafkaSettings | None) -> AsyncIterator[Log]:
-    """A log of one process, running; no topic is made."""
+async def unserved(database: Dsns, kafka: KafkaSettings | None) -> AsyncIterator[Log]:
+    """A log of one process that does not run yet."""
     async with open_pool(database.app, name="log") as pool:
         log: Log = (
             KafkaLog(pool, StorePositions(pool), kafka, LIMITS)
@@ -45,16 +45,22 @@ async def opened(database: Dsns, kafka: KafkaSettings | None) -> AsyncIterator[L
             else PostgresLog(pool, database.app, LIMITS)
         )
         try:
-            async with asyncio.TaskGroup() as group:
-                running = group.create_task(log.run())
-                try:
-                    yield log
-                finally:
-                    running.cancel()
+            yield log
         finally:
             if isinstance(log, KafkaLog):
                 await log.close()
             collect_half_made_connections()
+
+
+@asynccontextmanager
+async def opened(database: Dsns, kafka: KafkaSettings | None) -> AsyncIterator[Log]:
+    """A log of one process, running; no topic is made."""
+    async with unserved(database, kafka) as log, asyncio.TaskGroup() as group:
+        running = group.create_task(log.run())
+        try:
+            yield log
+        finally:
+            running.cancel()
 
 
 async def start(log: Log, partitions: int = COUNT) -> None:
