@@ -147,19 +147,24 @@ async def open_log(settings: Settings, pool: Connections, dsn: str) -> AsyncIter
         await log.close()
 
 
+def asked_partitions(settings: Settings) -> int | None:
+    """Return how many partitions the log is to have; None where the settings do not say so themselves."""
+    return settings.log.partitions if "partitions" in settings.log.model_fields_set else None
+
+
 def refuse_other_partitions(settings: Settings, found: int) -> None:
     """See that the log has as many partitions as the settings say, where they say it.
 
     Raises:
         LogRejected: it has another number.
     """
-    asked = settings.log.partitions
-    if "partitions" not in settings.log.model_fields_set or asked == found:
+    asked = asked_partitions(settings)
+    if asked is None or asked == found:
         return
-    more = (
-        f", or stop every role and add partitions with `ioc log partitions {asked}`" if asked > found else ""
-    )
-    raise LogRejected(f"log.partitions is {asked}, and {EVENTS_TOPIC} has {found}: set it to {found}{more}")
+    message = f"log.partitions is {asked}, and {EVENTS_TOPIC} has {found}: set it to {found}"
+    if asked > found:
+        message += f", or stop every role and add partitions with `ioc log partitions {asked}`"
+    raise LogRejected(message)
 
 
 @asynccontextmanager

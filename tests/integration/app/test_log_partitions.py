@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import psycopg
 import pytest
 
 from ioc.app import log_drain, log_partitions
@@ -115,7 +114,9 @@ def history() -> list[Second]:
             if at_s in (30 + number, 50 + number):
                 # the same plate some wards further on
                 there = WARDS[(number + at_s // 50) % len(WARDS)]
-                events.append(event(at_s, there, f"cam{number}", CameraPlate(plate=f"P{number}", confidence=0.9)))
+                events.append(
+                    event(at_s, there, f"cam{number}", CameraPlate(plate=f"P{number}", confidence=0.9))
+                )
         found.append((START_US + at_s * SECOND_US, events))
     return found
 
@@ -148,7 +149,9 @@ class City:
             await log.create_topic(WIDE_TOPIC, await log.create_topic(EVENTS_TOPIC, FORMER))
             areas = parse_areas((ROOT / "demo" / "areas.geojson").read_bytes())
             devices = [
-                Device(id=f"det-{ward}", kind=DeviceKind.DETECTOR, name=ward, ward=ward, expected_interval_s=10)
+                Device(
+                    id=f"det-{ward}", kind=DeviceKind.DETECTOR, name=ward, ward=ward, expected_interval_s=10
+                )
                 for ward in (*WARDS, "ward-that-never-spoke")
             ]
             async with pool.connection() as connection:
@@ -196,7 +199,10 @@ class City:
 
     async def add(self, partitions: int) -> list[log_partitions.Added]:
         """Do what the command does."""
-        async with open_pool(self.database.app, name="work") as pool, unserved(self.database, self.kafka) as log:
+        async with (
+            open_pool(self.database.app, name="work") as pool,
+            unserved(self.database, self.kafka) as log,
+        ):
             return await PartitionAdder(self.settings, log, pool, lambda *_: None).add(partitions)
 
     async def incidents(self) -> list[bytes]:
@@ -242,15 +248,23 @@ async def unchanged(postgres: Server, template: str, name: str, folder: Path) ->
         postgres.drop(name)
 
 
+_expected: list[bytes] = []
+
+
 @pytest.fixture
-async def expected(
-    postgres: Server, migrated_template: str, database: Dsns, tmp_path: Path
-) -> list[bytes]:
-    name = str(psycopg.conninfo.conninfo_to_dict(database.admin)["dbname"])
-    found = await unchanged(postgres, migrated_template, name[name.index("ioc_test_") :] + "_same", tmp_path)
-    assert {msgspec.json.decode(row)["rule"] for row in found} == {"jam", "crowded-ward", "silent", "wrong-way", "two-wards"}
-    assert len(found) > 40
-    return found
+async def expected(postgres: Server, migrated_template: str, tmp_path: Path) -> list[bytes]:
+    """The incidents of the history without a change; found once."""
+    if not _expected:
+        _expected[:] = await unchanged(postgres, migrated_template, "ioc_unchanged", tmp_path)
+    assert {msgspec.json.decode(row)["rule"] for row in _expected} == {
+        "jam",
+        "crowded-ward",
+        "silent",
+        "wrong-way",
+        "two-wards",
+    }
+    assert len(_expected) > 40
+    return _expected
 
 
 @pytest.mark.parametrize("backlog", [False, True])
@@ -287,8 +301,6 @@ class Killed(BaseException):
 STEPS: dict[str, tuple[object, str]] = {
     "drained": (log_partitions, "_refuse_undrained"),
     "moving": (log_partitions, "place"),
-    "moved": (log_partitions, "turn"),
-    "positions": (log_partitions, "grow_positions"),
     "laid out": (log_partitions, "change_layout"),
 }
 
@@ -303,9 +315,11 @@ async def test_killed_at_any_step_it_is_run_again_and_ends_right(
         patch.setattr(where, name, dies_after(getattr(where, name), 2 if step.endswith("second") else 1))
         with pytest.raises(Killed):
             await city.add(MORE)
-    if step.startswith("added") and city.kafka:
+    if step != "drained" and city.kafka:  # Kafka has them, and nobody else knows of them
         async with city.log() as log:
-            with pytest.raises(LogRejected, match=r"laid out for 3: stop every role, then `ioc log partitions 7`"):
+            with pytest.raises(
+                LogRejected, match=r"laid out for 3: stop every role, then `ioc log partitions 7`"
+            ):
                 await log.create_topic(EVENTS_TOPIC, FORMER)
     else:
         async with city.log() as log:
@@ -386,13 +400,18 @@ async def test_it_refuses_while_something_appends_and_changes_nothing(city: City
 
 
 async def test_fewer_partitions_are_refused_with_the_reason(city: City) -> None:
-    with pytest.raises(PartitionsError, match=r"has 3 partitions, and never gets fewer: .*another log.prefix"):
+    with pytest.raises(
+        PartitionsError, match=r"has 3 partitions, and never gets fewer: .*another log.prefix"
+    ):
         await city.add(2)
 
 
 @pytest.mark.parametrize(
     ("asked", "complaint"),
-    [(4, r"log.partitions is 4, and ioc.events has 3: set it to 3, or .*`ioc log partitions 4`"), (2, "to 3$")],
+    [
+        (4, r"log.partitions is 4, and ioc.events has 3: set it to 3, or .*`ioc log partitions 4`"),
+        (2, "to 3$"),
+    ],
 )
 def test_a_start_with_other_partitions_than_the_log_has_refuses(
     asked: int, complaint: str, monkeypatch: pytest.MonkeyPatch
