@@ -1,9 +1,9 @@
-"""Memory of store and rules at a backlog: the log is filled while neither runs, then both take it as processes.
+"""Memory of store and rules at a backlog: the log is filled first, then both take it as processes.
 
-Filled by what ingest does between decoder and log, without HTTP: the city workload, a tick a second. Peak memory is
-`VmHWM` of each process (pages shared with others counted), the rate that of each until it has committed everything.
-Memory at a tenth of the backlog is measured first, on an installation of its own: memory that depends on the load
-would show.
+Filled by what ingest does between decoder and log, without HTTP: the city workload, a tick a second. Peak
+memory is `VmHWM` of each process (pages shared with others counted), the rate that of each until it has
+committed everything. Memory at a tenth of the backlog is measured first, on an installation of its own:
+memory that depends on the load would show.
 """
 
 import argparse

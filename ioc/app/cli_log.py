@@ -101,7 +101,7 @@ def _confirm(former: Mapping[str, int], number: int) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Tell]:
-    """Yield what shows progress on standard error: a bar, or a line for each step where that is no terminal."""
+    """Yield what shows progress on standard error: a bar, or a line a step where that is no terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=notes, transient=True, disable=not notes.is_terminal) as bar:
         task, said = bar.add_task("", total=None), ""

@@ -106,7 +106,7 @@ class Drain:
             ]
             # The log ends last: whoever leaves a group needs it.
             log = group.create_task(self._log.run())
-            work = [group.create_task(worker.run()) for worker in (store, *stages)]
+            work = [group.create_task(run()) for run in (store.run, *(stage.run for stage in stages))]
             try:
                 await self._take_all()
             except DrainError as error:

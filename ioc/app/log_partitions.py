@@ -1,10 +1,10 @@
 """Adding partitions to the log: everything that follows from their number changes in one transaction.
 
-With all roles stopped, the log is taken whole first (`log_drain`): then nothing refers to what the former number
-placed, and only what is remembered has to move. The transaction keeps appends out, sees that nothing is left, adds
-the partitions, moves the rules' state, positions and layout, and gives each partition a new generation. Killed
-before it commits, everything is as it was, but for Kafka, which may have the new partitions already; a start says
-so and this command, run again, goes on from there.
+With all roles stopped, the log is taken whole first (`log_drain`): then nothing refers to what the former
+number placed, and only what is remembered has to move. The transaction keeps appends out, sees that nothing
+is left, adds the partitions, moves the rules' state, positions and layout, and gives each partition a new
+generation. Killed before it commits, everything is as it was, but for Kafka, which may have the new
+partitions already; a start says so and this command, run again, goes on from there.
 """
 
 from collections.abc import Iterator
@@ -84,9 +84,9 @@ class PartitionAdder:
             )
         if (most := max(found.values())) > partitions:
             raise PartitionsError(
-                f"the log has {most} partitions, and never gets fewer: Kafka takes none away, and what lies in one "
-                f"could not keep its order elsewhere. A log with {partitions} has to be a new one, under another "
-                "log.prefix and an empty database"
+                f"the log has {most} partitions, and never gets fewer: Kafka takes none away, and what lies "
+                f"in one could not keep its order elsewhere. A log with {partitions} has to be a new one, "
+                "under another log.prefix and with an empty database"
             )
         if self._settings.replay.enabled:
             raise PartitionsError(
@@ -209,8 +209,8 @@ async def _refuse_undrained(connection: Connection, ends: dict[str, dict[int, in
     for topic, group in READERS:
         if left := await behind(connection, topic, group, ends[topic]):
             raise PartitionsError(
-                f"{group} are {left} records of {topic} behind again: something still appends. Stop every role, "
-                "then try again"
+                f"{group} are {left} records of {topic} behind again: something still appends. Stop every "
+                "role, then try again"
             )
 
 

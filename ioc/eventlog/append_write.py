@@ -117,7 +117,7 @@ async def claim_keys(connection: Connection, taken: Sequence[Pending]) -> set[by
 async def _store(
     connection: Connection, fresh: dict[Place, list[tuple[RecordKind, bytes]]]
 ) -> tuple[dict[Place, int], dict[str, int]]:
-    """Store one row per partition; return the offset of each one's first record and the partitions of the topics.
+    """Store one row per partition; return each one's first offset, and how many partitions the topics have.
 
     The latter are read behind the lock of the partitions, which whoever adds some holds until it is done.
     """

@@ -238,7 +238,7 @@ class KafkaLog:
 
     async def _partitions_of(self, topic: str) -> int:
         if topic not in self._partitions:
-            # As it is laid out, not as Kafka has it: partitions being added there do not count before they do here.
+            # As it is laid out, not as Kafka has it: what is being added there does not count yet.
             if not (found := len(await self.firsts(topic))):
                 raise LogRejected(f"no such topic: {topic}")
             self._partitions[topic] = found

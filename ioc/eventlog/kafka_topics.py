@@ -65,8 +65,8 @@ async def _differences(cluster: Cluster, settings: KafkaSettings, wanted: Wanted
     found = []
     if wanted.partitions not in (None, len(copies)):
         found.append(
-            f"{topic} has {len(copies)} partitions where {wanted.partitions} are asked for: set the number of "
-            f"partitions to {len(copies)}, or see Adding partitions in docs/operations.md"
+            f"{topic} has {len(copies)} partitions where {wanted.partitions} are asked for: set the number "
+            f"of partitions to {len(copies)}, or see Adding partitions in docs/operations.md"
         )
     if min(copies) < settings.replication:
         found.append(

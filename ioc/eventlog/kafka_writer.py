@@ -40,7 +40,7 @@ class KafkaWriter:
     def __init__(
         self, settings: KafkaSettings, connect: Connect, stamps: Stamps, partitions: Mapping[str, int]
     ) -> None:
-        """Write records that were placed by these numbers of `partitions`, by topic; they may become more topics."""
+        """Write records that were placed by these numbers of `partitions`, by topic; topics may be added."""
         self._settings = settings
         self._partitions = partitions
         self._connect = connect
@@ -100,7 +100,7 @@ class KafkaWriter:
         return self._producer
 
     async def _register(self) -> Stamp:
-        """Begin a new writer. Whoever adds partitions closes all that there are and lets no other begin meanwhile."""
+        """Begin a new writer; whoever adds partitions closes all there are and lets none begin meanwhile."""
         writer = secrets.randbits(63)
         async with self._connect() as database, database.transaction():
             await database.execute(_REGISTER, (writer,))

@@ -1,8 +1,8 @@
 """How many partitions a topic's keys are spread over, as the database knows it.
 
-A ward's partition follows from that number, and the rules' state lies where it says. So all processes must agree
-on it, and with the log: a start compares, an append and an owner's claim are checked behind the lock that
-`ioc log partitions` takes, and what runs with another number ends.
+A ward's partition follows from that number, and the rules' state lies where it says. So all processes must
+agree on it, and with the log: a start compares, an append and an owner's claim are checked behind the lock
+that `ioc log partitions` takes, and what runs with another number ends.
 """
 
 from collections.abc import Iterable, Mapping
@@ -47,18 +47,18 @@ async def lay_out(connection: Connection, topic: str, partitions: int) -> None:
     known = len(await read_layout(connection, topic))
     if known < partitions:
         raise LogRejected(
-            f"{topic} has {partitions} partitions, and this database is laid out for {known}: stop every role,"
-            f" then `ioc log partitions {partitions}`, see Adding partitions in docs/operations.md"
+            f"{topic} has {partitions} partitions, and this database is laid out for {known}: stop every"
+            f" role, then `ioc log partitions {partitions}`, see Adding partitions in docs/operations.md"
         )
     if known > partitions:
         raise LogRejected(
-            f"{topic} has {partitions} partitions, and this database is laid out for {known}: the topic was made"
+            f"{topic} has {partitions} partitions, and this database is laid out for {known}: it was made"
             " anew, or the settings name another one; bring it back, see Another log in docs/operations.md"
         )
 
 
 async def change_layout(connection: Connection, topic: str, firsts: Mapping[int, int]) -> None:
-    """Lay `topic` out over the partitions of `firsts`, each from that offset on. One transaction of the caller's."""
+    """Lay `topic` out over the partitions of `firsts`, each from its offset on, as the caller commits."""
     await connection.execute(_FORGET, ([topic],))
     await connection.execute(_ADD, (topic, list(firsts), list(firsts.values())))
 
@@ -87,5 +87,6 @@ def refuse_other(found: Mapping[str, int], partitions: Mapping[str, int]) -> Non
     for topic, worked_with in partitions.items():
         if (laid_out := found.get(topic, worked_with)) != worked_with:
             raise LogRejected(
-                f"{topic} has {laid_out} partitions now, and this process works with {worked_with}: start it again"
+                f"{topic} has {laid_out} partitions now, and this process works with {worked_with}: start it"
+                " again"
             )

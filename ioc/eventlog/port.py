@@ -1,9 +1,9 @@
 """What every event log promises. `tests/contract/test_eventlog.py` runs over each implementation.
 
-A topic has a number of partitions that changes only while nobody works (`ioc log partitions`). Within a partition offsets rise from 0 in the order in which appends
-became durable, without gaps but those that failed appends leave where records are in Kafka. A group shares a
-topic's partitions among its owners; a partition handed to another owner gets a higher *generation*, and a
-commit that presents an older one fails.
+A topic's number of partitions changes only while nobody works (`ioc log partitions`). Within a partition
+offsets rise from 0 in the order in which appends became durable, without gaps but those that failed appends
+leave where records are in Kafka. A group shares a topic's partitions among its owners; a partition handed
+to another owner gets a higher *generation*, and a commit that presents an older one fails.
 
 Positions are committed by the consumer inside its own database transaction, together with the effects
 (`ioc.store.positions.commit_position`); a log never commits by itself.
@@ -216,7 +216,7 @@ class EventLog(Protocol):
         ...
 
     async def firsts(self, topic: str) -> dict[int, int]:
-        """Return, by partition, the offset from which on records lie where today's number of partitions puts them.
+        """Return the offset from which on records lie where the present number puts them, by partition.
 
         What lies before is from a time of fewer partitions: a key's records may be in another one.
 

@@ -1,14 +1,14 @@
 """Another number of partitions: where the state of each key goes on.
 
-A partition is what its keys' records hash to, so with another number every partition's keys spread over those that
-share its remainder by the common divisor of both numbers:
+A partition is what its keys' records hash to, so with another number every partition's keys spread over
+those that share its remainder by the common divisor of both numbers:
 
     4 → 8    partition 1 becomes 1 and 5             each new one has one source
     4 → 6    partition 1 becomes 1, 3 and 5          each new one has two sources, which are merged
 
-All partitions must have come to the same end of the log. Then the engines that begin with this state go on as those
-that wrote it would have gone on (property test): a key's state depends on its own records and the ticks only, and
-ticks are in every partition.
+All partitions must have come to the same end of the log. Then the engines that begin with this state go on
+as those that wrote it would have gone on (property test): a key's state depends on its own records and the
+ticks only, and ticks are in every partition.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -63,9 +63,10 @@ class Resplit:
     def local(self, held: Rows, names: Iterable[str]) -> dict[int, bytes]:
         """Return where the state of one key of a local rule goes on.
 
-        Events came to a partition by their ward, or source where they had none. `names` are what the key itself says
-        of that. A row that names no such place cannot fire by time alone, since an incident needs a place; it goes
-        to every partition that its own becomes, and whichever gets the key's next event goes on from it.
+        Events came to a partition by their ward, or source where they had none. `names` are what the key
+        itself says of that. A row that names no such place cannot fire by time alone, since an incident needs
+        a place; it goes to every partition that its own becomes, and whichever gets the key's next event goes
+        on from it.
 
         Args:
             held: the key's rows. A device that has moved may have several, of which one partition keeps one.
@@ -116,7 +117,7 @@ class Resplit:
 
 def _merged(engines: Sequence[EngineState]) -> EngineState:
     first = engines[0]
-    # A rule stays switched off only where every source had switched it off: else keys would lose a rule that worked.
+    # Switched off only where every source had switched it off: else keys would lose a rule that worked.
     failed = {
         rule: min((each.failed[rule] for each in engines), key=lambda failure: failure[1])
         for rule in first.failed

@@ -1,7 +1,7 @@
 """Moving the rules' state of a whole topic to other partitions, key by key, in the caller's transaction.
 
-Rows are written anew beside the former ones, under negative numbers of partitions, which then take their place: so
-no row meets one that is still to move.
+Rows are written anew beside the former ones, under negative numbers of partitions, which then take their
+place: so no row meets one that is still to move.
 """
 
 from collections.abc import AsyncIterator, Iterable
@@ -37,7 +37,8 @@ _TURN: Final[LiteralString] = """
 _SWITCH: Final[LiteralString] = """
     INSERT INTO rule_activation (topic, partition, version, "offset")
     SELECT topic, added, version, 0
-    FROM (SELECT topic, max(version) AS version FROM rule_activation WHERE topic = %(topic)s GROUP BY topic) AS known
+    FROM (SELECT topic, max(version) AS version FROM rule_activation
+          WHERE topic = %(topic)s GROUP BY topic) AS known
     CROSS JOIN generate_series(%(former)s::int, %(partitions)s::int - 1) AS added
     ON CONFLICT (topic, partition) DO UPDATE SET version = excluded.version, "offset" = excluded."offset"
 """
@@ -50,7 +51,7 @@ async def count_state(connection: Connection, topic: str) -> int:
 
 
 async def engines_own(connection: Connection, topic: str, shadow: str) -> dict[tuple[str, str], Rows]:
-    """Return what engines and stages remember of themselves, by (rule, key); `shadow` marks the shadows' engine."""
+    """Return what engines and stages remember of themselves, by (rule, key); `shadow` marks shadows."""
     found: dict[tuple[str, str], Rows] = {}
     rows = await connection.execute(_OWN, {"topic": topic, "shadow": shadow})
     async for rule, key, partition, data in rows:
@@ -86,7 +87,7 @@ async def place(connection: Connection, topic: str, rows: Iterable[tuple[int, st
 
 
 async def turn(connection: Connection, topic: str, former: int, partitions: int) -> None:
-    """Let what was placed be the state, and new partitions run the version of the rules that all others run."""
+    """Let what was placed be the state, and new partitions run the version that all others run."""
     await connection.execute(_DROP, (topic,))
     await connection.execute(_TURN, (topic,))
     await connection.execute(_SWITCH, {"topic": topic, "former": former, "partitions": partitions})

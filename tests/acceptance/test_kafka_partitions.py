@@ -37,7 +37,7 @@ def roles(tmp_path: Path, kafka: str, database: Dsns) -> Iterator[KafkaRoles]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_partitions_are_added_in_mid_stream_and_the_incidents_are_those_of_one_engine(
     roles: KafkaRoles,
 ) -> None:
@@ -68,7 +68,7 @@ def test_partitions_are_added_in_mid_stream_and_the_incidents_are_those_of_one_e
     for process in ("ingest", "store", "rules-a", "rules-b"):
         roles.start(process)
     with Sender(roles, key, cameras, detectors[1:]):  # other detectors' jams
-        wait_until(lambda: jams(roles) > jams_before)
+        wait_until(lambda: jams(roles) > jams_before, 240)
         time.sleep(3.0)
     roles.stop("ingest")
     ends = roles.ends(MORE)

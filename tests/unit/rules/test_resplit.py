@@ -230,7 +230,7 @@ def test_a_rule_stays_switched_off_only_where_all_sources_had_switched_it_off() 
         n: engine_decoder.decode(data).failed
         for n, data in Resplit(2, 3, rows, partition_of).engines().items()
     }
-    assert found == dict.fromkeys(range(3), {"r": ("v", 3, "a")})
+    assert found == {n: {"r": ("v", 3, "a")} for n in range(3)}
     doubled = {
         n: engine_decoder.decode(data).failed
         for n, data in Resplit(2, 4, rows, partition_of).engines().items()
