@@ -17,11 +17,12 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import httpx
 import uvloop
 
 from benchmarks.broker import running_broker
 from benchmarks.machine import cpu_seconds, family
-from benchmarks.service import STOP_TIMEOUT_S, kafka_environment
+from benchmarks.service import STOP_TIMEOUT_S, free_port, kafka_environment
 from benchmarks.workload import Workload
 from ioc.app.clock import now_us
 from ioc.app.core import open_log
@@ -76,6 +77,10 @@ class Drained:
     per_s: float
     """Events of the backlog a second, the start of the process not counted."""
     cpu_s: float
+    keys: int
+    """Keys that rules remember at the end: state, which does not come from the backlog."""
+    held_peak: int
+    """Most events of wide rules that waited for a partition behind the others."""
 
 
 def _measured(address: str, backlog: int) -> dict[str, Drained]:
@@ -150,10 +155,25 @@ class _Process:
     def __init__(self, role: str, folder: str, environment: dict[str, str]) -> None:
         self.topics = list(TOPICS[role])
         self.group = role
+        self._port = free_port()
+        self._held_peak = 0
         self.began_s: float | None = None
         """When it had committed something first."""
         self.ended_s: float | None = None
-        self.process = subprocess.Popen(_ioc(folder, "run", role), env=environment, cwd=ROOT)
+        served = environment | {"IOC_HTTP__OPS_PORT": str(self._port)}
+        self.process = subprocess.Popen(_ioc(folder, "run", role), env=served, cwd=ROOT)
+
+    def gauge(self, name: str) -> int:
+        """Return a gauge of `/metrics`, summed over labels; 0 while it does not answer."""
+        try:
+            lines = httpx.get(f"http://127.0.0.1:{self._port}/metrics", timeout=5).text.splitlines()
+        except httpx.HTTPError:
+            return 0
+        return int(sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name}{{")))
+
+    def sample(self) -> None:
+        """Look how many events wait."""
+        self._held_peak = max(self._held_peak, self.gauge("ioc_rules_wide_held"))
 
     def status_mb(self, name: str) -> float:
         """Return a size of /proc/PID/status: VmHWM, the peak, or VmRSS."""
@@ -171,6 +191,8 @@ class _Process:
             seconds=round(seconds, 1),
             per_s=round(backlog / seconds),
             cpu_s=round(cpu_seconds(family(self.process.pid)), 1),
+            keys=self.gauge("ioc_rules_rule_keys"),
+            held_peak=self._held_peak,
         )
 
 
@@ -200,6 +222,7 @@ async def _drain(
 
 
 async def _look(role: _Process, log: EventLog, pool: Pool) -> None:
+    role.sample()
     ends = await log.ends(role.topics[0])
     async with pool.connection() as connection:
         found = await standings(connection)
