@@ -18,6 +18,7 @@ from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.port import LogRejected
 from ioc.eventlog.postgres import PostgresLog
+from ioc.eventlog.settings import LogSettings
 from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC
 from ioc.store.embedded import Dsns
 from ioc.store.pool import open_pool
@@ -36,13 +37,15 @@ COUNT = 3
 
 
 @asynccontextmanager
-async def unserved(database: Dsns, kafka: KafkaSettings | None) -> AsyncIterator[Log]:
+async def unserved(
+    database: Dsns, kafka: KafkaSettings | None, limits: LogSettings = LIMITS
+) -> AsyncIterator[Log]:
     """A log of one process that does not run yet."""
     async with open_pool(database.app, name="log") as pool:
         log: Log = (
-            KafkaLog(pool, StorePositions(pool), kafka, LIMITS)
+            KafkaLog(pool, StorePositions(pool), kafka, limits)
             if kafka
-            else PostgresLog(pool, database.app, LIMITS)
+            else PostgresLog(pool, database.app, limits)
         )
         try:
             yield log
