@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.layout import read_layout
-from ioc.eventlog.origin import adopt
+from ioc.eventlog.origin import adopt, furthest
 from ioc.eventlog.postgres import PostgresLog
 from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC
 
@@ -36,7 +36,8 @@ async def adopt_log(
     places: dict[str, Mapping[int, int]] = {}
     for topic in (EVENTS_TOPIC, WIDE_TOPIC):
         async with log.connection() as connection:
-            stood = len(await read_layout(connection, topic))
+            # Positions tell where no start has noted the layout yet.
+            stood = len(await read_layout(connection, topic) or await furthest(connection, topic))
         found = await log.make_topic(topic, stood or partitions)
         if stood and found != stood:
             raise AdoptionError(
