@@ -20,6 +20,7 @@ import psutil
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
+from benchmarks import backlog
 from benchmarks.broker import running_broker
 from benchmarks.machine import cpu_seconds, family, percentile, resident_mb
 from benchmarks.service import Service, kafka_environment, running_service
@@ -37,10 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=60, help="length of the sustained phase")
     parser.add_argument("--latency-rate", type=float, default=500, help="events a second, latency phase")
     parser.add_argument("--latency-seconds", type=float, default=30, help="length of the latency phase")
+    parser.add_argument(
+        "--backlog", type=int, default=0, help="measure memory and rate at so many events waiting"
+    )
 
 
 def run(arguments: argparse.Namespace) -> dict[str, object]:
     """Measure and return the figures."""
+    if arguments.backlog:
+        return backlog.run(arguments)
     if arguments.log == "embedded":
         with running_service() as service:
             return asyncio.run(_measure(service, arguments))

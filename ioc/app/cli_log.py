@@ -1,10 +1,13 @@
 """`ioc log …`: the event log and the positions in it."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Annotated
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated, Final
 
 import typer
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from ioc.app.cli_database import use_database
 from ioc.app.cli_errors import CommandError
@@ -12,6 +15,8 @@ from ioc.app.cli_options import ConfigOption, DataOption, JsonOption, settings_f
 from ioc.app.cli_output import notes, out, print_json, print_table
 from ioc.app.core import open_log
 from ioc.app.log_adoption import AdoptionError, Beginning, adopt_log
+from ioc.app.log_drain import Tell
+from ioc.app.log_partitions import Added, PartitionAdder, PartitionsError
 from ioc.app.settings import Settings
 from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.port import LogUnavailable
@@ -20,6 +25,7 @@ from ioc.model.records import EVENTS_TOPIC
 from ioc.store.pool import open_pool
 
 app = typer.Typer(no_args_is_help=True)
+MAX_PARTITIONS: Final = 256
 
 
 @app.command("adopt")
@@ -82,3 +88,78 @@ async def _look(settings: Settings, dsn: str) -> tuple[Mapping[int, int], dict[i
 async def _adopt(settings: Settings, dsn: str, beginning: Beginning | None) -> dict[str, Mapping[int, int]]:
     async with open_pool(dsn, name="log", max_size=2) as pool, open_log(settings, pool, dsn) as log:
         return await adopt_log(log, settings.log.partitions, beginning)
+
+
+@app.command("partitions")
+def partitions(
+    number: Annotated[
+        int, typer.Argument(min=1, max=MAX_PARTITIONS, metavar="N", help="how many the log is to have")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give the log more partitions. Stop every role first; afterwards set log.partitions where it is set.
+
+    Takes what the log still holds, then moves the rules' state, all or nothing. Interrupted, run it again.
+    """
+    settings = settings_from(config, data)
+    with use_database(settings) as database:
+        try:
+            former = asyncio.run(_former(settings, database.app, number))
+            if former and not yes:
+                _confirm(former, number)
+            with _progress() as tell:
+                done = asyncio.run(_add(settings, database.app, number, tell)) if former else []
+        except PartitionsError as error:
+            raise CommandError(str(error), "Nothing was changed.") from error
+    if as_json:
+        print_json({"partitions": number, "changed": [each._asdict() for each in done]})
+        return
+    for each in done:
+        out.print(
+            f"{each.topic}: {each.former} → {each.partitions} partitions, state of {each.rows} keys moved"
+        )
+    if not done:
+        out.print(f"the log has {number} partitions already")
+
+
+def _confirm(former: Mapping[str, int], number: int) -> None:
+    for topic, count in former.items():
+        notes.print(f"{topic}: {count} → {number} partitions. There is no way back to fewer.")
+    if not sys.stdin.isatty():
+        raise PartitionsError("nobody to ask: say --yes")
+    typer.confirm("Is every role stopped?", abort=True, err=True)
+
+
+@contextmanager
+def _progress() -> Iterator[Tell]:
+    """Yield what shows progress on standard error: a bar, or a line a step where that is no terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=notes, transient=True, disable=not notes.is_terminal) as bar:
+        task, said = bar.add_task("", total=None), ""
+
+        def tell(what: str, done: int, whole: int) -> None:
+            nonlocal said
+            bar.update(task, description=what, completed=done, total=whole or None)
+            if what != said and not notes.is_terminal:
+                notes.print(f"· {what}")
+            said = what
+
+        yield tell
+
+
+async def _former(settings: Settings, dsn: str, number: int) -> dict[str, int]:
+    async with open_pool(dsn, name="log", max_size=2) as pool, open_log(settings, pool, dsn) as log:
+        return await PartitionAdder(settings, log, pool, lambda *_: None).former(number)
+
+
+async def _add(settings: Settings, dsn: str, number: int, tell: Tell) -> list[Added]:
+    size = settings.database.pool_size
+    async with (
+        open_pool(dsn, name="log", max_size=size) as log_pool,
+        open_pool(dsn, name="work", max_size=size) as pool,
+        open_log(settings, log_pool, dsn) as log,
+    ):
+        return await PartitionAdder(settings, log, pool, tell).add(number)

@@ -13,6 +13,7 @@ from ioc.app.settings_sections import LogKind
 from ioc.app.tracing import open_tracer
 from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.kafka_settings import KafkaSecurity, KafkaSettings
+from ioc.eventlog.port import LogRejected
 from ioc.eventlog.postgres import PostgresLog
 from ioc.eventlog.settings import LogSettings
 from ioc.eventlog.spill import SpillSettings
@@ -166,6 +167,26 @@ async def open_log(settings: Settings, pool: Connections, dsn: str) -> AsyncIter
         await log.close()
 
 
+def asked_partitions(settings: Settings) -> int | None:
+    """Return how many partitions the log is to have; None where the settings do not say so themselves."""
+    return settings.log.partitions if "partitions" in settings.log.model_fields_set else None
+
+
+def refuse_other_partitions(settings: Settings, found: int) -> None:
+    """See that the log has as many partitions as the settings say, where they say it.
+
+    Raises:
+        LogRejected: it has another number.
+    """
+    asked = asked_partitions(settings)
+    if asked is None or asked == found:
+        return
+    message = f"log.partitions is {asked}, and {EVENTS_TOPIC} has {found}: set it to {found}"
+    if asked > found:
+        message += f", or stop every role and add partitions with `ioc log partitions {asked}`"
+    raise LogRejected(message)
+
+
 @asynccontextmanager
 async def open_core(settings: Settings, database: Database, owner: str = "") -> AsyncIterator[Core]:
     """Open pools and log, create the topics, read directory and policies once."""
@@ -180,7 +201,9 @@ async def open_core(settings: Settings, database: Database, owner: str = "") -> 
         )
         feed_pool = await stack.enter_async_context(open_pool(database.app, name="feed", max_size=2))
         log = await stack.enter_async_context(open_log(settings, log_pool, database.app))
-        await log.create_topic(WIDE_TOPIC, await log.create_topic(EVENTS_TOPIC, settings.log.partitions))
+        partitions = await log.create_topic(EVENTS_TOPIC, settings.log.partitions)
+        refuse_other_partitions(settings, partitions)
+        await log.create_topic(WIDE_TOPIC, partitions)
         directory = Directory(pool)
         await directory.refresh()
         desk = Desk(pool, directory)

@@ -32,12 +32,13 @@ def of_partition(
 
     The ward that the gateway finds decides the partition, so a device without one is placed as there.
     """
-    placed = (_placed(device, ward_of) for device in devices)
-    own = (d for d in placed if partition_of(d.ward or d.id, partitions) == partition)
+    standing = (placed(device, ward_of) for device in devices)
+    own = (d for d in standing if partition_of(d.ward or d.id, partitions) == partition)
     return expected_sources(own)
 
 
-def _placed(device: Device, ward_of: WardOf) -> Device:
+def placed(device: Device, ward_of: WardOf) -> Device:
+    """Return `device` with the ward that the gateway gives its events."""
     if device.ward is not None or device.lon is None or device.lat is None:
         return device
     return msgspec.structs.replace(device, ward=ward_of(device.lon, device.lat))

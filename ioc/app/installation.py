@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from ioc.app.core import Core, kafka_settings, log_limits
+from ioc.app.core import Core, asked_partitions, kafka_settings, log_limits
 from ioc.app.rule_files import RuleFolder
 from ioc.app.rule_sets import ensure_first_version
 from ioc.app.settings import Settings
@@ -147,7 +147,8 @@ async def topic_differences(settings: Settings) -> list[str]:
     kafka, topics = kafka_settings(settings), []
     if settings.log.kind is LogKind.KAFKA:
         configs = kept_for_a_time(kafka, log_limits(settings).never_beyond_s)
-        topics = [Wanted(name, settings.log.partitions, configs) for name in (EVENTS_TOPIC, WIDE_TOPIC)]
+        partitions = asked_partitions(settings)
+        topics = [Wanted(name, partitions, configs) for name in (EVENTS_TOPIC, WIDE_TOPIC)]
     if settings.relay.enabled:
         topics.append(Wanted(INCIDENTS_TOPIC, settings.relay.partitions, compacted(kafka)))
     return await differences(kafka, topics) if topics else []

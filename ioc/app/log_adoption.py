@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from ioc.eventlog.kafka import KafkaLog
+from ioc.eventlog.layout import read_layout
 from ioc.eventlog.origin import adopt, furthest
 from ioc.eventlog.postgres import PostgresLog
 from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC
@@ -25,7 +26,7 @@ async def adopt_log(
 ) -> dict[str, Mapping[int, int]]:
     """Let every group go on in `log` and return where, by topic and partition.
 
-    A topic that is not there is made with as many partitions as the positions have, or else `partitions`: the
+    A topic that is not there is made with as many partitions as it has here, or else `partitions`: the
     rules' state is kept by partition. No role may run meanwhile; what one still did would be fenced.
 
     Raises:
@@ -35,7 +36,8 @@ async def adopt_log(
     places: dict[str, Mapping[int, int]] = {}
     for topic in (EVENTS_TOPIC, WIDE_TOPIC):
         async with log.connection() as connection:
-            stood = len(await furthest(connection, topic))
+            # Positions tell where no start has noted the layout yet.
+            stood = len(await read_layout(connection, topic) or await furthest(connection, topic))
         found = await log.make_topic(topic, stood or partitions)
         if stood and found != stood:
             raise AdoptionError(

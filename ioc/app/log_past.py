@@ -63,6 +63,10 @@ class LogPast:
         """Return the records of a partition from `start` to before `end`."""
         return Stretch(await self._log.tail(EVENTS_TOPIC, {partition: start}), partition, start, end)
 
+    async def laid_out_from(self, partition: int) -> int:
+        """Return from where on a partition's records are those of its present keys."""
+        return (await self._log.firsts(EVENTS_TOPIC)).get(partition, 0)
+
     async def first_at(self, partition: int, time_us: int, end: int) -> int:
         """Return the first offset before `end` whose record is of `time_us` or later, by bisection."""
         low, high = 0, end

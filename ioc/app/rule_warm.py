@@ -58,7 +58,7 @@ class RuleWarmer:
         if not pasts or now_us is None:
             return Warmed()
         first = await self._past.first_at(work.number, now_us - warm_us, offset)
-        start = self._bounded(work, first, offset)
+        start = await self._bounded(work, work.number, first, offset)
 
         def take(_: int, items: list[Item]) -> None:
             for past in pasts.values():
@@ -115,7 +115,7 @@ class RuleWarmer:
         starts: list[int] = []
         for origin, head in enumerate(switch.heads):
             first = await self._past.first_at(origin, from_us - UNEVEN_US, head)
-            start = self._bounded(work, first, head + 1)
+            start = await self._bounded(work, origin, first, head + 1)
             if start > first:
                 cut = await self._past.time_at(origin, start, head + 1)
                 from_us = max(from_us, cut[1] + UNEVEN_US if cut else from_us)
@@ -131,11 +131,16 @@ class RuleWarmer:
                 pasts[lane] = WarmUp(fresh, partition=work.number, lateness_us=lateness_us)
         return pasts
 
-    def _bounded(self, work: PartitionWork, first: int, end: int) -> int:
+    async def _bounded(self, work: PartitionWork, origin: int, first: int, end: int) -> int:
         start = max(first, end - self._settings.warm_records)
         if start > first:
             _log.warning("warm-up cut short by rules.warm_records", partition=work.number, from_offset=start)
-        return start
+        laid_out = await self._past.laid_out_from(origin)
+        if laid_out > start:
+            _log.warning(
+                "warm-up cut short, partitions were added", partition=work.number, from_offset=laid_out
+            )
+        return max(start, min(laid_out, end))
 
     async def _read(
         self,

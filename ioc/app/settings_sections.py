@@ -153,7 +153,7 @@ class LogSettings(_Section):
 
     kind: LogKind = Field(LogKind.EMBEDDED, description="where the log is: `embedded` or `kafka`")
     partitions: Annotated[int, Field(gt=0, le=256)] = Field(
-        4, description="partitions of the events topic; fixed once the log holds data"
+        4, description="partitions of a new log; where set, a log with another number is refused"
     )
     dedup_window_s: Seconds = Field(86_400, description="how long a repeated event id is recognised")
     retention_s: Seconds = Field(7 * 86_400, description="how long the log is kept")

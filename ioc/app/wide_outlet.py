@@ -86,5 +86,7 @@ class WideOutlet:
 
 def _record(forward: Forward) -> NewRecord:
     event = forward.event
-    dedup = (f"wide\x00{event.origin}", f"{event.offset}/{forward.partition}")
+    # With its name, since another log that was adopted gives the same offsets again.
+    name = f"{event.offset}/{forward.partition}/{event.event.source}/{event.event.id}"
+    dedup = (f"wide\x00{event.origin}", name)
     return NewRecord(RecordKind.EVENT, forward.key, encode_wide_event(event), dedup)

@@ -1,12 +1,13 @@
 """The append transaction of the embedded log: claim the keys, lock the partitions, store one row each."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, LiteralString, NamedTuple
 
 from psycopg import AsyncConnection
 
 from ioc.eventlog.append_queue import Pending
 from ioc.eventlog.batch_reader import encode_batch
+from ioc.eventlog.layout import refuse_other
 from ioc.eventlog.port import AppendOutcome
 from ioc.eventlog.recent import Stored
 from ioc.model.records import Record, RecordKind
@@ -37,9 +38,11 @@ _STORE: Final[LiteralString] = """
     ), moved AS (
         UPDATE log_partition p SET next_offset = fresh.end_offset FROM fresh
         WHERE p.topic = fresh.topic AND p.partition = fresh.partition
+    ), stored AS (
+        INSERT INTO log_batch (topic, partition, end_offset, count, payload)
+        SELECT topic, partition, end_offset, count, payload FROM fresh
     )
-    INSERT INTO log_batch (topic, partition, end_offset, count, payload)
-    SELECT topic, partition, end_offset, count, payload FROM fresh
+    SELECT topic, count(*) FROM log_layout WHERE topic = ANY(%(topics)s::text[]) GROUP BY topic
 """
 
 
@@ -51,16 +54,24 @@ class Written(NamedTuple):
     rows: list[Stored]
 
 
-async def write_appends(connection: Connection, taken: Sequence[Pending]) -> Written:
-    """Write all calls of `taken` in the caller's transaction.
+async def write_appends(
+    connection: Connection, taken: Sequence[Pending], partitions: Mapping[str, int]
+) -> Written:
+    """Write all calls of `taken`, placed by these numbers of `partitions`, in the caller's transaction.
 
     Locks are taken in one order everywhere: keys ascending, then partitions ascending.
+
+    Raises:
+        LogRejected: a topic has another number of partitions by now.
     """
     known = await claim_keys(connection, taken)
     fresh: dict[Place, list[tuple[RecordKind, bytes]]] = {}
     # Within the transaction a record's number in its partition stands for its offset.
     numbers = [list(place_records(pending, known, fresh)) for pending in taken]
-    bases = await _store(connection, fresh) if fresh else {}
+    bases: dict[Place, int] = {}
+    if fresh:
+        bases, laid_out = await _store(connection, fresh)
+        refuse_other(laid_out, partitions)
     outcomes = [
         [
             AppendOutcome(partition, None if number is None else bases[pending.topic, partition] + number)
@@ -105,8 +116,11 @@ async def claim_keys(connection: Connection, taken: Sequence[Pending]) -> set[by
 
 async def _store(
     connection: Connection, fresh: dict[Place, list[tuple[RecordKind, bytes]]]
-) -> dict[Place, int]:
-    """Store one row per partition and return the offset of each one's first record."""
+) -> tuple[dict[Place, int], dict[str, int]]:
+    """Store one row per partition; return each one's first offset, and how many partitions the topics have.
+
+    The latter are read behind the lock of the partitions, which whoever adds some holds until it is done.
+    """
     places = sorted(fresh)
     parameters: dict[str, object] = {
         "topics": [topic for topic, _ in places],
@@ -117,5 +131,5 @@ async def _store(
     parameters["ends"] = [bases[place] + len(fresh[place]) for place in places]
     parameters["counts"] = [len(fresh[place]) for place in places]
     parameters["payloads"] = [encode_batch(fresh[place]) for place in places]
-    await connection.execute(_STORE, parameters, prepare=True)
-    return bases
+    laid_out = await connection.execute(_STORE, parameters, prepare=True)
+    return bases, dict(await laid_out.fetchall())

@@ -14,6 +14,10 @@ class LeaseKeeper(Source, Protocol):
 
     consumers: "set[GroupConsumer]"
 
+    async def check_layout(self) -> None:
+        """Raise `LogRejected` where partitions were added that this process does not know of."""
+        ...
+
 
 class GroupConsumer(BatchReader):
     """`Consumer` over leases. Enter it to join the group, leave it to give the partitions back."""
@@ -86,6 +90,7 @@ class GroupConsumer(BatchReader):
                 if not expired:
                     self._leased_until = started + self._lease_s
                 owned = await self._member.rebalance(connection, expired=expired)
+            await self._log.check_layout()  # behind the claims: whoever adds partitions takes those away
             self._assign(owned)
             self._leased_until = started + self._lease_s
             self._lapsed = False

@@ -7,7 +7,7 @@
 import asyncio
 import weakref
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Final, LiteralString
 
 import structlog
@@ -20,12 +20,13 @@ from ioc.eventlog import spill
 from ioc.eventlog.append_queue import AppendQueue, Pending
 from ioc.eventlog.database import as_unavailable, moment, prune_keys
 from ioc.eventlog.kafka_client import Cluster, end_consumer, tls_context
-from ioc.eventlog.kafka_consumer import KafkaConsumer
+from ioc.eventlog.kafka_consumer import KafkaConsumer, group_name
 from ioc.eventlog.kafka_reader import KafkaReader
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.kafka_stamps import Stamps
 from ioc.eventlog.kafka_topics import kept_for_a_time
 from ioc.eventlog.kafka_writer import KafkaWriter, SpillingWriter, StampedWriter
+from ioc.eventlog.layout import check_layout, lay_out, read_layout
 from ioc.eventlog.origin import Origin, check_ends, check_origin, furthest
 from ioc.eventlog.port import (
     AppendOutcome,
@@ -48,6 +49,8 @@ _log = structlog.get_logger()
 _BEHIND: Final[LiteralString] = """
     SELECT partition, min(next_offset) FROM log_owner WHERE topic = %s GROUP BY partition
 """
+_HOLD: Final[LiteralString] = "LOCK TABLE log_writer IN SHARE ROW EXCLUSIVE MODE"
+_CLOSE_WRITERS: Final[LiteralString] = "UPDATE log_writer SET closed = true WHERE NOT closed"
 _PRUNE_WRITERS: Final[LiteralString] = "DELETE FROM log_writer WHERE used_at < %s"
 
 
@@ -73,14 +76,16 @@ class KafkaLog:
         self.settings = settings or LogSettings()
         self.stamps = Stamps(self.connection)
         self._cluster = Cluster(kafka)
+        self._partitions: dict[str, int] = {}
         self.spilling = spilling or SpillSettings()
-        writing = (self.connection, self.stamps, self.spilling, self._require_checked)
+        writing = (self.connection, self.stamps, self._partitions, self.spilling, self._require_checked)
         self._writer = KafkaWriter(kafka, *writing)
         self._spilling_writer = SpillingWriter(self._impatient(), *writing)
-        self._drain_writer = StampedWriter(kafka, self.connection, self.stamps, self._require_checked)
+        self._drain_writer = StampedWriter(
+            kafka, self.connection, self.stamps, self._partitions, self._require_checked
+        )
         self._queue, self._spilling_queue = AppendQueue(self.settings), AppendQueue(self.settings)
         """Two, so that what may be spilled does not wait for what may not."""
-        self._partitions: dict[str, int] = {}
         self._unchecked: dict[str, int] = {}
         """Topics that Kafka could not be asked about at the start, with the partitions that are known."""
         self._tails: set[AIOKafkaConsumer] = set()
@@ -99,6 +104,7 @@ class KafkaLog:
                 group.create_task(self._spilling_queue.run(self._spilling_writer.write))
                 group.create_task(self._end_forsaken())
                 group.create_task(self._check_late())
+                group.create_task(self._watch_layout())
         finally:
             await self.close()
 
@@ -173,7 +179,10 @@ class KafkaLog:
             positions = await furthest(connection, topic)
         there = await self._cluster.partitions(self._name(topic))
         check_ends(topic, positions, await self._cluster.ends(self._name(topic), range(there)))
-        return await self.make_topic(topic, partitions)
+        found = await self.make_topic(topic, partitions)
+        async with self.connection() as connection:
+            await lay_out(connection, topic, found)
+        return found
 
     async def make_topic(self, topic: str, partitions: int) -> int:
         """Do the same whatever the positions are."""
@@ -215,6 +224,40 @@ class KafkaLog:
         """Return the next offset of each partition."""
         self._require_checked()
         return await self._cluster.ends(self._name(topic), range(await self._partitions_of(topic)))
+
+    async def firsts(self, topic: str) -> dict[int, int]:
+        """Return from where on the log is laid out as it is; see `EventLog.firsts`."""
+        async with self.connection() as connection:
+            return await read_layout(connection, topic)
+
+    async def check_layout(self) -> None:
+        """See that the topics still have as many partitions as this process works with.
+
+        Raises:
+            LogRejected: partitions were added meanwhile.
+        """
+        async with self.connection() as connection:
+            await check_layout(connection, self._partitions)
+
+    async def members(self, topic: str, group: str) -> list[str]:
+        """Return who is in a group now; whoever died without a word is, until its lease ends."""
+        return await self._cluster.members(group_name(self._name(topic), group))
+
+    async def hold_appends(self, connection: Connection, topics: Sequence[str]) -> None:
+        """Let nobody append until the caller's transaction ends, and no writer of before ever again."""
+        await connection.execute(_HOLD)
+        await connection.execute(_CLOSE_WRITERS)
+        if waiting := sum(each.records for each in await spill.held_back(connection)):
+            raise LogRejected(
+                f"{waiting} records lie spilled and belong to partitions as they are: let an ingest carry them"
+                " to Kafka first (`ioc log status`)"
+            )
+
+    async def add_partitions(self, connection: Connection, topic: str, partitions: int) -> None:
+        """Let a topic have `partitions` in Kafka, at once; `change_layout` makes them count."""
+        await self._cluster.add_partitions(self._name(topic), partitions)
+        if await spill.remembered(connection, topic):
+            await spill.remember(connection, topic, partitions)
 
     async def starts(self, topic: str) -> dict[int, int]:
         """Return the offset of the first record kept, by partition."""
@@ -280,7 +323,8 @@ class KafkaLog:
 
     async def _partitions_of(self, topic: str) -> int:
         if topic not in self._partitions:
-            if not (found := await self._cluster.partitions(self._name(topic))):
+            # As it is laid out, not as Kafka has it: what is being added there does not count yet.
+            if not (found := len(await self.firsts(topic))):
                 raise LogRejected(f"no such topic: {topic}")
             self._partitions[topic] = found
         return self._partitions[topic]
@@ -296,6 +340,12 @@ class KafkaLog:
         """Return the settings of appends that may be spilled."""
         timeout_s = min(self.spilling.after_s, self.kafka.request_timeout_s)
         return structs.replace(self.kafka, request_timeout_s=timeout_s)
+
+    async def _watch_layout(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.heartbeat_s)
+            with suppress(LogUnavailable):
+                await self.check_layout()
 
     async def _end_forsaken(self) -> None:
         while True:

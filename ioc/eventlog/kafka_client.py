@@ -12,7 +12,7 @@ from ssl import SSLCertVerificationError, SSLContext, SSLError
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import (
@@ -273,13 +273,30 @@ class Cluster:
             (_, code, message), *_ = answer.topic_errors
             if code and for_code(code) is not TopicAlreadyExistsError:
                 raise for_code(code)(f"{topic}: {message}")
-        # Brokers learn of a new topic one after the other.
+        return await self._known_everywhere(topic, 1)
+
+    async def _known_everywhere(self, topic: str, partitions: int) -> int:
+        """Wait until brokers, which learn of it one after the other, know so many partitions at least."""
         deadline = asyncio.get_running_loop().time() + self._settings.request_timeout_s
-        while not (found := await self.partitions(topic)):
+        while (found := await self.partitions(topic)) < partitions:
             if asyncio.get_running_loop().time() >= deadline:
-                raise LogUnavailable(f"Kafka created {topic} and does not know it")
+                raise LogUnavailable(f"Kafka made {partitions} partitions of {topic} and does not know them")
             await asyncio.sleep(0.05)
         return found
+
+    async def add_partitions(self, topic: str, partitions: int) -> None:
+        """Let an existing topic have `partitions`, if it has fewer. Raises as `asking`."""
+        if await self.partitions(topic) >= partitions:
+            return
+        async with self._asked() as (admin, _):
+            await admin.create_partitions({topic: NewPartitions(partitions)})
+        await self._known_everywhere(topic, partitions)
+
+    async def members(self, group: str) -> list[str]:
+        """Return the clients that are in a consumer group now. Raises as `asking`."""
+        async with self._asked() as (admin, _):
+            (answer,) = await admin.describe_consumer_groups([group])
+            return [str(member[1]) for each in answer.groups for member in each[5]]
 
     async def brokers(self) -> int:
         """Return how many brokers there are. Raises as `asking`."""

@@ -32,6 +32,11 @@ LAG_INTERVAL_S: Final = 1.0
 _log = structlog.get_logger()
 
 
+def group_name(topic: str, group: str) -> str:
+    """Return what Kafka calls a group of ours; `topic` with its prefix."""
+    return f"{topic}.{group}"
+
+
 class GroupLog(Source, Protocol):
     """What a member needs of its log."""
 
@@ -40,6 +45,10 @@ class GroupLog(Source, Protocol):
 
     async def starts(self, topic: str) -> dict[int, int]:
         """Return the offset of the first record kept, by partition."""
+        ...
+
+    async def check_layout(self) -> None:
+        """Raise `LogRejected` where partitions were added that this process does not know of."""
         ...
 
 
@@ -116,7 +125,7 @@ class KafkaConsumer(KafkaReader):
             **connection(settings, self._group),
             **fetching(settings),
             # One group per topic: the members of one topic do not wait for those of another to rebalance.
-            group_id=f"{self._name}.{self._group}",
+            group_id=group_name(self._name, self._group),
             group_instance_id=settings.instance or None,
             session_timeout_ms=round(log.lease_s * 1000),
             heartbeat_interval_ms=round(log.heartbeat_s * 1000),
@@ -167,6 +176,7 @@ class KafkaConsumer(KafkaReader):
                     )
                 state = Buffer(generation, position)
             states[partition] = state
+        await self._log.check_layout()  # behind the claims: whoever adds partitions takes those away
         self._forget_lag(self._states.keys() - states.keys())
         self._states = states
         self._paused &= states.keys()

@@ -11,7 +11,8 @@ class Wanted(NamedTuple):
     """A topic as a new one would be made; `name` is without the prefix."""
 
     name: str
-    partitions: int
+    partitions: int | None
+    """None where any number will do."""
     configs: dict[str, str]
 
 
@@ -62,10 +63,10 @@ async def _differences(cluster: Cluster, settings: KafkaSettings, wanted: Wanted
     if not copies:
         return []
     found = []
-    if len(copies) != wanted.partitions:
+    if wanted.partitions not in (None, len(copies)):
         found.append(
-            f"{topic} has {len(copies)} partitions where {wanted.partitions} are asked for; it keeps them: "
-            f"set the number of partitions to {len(copies)}"
+            f"{topic} has {len(copies)} partitions where {wanted.partitions} are asked for: set the number "
+            f"of partitions to {len(copies)}, or see Adding partitions in docs/operations.md"
         )
     if min(copies) < settings.replication:
         found.append(

@@ -25,6 +25,7 @@ from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.kafka_stamps import HEADER, Connect, Stamp, Stamps, encode_header
 from ioc.eventlog.port import AppendOutcome, LogOverloaded, LogRejected, LogUnavailable
 from ioc.eventlog.spill import Records, SpillSettings
+from ioc.eventlog.layout import check_layout
 from ioc.model.records import RecordKind
 
 Result = TypeVar("Result")
@@ -49,7 +50,7 @@ class KafkaAway(LogUnavailable):
 class StampedWriter:
     """Writes to Kafka inside transactions, one after the other; used by one task only.
 
-    `check` raises `LogUnavailable` where Kafka must not be written to yet.
+    Records were placed by the numbers of `partitions`, by topic; topics may be added. `check` raises `LogUnavailable` where Kafka must not be written to yet.
     """
 
     def __init__(
@@ -57,10 +58,12 @@ class StampedWriter:
         settings: KafkaSettings,
         connect: Connect,
         stamps: Stamps,
+        partitions: Mapping[str, int],
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self._check = check
         self._settings = settings
+        self._partitions = partitions
         self._connect = connect
         self._stamps = stamps
         self._producer: AIOKafkaProducer | None = None
@@ -142,9 +145,11 @@ class StampedWriter:
         return self._producer
 
     async def _register(self) -> Stamp:
+        """Begin a new writer; whoever adds partitions closes all there are and lets none begin meanwhile."""
         writer = secrets.randbits(63)
-        async with self._connect() as database:
+        async with self._connect() as database, database.transaction():
             await database.execute(_REGISTER, (writer,))
+            await check_layout(database, self._partitions)
         return Stamp(writer, 0)
 
     async def _begin(self, database: AsyncConnection[Any], stamp: Stamp) -> None:
@@ -192,10 +197,11 @@ class KafkaWriter(StampedWriter):
         settings: KafkaSettings,
         connect: Connect,
         stamps: Stamps,
+        partitions: Mapping[str, int],
         spilling: SpillSettings,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(settings, connect, stamps, check)
+        super().__init__(settings, connect, stamps, partitions, check)
         self._spilling = spilling
 
     async def write(self, taken: Sequence[Pending]) -> None:
@@ -242,6 +248,8 @@ class SpillingWriter(KafkaWriter):
         """Spill all of `taken`."""
         async with self._connect() as database, database.transaction():
             await spill.lock(database, _places(taken))
+            # Behind the lock that whoever adds partitions takes: a place of before is nobody's any more.
+            await check_layout(database, self._partitions)
             known = await claim_keys(database, taken)
             fresh: dict[Place, Records] = {}
             numbers = [list(place_records(pending, known, fresh)) for pending in taken]

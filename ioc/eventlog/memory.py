@@ -130,6 +130,10 @@ class MemoryLog:
         """Return the next offset of each partition."""
         return {number: partition.end for number, partition in enumerate(self._partitions(topic))}
 
+    async def firsts(self, topic: str) -> dict[int, int]:
+        """Return 0 for each partition: their number never changes here."""
+        return dict.fromkeys(range(len(self._partitions(topic))), 0)
+
     async def retain(self, topic: str, now_us: int) -> int:
         """Delete what need not be kept; see `EventLog.retain`."""
         soft_us = now_us - round(self._settings.retention_s * SECOND_US)

@@ -10,7 +10,9 @@ from typing import Any, Final, Literal, LiteralString, NamedTuple
 
 from psycopg import AsyncConnection
 
+from ioc.eventlog.layout import change_layout, forget_layout
 from ioc.eventlog.port import LogRejected
+from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC
 
 _WAY_OUT: Final = "or begin in this one with `ioc log adopt`, see Another log in docs/operations.md"
 _REMEMBER: Final[LiteralString] = """
@@ -63,7 +65,9 @@ async def check_origin(connection: AsyncConnection[Any], origin: Origin) -> None
             f"the positions in this database belong to {known}, and the settings name {origin}; "
             f"set the log back to that one, {_WAY_OUT}"
         )
-    await connection.execute(_REPLACE, origin)  # nothing was read yet: nothing can be mistaken
+    # Nothing was read yet: nothing can be mistaken.
+    await forget_layout(connection, (EVENTS_TOPIC, WIDE_TOPIC))
+    await connection.execute(_REPLACE, origin)
 
 
 async def furthest(connection: AsyncConnection[Any], topic: str) -> dict[int, int]:
@@ -97,4 +101,5 @@ async def adopt(
     for topic, offsets in places.items():
         for partition, offset in offsets.items():
             await connection.execute(_MOVE, (offset, topic, partition))
+        await change_layout(connection, topic, dict.fromkeys(offsets, 0))
     await connection.execute(_REPLACE, origin)

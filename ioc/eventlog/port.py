@@ -1,9 +1,9 @@
 """What every event log promises. `tests/contract/test_eventlog.py` runs over each implementation.
 
-A topic has a fixed number of partitions. Within a partition offsets rise from 0 in the order in which appends
-became durable, without gaps but those that failed appends leave where records are in Kafka. A group shares a
-topic's partitions among its owners; a partition handed to another owner gets a higher *generation*, and a
-commit that presents an older one fails.
+A topic's number of partitions changes only while nobody works (`ioc log partitions`). Within a partition
+offsets rise from 0 in the order in which appends became durable, without gaps but those that failed appends
+leave where records are in Kafka. A group shares a topic's partitions among its owners; a partition handed
+to another owner gets a higher *generation*, and a commit that presents an older one fails.
 
 Positions are committed by the consumer inside its own database transaction, together with the effects
 (`ioc.store.positions.commit_position`); a log never commits by itself.
@@ -158,7 +158,7 @@ class EventLog(Protocol):
         ...
 
     async def create_topic(self, topic: str, partitions: int) -> int:
-        """Create `topic` unless it exists and return its number of partitions, which never changes."""
+        """Create `topic` unless it exists and return its number of partitions."""
         ...
 
     async def append(self, topic: str, records: Sequence[NewRecord]) -> list[AppendOutcome]:
@@ -214,6 +214,16 @@ class EventLog(Protocol):
 
     async def ends(self, topic: str) -> dict[int, int]:
         """Return the offset that the next record of each partition will get.
+
+        Raises:
+            LogUnavailable: repeat the call.
+        """
+        ...
+
+    async def firsts(self, topic: str) -> dict[int, int]:
+        """Return the offset from which on records lie where the present number puts them, by partition.
+
+        What lies before is from a time of fewer partitions: a key's records may be in another one.
 
         Raises:
             LogUnavailable: repeat the call.

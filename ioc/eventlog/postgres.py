@@ -19,6 +19,7 @@ from ioc.eventlog.append_write import write_appends
 from ioc.eventlog.batch_reader import BatchReader
 from ioc.eventlog.database import as_unavailable, moment, prune_keys
 from ioc.eventlog.group_consumer import GroupConsumer
+from ioc.eventlog.layout import check_layout, lay_out, read_layout
 from ioc.eventlog.membership import Member
 from ioc.eventlog.origin import Origin, check_ends, check_origin, furthest
 from ioc.eventlog.port import AppendOutcome, Consumer, LogReader, LogRejected, LogUnavailable
@@ -44,6 +45,15 @@ _STARTS: Final[LiteralString] = """
         SELECT b.end_offset - b.count FROM log_batch b
         WHERE b.topic = p.topic AND b.partition = p.partition ORDER BY b.end_offset LIMIT 1), p.next_offset)
     FROM log_partition p WHERE p.topic = %s
+"""
+_MEMBERS: Final[LiteralString] = """
+    SELECT owner FROM log_member WHERE topic = %s AND group_name = %s AND lease_until > clock_timestamp()
+"""
+_HOLD: Final[LiteralString] = """
+    SELECT FROM log_partition WHERE topic = ANY(%s) ORDER BY topic, partition FOR UPDATE
+"""
+_ADD: Final[LiteralString] = """
+    INSERT INTO log_partition (topic, partition) SELECT %s, generate_series(0, %s - 1) ON CONFLICT DO NOTHING
 """
 # The cut is the first row of the slice that has to stay: only a prefix goes.
 _RETAIN: Final[LiteralString] = """
@@ -126,7 +136,10 @@ class PostgresLog:
             positions = await furthest(connection, topic)
             ends = dict(await (await connection.execute(_ENDS, (topic,))).fetchall())
         check_ends(topic, positions, ends)
-        return await self.make_topic(topic, partitions)
+        found = await self.make_topic(topic, partitions)
+        async with self.connection() as connection:
+            await lay_out(connection, topic, found)
+        return found
 
     async def make_topic(self, topic: str, partitions: int) -> int:
         """Do the same whatever the positions are."""
@@ -163,6 +176,34 @@ class PostgresLog:
         await self._partitions_of(topic)
         async with self.connection() as connection:
             return dict(await (await connection.execute(_ENDS, (topic,))).fetchall())
+
+    async def firsts(self, topic: str) -> dict[int, int]:
+        """Return from where on the log is laid out as it is; see `EventLog.firsts`."""
+        async with self.connection() as connection:
+            return await read_layout(connection, topic)
+
+    async def check_layout(self) -> None:
+        """See that the topics still have as many partitions as this process works with.
+
+        Raises:
+            LogRejected: partitions were added meanwhile.
+        """
+        async with self.connection() as connection:
+            await check_layout(connection, self._partitions)
+
+    async def members(self, topic: str, group: str) -> list[str]:
+        """Return who is in a group now; whoever died without a word is, until its lease ends."""
+        async with self.connection() as connection:
+            found = await connection.execute(_MEMBERS, (topic, group))
+            return [owner async for (owner,) in found]
+
+    async def hold_appends(self, connection: Connection, topics: Sequence[str]) -> None:
+        """Let nobody append until the caller's transaction ends, after whatever is under way."""
+        await connection.execute(_HOLD, (list(topics),))
+
+    async def add_partitions(self, connection: Connection, topic: str, partitions: int) -> None:
+        """Let a topic have `partitions` in the caller's transaction; `change_layout` makes them count."""
+        await connection.execute(_ADD, (topic, partitions))
 
     async def starts(self, topic: str) -> dict[int, int]:
         """Return the offset of the first record kept, by partition."""
@@ -206,7 +247,7 @@ class PostgresLog:
 
     async def _write(self, taken: Sequence[Pending]) -> None:
         async with self.connection() as connection, connection.transaction():
-            written = await write_appends(connection, taken)
+            written = await write_appends(connection, taken, self._partitions)
         # Durable from here on.
         for pending, outcomes in zip(taken, written.outcomes, strict=True):
             pending.succeed(outcomes)
@@ -245,6 +286,8 @@ class PostgresLog:
     async def _keep_leases(self) -> None:
         while True:
             await asyncio.sleep(self._settings.heartbeat_s)
+            with suppress(LogUnavailable):
+                await self.check_layout()
             for consumer in list(self.consumers):
                 # A consumer stops delivering by itself when its lease has run out.
                 with suppress(LogUnavailable):

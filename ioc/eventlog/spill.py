@@ -106,6 +106,7 @@ _STORE: Final[LiteralString] = """
     )
     INSERT INTO log_spilled (topic, partition, records, size_bytes, payload) SELECT * FROM fresh
 """
+_EVERYBODY: Final[LiteralString] = "LOCK TABLE log_spill IN SHARE ROW EXCLUSIVE MODE"
 _KNOWN: Final[LiteralString] = "SELECT count(*) FROM log_spill WHERE topic = %s"
 _TOTAL: Final[LiteralString] = """
     SELECT coalesce(sum(records), 0)::bigint, coalesce(sum(size_bytes), 0)::bigint FROM log_spill
@@ -192,6 +193,12 @@ async def store(connection: Connection, settings: SpillSettings, fresh: Mapping[
             f"{records} records of {size_bytes} bytes would lie spilled: at most {settings.max_records} "
             f"(log.spill_records) and {settings.max_bytes} (log.spill_bytes)"
         )
+
+
+async def held_back(connection: Connection) -> list[Standing]:
+    """Let nobody spill until the caller's transaction ends, and return what lies spilled."""
+    await connection.execute(_EVERYBODY)
+    return await standings(connection)
 
 
 async def standings(connection: Connection) -> list[Standing]:

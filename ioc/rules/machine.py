@@ -247,6 +247,20 @@ def key_reader(fields: tuple[Field, ...]) -> Callable[[Event], str | None]:
     return read
 
 
+def key_parts(key: str) -> list[str]:
+    """Return what a key of several parts was joined from, see `key_reader`."""
+    parts, escaped = [""], False
+    for letter in key:
+        if escaped or letter not in "\\|":
+            parts[-1] += letter
+            escaped = False
+        elif letter == "|":
+            parts.append("")
+        else:
+            escaped = True
+    return parts
+
+
 def _owned(
     read: Callable[[Event], str | None], owns: Callable[[str], bool] | None
 ) -> Callable[[Event], str | None]:

@@ -234,6 +234,22 @@ def encode(state: PackedSpell | QuietState | OrderedState | EngineState) -> byte
     return _encoder.encode(state)
 
 
+def decode_state(data: bytes) -> AnyState:
+    """Return a stored row of any kind of rule."""
+    return _any_decoder.decode(data)
+
+
 def episode_of(data: bytes) -> Episode | None:
     """Return the open episode in a stored row of any kind of rule."""
-    return _any_decoder.decode(data).episode
+    return decode_state(data).episode
+
+
+def seen_in(state: AnyState) -> list[Seen]:
+    """Return what is left of a key's events, the newest first within each part of its state."""
+    waiting: list[Held | Waiting] = list(state.waiting) if not isinstance(state, QuietState) else []
+    if isinstance(state, NearState):
+        waiting += [*state.ours, *state.others]
+    if isinstance(state, FenceState) and state.position is not None:
+        waiting.append(state.position)
+    found = [item.seen for item in sorted(waiting, key=lambda item: item.time_us, reverse=True)]
+    return found if state.last is None else [*found, state.last]

@@ -26,6 +26,16 @@ _STANDINGS: Final[LiteralString] = """
     SELECT group_name, topic, partition, owner, generation, next_offset FROM log_owner
     ORDER BY group_name, topic, partition
 """
+_GROW: Final[LiteralString] = """
+    INSERT INTO log_owner (group_name, topic, partition)
+    SELECT known.group_name, %(topic)s, added
+    FROM (SELECT DISTINCT group_name FROM log_owner WHERE topic = %(topic)s) AS known
+    CROSS JOIN generate_series(%(former)s::int, %(partitions)s::int - 1) AS added
+    ON CONFLICT DO NOTHING
+"""
+_FENCE: Final[LiteralString] = """
+    UPDATE log_owner SET generation = generation + 1, owner = NULL WHERE topic = %s
+"""
 
 
 class Fenced(Exception):
@@ -109,6 +119,12 @@ class StorePositions:
         async with self._pool.connection() as connection:
             found = await connection.execute(_HELD, parameters)
             return {partition: Claimed(*claimed) async for partition, *claimed in found}
+
+
+async def grow_positions(connection: AsyncConnection[Any], topic: str, former: int, partitions: int) -> None:
+    """Let every group begin partitions beyond `former` at 0, and fence whoever owns a partition now."""
+    await connection.execute(_GROW, {"topic": topic, "former": former, "partitions": partitions})
+    await connection.execute(_FENCE, (topic,))
 
 
 async def standings(connection: AsyncConnection[Any]) -> list[Standing]:

@@ -12,6 +12,7 @@ import httpx
 import psycopg
 
 from benchmarks.service import free_port, kafka_environment
+from ioc.app.settings import Settings, load_settings
 from ioc.eventlog.kafka_client import Cluster
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.model.records import EVENTS_TOPIC
@@ -51,6 +52,32 @@ class KafkaRoles:
         )
         assert done.returncode == 0, (arguments, done.stdout, done.stderr)
         return done.stdout.decode()
+
+    def command_process(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start `ioc …` and return the process, whose output can be read while it works."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "ioc.app.cli", *arguments, "--data", str(self._data)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+            env=self._environment,
+        )
+
+    def refused(self, *arguments: str) -> str:
+        """Run `ioc …`, which must not succeed, and return what it printed, without line breaks."""
+        with self.command_process(*arguments) as process:
+            _, printed = process.communicate(timeout=120)
+        assert process.returncode == 1, printed
+        return " ".join(printed.decode().split())
+
+    def set(self, name: str, value: str) -> None:
+        """Set an environment variable for every process from now on."""
+        self._environment[name] = value
+
+    def settings(self) -> Settings:
+        """Return what finds the log from inside a test."""
+        names = ("KIND", "BOOTSTRAP_SERVERS", "PREFIX", "REPLICATION")
+        return load_settings(log={name.lower(): self._environment[f"IOC_LOG__{name}"] for name in names})
 
     def prepare(self) -> str:
         """Import the demo city and return the key of a gateway that may send for every device."""
@@ -107,13 +134,13 @@ class KafkaRoles:
         )
         return {int(str(partition)): int(str(offset)) for partition, offset in found}
 
-    def ends(self) -> dict[int, int]:
+    def ends(self, partitions: int = PARTITIONS) -> dict[int, int]:
         """Return where the log ends."""
 
         async def ask() -> dict[int, int]:
             cluster = Cluster(self._kafka)
             try:
-                return await cluster.ends(self.prefix + EVENTS_TOPIC, range(PARTITIONS))
+                return await cluster.ends(self.prefix + EVENTS_TOPIC, range(partitions))
             finally:
                 await cluster.close()
 

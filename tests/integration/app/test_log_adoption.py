@@ -18,6 +18,7 @@ from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.port import LogRejected
 from ioc.eventlog.postgres import PostgresLog
+from ioc.eventlog.settings import LogSettings
 from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC
 from ioc.store.embedded import Dsns
 from ioc.store.pool import open_pool
@@ -36,25 +37,33 @@ COUNT = 3
 
 
 @asynccontextmanager
-async def opened(database: Dsns, kafka: KafkaSettings | None) -> AsyncIterator[Log]:
-    """A log of one process, running; no topic is made."""
+async def unserved(
+    database: Dsns, kafka: KafkaSettings | None, limits: LogSettings = LIMITS
+) -> AsyncIterator[Log]:
+    """A log of one process that does not run yet."""
     async with open_pool(database.app, name="log") as pool:
         log: Log = (
-            KafkaLog(pool, StorePositions(pool), kafka, LIMITS)
+            KafkaLog(pool, StorePositions(pool), kafka, limits)
             if kafka
-            else PostgresLog(pool, database.app, LIMITS)
+            else PostgresLog(pool, database.app, limits)
         )
         try:
-            async with asyncio.TaskGroup() as group:
-                running = group.create_task(log.run())
-                try:
-                    yield log
-                finally:
-                    running.cancel()
+            yield log
         finally:
             if isinstance(log, KafkaLog):
                 await log.close()
             collect_half_made_connections()
+
+
+@asynccontextmanager
+async def opened(database: Dsns, kafka: KafkaSettings | None) -> AsyncIterator[Log]:
+    """A log of one process, running; no topic is made."""
+    async with unserved(database, kafka) as log, asyncio.TaskGroup() as group:
+        running = group.create_task(log.run())
+        try:
+            yield log
+        finally:
+            running.cancel()
 
 
 async def start(log: Log, partitions: int = COUNT) -> None:

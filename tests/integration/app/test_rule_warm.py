@@ -12,6 +12,7 @@ from ioc.app.rule_sets import RuleSets
 from ioc.app.rule_warm import RuleWarmer
 from ioc.app.rules_partition import PartitionWork
 from ioc.app.warm_ups import Warmed
+from ioc.eventlog.layout import change_layout
 from ioc.model.incidents import Condition, Incident
 from ioc.model.records import EVENTS_TOPIC
 from ioc.model.times import HOUR_US, SECOND_US
@@ -105,6 +106,18 @@ async def test_only_the_time_asked_for_is_run_over(city: RuleCity) -> None:
         await push(city, rule(3, "90s"), 45 * SECOND_US)
         await seconds(city, 261, 275, {270: EVERYWHERE})
     assert await city.incidents() == []
+
+
+async def test_what_a_former_number_of_partitions_placed_is_not_run_over(city: RuleCity) -> None:
+    async with city.worker():
+        await seconds(city, 0, 210, {200: EVERYWHERE})
+        before = await city.log.ends(EVENTS_TOPIC)
+        await seconds(city, 211, 260, {220: EVERYWHERE, 230: EVERYWHERE})
+        async with city.pool.connection() as connection:
+            await change_layout(connection, EVENTS_TOPIC, {**before, 0: 0})
+        await push(city, rule(3, "90s"), HOUR_US)
+        await seconds(city, 261, 262, {})
+    assert opened(await city.incidents()) == {(SOURCES[0], 230, "active")}
 
 
 async def test_an_episode_both_shapes_see_alike_goes_on(city: RuleCity) -> None:
