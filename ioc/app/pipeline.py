@@ -12,6 +12,7 @@ Each role is a function that adds its services to a plan; `ioc up` runs all of t
 one of them.
 """
 
+import time
 from collections.abc import Sequence
 from ipaddress import ip_network
 from typing import Any, Final
@@ -51,6 +52,7 @@ from ioc.app.readiness import Readiness
 from ioc.app.receivers import StoredReceivers
 from ioc.app.report_keeper import ReportKeeper
 from ioc.app.retry import RETRYABLE
+from ioc.app.rule_jobs import RuleJobs
 from ioc.app.rule_sets import RuleSets
 from ioc.app.rule_view import RunningRules
 from ioc.app.rules_worker import RulesWorker
@@ -66,6 +68,7 @@ from ioc.app.told_clock import ToldClock
 from ioc.app.views import DirectoryPlaces, StoredHistory, StoredQuarantine
 from ioc.app.web import WebServer, require_free
 from ioc.app.wide_worker import WideRulesWorker
+from ioc.app.workbench import RulesBench
 from ioc.eventlog.port import LogRetryable
 from ioc.ingest.allowance import Allowances
 from ioc.ingest.gateway import Gateway
@@ -236,6 +239,12 @@ class Pipeline:
         # Of the service: the list's upkeep knows no person.
         of_service = RunningRules(self._rules_stored, core.pool)
         shifts = ShiftService(core.api_pool, of_service.rules, core.api_pool.of(SERVICE))
+        jobs = RuleJobs(
+            most=settings.rules.workbench_jobs,
+            limit_s=settings.rules.workbench_s,
+            keep_s=settings.rules.workbench_keep_s,
+            clock_s=time.time,
+        )
         api = create_api(
             ApiDeps(
                 users=self.users,
@@ -247,6 +256,7 @@ class Pipeline:
                 quarantine=StoredQuarantine(core.api_pool, QuarantineLimits()),
                 rules=rules,
                 shifts=shifts,
+                workbench=self._bench(jobs),
                 receivers=StoredReceivers(core.api_pool),
                 oidc=oidc,
                 tokens=Tokens(core.api_pool.of(SERVICE)),
@@ -279,8 +289,21 @@ class Pipeline:
             server.stop()
 
         plan.intake.append(Service("http", server.run_service, stop))
+        plan.work.append(Service("workbench", jobs.run))
         if with_console:
             plan.work.extend(self._live(hub, shifts))
+
+    def _bench(self, jobs: RuleJobs) -> RulesBench:
+        core = self._core
+        return RulesBench(
+            pool=core.pool,
+            dsn=core.dsn,
+            log=core.log,
+            sets=self._rules_stored,
+            directory=core.directory,
+            settings=core.settings.rules,
+            jobs=jobs,
+        )
 
     def _live(self, hub: Hub, shifts: ShiftService) -> tuple[Service, ...]:
         """Return what keeps consoles true."""
