@@ -4,7 +4,7 @@ import type { Plugin } from 'vite'
 import { defineConfig } from 'vitest/config'
 
 /** What is bundled travels with its licence. */
-const BUNDLED = ['maplibre-gl/LICENSE.txt', '@fontsource/be-vietnam-pro/LICENSE', 'svelte/LICENSE.md', 'uplot/LICENSE']
+const BUNDLED = ['maplibre-gl/LICENSE.txt', '@fontsource/be-vietnam-pro/LICENSE', 'svelte/LICENSE.md', 'uplot/LICENSE', '@codemirror/view/LICENSE', '@lezer/common/LICENSE']
 
 const licences: Plugin = {
   name: 'licences',

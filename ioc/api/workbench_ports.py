@@ -39,6 +39,8 @@ class RuleSource(msgspec.Struct, frozen=True, kw_only=True):
     file: str
     text: str
     version: int
+    set_version: int
+    """The newest of all versions: what a push says it has seen."""
     hash: str
     enabled: bool
     author: str

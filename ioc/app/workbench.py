@@ -410,6 +410,7 @@ def _source(rules: RuleSet, item: RuleItem, tests: str | None) -> RuleSource:
         file=item.file,
         text=item.text,
         version=item.version,
+        set_version=rules.version,
         hash=item.hash,
         enabled=item.enabled,
         author=item.author,

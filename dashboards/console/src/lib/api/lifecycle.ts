@@ -109,3 +109,6 @@ export function legalOps(incident: Incident, role: Role): Op[] {
 export function nextOp(incident: Incident): Op | null {
   return incident.handed_from !== null && incident.handling === 'new' ? 'accept' : (NEXT[incident.handling] ?? null)
 }
+
+/** Who may work on rules; the server says so too. */
+export const changesRules = (role: Role | undefined): boolean => role === 'engineer' || role === 'admin'
