@@ -41,7 +41,8 @@ def play_case_texts(file: str, text: str, tests: str) -> TestsPlayed:
 
 def findings_of(errors: Iterable[RuleError]) -> list[Finding]:
     """Return findings without the name of the file."""
-    return [Finding(error.line, error.column, error.message, error.suggestion) for error in errors]
+    ordered = sorted(errors, key=lambda error: (error.line, error.column))
+    return [Finding(error.line, error.column, error.message, error.suggestion) for error in ordered]
 
 
 def _case(verdict: Verdict) -> CaseOutcome:

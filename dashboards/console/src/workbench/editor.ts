@@ -39,7 +39,6 @@ export interface EditorOptions {
   parent: HTMLElement
   text: string
   label: string
-  describedBy: string
   schema: RuleSchema | null
   onchange: (text: string) => void
 }
@@ -47,16 +46,20 @@ export interface EditorOptions {
 export class Editor {
   readonly #view: EditorView
 
-  constructor({ parent, text, label, describedBy, schema, onchange }: EditorOptions) {
+  constructor({ parent, text, label, schema, onchange }: EditorOptions) {
+    // In a document the editor writes its rules into a <style>, which the page's policy forbids; in a shadow root it
+    // adopts style sheets, which needs no exception.
+    const root = parent.attachShadow({ mode: 'open' })
     this.#view = new EditorView({
-      parent,
+      parent: root,
+      root,
       state: EditorState.create({
         doc: text,
         extensions: [
           lineNumbers(), lintGutter(), history(), drawSelection(), highlightActiveLine(), bracketMatching(),
           yaml(), syntaxHighlighting(colours), looks,
-          EditorState.tabSize.of(2),
-          EditorView.contentAttributes.of({ 'aria-label': label, 'aria-describedby': describedBy, spellcheck: 'false' }),
+          EditorState.tabSize.of(2), EditorView.lineWrapping,
+          EditorView.contentAttributes.of({ 'aria-label': label, spellcheck: 'false', tabindex: '0' }),
           ...(schema ? [autocompletion({ override: [completes(schema)] }), explains(schema)] : []),
           // Tab leaves the editor, as everywhere on the page.
           keymap.of([...completionKeymap, ...lintKeymap, ...historyKeymap, ...defaultKeymap]),
