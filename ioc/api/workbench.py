@@ -1,6 +1,6 @@
 """The rules workbench: read, check, test, backtest, put into force. For engineers, over the whole city."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -148,6 +148,11 @@ def _time_us(field: str, text: str | None) -> int | None:
         raise refused(field, "time", f"{field}: expected a time as in 2026-11-28T07:00:00+07:00.") from error
 
 
+_RuleName = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+_JobName = Annotated[str, Path(pattern=r"^[a-z0-9]{1,40}$")]
+_Engineer = Callable[..., Awaitable[Person]]
+
+
 def workbench_router(bench: Workbench, access: Access) -> APIRouter:
     """Return the routes of the workbench."""
     router = APIRouter(prefix=WORKBENCH_PREFIX, tags=["workbench"], dependencies=[Depends(require_own_page)])
@@ -155,14 +160,18 @@ def workbench_router(bench: Workbench, access: Access) -> APIRouter:
     async def engineer(person: Annotated[Person, Depends(access.person)]) -> Person:
         require_right(person, Right.WORKBENCH)
         if person.wards is not None:
-            raise refused(
-                "role", "forbidden", "Rules hold for the whole city; you are limited to wards.", 403
-            )
+            detail = "Rules hold for the whole city; you are limited to wards."
+            raise refused("role", "forbidden", detail, 403)
         return person
 
+    _add_reading(router, bench, engineer)
+    _add_trying(router, bench, engineer)
+    _add_changing(router, bench, engineer)
+    return router
+
+
+def _add_reading(router: APIRouter, bench: Workbench, engineer: _Engineer) -> None:
     Me = Annotated[Person, Depends(engineer)]  # noqa: N806 - a type
-    RuleName = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]  # noqa: N806 - a type
-    JobName = Annotated[str, Path(pattern=r"^[a-z0-9]{1,40}$")]  # noqa: N806 - a type
 
     @router.get("/schema", **documented(SchemaJson, text="The JSON Schema."))
     async def read_schema(_me: Me) -> Response:
@@ -175,22 +184,18 @@ def workbench_router(bench: Workbench, access: Access) -> APIRouter:
         return json_answer(await bench.rules())
 
     @router.get("/rules/{rule}", **documented(RuleSource, text="The rule."))
-    async def read_rule(rule: RuleName, _me: Me) -> Response:
+    async def read_rule(rule: _RuleName, _me: Me) -> Response:
         """Return a rule's text, its shadow's and its tests."""
         return json_answer(await bench.source(rule))
 
     @router.get("/rules/{rule}/history", **documented(ChangeList, text="Its changes, newest first."))
-    async def read_history(rule: RuleName, _me: Me) -> Response:
+    async def read_history(rule: _RuleName, _me: Me) -> Response:
         """Return who changed a rule when and why, with text and difference."""
         return json_answer(ChangeList(await bench.history(rule)))
 
-    @router.post("/rules/{rule}/switch", **documented(Pushed, text="The new version."))
-    async def switch(rule: RuleName, body: SwitchBody, me: Me) -> Response:
-        """Disable or enable a rule, or end its shadow."""
-        if body.shadow and body.on:
-            raise refused("on", "shadow", "A shadow begins with a push; here it can only be ended.")
-        asked = Switch(rule=rule, **body.model_dump())
-        return json_answer(Pushed(await _told(bench.switch(me.username, asked))))
+
+def _add_trying(router: APIRouter, bench: Workbench, engineer: _Engineer) -> None:
+    Me = Annotated[Person, Depends(engineer)]  # noqa: N806 - a type
 
     @router.post("/check", **documented(Checked, text="What is wrong with it."))
     async def check(body: CheckBody, _me: Me) -> Response:
@@ -214,19 +219,14 @@ def workbench_router(bench: Workbench, access: Access) -> APIRouter:
         return json_answer(await _told(bench.start(me.username, asked)), 202)
 
     @router.get("/backtests/{job}", **documented(Job, text="How far it is, and what it found."))
-    async def read_job(job: JobName, me: Me) -> Response:
+    async def read_job(job: _JobName, me: Me) -> Response:
         """Return one of one's own backtests; a result is kept for a bounded time."""
         return json_answer(bench.job(me.username, job))
 
     @router.delete("/backtests/{job}", **documented(Job, text="It has ended."))
-    async def cancel(job: JobName, me: Me) -> Response:
+    async def cancel(job: _JobName, me: Me) -> Response:
         """End one of one's own backtests."""
         return json_answer(bench.cancel(me.username, job))
-
-    @router.post("/push", **documented(Pushed, text="The new version."))
-    async def push(body: PushBody, me: Me) -> Response:
-        """Put a text into force, or let it run as a shadow; every partition switches through the log."""
-        return json_answer(Pushed(await _told(bench.push(me.username, Push(**body.model_dump())))))
 
     @router.post("/why", **documented(WhyJson, text="Every condition, held or not."))
     async def why(body: WhyBody, me: Me) -> Response:
@@ -238,4 +238,19 @@ def workbench_router(bench: Workbench, access: Access) -> APIRouter:
         asked = WhyAsk(rule=body.rule, key=body.key, at_us=at_us, file=body.file, text=body.text)
         return json_answer(WhyJson(await _told(bench.why(me.username, asked))))
 
-    return router
+
+def _add_changing(router: APIRouter, bench: Workbench, engineer: _Engineer) -> None:
+    Me = Annotated[Person, Depends(engineer)]  # noqa: N806 - a type
+
+    @router.post("/rules/{rule}/switch", **documented(Pushed, text="The new version."))
+    async def switch(rule: _RuleName, body: SwitchBody, me: Me) -> Response:
+        """Disable or enable a rule, or end its shadow."""
+        if body.shadow and body.on:
+            raise refused("on", "shadow", "A shadow begins with a push; here it can only be ended.")
+        asked = Switch(rule=rule, **body.model_dump())
+        return json_answer(Pushed(await _told(bench.switch(me.username, asked))))
+
+    @router.post("/push", **documented(Pushed, text="The new version."))
+    async def push(body: PushBody, me: Me) -> Response:
+        """Put a text into force, or let it run as a shadow; every partition switches through the log."""
+        return json_answer(Pushed(await _told(bench.push(me.username, Push(**body.model_dump())))))

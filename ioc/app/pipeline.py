@@ -239,12 +239,6 @@ class Pipeline:
         # Of the service: the list's upkeep knows no person.
         of_service = RunningRules(self._rules_stored, core.pool)
         shifts = ShiftService(core.api_pool, of_service.rules, core.api_pool.of(SERVICE))
-        jobs = RuleJobs(
-            most=settings.rules.workbench_jobs,
-            limit_s=settings.rules.workbench_s,
-            keep_s=settings.rules.workbench_keep_s,
-            clock_s=time.time,
-        )
         api = create_api(
             ApiDeps(
                 users=self.users,
@@ -256,7 +250,7 @@ class Pipeline:
                 quarantine=StoredQuarantine(core.api_pool, QuarantineLimits()),
                 rules=rules,
                 shifts=shifts,
-                workbench=self._bench(jobs),
+                workbench=self._bench(plan),
                 receivers=StoredReceivers(core.api_pool),
                 oidc=oidc,
                 tokens=Tokens(core.api_pool.of(SERVICE)),
@@ -289,19 +283,25 @@ class Pipeline:
             server.stop()
 
         plan.intake.append(Service("http", server.run_service, stop))
-        plan.work.append(Service("workbench", jobs.run))
         if with_console:
             plan.work.extend(self._live(hub, shifts))
 
-    def _bench(self, jobs: RuleJobs) -> RulesBench:
-        core = self._core
+    def _bench(self, plan: Plan) -> RulesBench:
+        core, rules = self._core, self._core.settings.rules
+        jobs = RuleJobs(
+            most=rules.workbench_jobs,
+            limit_s=rules.workbench_s,
+            keep_s=rules.workbench_keep_s,
+            clock_s=time.time,
+        )
+        plan.work.append(Service("workbench", jobs.run))
         return RulesBench(
             pool=core.pool,
             dsn=core.dsn,
             log=core.log,
             sets=self._rules_stored,
             directory=core.directory,
-            settings=core.settings.rules,
+            settings=rules,
             jobs=jobs,
         )
 

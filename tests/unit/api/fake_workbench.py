@@ -22,10 +22,20 @@ from ioc.model.texts import Text
 RULE = "underpass-jam"
 AT = "2026-11-28T00:00:00Z"
 SOURCE = RuleSource(
-    rule=RULE, file="jam.yaml", text="rule: underpass-jam", version=3, set_version=5, hash="a", enabled=True, author="an",
-    at=AT, reason=None, shadow_text=None, shadow_version=None,
+    rule=RULE,
+    file="jam.yaml",
+    text="rule: underpass-jam",
+    version=3,
+    set_version=5,
+    hash="a",
+    enabled=True,
+    author="an",
+    at=AT,
+    reason=None,
+    shadow_text=None,
+    shadow_version=None,
     tests=None,
-)  # fmt: skip
+)
 
 
 @dataclass

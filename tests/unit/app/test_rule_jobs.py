@@ -39,7 +39,7 @@ class Work:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(30):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - whatever becomes true, seen from outside
                 await asyncio.sleep(0)
 
     async def ended(self, job: RuleJob) -> None:
