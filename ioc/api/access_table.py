@@ -32,6 +32,8 @@ class Right(StrEnum):
     """Send pictures of what was found or done."""
     PUBLISH = "publish"
     """Show a picture to the public."""
+    WORKBENCH = "workbench"
+    """Change, try and explain rules."""
 
 
 class Audience(StrEnum):
@@ -87,6 +89,7 @@ _PERSONAL: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL}))
 _RAW: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL, Right.QUARANTINE}))
 _PHOTOS: Final = Door(Audience.PERSON, frozenset({Right.PHOTOS}))
 _PUBLISH: Final = Door(Audience.PERSON, frozenset({Right.PUBLISH}))
+_WORKBENCH: Final = Door(Audience.PERSON, frozenset({Right.WORKBENCH}))
 
 ROUTES: Final[dict[str, Door]] = {
     "GET /healthz": _EVERYBODY,
@@ -158,6 +161,18 @@ ROUTES: Final[dict[str, Door]] = {
     "POST /api/v1/quarantine/{message_id}/unmask": _RAW,
     "GET /api/v1/rules": _RULES,
     "GET /api/v1/rules/{rule}/shadow": _RULES,
+    "GET /api/v1/workbench/schema": _WORKBENCH,
+    "GET /api/v1/workbench/rules": _WORKBENCH,
+    "GET /api/v1/workbench/rules/{rule}": _WORKBENCH,
+    "GET /api/v1/workbench/rules/{rule}/history": _WORKBENCH,
+    "POST /api/v1/workbench/rules/{rule}/switch": _WORKBENCH,
+    "POST /api/v1/workbench/check": _WORKBENCH,
+    "POST /api/v1/workbench/test": _WORKBENCH,
+    "POST /api/v1/workbench/backtests": _WORKBENCH,
+    "GET /api/v1/workbench/backtests/{job}": _WORKBENCH,
+    "DELETE /api/v1/workbench/backtests/{job}": _WORKBENCH,
+    "POST /api/v1/workbench/push": _WORKBENCH,
+    "POST /api/v1/workbench/why": _WORKBENCH,
     "GET /api/v1/receivers": _RECEIVERS,
     "PUT /api/v1/receivers/{receiver_id}": _RECEIVERS,
     "DELETE /api/v1/receivers/{receiver_id}": _RECEIVERS,

@@ -57,6 +57,9 @@ from ioc.api.security import Access, feed_authenticator
 from ioc.api.session import session_router
 from ioc.api.shifts import shifts_router
 from ioc.api.static import Console
+from ioc.api.workbench import BODY_BYTES as BENCH_BYTES
+from ioc.api.workbench import WIDE_PATHS, workbench_router
+from ioc.api.workbench_ports import Workbench
 from ioc.ingest.allowance import Allowances
 from ioc.stream.hub import Hub, wall_us
 from ioc.stream.ports import ClockUs
@@ -73,6 +76,7 @@ _WIDER: Final = {
     POLICY_PREFIX + "procedures": POLICY_BYTES,
     PHOTOS_PATH: BODY_BYTES,
     PUBLIC_PHOTOS_PATH: BODY_BYTES,
+    **dict.fromkeys(WIDE_PATHS, BENCH_BYTES),
 }
 """Bodies of these paths may be larger."""
 _BOUNDED_THEMSELVES: Final = (INGEST_PREFIX, f"{OPEN311_PREFIX}/requests.")
@@ -132,6 +136,8 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     """Pictures that one address may send."""
     counter: Counter | None = None
     """None takes no reports of citizens."""
+    workbench: Workbench | None = None
+    """None has no workbench of rules."""
     routers: tuple[APIRouter, ...] = ()
     """Further routers with authentication of their own, e.g. ingest."""
     sockets: SocketSettings = SocketSettings()
@@ -202,6 +208,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         *([oidc_router(deps.oidc, deps.users, secure_cookies=deps.secure_cookies)] if deps.oidc else []),
         *([personal_router(deps.personal, access)] if deps.personal else []),
         *_photo_routers(deps, access),
+        *([workbench_router(deps.workbench, access)] if deps.workbench else []),
         *(_counter_routers(deps.counter, deps, access) if deps.counter else []),
         *deps.routers,
     ):

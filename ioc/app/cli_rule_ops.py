@@ -4,7 +4,6 @@ import asyncio
 import getpass
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
@@ -18,20 +17,17 @@ from ioc.app.cli_database import use_database
 from ioc.app.cli_options import ConfigOption, DataOption, JsonOption, settings_from
 from ioc.app.core import Core, open_core
 from ioc.app.rule_files import RuleFolder
-from ioc.app.rule_push import Plan, PushRefused, RulePublisher, follow_switch, plan_push
+from ioc.app.rule_push import Plan, RulePublisher, follow_switch, plan_push
 from ioc.app.rule_sets import RuleSets, ensure_first_version
+from ioc.app.rule_trials import TRIAL_US, Against, Trials, flood_reason
 from ioc.app.rule_view import RunningRules
-from ioc.app.rules_backtest import Backtester, NoHistoryError, Report
+from ioc.app.rules_backtest import Report
 from ioc.app.settings import Settings
-from ioc.model.times import HOUR_US, SECOND_US, format_us, parse_us, to_us
-from ioc.rules.backtest import BUDGET_PER_OPERATOR_HOUR
-from ioc.rules.compile import Program, compile_rules, load
-from ioc.rules.errors import did_you_mean
+from ioc.model.times import SECOND_US, format_us, parse_us, to_us
 from ioc.rules.having import duration_us
-from ioc.rules.rule import Rule
 from ioc.store.rule_versions import read_changes
 
-DEFAULT_BACKTEST_US: Final = HOUR_US
+DEFAULT_BACKTEST_US: Final = TRIAL_US
 
 Result = TypeVar("Result")
 FilesArgument = Annotated[list[Path], typer.Argument(help="rule files", exists=True, dir_okay=False)]
@@ -124,8 +120,9 @@ def push(
         plan = plan_push(await sets.newest(), texts, core.directory.index, shadow=shadow)
         report = None
         if plan.rules and not shadow and length_us:
-            report = await _tried(core, plan, length_us, quiet=as_json)
-        flood = _flood(report, accept_flood)
+            with rule_report.progress(as_json) as progress:
+                report = await _trials(core).tried(plan, length_us, progress)
+        flood = flood_reason(report, accept_flood)
         publisher = RulePublisher(core.pool, core.log, sets)
         version = await publisher.push(
             plan, author=_author(author), reason=reason, flood=flood, warm_us=warm_us
@@ -150,38 +147,6 @@ def push(
     _out.print(f"version {version} {how}: {', '.join(names)}; partitions switch at its control record")
     if not switched:
         _out.print("no worker has finished the warm-up yet: partitions switch once it has run over the past")
-
-
-async def _tried(core: Core, plan: Plan, length_us: int, *, quiet: bool) -> Report | None:
-    backtester = _backtester(core)
-    try:
-        span = await backtester.span(plan.rules, None, None, length_us)
-    except NoHistoryError:
-        return None
-    with rule_report.progress(quiet) as progress:
-        return await backtester.run(plan.candidate, plan.current, span, progress)
-
-
-def _flood(report: Report | None, accepted: str | None) -> str | None:
-    """Return the reason to store with a flood.
-
-    Raises:
-        PushRefused: the budget is exceeded and nobody said why that is right.
-    """
-    if report is None or not report.floods:
-        return None
-    if accepted and accepted.strip():
-        return accepted
-    lines = [
-        f"{rule}: {report.loads[rule].busiest_hour:g} alarms in the busiest hour per operator"
-        for rule in report.floods
-    ]
-    raise PushRefused(
-        f"more than {BUDGET_PER_OPERATOR_HOUR:g} alarms per operator and hour on the history of "
-        f"{format_us(report.span.from_us)} to {format_us(report.span.to_us)}; the running rules stay\n"
-        + "\n".join(lines)
-        + "\nraise the threshold, try it with --shadow, or give --accept-flood REASON"
-    )
 
 
 def disable(
@@ -337,17 +302,11 @@ def backtest(
     from_us, length_us = _begin(begin)
     to_us_ = None if end is None else _time(end, "--to")
     texts = _read(file)
-    other = None if against in ("current", "none") or against.isdecimal() else _read(Path(against))
+    base = _against(against)
 
     async def work(core: Core) -> Report:
-        index = core.directory.index
-        candidate = load(texts, index)
-        names = {rule.name for rule in candidate.declared}
-        base = load(other, index) if other else await _base(core, against, names)
-        backtester = _backtester(core)
-        span = await backtester.span(candidate.declared, from_us, to_us_, length_us)
         with rule_report.progress(as_json) as progress:
-            return await backtester.run(candidate, base, span, progress)
+            return await _trials(core).backtest(texts, base, from_us, to_us_, length_us, progress)
 
     report = _with_core(settings_from(config, data), work, reading=True)
     if as_json:
@@ -356,19 +315,11 @@ def backtest(
         rule_report.show(report, _out)
 
 
-async def _base(core: Core, against: str, names: set[str]) -> Program | None:
-    if against == "none":
-        return None
-    active = (
-        (await RuleSets(core.pool).get(int(against))).active if against != "current" else await _running(core)
-    )
-    return compile_rules([rule for rule in active if rule.name in names], core.directory.index)
-
-
-async def _running(core: Core) -> Sequence[Rule]:
-    """Return the rules in force: those of the folder where none have been imported yet."""
-    newest = await RuleSets(core.pool).newest()
-    return newest.active if newest.version else RuleFolder(core.settings.rules.folder).rules
+def _against(text: str) -> Against:
+    named: dict[str, Against] = {"current": "current", "none": "none"}
+    if text in named:
+        return named[text]
+    return int(text) if text.isdecimal() else _read(Path(text))
 
 
 def why(
@@ -387,23 +338,7 @@ def why(
     texts = None if file is None else _read(file)
 
     async def work(core: Core) -> rule_report.Explained:
-        index, off = core.directory.index, None
-        if texts is not None:
-            program = load(texts, index)
-        else:
-            item = (await RuleSets(core.pool).newest()).item(rule, "active")
-            off = (item.reason or "disabled") if item is not None and not item.enabled else None
-            running = await _running(core)
-            rules = [replace(r, enabled=True) for r in running if r.name == rule]
-            known = [r.name for r in running]
-            if not rules:
-                hint = did_you_mean(rule, known) or f"known: {', '.join(sorted(known))}"
-                raise PushRefused(f"no rule {rule!r}; {hint}")
-            program = compile_rules(rules, index)
-        compiled = next((item for item in program.rules if item.rule.name == rule), None)
-        if compiled is None:
-            raise PushRefused(f"{file} holds no enabled rule {rule!r}")
-        return rule_report.Explained(await _backtester(core).why(program, compiled.rule, key, at_us), off)
+        return await _trials(core).why(rule, key, at_us, texts)
 
     found = _with_core(settings_from(config, data), work, reading=True)
     if as_json:
@@ -415,9 +350,9 @@ def why(
 # options --------------------------------------------------------------------------------------------------
 
 
-def _backtester(core: Core) -> Backtester:
+def _trials(core: Core) -> Trials:
     rules = core.settings.rules
-    return Backtester(core.pool, core.directory, rules.lateness_s, rules.operators)
+    return Trials(core.pool, core.directory, rules.lateness_s, rules.operators, rules.folder)
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -12,6 +12,7 @@ Each role is a function that adds its services to a plan; `ioc up` runs all of t
 one of them.
 """
 
+import time
 from collections.abc import Sequence
 from ipaddress import ip_network
 from typing import Any, Final
@@ -52,6 +53,7 @@ from ioc.app.receivers import StoredReceivers
 from ioc.app.reopening import Reopening
 from ioc.app.report_keeper import ReportKeeper
 from ioc.app.retry import RETRYABLE
+from ioc.app.rule_jobs import RuleJobs
 from ioc.app.rule_sets import RuleSets
 from ioc.app.rule_view import RunningRules
 from ioc.app.rules_worker import RulesWorker
@@ -69,6 +71,7 @@ from ioc.app.views import DirectoryPlaces, StoredHistory, StoredQuarantine
 from ioc.app.web import WebServer, require_free
 from ioc.app.wide_worker import WideRulesWorker
 from ioc.eventlog.kafka import KafkaLog
+from ioc.app.workbench import RulesBench
 from ioc.eventlog.port import LogRetryable
 from ioc.ingest.allowance import Allowances
 from ioc.ingest.gateway import Gateway
@@ -270,6 +273,7 @@ class Pipeline:
                 quarantine=StoredQuarantine(core.api_pool, QuarantineLimits()),
                 rules=rules,
                 shifts=shifts,
+                workbench=self._bench(plan),
                 receivers=StoredReceivers(core.api_pool),
                 oidc=oidc,
                 tokens=Tokens(core.api_pool.of(SERVICE)),
@@ -304,6 +308,25 @@ class Pipeline:
         plan.intake.append(Service("http", server.run_service, stop))
         if with_console:
             plan.work.extend(self._live(hub, shifts))
+
+    def _bench(self, plan: Plan) -> RulesBench:
+        core, rules = self._core, self._core.settings.rules
+        jobs = RuleJobs(
+            most=rules.workbench_jobs,
+            limit_s=rules.workbench_s,
+            keep_s=rules.workbench_keep_s,
+            clock_s=time.time,
+        )
+        plan.work.append(Service("workbench", jobs.run))
+        return RulesBench(
+            pool=core.pool,
+            dsn=core.dsn,
+            log=core.log,
+            sets=self._rules_stored,
+            directory=core.directory,
+            settings=rules,
+            jobs=jobs,
+        )
 
     def _live(self, hub: Hub, shifts: ShiftService) -> tuple[Service, ...]:
         """Return what keeps consoles true."""

@@ -31,6 +31,10 @@ class PushRefused(Exception):
     """The rules stay as they are; the message says why and what to do."""
 
 
+class RulesMovedError(PushRefused):
+    """Somebody has changed the rules since the plan was made."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """A change that compiles, made against one version."""
@@ -184,18 +188,13 @@ class RulePublisher:
     async def _store(self, base: RuleSet, new: NewVersion) -> int:
         async with self._pool.connection() as connection, connection.transaction():
             if await lock_versions(connection) != base.version:
-                raise PushRefused("somebody has changed the rules meanwhile; repeat the command")
+                raise RulesMovedError("somebody has changed the rules meanwhile; repeat the command")
             version = await add_version(connection, new)
-            if new.flood is not None:
-                rules = ", ".join(sorted({change.rule for change in new.changes}))
-                details = {"version": version, "reason": new.flood}
-                await record(
-                    connection,
-                    Area.ACCESS,
-                    actor=new.author,
-                    op="flood_accepted",
-                    subject=rules,
-                    details=details,
-                )
+            rules = ", ".join(sorted({change.rule for change in new.changes}))
+            told = [(f"rules_{new.op}", new.reason)]
+            told += [] if new.flood is None else [("flood_accepted", new.flood)]
+            for op, reason in told:
+                details = {"version": version, "reason": reason}
+                await record(connection, Area.ACCESS, actor=new.author, op=op, subject=rules, details=details)
         await announce(self._pool, self._log)
         return version

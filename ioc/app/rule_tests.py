@@ -75,18 +75,35 @@ def play_files(files: Sequence[Path]) -> Iterator[FileOutcome]:
 def play_file(path: Path) -> FileOutcome:
     """Play every test of one file."""
     try:
-        found, wrong = parse_tests(str(path), path.read_text("utf-8"))
-        if wrong:
-            raise InvalidRules(wrong)
-        if not found.tests:
-            raise InvalidRules([RuleError(str(path), 1, 1, "no tests here", "list them under `tests:`")])
-        areas = _areas(path, found)
-        rules = _rules(path, found)
-        program = program_for(found, rules, areas)
+        found = read_tests(str(path), path.read_text("utf-8"))
+        return play(path, found, _rules(path, found), _areas(path, found))
     except (InvalidRules, InvalidAreas) as error:
         return FileOutcome(path, errors=tuple(str(item) for item in error.errors))
     except (OSError, UnicodeDecodeError) as error:
         return FileOutcome(path, errors=(f"{path}: {error}",))
+
+
+def read_tests(file: str, text: str) -> RuleTestFile:
+    """Return the tests of a file's `text`.
+
+    Raises:
+        InvalidRules: with every finding; no test at all is one.
+    """
+    found, wrong = parse_tests(file, text)
+    if wrong:
+        raise InvalidRules(wrong)
+    if not found.tests:
+        raise InvalidRules([RuleError(file, 1, 1, "no tests here", "list them under `tests:`")])
+    return found
+
+
+def play(path: Path, found: RuleTestFile, rules: dict[str, str], areas: Sequence[Area] | None) -> FileOutcome:
+    """Play tests against `rules` (file name → text) on `areas`.
+
+    Raises:
+        InvalidRules: the rules do not compile, or a test names one that is not there.
+    """
+    program = program_for(found, rules, areas)
     index = None if areas is None else AreaIndex(areas)
     verdicts = tuple(run_test(test, program, index) for test in found.tests)
     return FileOutcome(path, verdicts, suite=Suite(rules, found.tests, index))

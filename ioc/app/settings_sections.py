@@ -288,6 +288,13 @@ class RulesSettings(_Section):
     operators: Count = Field(
         1, description="people on duty who share the alarms: the budget is six alarms per person and hour"
     )
+    workbench_jobs: Count = Field(
+        2,
+        description="backtests that people run at a time, one each, and as many test runs; more are refused; "
+        "each is a process of its own, at low priority",
+    )
+    workbench_s: Seconds = Field(900.0, description="longest time of a backtest of the workbench")
+    workbench_keep_s: Seconds = Field(3_600.0, description="how long the result of a backtest is kept")
     close_returned_s: Count = Field(
         600, description="an incident that went away untouched closes itself after this time"
     )

@@ -81,6 +81,8 @@ REFUSING: Final = (
     Bound("rules in a program", f"{compiling.MAX_RULES:,}", REFUSED, ("compile.MAX_RULES",)),
     Bound("a rule file", f"{nodes.MAX_FILE_CHARS:,} characters", REFUSED, ("nodes.MAX_FILE_CHARS",),
           lambda: f"{SLOW}#{'x' * nodes.MAX_FILE_CHARS}\n"),
+    Bound("lists and mappings within each other", f"{nodes.MAX_DEPTH}", REFUSED, ("nodes.MAX_DEPTH",),
+          lambda: f"{SLOW}route: {'[' * nodes.MAX_DEPTH}{']' * nodes.MAX_DEPTH}\n"),
     Bound("each text of `title` and `summary`", f"{schema.MAX_TEXT_CHARS} characters", REFUSED,
           ("schema.MAX_TEXT_CHARS",),
           lambda: f"{SLOW}summary: {{vi: a, en: {'x' * (schema.MAX_TEXT_CHARS + 1)}}}\n"),

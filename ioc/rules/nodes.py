@@ -11,6 +11,8 @@ from ioc.rules.errors import PredicateError, RuleError, did_you_mean
 MAX_FILE_CHARS: Final = 200_000
 MAX_ENTRIES: Final = 500
 """Entries of any list in a rule."""
+MAX_DEPTH: Final = 20
+"""Lists and mappings within each other."""
 
 
 @dataclass
@@ -43,9 +45,17 @@ def documents(findings: Findings, text: str) -> list[yaml.MappingNode]:
     try:
         if "*" in text:
             _refuse_aliases(findings, text)
-        roots = [root for root in yaml.compose_all(text, Loader=yaml.SafeLoader) if root is not None]
+        roots: list[yaml.Node] | None = [
+            root for root in yaml.compose_all(text, Loader=yaml.SafeLoader) if root is not None
+        ]
     except yaml.YAMLError as error:
         findings.errors.append(_syntax_error(findings.file, error))
+        return []
+    except RecursionError:  # the composer calls itself for each level
+        roots = None
+    if roots is None or _too_deep(roots):
+        message = f"more than {MAX_DEPTH} lists and mappings within each other"
+        findings.errors.append(RuleError(findings.file, 1, 1, message, "a rule needs three or four"))
         return []
     found: list[yaml.MappingNode] = []
     for root in roots:
@@ -64,6 +74,20 @@ def _refuse_aliases(findings: Findings, text: str) -> None:
             mark, message = event.start_mark, f"YAML aliases (*{event.anchor}) are not taken"
             line, column = (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
             findings.errors.append(RuleError(findings.file, line, column, message, "write it out"))
+
+
+def _too_deep(roots: Iterable[yaml.Node]) -> bool:
+    """Return whether lists and mappings lie deeper within each other than `MAX_DEPTH`."""
+    level = list(roots)
+    for _ in range(MAX_DEPTH):
+        inner: list[yaml.Node] = []
+        for node in level:
+            if isinstance(node, yaml.MappingNode):
+                inner += [part for pair in node.value for part in pair]
+            elif isinstance(node, yaml.SequenceNode):
+                inner += node.value
+        level = inner
+    return any(isinstance(node, yaml.CollectionNode) for node in level)
 
 
 def _is_empty(node: yaml.Node) -> bool:

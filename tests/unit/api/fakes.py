@@ -56,6 +56,7 @@ from ioc.stream.ports import Viewer
 from ioc.stream.scope import EVERYTHING
 from tests.unit.api.fake_counter import fake_counter
 from tests.unit.api.fake_figures import FakeFigures
+from tests.unit.api.fake_workbench import FakeWorkbench
 from tests.unit.stream.samples import T0_US, FakeLog, incident
 
 WARD = "25747"
@@ -512,6 +513,7 @@ def make_deps(users: FakeUsers, **changes: object) -> ApiDeps:
         counter=fake_counter(),
         photos=FakePhotos(),
         public_photos=Allowances(1.0, 3),
+        workbench=FakeWorkbench(),
         hub=make_hub(),
         pictures=PictureProxy(transport=httpx.MockTransport(lambda _request: httpx.Response(404))),
         city=lambda: CITY,

@@ -46,6 +46,7 @@ def filled(path: str) -> str:
         "{ref}": "photo-1",
         "{shift_id}": "1",
         "{figure}": "open",
+        "{job}": "1",
     }
     for name, value in known.items():
         path = path.replace(name, value)

@@ -16,7 +16,7 @@ from tests.unit.api.fakes import WARD, FakePersonal, FakeTokens, FakeUsers, make
 KNOWN = {"incident_id": "inc-1", "camera_id": "cam-1", "stream": "camera", "rule": "underpass-jam",
          "receiver_id": "other", "message_id": "1", "name": "grouping", "report_id": "r-1",
          "code": CODE, "token": CODE, "service_code": "light", "request_id": "r-1", "kind": "json",
-         "ref": "photo-1", "shift_id": "1", "figure": "open"}  # fmt: skip
+         "ref": "photo-1", "shift_id": "1", "figure": "open", "job": "1"}  # fmt: skip
 BODIES = {
     "commands": {"op": "comment", "expect_rev": 1, "idem": "11111111-aaaa", "args": {"note": "x"}},
     "release": {"released": False, "reason": "có mặt người trong ảnh"},
@@ -37,8 +37,15 @@ ELSEWHERE = {"POST /api/v1/ingest/events", "POST /api/v1/ingest/clock"}
 """Included by whoever runs ingest; its own tests cover the device's key."""
 
 
-OF_ROUTE = {
+RULE_FILE = {"file": "jam.yaml", "text": "rule: underpass-jam"}
+OF_ROUTE: dict[str, dict[str, object]] = {
     "POST /api/v1/shifts": {"idem": "begin-anew"},
+    "POST /api/v1/workbench/check": RULE_FILE,
+    "POST /api/v1/workbench/test": RULE_FILE | {"tests": "tests: []"},
+    "POST /api/v1/workbench/backtests": RULE_FILE,
+    "POST /api/v1/workbench/push": RULE_FILE | {"expect_version": 3, "reason": "thử", "trial": "1"},
+    "POST /api/v1/workbench/why": {"rule": "underpass-jam", "key": "det-1", "at": "2026-11-28T00:00:00Z"},
+    "POST /api/v1/workbench/rules/{rule}/switch": {"on": False, "expect_version": 3, "reason": "thử"},
     "POST /api/v1/shifts/{shift_id}/commands": {"op": "open", "expect_rev": 1, "idem": "11111111-aaaa"},
 }
 

@@ -19,7 +19,7 @@ export class ApiError extends Error {
   }
 }
 
-async function request(method: string, path: string, body?: unknown): Promise<Response> {
+async function request(method: string, path: string, body?: unknown, timeoutMs = REQUEST_TIMEOUT_MS): Promise<Response> {
   const headers: Record<string, string> = { accept: 'application/json' }
   const upload = body instanceof Blob
   if (upload) headers['content-type'] = body.type || 'application/octet-stream'
@@ -31,7 +31,7 @@ async function request(method: string, path: string, body?: unknown): Promise<Re
       method,
       headers,
       body: upload ? body : body === undefined ? null : JSON.stringify(body),
-      signal: AbortSignal.timeout(upload ? UPLOAD_TIMEOUT_MS : REQUEST_TIMEOUT_MS),
+      signal: AbortSignal.timeout(upload ? UPLOAD_TIMEOUT_MS : timeoutMs),
     })
   } catch (error) {
     throw new ApiError(0, { detail: String(error) })
@@ -48,12 +48,16 @@ async function problemOf(response: Response): Promise<Problem> {
   }
 }
 
-async function json<T>(method: string, path: string, body?: unknown): Promise<T> {
-  return (await (await request(method, path, body)).json()) as T
+async function json<T>(method: string, path: string, body?: unknown, timeoutMs?: number): Promise<T> {
+  return (await (await request(method, path, body, timeoutMs)).json()) as T
 }
 
 /** Read what a page of its own asks for. */
 export const get = <T>(path: string): Promise<T> => json<T>('GET', path)
+
+/** What a page of its own does; some of it takes its time. */
+export const send = <T>(method: 'POST' | 'DELETE', path: string, body?: unknown, timeoutMs?: number): Promise<T> =>
+  json<T>(method, path, body, timeoutMs)
 
 const id = encodeURIComponent
 

@@ -127,3 +127,6 @@ export function sameToAPerson(seen: Incident, current: Incident): boolean {
     seen.checklist?.done === current.checklist?.done
   )
 }
+
+/** Who may work on rules; the server says so too. */
+export const changesRules = (role: Role | undefined): boolean => role === 'engineer' || role === 'admin'

@@ -6,6 +6,7 @@ export type RuleState = 'on' | 'off' | 'failed' | 'waiting'
 
 export interface RuleTexts {
   title: string
+  bench: string
   failed: string
   loading: string
   none: string
@@ -40,6 +41,7 @@ export interface RuleTexts {
 export const ruleTexts: Record<Lang, RuleTexts> = {
   vi: {
     title: 'Luật phát hiện sự cố',
+    bench: 'Bàn soạn luật',
     failed: 'Không đọc được danh sách luật; sẽ thử lại.',
     loading: 'Đang đọc…',
     none: 'Chưa có luật nào.',
@@ -79,6 +81,7 @@ export const ruleTexts: Record<Lang, RuleTexts> = {
   },
   en: {
     title: 'Detection rules',
+    bench: 'Rules workbench',
     failed: 'The rules cannot be read; it will be tried again.',
     loading: 'Reading…',
     none: 'There are no rules.',

@@ -1,0 +1,11 @@
+import { mount } from 'svelte'
+import Workbench from './Workbench.svelte'
+import '../styles/fonts.css'
+import '../styles/tokens.css'
+import '../styles/base.css'
+import './workbench.css'
+
+const target = document.getElementById('app')
+if (!target) throw new Error('no #app')
+
+export default mount(Workbench, { target })
