@@ -98,7 +98,7 @@ class HistogramJson(msgspec.Struct, frozen=True):
 def frames_of(
     before: Sequence[Event], steps: Sequence[tuple[int, Event]], from_us: int, step_us: int
 ) -> Iterator[tuple[int, list[msgspec.Raw]]]:
-    """Yield time and changed states of each frame: all at `from_us`, then one per step with a change (pure)."""
+    """Yield time and changed states: all at `from_us`, then once per step with a change (pure)."""
     states = EntityStates()
     for event in before:
         states.apply(event)
@@ -129,11 +129,11 @@ def replay_router(history: History, access: Access, clock_us: ClockUs) -> APIRou
             raise refused("from", "span", "expected from before to, and at most 24 hours between them")
         return PlaybackRange(from_us=from_us, to_us=to_us, wards=visible_wards(person, ward))
 
-    Asked = Annotated[PlaybackRange, Depends(asked)]
-
     @router.get("/states", **documented(States, text="Cameras and detectors step by step."))
-    async def read_states(span: Asked, step_s: Annotated[int, Query(ge=1, le=3_600)] = 10) -> Response:
-        """Return the states at `from` and what changed in each step until `to`; one hour and 180 steps at most.
+    async def read_states(
+        span: Annotated[PlaybackRange, Depends(asked)], step_s: Annotated[int, Query(ge=1, le=3_600)] = 10
+    ) -> Response:
+        """Return the states at `from` and what changed in each step; one hour and 180 steps at most.
 
         What had been silent for two minutes before `from` is left out.
         """
@@ -152,7 +152,7 @@ def replay_router(history: History, access: Access, clock_us: ClockUs) -> APIRou
 
     @router.get("/incidents", **documented(RevisionPage, text="Incidents as they were, in order."))
     async def read_incidents(
-        span: Asked,
+        span: Annotated[PlaybackRange, Depends(asked)],
         after: Annotated[int, Query(ge=0, le=2**62)] = 0,
         limit: Annotated[int, Query(ge=1, le=1_000)] = 500,
     ) -> Response:
@@ -171,7 +171,9 @@ def replay_router(history: History, access: Access, clock_us: ClockUs) -> APIRou
         )
 
     @router.get("/histogram", **documented(HistogramJson, text="How much happened when."))
-    async def read_histogram(span: Asked, bucket_s: Annotated[int, Query(ge=1, le=86_400)] = 60) -> Response:
+    async def read_histogram(
+        span: Annotated[PlaybackRange, Depends(asked)], bucket_s: Annotated[int, Query(ge=1, le=86_400)] = 60
+    ) -> Response:
         """Return incidents by when they were detected, in at most 300 buckets, and events per 5 minutes."""
         if span.to_us - span.from_us > MAX_BUCKETS * bucket_s * SECOND_US:
             raise refused("bucket_s", "range", f"expected at most {MAX_BUCKETS} buckets: ask for wider ones")

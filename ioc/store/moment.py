@@ -26,7 +26,8 @@ KEYS: Final[dict[Stream, LiteralString]] = {
 }
 _NEWEST: Final = SQL("""
     SELECT DISTINCT ON ({keys}) {columns} FROM {table}
-    WHERE (%(wards)s::text[] IS NULL OR ward = ANY(%(wards)s)) AND time > %(from)s AND time <= %(moment)s AND type = ANY(%(types)s)
+    WHERE (%(wards)s::text[] IS NULL OR ward = ANY(%(wards)s))
+          AND time > %(from)s AND time <= %(moment)s AND type = ANY(%(types)s)
     ORDER BY {keys}, time DESC, received DESC LIMIT %(limit)s
 """)
 
@@ -36,8 +37,8 @@ async def read_moment(
 ) -> list[Event]:
     """Return the newest event per source, type and lane of the `window_us` that end at `moment_us`.
 
-    One range of the index by ward and time, or by time for every ward (`wards` None): the cost is the events of
-    these wards within the window.
+    One range of the index by ward and time, or by time for every ward (`wards` None): the cost is the events
+    of these wards within the window.
     At most `MAX_SOURCES` per stream, ordered by time.
     """
     events: list[Event] = []

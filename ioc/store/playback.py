@@ -1,4 +1,4 @@
-"""A past range as the consoles showed it: device states step by step, revisions of incidents, how much was when."""
+"""A past range as the consoles showed it: states of devices, revisions of incidents, how much was when."""
 
 from typing import Any, Final
 
@@ -75,12 +75,12 @@ _CHANGED: Final = SQL("""
           AND (%(wards)s::text[] IS NULL OR ward = ANY(%(wards)s))
     ORDER BY {keys}, step, time DESC, received DESC LIMIT %(limit)s
 """)
-_WARD: Final = "(%(wards)s::text[] IS NULL OR {}ward = ANY(%(wards)s))"
-_UNTOUCHED: Final = f"""
-    SELECT id FROM incident WHERE handling = ANY(%(open)s) AND updated <= %(from)s AND {_WARD.format("")}
+_UNTOUCHED: Final = """
+    SELECT id FROM incident WHERE handling = ANY(%(open)s) AND updated <= %(from)s
+          AND (%(wards)s::text[] IS NULL OR ward = ANY(%(wards)s))
     LIMIT %(limit)s
 """
-_BEFORE: Final = f"""
+_BEFORE: Final = """
     SELECT c.doc FROM (
         SELECT id FROM incident WHERE handling IN ('resolved', 'closed', 'rejected') AND updated > %(from)s
         UNION ALL SELECT id FROM incident WHERE handling = 'merged' AND updated > %(from)s
@@ -88,17 +88,20 @@ _BEFORE: Final = f"""
     ) i CROSS JOIN LATERAL (
         SELECT doc, ward FROM incident_change
         WHERE incident_id = i.id AND at <= %(from)s ORDER BY "offset" DESC LIMIT 1
-    ) c WHERE {_WARD.format("c.")} LIMIT %(limit)s
+    ) c WHERE (%(wards)s::text[] IS NULL OR c.ward = ANY(%(wards)s))
+    LIMIT %(limit)s
 """
-"""By the partial indexes of each kind of handling. Who may not see an incident now sees nothing of its past."""
-_CHANGES: Final = f"""
+"""By the partial indexes of each kind of handling. Whoever may not see an incident now sees no past of it."""
+_CHANGES: Final = """
     SELECT c."offset", c.at, c.doc FROM incident_change c JOIN incident i ON i.id = c.incident_id
-    WHERE c.at > %(from)s AND c.at <= %(to)s AND c."offset" > %(after)s AND {_WARD.format("c.")}
+    WHERE c.at > %(from)s AND c.at <= %(to)s AND c."offset" > %(after)s
+          AND (%(wards)s::text[] IS NULL OR c.ward = ANY(%(wards)s))
     ORDER BY c."offset" LIMIT %(limit)s
 """
-_DETECTED: Final = f"""
+_DETECTED: Final = """
     SELECT date_bin(%(bucket)s * interval '1 second', detected, %(from)s), severity, count(*) FROM incident
-    WHERE detected >= %(from)s AND detected < %(to)s AND handling <> 'merged' AND {_WARD.format("")}
+    WHERE detected >= %(from)s AND detected < %(to)s AND handling <> 'merged'
+          AND (%(wards)s::text[] IS NULL OR ward = ANY(%(wards)s))
     GROUP BY 1, 2 ORDER BY 1, 2
 """
 _COVERED: Final = SQL("""
@@ -114,7 +117,7 @@ _UNFINISHED: Final = OPEN_HANDLINGS | {Handling.MERGED}
 async def read_steps(
     connection: AsyncConnection[Any], asked: PlaybackRange, step_us: int
 ) -> list[tuple[int, Event]]:
-    """Return the newest event per source, type and lane of each step, with the step's number from 1, in order.
+    """Return the newest event per source, type and lane of each step, with its number from 1, in order.
 
     Raises:
         TooMuchError: more than `MAX_STATE_ROWS` of one stream.

@@ -14,15 +14,14 @@ PLAYBACK = "/api/v1/playback"
 
 
 async def test_frames_hold_everything_first_and_then_what_changed(users: FakeUsers, browse: Browser) -> None:
-    place = {"lon": 106.6, "lat": 11.0}
     history = FakeHistory(
         [
-            event("det-1", TrafficFlow(speed_kmh=40.0, volume_veh=3), **place),
-            event("cam-1", CameraCount(people=2), **place),
+            event("det-1", TrafficFlow(speed_kmh=40.0, volume_veh=3), lon=106.6, lat=11.0),
+            event("cam-1", CameraCount(people=2), lon=106.6, lat=11.0),
         ],
-        stepped=[(3, event("det-1", TrafficFlow(speed_kmh=9.0, volume_veh=1), **place))],
+        stepped=[(3, event("det-1", TrafficFlow(speed_kmh=9.0, volume_veh=1), lon=106.6, lat=11.0))],
     )
-    span = {"from": "2026-11-18T10:00:00Z", "to": "2026-11-18T10:01:00Z", "step_s": 10}
+    span: dict[str, str | int] = {"from": "2026-11-18T10:00:00Z", "to": "2026-11-18T10:01:00Z", "step_s": 10}
     async with browse(deps=make_deps(users, history=history)) as client:
         answer = await client.get(f"{PLAYBACK}/states", params=span)
     first, later = answer.json()["frames"]
