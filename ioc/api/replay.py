@@ -14,7 +14,7 @@ from ioc.api.problems import NO_NUL, refused
 from ioc.api.security import Access, Right, require_right, visible_wards
 from ioc.model.events import Event
 from ioc.model.times import DAY_US, HOUR_US, MINUTE_US, SECOND_US, format_us
-from ioc.store.playback import COVERAGE_S, PlaybackRange, TooMuchError
+from ioc.store.playback import COVERAGE_S, Histogram, PlaybackRange, Revisions, TooMuchError
 from ioc.store.users import Person
 from ioc.stream.ports import ClockUs
 from ioc.stream.states import EntityStates
@@ -137,11 +137,7 @@ def replay_router(history: History, access: Access, clock_us: ClockUs) -> APIRou
 
         What had been silent for two minutes before `from` is left out.
         """
-        if span.to_us - span.from_us > MAX_STATES_US:
-            raise refused("from", "span", "expected at most one hour between from and to")
-        step_us = step_s * SECOND_US
-        if span.to_us - span.from_us > MAX_STEPS * step_us:
-            raise refused("step_s", "range", f"expected at most {MAX_STEPS} steps: ask for longer ones")
+        step_us = _step_us(span, step_s)
         try:
             steps = await history.steps(span, step_us)
         except TooMuchError as error:
@@ -161,14 +157,7 @@ def replay_router(history: History, access: Access, clock_us: ClockUs) -> APIRou
         Only of incidents that may be seen now. The next page is asked for by `after`: the `next` before.
         """
         found = await history.revisions(span, after, limit)
-        return json_answer(
-            RevisionPage(
-                [incident_view(incident) for incident in found.base],
-                [RevisionJson(format_us(each.at_us), incident_view(each.incident)) for each in found.changes],
-                found.next,
-                None if found.kept_from_us is None else format_us(found.kept_from_us),
-            )
-        )
+        return json_answer(_page(found))
 
     @router.get("/histogram", **documented(HistogramJson, text="How much happened when."))
     async def read_histogram(
@@ -178,13 +167,33 @@ def replay_router(history: History, access: Access, clock_us: ClockUs) -> APIRou
         if span.to_us - span.from_us > MAX_BUCKETS * bucket_s * SECOND_US:
             raise refused("bucket_s", "range", f"expected at most {MAX_BUCKETS} buckets: ask for wider ones")
         found = await history.histogram(span, bucket_s)
-        return json_answer(
-            HistogramJson(
-                bucket_s,
-                COVERAGE_S,
-                [DetectedJson(format_us(at), severity, count) for at, severity, count in found.incidents],
-                [CoverageJson(format_us(at), count) for at, count in found.coverage],
-            )
-        )
+        return json_answer(_histogram(found, bucket_s))
 
     return router
+
+
+def _page(found: Revisions) -> RevisionPage:
+    return RevisionPage(
+        [incident_view(incident) for incident in found.base],
+        [RevisionJson(format_us(each.at_us), incident_view(each.incident)) for each in found.changes],
+        found.next,
+        None if found.kept_from_us is None else format_us(found.kept_from_us),
+    )
+
+
+def _histogram(found: Histogram, bucket_s: int) -> HistogramJson:
+    return HistogramJson(
+        bucket_s,
+        COVERAGE_S,
+        [DetectedJson(format_us(at), severity, count) for at, severity, count in found.incidents],
+        [CoverageJson(format_us(at), count) for at, count in found.coverage],
+    )
+
+
+def _step_us(span: PlaybackRange, step_s: int) -> int:
+    if span.to_us - span.from_us > MAX_STATES_US:
+        raise refused("from", "span", "expected at most one hour between from and to")
+    step_us = step_s * SECOND_US
+    if span.to_us - span.from_us > MAX_STEPS * step_us:
+        raise refused("step_s", "range", f"expected at most {MAX_STEPS} steps: ask for longer ones")
+    return step_us
