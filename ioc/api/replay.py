@@ -1,5 +1,6 @@
 """A past range played again: what consoles need to show it without asking for every moment."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Annotated
@@ -143,8 +144,8 @@ def replay_router(history: History, access: Access, clock_us: ClockUs) -> APIRou
         except TooMuchError as error:
             raise refused("to", "too_much", str(error)) from error
         before = await history.moment(span.wards, span.from_us, STATE_WINDOW_S * SECOND_US)
-        frames = frames_of(before, steps, span.from_us, step_us)
-        return json_answer(_EncodedStates([_EncodedFrame(format_us(at), items) for at, items in frames]))
+        # Beside the loop: the feed must not wait for thousands of values.
+        return json_answer(await asyncio.to_thread(_states, before, steps, span.from_us, step_us))
 
     @router.get("/incidents", **documented(RevisionPage, text="Incidents as they were, in order."))
     async def read_incidents(
@@ -170,6 +171,13 @@ def replay_router(history: History, access: Access, clock_us: ClockUs) -> APIRou
         return json_answer(_histogram(found, bucket_s))
 
     return router
+
+
+def _states(
+    before: Sequence[Event], steps: Sequence[tuple[int, Event]], from_us: int, step_us: int
+) -> _EncodedStates:
+    frames = frames_of(before, steps, from_us, step_us)
+    return _EncodedStates([_EncodedFrame(format_us(at), items) for at, items in frames])
 
 
 def _page(found: Revisions) -> RevisionPage:

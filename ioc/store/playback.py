@@ -1,5 +1,7 @@
 """A past range as the consoles showed it: states of devices, revisions of incidents, how much was when."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +14,7 @@ from ioc.model.incidents import OPEN_HANDLINGS, Handling, Incident
 from ioc.model.times import from_us, to_us
 from ioc.store.binary_rows import clean_text
 from ioc.store.history import event_columns, event_of
-from ioc.store.history_tables import TABLES
+from ioc.store.history_tables import TABLES, Table
 from ioc.store.incidents import decode_change, read_by_ids
 from ioc.store.layout import AGGREGATES
 from ioc.store.moment import KEYS, STATE_TYPES
@@ -135,8 +137,13 @@ async def read_steps(
         rows = await cursor.fetchall()
         if len(rows) > MAX_STATE_ROWS:
             raise TooMuchError(f"more than {MAX_STATE_ROWS} values: ask for a shorter range, or for one ward")
-        found += [(row[-1], event_of(table, row[:-1])) for row in rows]
+        # Beside the loop: the feed must not wait for thousands of rows.
+        found += await asyncio.to_thread(_decoded, table, rows)
     return sorted(found, key=lambda item: (item[0], item[1].time_us))
+
+
+def _decoded(table: Table, rows: Sequence[tuple[Any, ...]]) -> list[tuple[int, Event]]:
+    return [(row[-1], event_of(table, row[:-1])) for row in rows]
 
 
 async def read_revisions(

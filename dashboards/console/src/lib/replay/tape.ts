@@ -42,9 +42,9 @@ export function sceneAt(stretch: Stretch, atMs: number): Scene {
   return { incidents, states }
 }
 
-/** Milliseconds of one stretch: half a minute of watching at this speed, within what the server answers at once. */
+/** Milliseconds of one stretch: a quarter of a minute of watching at this speed, a minute at least. */
 export function stretchMs(speed: number): number {
-  return Math.min(3_600_000, Math.max(60_000, speed * 30_000))
+  return Math.max(60_000, speed * 15_000)
 }
 
 /** Seconds between frames: as fine as the eye sees at this speed. */
