@@ -51,6 +51,7 @@ from ioc.api.public import public_router
 from ioc.api.public_places import public_places_router
 from ioc.api.quarantine import quarantine_router
 from ioc.api.receivers import notices_router, receivers_router
+from ioc.api.replay import replay_router
 from ioc.api.reports import reports_router
 from ioc.api.rules import rules_router
 from ioc.api.security import Access, feed_authenticator
@@ -200,6 +201,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         places_router(deps.places, deps.pictures, deps.city, access),
         public_places_router(deps.places, deps.city),
         playback_router(deps.history, access, deps.clock_us),
+        replay_router(deps.history, access, deps.clock_us),
         history_router(deps.history, access, deps.clock_us),
         quarantine_router(deps.quarantine, access),
         rules_router(deps.rules, access),

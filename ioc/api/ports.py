@@ -19,6 +19,7 @@ from ioc.model.shifts import Item, Shift
 from ioc.model.texts import Text
 from ioc.store.incidents import IncidentFilter
 from ioc.store.photos import Origin, PhotoInfo
+from ioc.store.playback import Histogram, PlaybackRange, Revisions
 from ioc.store.receivers import DeliveryRow, NoticeRow, StoredReceiver
 from ioc.store.series import Point, SeriesQuery
 from ioc.store.tokens import Bearer
@@ -154,8 +155,17 @@ class History(Protocol):
     async def series(self, query: SeriesQuery) -> Sequence[Point]:
         """Return 5-minute buckets, oldest first."""
 
-    async def moment(self, wards: Sequence[str], moment_us: int, window_us: int) -> Sequence[Event]:
+    async def moment(self, wards: Sequence[str] | None, moment_us: int, window_us: int) -> Sequence[Event]:
         """Return the newest events per source of the window that ends at `moment_us`, oldest first."""
+
+    async def steps(self, asked: PlaybackRange, step_us: int) -> Sequence[tuple[int, Event]]:
+        """Return the newest event per source and step, in order. Raises `TooMuchError`."""
+
+    async def revisions(self, asked: PlaybackRange, after: int, limit: int) -> Revisions:
+        """Return what was open at the start and the changes since."""
+
+    async def histogram(self, asked: PlaybackRange, bucket_s: int) -> Histogram:
+        """Return how many incidents and events there were when."""
 
 
 class Quarantined(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,14 @@ from ioc.model.places import Area, Device
 from ioc.store import history as history_rows
 from ioc.store import quarantine as quarantine_rows
 from ioc.store.moment import read_moment
+from ioc.store.playback import (
+    Histogram,
+    PlaybackRange,
+    Revisions,
+    read_histogram,
+    read_revisions,
+    read_steps,
+)
 from ioc.store.pool import Pool
 from ioc.store.series import Point, SeriesQuery, read_series
 
@@ -58,10 +66,25 @@ class StoredHistory:
         async with self._pool.connection() as connection:
             return await read_series(connection, query)
 
-    async def moment(self, wards: Sequence[str], moment_us: int, window_us: int) -> Sequence[Event]:
+    async def moment(self, wards: Sequence[str] | None, moment_us: int, window_us: int) -> Sequence[Event]:
         """Return the newest events per source of the window that ends at `moment_us`, oldest first."""
         async with self._pool.connection() as connection:
             return await read_moment(connection, wards, moment_us, window_us)
+
+    async def steps(self, asked: PlaybackRange, step_us: int) -> Sequence[tuple[int, Event]]:
+        """Return the newest event per source and step, in order. Raises `TooMuchError`."""
+        async with self._pool.connection() as connection:
+            return await read_steps(connection, asked, step_us)
+
+    async def revisions(self, asked: PlaybackRange, after: int, limit: int) -> Revisions:
+        """Return what was open at the start and the changes since."""
+        async with self._pool.connection() as connection:
+            return await read_revisions(connection, asked, after, limit)
+
+    async def histogram(self, asked: PlaybackRange, bucket_s: int) -> Histogram:
+        """Return how many incidents and events there were when."""
+        async with self._pool.connection() as connection:
+            return await read_histogram(connection, asked, bucket_s)
 
 
 class StoredQuarantine:

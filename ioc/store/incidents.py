@@ -141,7 +141,8 @@ def _encode(change: Change) -> bytes:
     return msgspec.msgpack.encode(change.incident)
 
 
-_decode_incident = msgspec.msgpack.Decoder(Incident).decode
+decode_change = msgspec.msgpack.Decoder(Incident).decode
+"""From `incident_change.doc`."""
 
 
 def _audit_row(audit: Audit) -> tuple[object, ...]:
@@ -454,7 +455,7 @@ async def read_changes(connection: AsyncConnection[Any], after: int, limit: int)
         'SELECT "offset", doc FROM incident_change WHERE "offset" > %s ORDER BY "offset" LIMIT %s',
         (after, limit),
     )
-    return [StoredChange(offset, _decode_incident(doc)) async for offset, doc in found]
+    return [StoredChange(offset, decode_change(doc)) async for offset, doc in found]
 
 
 async def read_oldest_offset(connection: AsyncConnection[Any]) -> int | None:

@@ -45,6 +45,7 @@ from ioc.model.times import from_us
 from ioc.photos.workshop import WorkshopBusy
 from ioc.store.incidents import CursorError, IncidentFilter
 from ioc.store.photos import Origin, PhotoInfo
+from ioc.store.playback import Histogram, PlaybackRange, Revisions, TooMuchError
 from ioc.store.policies import StalePolicyError
 from ioc.store.receivers import DeliveryRow, NoticeRow, StoredReceiver
 from ioc.store.series import Point, SeriesQuery
@@ -269,14 +270,31 @@ class FakeHistory:
     queries: list[HistoryQuery] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
     asked: list[object] = field(default_factory=list)
+    stepped: list[tuple[int, Event]] = field(default_factory=list)
+    too_much: bool = False
+    revised: Revisions = field(default_factory=lambda: Revisions([], [], None, None))
 
     async def series(self, query: SeriesQuery) -> Sequence[Point]:
         self.asked.append(query)
         return self.points
 
-    async def moment(self, wards: Sequence[str], moment_us: int, window_us: int) -> Sequence[Event]:
-        self.asked.append((tuple(wards), moment_us, window_us))
+    async def moment(self, wards: Sequence[str] | None, moment_us: int, window_us: int) -> Sequence[Event]:
+        self.asked.append((None if wards is None else tuple(wards), moment_us, window_us))
         return self.events
+
+    async def steps(self, asked: PlaybackRange, step_us: int) -> Sequence[tuple[int, Event]]:
+        self.asked.append((asked, step_us))
+        if self.too_much:
+            raise TooMuchError("more than 100000 values: ask for a shorter range, or for one ward")
+        return self.stepped
+
+    async def revisions(self, asked: PlaybackRange, after: int, limit: int) -> Revisions:
+        self.asked.append((asked, after, limit))
+        return self.revised
+
+    async def histogram(self, asked: PlaybackRange, bucket_s: int) -> Histogram:
+        self.asked.append((asked, bucket_s))
+        return Histogram([(asked.from_us, "critical", 2)], [(asked.from_us, 7)])
 
     async def page(self, query: HistoryQuery) -> tuple[Sequence[Event], str | None]:
         self.queries.append(query)

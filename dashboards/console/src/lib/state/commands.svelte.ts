@@ -4,6 +4,7 @@ import { EXTRA, legalOps, NOTE_REQUIRED, sameToAPerson } from '../api/lifecycle'
 import type { Command, Op } from '../api/types'
 import type { Incident } from '../feed/types'
 import { live } from './live.svelte'
+import { replay } from './replay.svelte'
 import { session } from './session.svelte'
 import { uuid } from './uuid'
 
@@ -26,7 +27,8 @@ class Commands {
   form = $state.raw<{ incident: string; op: Op } | null>(null)
 
   allowed(incident: Incident): Op[] {
-    return session.me ? legalOps(incident, session.me.role) : []
+    // What is shown of the past is not what a command would change.
+    return session.me && !replay.active ? legalOps(incident, session.me.role) : []
   }
 
   /** A button or a key was pressed: open the form if the operation asks for words, else send. */

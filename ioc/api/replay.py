@@ -1,0 +1,207 @@
+"""A past range played again: what consoles need to show it without asking for every moment."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Depends, Query, Response
+
+from ioc.api.answers import documented, json_answer
+from ioc.api.history import parse_time
+from ioc.api.ports import History
+from ioc.api.problems import NO_NUL, refused
+from ioc.api.security import Access, Right, require_right, visible_wards
+from ioc.model.events import Event
+from ioc.model.times import DAY_US, HOUR_US, MINUTE_US, SECOND_US, format_us
+from ioc.store.playback import COVERAGE_S, Histogram, PlaybackRange, Revisions, TooMuchError
+from ioc.store.users import Person
+from ioc.stream.ports import ClockUs
+from ioc.stream.states import EntityStates
+from ioc.stream.wire import EntityState, IncidentJson, incident_view
+
+MAX_STATES_US = HOUR_US
+MAX_STEPS = 180
+MAX_SPAN_US = DAY_US
+MAX_BUCKETS = 300
+STATE_WINDOW_S = 120
+"""What was silent for longer before the start is not part of the first frame."""
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """The states that changed until `at`; of the first frame, all of them."""
+
+    at: str
+    items: list[EntityState]
+
+
+class States(msgspec.Struct, frozen=True):
+    """Frames in order; a step without a change has none."""
+
+    frames: list[Frame]
+
+
+class _EncodedFrame(msgspec.Struct, frozen=True):
+    """A `Frame` whose items are JSON already."""
+
+    at: str
+    items: list[msgspec.Raw]
+
+
+class _EncodedStates(msgspec.Struct, frozen=True):
+    frames: list[_EncodedFrame]
+
+
+class RevisionJson(msgspec.Struct, frozen=True):
+    """An incident as consoles got it at `at`."""
+
+    at: str
+    incident: IncidentJson
+
+
+class RevisionPage(msgspec.Struct, frozen=True):
+    """`base` was open at `from` (first page only), `changes` followed in this order. `next` null ends them.
+
+    Of times before `kept_from` nothing is known of incidents that have changed since.
+    """
+
+    base: list[IncidentJson]
+    changes: list[RevisionJson]
+    next: int | None
+    kept_from: str | None
+
+
+class DetectedJson(msgspec.Struct, frozen=True):
+    """Incidents detected within the bucket that begins at `time`, without those grouped under another."""
+
+    time: str
+    severity: str
+    incidents: int
+
+
+class CoverageJson(msgspec.Struct, frozen=True):
+    """Measurements of detectors and counts of cameras in the 5 minutes that begin at `time`."""
+
+    time: str
+    events: int
+
+
+class HistogramJson(msgspec.Struct, frozen=True):
+    """Buckets in which there was something, oldest first."""
+
+    bucket_s: int
+    coverage_s: int
+    incidents: list[DetectedJson]
+    coverage: list[CoverageJson]
+
+
+def frames_of(
+    before: Sequence[Event], steps: Sequence[tuple[int, Event]], from_us: int, step_us: int
+) -> Iterator[tuple[int, list[msgspec.Raw]]]:
+    """Yield time and changed states: all at `from_us`, then once per step with a change (pure)."""
+    states = EntityStates()
+    for event in before:
+        states.apply(event)
+    batch = states.collect()
+    yield from_us, [entry.part for entry in batch.entries if entry.part is not None] if batch else []
+    for number, group in groupby(steps, key=lambda item: item[0]):
+        for _, event in group:
+            states.apply(event)
+        if batch := states.collect():
+            yield from_us + number * step_us, [e.part for e in batch.entries if e.part is not None]
+
+
+def replay_router(history: History, access: Access, clock_us: ClockUs) -> APIRouter:
+    """Return the routes. Whoever sees every ward may leave `ward` out."""
+    router = APIRouter(prefix="/api/v1/playback", tags=["history"])
+
+    def asked(
+        person: Annotated[Person, Depends(access.person)],
+        start: Annotated[str | None, Query(alias="from", max_length=40)] = None,
+        end: Annotated[str | None, Query(alias="to", max_length=40)] = None,
+        ward: Annotated[str | None, Query(max_length=64), NO_NUL] = None,
+    ) -> PlaybackRange:
+        """Return the range: by default the last 15 minutes."""
+        require_right(person, Right.HISTORY)
+        to_us = parse_time("to", end, clock_us())
+        from_us = parse_time("from", start, max(0, to_us - 15 * MINUTE_US))
+        if not 0 < to_us - from_us <= MAX_SPAN_US:
+            raise refused("from", "span", "expected from before to, and at most 24 hours between them")
+        return PlaybackRange(from_us=from_us, to_us=to_us, wards=visible_wards(person, ward))
+
+    @router.get("/states", **documented(States, text="Cameras and detectors step by step."))
+    async def read_states(
+        span: Annotated[PlaybackRange, Depends(asked)], step_s: Annotated[int, Query(ge=1, le=3_600)] = 10
+    ) -> Response:
+        """Return the states at `from` and what changed in each step; one hour and 180 steps at most.
+
+        What had been silent for two minutes before `from` is left out.
+        """
+        step_us = _step_us(span, step_s)
+        try:
+            steps = await history.steps(span, step_us)
+        except TooMuchError as error:
+            raise refused("to", "too_much", str(error)) from error
+        before = await history.moment(span.wards, span.from_us, STATE_WINDOW_S * SECOND_US)
+        # Beside the loop: the feed must not wait for thousands of values.
+        return json_answer(await asyncio.to_thread(_states, before, steps, span.from_us, step_us))
+
+    @router.get("/incidents", **documented(RevisionPage, text="Incidents as they were, in order."))
+    async def read_incidents(
+        span: Annotated[PlaybackRange, Depends(asked)],
+        after: Annotated[int, Query(ge=0, le=2**62)] = 0,
+        limit: Annotated[int, Query(ge=1, le=1_000)] = 500,
+    ) -> Response:
+        """Return what was open at `from` and what changed until `to`, as consoles were told.
+
+        Only of incidents that may be seen now. The next page is asked for by `after`: the `next` before.
+        """
+        found = await history.revisions(span, after, limit)
+        return json_answer(_page(found))
+
+    @router.get("/histogram", **documented(HistogramJson, text="How much happened when."))
+    async def read_histogram(
+        span: Annotated[PlaybackRange, Depends(asked)], bucket_s: Annotated[int, Query(ge=1, le=86_400)] = 60
+    ) -> Response:
+        """Return incidents by when they were detected, in at most 300 buckets, and events per 5 minutes."""
+        if span.to_us - span.from_us > MAX_BUCKETS * bucket_s * SECOND_US:
+            raise refused("bucket_s", "range", f"expected at most {MAX_BUCKETS} buckets: ask for wider ones")
+        found = await history.histogram(span, bucket_s)
+        return json_answer(_histogram(found, bucket_s))
+
+    return router
+
+
+def _states(
+    before: Sequence[Event], steps: Sequence[tuple[int, Event]], from_us: int, step_us: int
+) -> _EncodedStates:
+    frames = frames_of(before, steps, from_us, step_us)
+    return _EncodedStates([_EncodedFrame(format_us(at), items) for at, items in frames])
+
+
+def _page(found: Revisions) -> RevisionPage:
+    return RevisionPage(
+        [incident_view(incident) for incident in found.base],
+        [RevisionJson(format_us(each.at_us), incident_view(each.incident)) for each in found.changes],
+        found.next,
+        None if found.kept_from_us is None else format_us(found.kept_from_us),
+    )
+
+
+def _histogram(found: Histogram, bucket_s: int) -> HistogramJson:
+    return HistogramJson(
+        bucket_s,
+        COVERAGE_S,
+        [DetectedJson(format_us(at), severity, count) for at, severity, count in found.incidents],
+        [CoverageJson(format_us(at), count) for at, count in found.coverage],
+    )
+
+
+def _step_us(span: PlaybackRange, step_s: int) -> int:
+    if span.to_us - span.from_us > MAX_STATES_US:
+        raise refused("from", "span", "expected at most one hour between from and to")
+    step_us = step_s * SECOND_US
+    if span.to_us - span.from_us > MAX_STEPS * step_us:
+        raise refused("step_s", "range", f"expected at most {MAX_STEPS} steps: ask for longer ones")
+    return step_us
