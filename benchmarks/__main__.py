@@ -4,10 +4,16 @@ import argparse
 import json
 import sys
 
-from benchmarks import engine, incidents, pipeline, store
+from benchmarks import engine, fanout, incidents, pipeline, store
 from benchmarks.machine import machine
 
-BENCHMARKS = {"engine": engine, "incidents": incidents, "pipeline": pipeline, "store": store}
+BENCHMARKS = {
+    "engine": engine,
+    "fanout": fanout,
+    "incidents": incidents,
+    "pipeline": pipeline,
+    "store": store,
+}
 
 
 def main() -> int:
