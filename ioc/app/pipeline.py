@@ -70,8 +70,8 @@ from ioc.app.tracing import TracedRequests
 from ioc.app.views import DirectoryPlaces, StoredHistory, StoredQuarantine
 from ioc.app.web import WebServer, require_free
 from ioc.app.wide_worker import WideRulesWorker
-from ioc.eventlog.kafka import KafkaLog
 from ioc.app.workbench import RulesBench
+from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.port import LogRetryable
 from ioc.ingest.allowance import Allowances
 from ioc.ingest.gateway import Gateway

@@ -249,8 +249,8 @@ class KafkaLog:
         await connection.execute(_CLOSE_WRITERS)
         if waiting := sum(each.records for each in await spill.held_back(connection)):
             raise LogRejected(
-                f"{waiting} records lie spilled and belong to partitions as they are: let an ingest carry them"
-                " to Kafka first (`ioc log status`)"
+                f"{waiting} records lie spilled and belong to partitions as they are: let an ingest"
+                " carry them to Kafka first (`ioc log status`)"
             )
 
     async def add_partitions(self, connection: Connection, topic: str, partitions: int) -> None:

@@ -23,9 +23,9 @@ from ioc.eventlog.append_write import Place, claim_keys, place_records
 from ioc.eventlog.kafka_client import asking, connection, end_producer
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.kafka_stamps import HEADER, Connect, Stamp, Stamps, encode_header
+from ioc.eventlog.layout import check_layout
 from ioc.eventlog.port import AppendOutcome, LogOverloaded, LogRejected, LogUnavailable
 from ioc.eventlog.spill import Records, SpillSettings
-from ioc.eventlog.layout import check_layout
 from ioc.model.records import RecordKind
 
 Result = TypeVar("Result")
@@ -50,7 +50,8 @@ class KafkaAway(LogUnavailable):
 class StampedWriter:
     """Writes to Kafka inside transactions, one after the other; used by one task only.
 
-    Records were placed by the numbers of `partitions`, by topic; topics may be added. `check` raises `LogUnavailable` where Kafka must not be written to yet.
+    Records were placed by the numbers of `partitions`, by topic; topics may be added. `check` raises
+    `LogUnavailable` where Kafka must not be written to yet.
     """
 
     def __init__(
