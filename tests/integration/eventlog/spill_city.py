@@ -116,8 +116,11 @@ class Process:
     def restart(self) -> None:
         stamps = Stamps(self._connect)
         appends = _SpillingAppends if self.spilling.topics else _Appends
-        self._writer: _Appends | _SpillingAppends = appends(SETTINGS, self._connect, stamps, self.spilling)
-        carrying = _OverMemory(SETTINGS, self._connect, stamps)
+        placed = {self.topic: PARTITIONS}
+        self._writer: _Appends | _SpillingAppends = appends(
+            SETTINGS, self._connect, stamps, placed, self.spilling
+        )
+        carrying = _OverMemory(SETTINGS, self._connect, stamps, placed)
         self._writer.kafka = carrying.kafka = self._kafka
         self._drain = SpillDrain(self.spilling, self._connect, carrying)
 

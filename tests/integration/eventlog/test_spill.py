@@ -13,7 +13,8 @@ from prometheus_client import REGISTRY
 from psycopg import AsyncConnection
 
 from ioc.eventlog import spill
-from ioc.eventlog.port import LogOverloaded, LogUnavailable
+from ioc.eventlog.layout import change_layout
+from ioc.eventlog.port import LogOverloaded, LogRejected, LogUnavailable
 from ioc.store.embedded import Dsns
 from ioc.store.pool import open_pool
 from tests.integration.eventlog.spill_city import FAULTS, PARTITIONS, Fault, Killed, MemoryKafka, Process
@@ -200,6 +201,19 @@ async def test_a_partition_goes_on_spilling_where_it_is_switched_off_until_it_is
         assert [each.spilled for each in outcomes] == [True, False], "b must not overtake a"
         await off.carry_all()
         assert await kafka.counting(pool, topic) == [["a", "b"], ["c"], []]
+
+
+async def test_once_partitions_were_added_a_process_of_before_spills_nothing(database: Dsns) -> None:
+    topic = next(_topics)
+    async with open_pool(database.app, name="log", max_size=3) as pool:
+        process = Process(pool, MemoryKafka(lambda: "refuses"), topic)
+        await process.append(["a"], [0])
+        async with pool.connection() as connection, connection.transaction():
+            waiting = await spill.held_back(connection)
+            assert sum(each.records for each in waiting if each.topic == topic) == 1, "who adds is told"
+            await change_layout(connection, topic, dict.fromkeys(range(2 * PARTITIONS), 0))
+        with pytest.raises(LogRejected, match="start it again"):
+            await process.append(["b"], [1])
 
 
 def sample(name: str) -> float:
