@@ -5,10 +5,10 @@ import re
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.city import City
 from tests.browser.conftest import OpenConsole
@@ -165,6 +165,24 @@ def test_what_has_no_data_says_so(new_console: OpenConsole) -> None:
     console = new_console().open(address(datetime.now(UTC) - timedelta(days=2)))
     expect(console.at("replay-said")).to_contain_text("Không có số liệu thiết bị", timeout=WAIT_MS)
     expect(console.at("replay-said")).to_contain_text("chỉ còn lưu từ")
+
+
+def test_a_city_with_too_much_to_show_is_shown_in_coarser_steps(new_console: OpenConsole) -> None:
+    console = new_console()
+    steps: list[int] = []
+
+    def answer(route: Route) -> None:
+        steps.append(int(parse_qs(urlsplit(route.request.url).query)["step_s"][0]))
+        if len(set(steps)) > 1:
+            return route.continue_()
+        return route.fulfill(status=422, json={"errors": [{"rule": "too_much", "detail": "too many values"}]})
+
+    console.page.route("**/playback/states?*", answer)
+    console.open(address(datetime.now(UTC) - timedelta(minutes=10)))
+    expect(console.at("replay-said")).to_contain_text("bước thô hơn", timeout=WAIT_MS)
+    assert steps[-1] >= 4 * steps[0]
+    assert all("422" in complaint for complaint in console.complaints)
+    console.complaints.clear()
 
 
 def test_ward_staff_play_back_their_ward_only(new_console: OpenConsole, city: City) -> None:

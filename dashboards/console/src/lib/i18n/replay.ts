@@ -20,6 +20,7 @@ export interface ReplayTexts {
   failed: string
   notKept: (at: string) => string
   noData: string
+  coarse: (n: number) => string
   covered: (n: string) => string
   counted: (n: number) => string
   fresh: (n: number) => string
@@ -47,6 +48,7 @@ export const replayTexts: Record<Lang, ReplayTexts> = {
     failed: 'Không tải được, đang thử lại',
     notKept: (at) => `Thay đổi của sự cố chỉ còn lưu từ ${at}`,
     noData: 'Không có số liệu thiết bị lúc này',
+    coarse: (n) => `quá nhiều số liệu, bước thô hơn ${n} lần`,
     covered: (n) => `${n} số đo trong 5 phút`,
     counted: (n) => `${n} sự cố trong khoảng`,
     fresh: (n) => `${n} sự cố mới trực tiếp`,
@@ -72,6 +74,7 @@ export const replayTexts: Record<Lang, ReplayTexts> = {
     failed: 'Loading failed, trying again',
     notKept: (at) => `Changes of incidents are kept from ${at} only`,
     noData: 'No device data at this moment',
+    coarse: (n) => `too much to show each step: ${n} times coarser`,
     covered: (n) => `${n} measurements in 5 min`,
     counted: (n) => `${n} incident${n === 1 ? '' : 's'} in the range`,
     fresh: (n) => `${n} new live incident${n === 1 ? '' : 's'}`,

@@ -1,5 +1,5 @@
 /** Replay: loads stretches ahead of its clock and says what the screen shows. The live feed goes on behind it. */
-import { get } from '../api/client'
+import { ApiError, get } from '../api/client'
 import type { Incident, Severity } from '../feed/types'
 import { advance, around, readAddress, seek, toggle, validSpeed, writeAddress, type ReplayClock } from '../replay/clock'
 import { sceneAt, stepS, stretchMs, stretchStart, type Frame, type Revision, type Scene, type Stretch } from '../replay/tape'
@@ -10,6 +10,8 @@ const RETRY_MS = 3_000
 /** Stretches kept in memory; the farthest from the clock goes first. */
 const KEPT = 6
 const MAX_PAGES = 40
+/** A city of many devices at high speed: each refusal asks for this many times fewer frames. */
+const COARSER = 4
 const BUCKETS = 120
 const EMPTY: Scene = { incidents: new Map(), states: new Map() }
 
@@ -27,6 +29,7 @@ export interface Histogram {
   coverage: { time: string; events: number }[]
 }
 
+const isTooMuch = (error: unknown): boolean => error instanceof ApiError && error.problem.errors?.[0]?.rule === 'too_much'
 const iso = (ms: number): string => new Date(ms).toISOString()
 
 class Replay {
@@ -34,6 +37,8 @@ class Replay {
   histogram = $state.raw<Histogram | null>(null)
   /** A load failed and is tried again. */
   failed = $state(false)
+  /** How many times coarser than the eye sees the frames are, because there is too much to be asked for. */
+  coarse = $state(1)
   /** Before this, changes of incidents are no longer kept. */
   keptFromMs = $state<number | null>(null)
   /** Live incidents that came while the past was shown. */
@@ -122,6 +127,7 @@ class Replay {
     this.#stretches = new Map()
     this.#loading.clear()
     this.#retryAtMs = 0
+    this.coarse = 1
     this.clock = next
     this.histogram = histogram
     this.#save()
@@ -159,9 +165,10 @@ class Replay {
     if (toMs <= fromMs) return
     this.#loading.add(fromMs)
     const span = `from=${iso(fromMs)}&to=${iso(toMs)}`
+    const step = Math.min(stepS(speed) * this.coarse, Math.ceil(this.#length / 1000))
     try {
       const [{ frames }, revisions] = await Promise.all([
-        get<{ frames: Frame[] }>(`/playback/states?${span}&step_s=${stepS(speed)}`),
+        get<{ frames: Frame[] }>(`/playback/states?${span}&step_s=${step}`),
         this.#revisions(span),
       ])
       if (turn !== this.#turn || !this.clock) return
@@ -172,6 +179,10 @@ class Replay {
       this.failed = false
     } catch (error) {
       if (turn !== this.#turn) return
+      if (isTooMuch(error) && step < this.#length / 1000) {
+        this.coarse *= COARSER
+        return
+      }
       console.info('replay', error)
       this.failed = true
       this.#retryAtMs = performance.now() + RETRY_MS
