@@ -1,6 +1,7 @@
 """Who is asking, what they may do, and which wards they may see: decided here and nowhere else."""
 
 from typing import Final
+from urllib.parse import unquote
 
 import psycopg
 from fastapi import Request
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 CSRF_HEADER: Final = "X-IOC"
+USER_HEADER: Final = "X-IOC-User"
+"""Whose request it is (percent-encoded), where a page sends later what somebody did: never as somebody else."""
 MAX_TOKEN_CHARS: Final = 128
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -138,6 +141,9 @@ class Access:
         person = await self._users.read_session(token) if token else None
         if person is None:
             raise Problem(401, "Log in first.")
+        meant = request.headers.get(USER_HEADER)
+        if meant is not None and unquote(meant) != person.username:
+            raise refused(USER_HEADER, "other_user", "Somebody else is logged in here now.", 403)
         return person
 
     async def _by_token(self, token: str, scope: TokenScope | None) -> Person:

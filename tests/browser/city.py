@@ -32,6 +32,10 @@ class City:
             self._cookies[user] = self.service.login(user)
         return self._cookies[user]
 
+    def forget(self, user: str) -> None:
+        """Let the next `headers` of a user begin a session of its own."""
+        self._cookies.pop(user, None)
+
     def password(self, user: str) -> str:
         """Return a demo user's password."""
         logins: dict[str, str] = json.loads((self.service.data / "demo" / "logins.json").read_text())

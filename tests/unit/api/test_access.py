@@ -80,6 +80,15 @@ async def test_an_unsafe_request_without_our_header_is_refused(users: FakeUsers,
                 assert response.json()["errors"][0]["field"] == "X-IOC"
 
 
+async def test_a_request_that_names_its_person_is_served_as_nobody_else(browse: Browser) -> None:
+    async with browse() as client:
+        name = (await client.get("/api/v1/session")).json()["user"]
+        for meant, status in ((name, 200), ("somebody-else", 403), ("Nguy%E1%BB%85n", 403)):
+            answer = await client.get("/api/v1/incidents", headers={"X-IOC-User": meant})
+            assert answer.status_code == status, meant
+        assert answer.json()["errors"][0]["rule"] == "other_user"
+
+
 @pytest.mark.parametrize("role", list(Role))
 async def test_each_role_reads_what_it_may(browse: Browser, role: Role) -> None:
     quarantine = role in (Role.SUPERVISOR, Role.ENGINEER, Role.ADMIN)

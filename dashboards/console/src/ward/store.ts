@@ -43,11 +43,11 @@ export const store = {
     await db.put('procedures', procedure)
   },
   entries: async (): Promise<Entry[]> => (await database()).getAll('outbox'),
-  /** Replace the whole outbox, all or nothing. */
-  async keepEntries(entries: readonly Entry[]): Promise<void> {
-    const step = (await database()).transaction('outbox', 'readwrite')
-    await step.store.clear()
-    for (const entry of entries) await step.store.put(entry)
+  /** Put and take away single entries: another tab's are its own. */
+  async change(put: readonly Entry[], gone: readonly number[]): Promise<void> {
+    const step = (await database()).transaction('outbox', 'readwrite', { durability: 'strict' })
+    for (const entry of put) await step.store.put(entry)
+    for (const seq of gone) await step.store.delete(seq)
     await step.done
   },
   /** Forget what was shown; with `all` also what was not sent. */

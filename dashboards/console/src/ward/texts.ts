@@ -3,7 +3,6 @@ import type { Lang } from '../lib/api/types'
 
 export interface WardTexts {
   title: string
-  none: string
   sections: { new: string; doing: string; done: string }
   empty: Record<'new' | 'doing' | 'done', string>
   back: string
@@ -23,6 +22,8 @@ export interface WardTexts {
   sendAgain: string
   drop: string
   full: string
+  broken: string
+  nothing: string
   pending: string
   note: string
   notes: Record<string, string>
@@ -35,24 +36,19 @@ export interface WardTexts {
   needsNote: string
   needsWard: string
   toWard: string
-  more: string
   steps: string
   required: string
   openSteps: (n: number) => string
   stepDone: string
-  skip: string
-  skipWhy: string
   logoutUnsent: (n: number) => string
   stay: string
   logout: string
-  console: string
   sending: string
 }
 
 export const TEXTS: Record<Lang, WardTexts> = {
   vi: {
     title: 'Việc của phường',
-    none: 'Không có sự cố nào',
     sections: { new: 'Mới', doing: 'Đang làm', done: 'Vừa xong' },
     empty: { new: 'Không có việc mới', doing: 'Chưa nhận việc nào', done: 'Chưa xong việc nào trong một giờ qua' },
     back: 'Danh sách',
@@ -72,6 +68,8 @@ export const TEXTS: Record<Lang, WardTexts> = {
     sendAgain: 'Gửi lại',
     drop: 'Bỏ',
     full: 'Hộp chờ gửi đã đầy. Hãy gửi hoặc bỏ bớt rồi làm tiếp.',
+    broken: 'Máy không lưu được việc này. Hãy giải phóng bộ nhớ rồi làm lại.',
+    nothing: 'Mọi việc đã gửi xong',
     pending: 'chờ gửi',
     note: 'Ghi chú',
     notes: { resolve: 'Đã làm gì, kết quả ra sao', comment: 'Ghi chú', reroute: 'Vì sao chuyển', decline: 'Vì sao không nhận' },
@@ -84,22 +82,17 @@ export const TEXTS: Record<Lang, WardTexts> = {
     needsNote: 'Hãy viết ghi chú',
     needsWard: 'Hãy chọn phường',
     toWard: 'Chuyển tới phường',
-    more: 'Việc khác',
     steps: 'Quy trình',
     required: 'bắt buộc',
     openSteps: (n) => `Còn ${n} bước bắt buộc chưa làm`,
     stepDone: 'Xong',
-    skip: 'Bỏ qua',
-    skipWhy: 'Vì sao bỏ qua',
     logoutUnsent: (n) => `Còn ${n} việc chưa gửi. Đăng xuất sẽ xoá hẳn.`,
     stay: 'Ở lại',
     logout: 'Đăng xuất và xoá',
-    console: 'Màn hình điều hành',
     sending: 'Đang gửi…',
   },
   en: {
     title: "The ward's work",
-    none: 'No incidents',
     sections: { new: 'New', doing: 'In hand', done: 'Just done' },
     empty: { new: 'Nothing new', doing: 'Nothing taken on yet', done: 'Nothing finished within the hour' },
     back: 'List',
@@ -119,6 +112,8 @@ export const TEXTS: Record<Lang, WardTexts> = {
     sendAgain: 'Send again',
     drop: 'Drop',
     full: 'No more fits on this phone. Send or drop something first.',
+    broken: 'This phone could not keep it. Free some storage, then do it again.',
+    nothing: 'Everything has been sent',
     pending: 'waits',
     note: 'Note',
     notes: { resolve: 'What was done, with what result', comment: 'Note', reroute: 'Why it goes there', decline: 'Why not yours' },
@@ -131,17 +126,13 @@ export const TEXTS: Record<Lang, WardTexts> = {
     needsNote: 'Write a note',
     needsWard: 'Choose a ward',
     toWard: 'Hand over to',
-    more: 'More',
     steps: 'Procedure',
     required: 'required',
     openSteps: (n) => `${n} required steps are open`,
     stepDone: 'Done',
-    skip: 'Skip',
-    skipWhy: 'Why skip it',
     logoutUnsent: (n) => `${n} are not sent yet. Logging out deletes them.`,
     stay: 'Stay',
     logout: 'Log out and delete',
-    console: 'Operator console',
     sending: 'Sending…',
   },
 }

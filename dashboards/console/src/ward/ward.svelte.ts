@@ -1,5 +1,5 @@
 /** The ward page's state: who is here, what is open, what waits to be sent. */
-import { api, ApiError } from '../lib/api/client'
+import { actAs, api, ApiError } from '../lib/api/client'
 import type { CommandArgs, Me, Op, Procedure } from '../lib/api/types'
 import type { Incident } from '../lib/feed/types'
 import { cityData } from '../lib/state/city.svelte'
@@ -12,6 +12,12 @@ import { store } from './store'
 
 const KEEP_EVERY_MS = 500
 const RETRY_MS = 10_000
+/** In the local storage: somebody logged out while nobody could be told. */
+const LEAVING = 'ioc.ward-leaving'
+export const DRAFTS = 'ioc.ward-draft.'
+
+/** What an answer means besides those that settle an entry: wait with this incident, or with everything. */
+type Sent = Answer | 'wait' | 'stop'
 
 class WardPage {
   /** Incidents from the feed, else as they were when the phone last heard of them. */
@@ -19,28 +25,33 @@ class WardPage {
   rememberedMs = $state<number | null>(null)
   wards = $state.raw<Record<string, { vi: string; en: string }>>({})
   entries = $state.raw<Entry[]>([])
-  /** Nothing more fits into the outbox. */
+  /** Nothing more fits into the outbox, or the phone does not keep it. */
   full = $state(false)
+  broken = $state(false)
   sending = $state(false)
   procedure = $state.raw<Procedure | null>(null)
-  #next = 1
+  #last = 0
   #keeping: ReturnType<typeof setTimeout> | undefined
   #keptMs = 0
+  /** Tabs of one phone share one outbox. */
+  readonly #tabs = new BroadcastChannel('ioc.ward')
 
   online = $derived(live.link.state === 'live' && !live.stale)
   incidents = $derived(live.loaded ? live.incidents : this.remembered)
   mine = $derived(this.entries.filter(({ user }) => user === session.me?.user))
 
-  /** Enter with the session there is; without a network, as who was here last. */
+  /** Enter with the session there is; without a service that answers, as who was here last. */
   async restore(): Promise<void> {
-    const [list, entries] = await Promise.all([store.list(), store.entries()]).catch(() => [undefined, []] as const)
-    this.entries = [...entries]
-    this.#next = Math.max(0, ...this.entries.map(({ seq }) => seq)) + 1
+    const [list] = await Promise.all([store.list().catch(() => undefined), this.#reload()])
+    if (localStorage.getItem(LEAVING) && !(await this.#leave())) {
+      session.phase = 'out'
+      return
+    }
     let me: Me | null = null
     try {
       me = await api.me()
     } catch (error) {
-      if (error instanceof ApiError && error.status === 0 && list) me = list.me
+      if (error instanceof ApiError && (error.status === 0 || error.status >= 500) && list) me = list.me
     }
     if (list && list.me.user === me?.user) {
       this.remembered = list.incidents
@@ -53,18 +64,29 @@ class WardPage {
 
   /** Follow the feed and send what waits. Returns the undo. */
   start(): () => void {
-    this.#replace(kept(this.entries, session.me?.user ?? '', Date.now()))
+    localStorage.removeItem(LEAVING)
+    const user = session.me?.user ?? ''
+    actAs(user)
+    const old = this.entries.filter((entry) => !kept([entry], user, Date.now()).length)
+    void this.#apply(this.entries.filter((entry) => !old.includes(entry)))
     const pump = (): void => void this.pump()
     const undo = [clock.start(), cityData.load(), live.start(() => undefined)]
     const timer = setInterval(pump, RETRY_MS)
     addEventListener('online', pump)
     document.addEventListener('visibilitychange', pump)
+    this.#tabs.onmessage = () => void this.#reload()
     pump()
     return () => {
       undo.forEach((step) => step())
       clearInterval(timer)
+      clearTimeout(this.#keeping)
       removeEventListener('online', pump)
       document.removeEventListener('visibilitychange', pump)
+      this.#tabs.onmessage = null
+      actAs(null)
+      // The next person at this phone sees nothing of it, whatever is stored.
+      this.remembered = []
+      this.rememberedMs = this.procedure = null
     }
   }
 
@@ -98,80 +120,138 @@ class WardPage {
     }
   }
 
-  /** Put into the outbox, from which it goes at once if it can. False: there is no room. */
-  add(seen: Incident, op: Op, args: CommandArgs, photo: Blob | null = null): boolean {
+  /** Put into the outbox, from which it goes at once if it can. False: it is not kept, and `full` or `broken` says why. */
+  async add(seen: Incident, op: Op, args: CommandArgs, photo: Blob | null = null): Promise<boolean> {
     const { me } = session
+    await this.#reload()
     this.full = !hasRoom(this.entries, photo?.size ?? 0)
     if (!me || this.full) return false
+    // Later than everything this phone holds, whatever its clock and its other tabs do.
+    this.#last = Math.max(Date.now(), this.#last + 1, ...this.entries.map(({ seq }) => seq + 1))
     const entry: Entry = {
-      seq: this.#next++, user: me.user, op, args, photo, seen: $state.snapshot(seen) as Incident, idem: uuid(), madeMs: Date.now(),
+      seq: this.#last, user: me.user, op, args, photo, seen: $state.snapshot(seen) as Incident, idem: uuid(), madeMs: Date.now(),
       state: 'waiting', detail: '', current: null,
     }
-    this.#replace([...this.entries, entry])
-    void this.pump()
-    return true
+    const done = await this.#apply([...this.entries, entry])
+    if (done) void this.pump()
+    return done
   }
 
-  again(seq: number): void {
-    this.#replace(again(this.entries, seq, uuid()))
-    void this.pump()
-  }
-
-  drop(seq: number): void {
-    this.#replace(drop(this.entries, seq))
+  async again(seq: number): Promise<void> {
+    await this.#apply(again(this.entries, seq, uuid()))
     void this.pump()
   }
 
-  /** Send what may be sent, one after the other, until nothing moves. */
+  async drop(seq: number): Promise<void> {
+    await this.#apply(drop(this.entries, seq))
+    void this.pump()
+  }
+
+  /** Send what may be sent; one tab at a time, and what one incident cannot have holds up no other. */
   async pump(): Promise<void> {
-    const user = session.phase === 'in' ? session.me?.user : undefined
-    if (!user || this.sending || document.hidden) return
+    if (this.sending || document.hidden) return
     this.sending = true
     try {
-      for (let entry = sendable(this.entries, user)[0]; entry; entry = sendable(this.entries, user)[0]) {
-        const answer = await this.#send(entry)
-        if (!answer) return
-        if (answer.kind === 'done' && (!session.me?.wards || (answer.now.ward && session.me.wards.includes(answer.now.ward)))) live.book.put(answer.now)
-        if (answer.kind === 'conflict') live.book.put(answer.current)
-        this.#replace(settle(this.entries, entry.seq, answer, uuid()))
-        if (answer.kind === 'done' && this.procedure?.incident === answer.now.id) void this.openProcedure(answer.now.id)
-      }
+      if ('locks' in navigator) await navigator.locks.request('ioc.ward', () => this.#sendAll())
+      else await this.#sendAll()
     } finally {
       this.sending = false
     }
   }
 
-  /** What the service says; null: nobody answered, or not now, so it waits. */
-  async #send(entry: Entry): Promise<Answer | null> {
+  async #sendAll(): Promise<void> {
+    await this.#reload()
+    const waiting = new Set<string>()
+    for (;;) {
+      const user = session.phase === 'in' ? session.me?.user : undefined
+      const entry = user && sendable(this.entries, user).find(({ seen }) => !waiting.has(seen.id))
+      if (!entry) return
+      const answer = await this.#send(entry)
+      if (answer === 'stop') return
+      if (answer === 'wait') {
+        waiting.add(entry.seen.id)
+        continue
+      }
+      const { me } = session
+      if (answer.kind === 'done' && (!me?.wards || (answer.now.ward && me.wards.includes(answer.now.ward)))) live.book.put(answer.now)
+      if (answer.kind === 'conflict') live.book.put(answer.current)
+      await this.#apply(settle(this.entries, entry.seq, answer, uuid()))
+      if (answer.kind === 'done' && this.procedure?.incident === answer.now.id) void this.openProcedure(answer.now.id)
+    }
+  }
+
+  async #send(entry: Entry): Promise<Sent> {
+    const withPhoto = (photo: string | undefined): Promise<boolean> => {
+      const { photo: _, ...rest } = entry.args
+      return this.#apply(this.entries.map((each) => (each.seq === entry.seq ? { ...each, args: photo ? { ...rest, photo } : rest } : each)))
+    }
     try {
       let { args } = entry
-      if (entry.photo) {
+      if (entry.photo && !args.photo) {
         args = { ...args, photo: await api.sendPhoto(entry.photo) }
         // Uploaded once: what follows may fail without sending it again.
-        this.#replace(this.entries.map((each) => (each.seq === entry.seq ? { ...each, args, photo: null } : each)))
+        await withPhoto(args.photo)
       }
       return { kind: 'done', now: await api.command(entry.seen.id, { op: entry.op, expect_rev: entry.seen.rev, idem: entry.idem, args }) }
     } catch (error) {
       const { status, problem, message } = error instanceof ApiError ? error : new ApiError(0, {})
-      if (status === 401) session.leave(true)
-      if (status === 0 || status === 401 || status === 408 || status === 429 || status >= 500) return null
+      const told = problem.errors?.[0]
+      if (status === 401 || told?.rule === 'other_user') session.leave(true)
+      if (status === 0 || status === 401 || told?.rule === 'other_user') return 'stop'
+      if (status === 408 || status === 429 || status >= 500) return 'wait'
       if (status === 409 && problem.current) return { kind: 'conflict', current: problem.current }
-      return { kind: 'refused', detail: problem.errors?.[0]?.detail ?? message }
+      if (told?.rule === 'photo_unknown' && entry.photo) {
+        // It lay there too long before the rest came: it is sent once more.
+        await withPhoto(undefined)
+        return 'wait'
+      }
+      return { kind: 'refused', detail: told?.detail ?? message }
     }
   }
 
-  /** Log out and leave nothing on the phone. */
+  /** Log out and leave nothing on the phone; without a network the session ends when there is one. */
   async logout(): Promise<void> {
-    await session.logout().catch(() => undefined)
-    this.#replace([])
-    this.remembered = []
-    this.rememberedMs = this.procedure = null
+    localStorage.setItem(LEAVING, '1')
+    clearTimeout(this.#keeping)
+    await this.#leave()
+    session.leave(false)
+    for (const key of Object.keys(sessionStorage)) if (key.startsWith(DRAFTS)) sessionStorage.removeItem(key)
+    this.entries = []
     await store.wipe(true).catch(() => undefined)
+    this.#tabs.postMessage('changed')
   }
 
-  #replace(entries: Entry[]): void {
-    this.entries = entries
-    void store.keepEntries(entries).catch(() => undefined)
+  /** End the session at the service; false where nobody could be told. */
+  async #leave(): Promise<boolean> {
+    try {
+      await api.logout()
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status === 0 || error.status >= 500) return false
+    }
+    localStorage.removeItem(LEAVING)
+    return true
+  }
+
+  async #reload(): Promise<void> {
+    this.entries = await store.entries().catch(() => this.entries)
+  }
+
+  /** Make the outbox `next`, on the phone first; false where it could not be kept. */
+  async #apply(next: Entry[]): Promise<boolean> {
+    const known = new Map(this.entries.map((entry) => [entry.seq, entry]))
+    const put = next.filter((entry) => known.get(entry.seq) !== entry)
+    const left = new Set(next.map(({ seq }) => seq))
+    try {
+      await store.change(put, [...known.keys()].filter((seq) => !left.has(seq)))
+      this.broken = false
+    } catch (error) {
+      console.warn('outbox', error)
+      this.broken = true
+      return false
+    }
+    this.entries = next
+    this.#tabs.postMessage('changed')
+    return true
   }
 }
 

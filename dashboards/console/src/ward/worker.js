@@ -5,6 +5,7 @@
 const FILES = __FILES__
 const CACHE = 'ioc-ward-__VERSION__'
 const PAGE = '/ward'
+const PATIENCE_MS = 4000
 
 self.addEventListener('install', (event) => {
   // All or nothing: half a page would open and then fail.
@@ -24,6 +25,8 @@ self.addEventListener('fetch', (event) => {
   if (request.method !== 'GET' || origin !== self.location.origin || !FILES.includes(pathname)) return
   const kept = () => caches.open(CACHE).then((cache) => cache.match(pathname))
   // The page itself is asked for, so that a new version is seen; its files carry their version in their names.
-  const answer = pathname === PAGE ? fetch(request).catch(kept) : kept().then((found) => found ?? fetch(request))
+  // Nor must a network that stalls, or a gateway without a service behind it, keep anybody from working.
+  const fresh = () => fetch(request, { signal: AbortSignal.timeout(PATIENCE_MS) }).then((found) => (found.status < 500 ? found : kept()), kept)
+  const answer = pathname === PAGE ? fresh() : kept().then((found) => found ?? fetch(request))
   event.respondWith(answer.then((found) => found ?? Response.error()))
 })

@@ -19,8 +19,16 @@ export class ApiError extends Error {
   }
 }
 
+/** Whose requests these are, where a page sends later what somebody did; the service refuses them for anybody else. */
+let user: string | null = null
+
+export function actAs(name: string | null): void {
+  user = name
+}
+
 async function request(method: string, path: string, body?: unknown, timeoutMs = REQUEST_TIMEOUT_MS): Promise<Response> {
   const headers: Record<string, string> = { accept: 'application/json' }
+  if (user !== null && path !== '/session') headers['x-ioc-user'] = encodeURIComponent(user)
   const upload = body instanceof Blob
   if (upload) headers['content-type'] = body.type || 'application/octet-stream'
   else if (body !== undefined) headers['content-type'] = 'application/json'
