@@ -30,7 +30,7 @@ __all__ = [
 
 CSRF_HEADER: Final = "X-IOC"
 USER_HEADER: Final = "X-IOC-User"
-"""Whose request it is (percent-encoded), where a page sends later what somebody did: never as somebody else."""
+"""Whose request it is (percent-encoded), where a page sends later what somebody did."""
 MAX_TOKEN_CHARS: Final = 128
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
