@@ -10,6 +10,7 @@ export interface PaletteTexts {
   kind: Record<Kind, string>
   language: string
   leader: string
+  ward: string
   board: string
   allWards: string
   split: string
@@ -27,6 +28,7 @@ export const paletteTexts: Record<Lang, PaletteTexts> = {
     kind: { command: 'Lệnh', page: 'Mở', list: 'Lọc', ward: 'Phường', incident: 'Sự cố', device: 'Thiết bị' },
     language: 'English',
     leader: 'Trang lãnh đạo',
+    ward: 'Trang điện thoại của phường',
     board: 'Bảng công khai',
     allWards: 'Bỏ mọi điều kiện lọc',
     split: 'Tách bản đồ sang cửa sổ khác',
@@ -40,6 +42,7 @@ export const paletteTexts: Record<Lang, PaletteTexts> = {
     kind: { command: 'Command', page: 'Open', list: 'Filter', ward: 'Ward', incident: 'Incident', device: 'Device' },
     language: 'Tiếng Việt',
     leader: "Leaders' page",
+    ward: "The ward's page for phones",
     board: 'Public board',
     allWards: 'Remove every filter',
     split: 'Move the map to a window of its own',
