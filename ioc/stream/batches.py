@@ -4,9 +4,10 @@ A batch encodes lazily and remembers the frame per scope, so that the first of f
 """
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
+import numpy as np
 
 from ioc.model.incidents import Incident
 from ioc.stream.scope import Scope
@@ -25,6 +26,8 @@ from ioc.stream.wire import (
 
 SNAP_PAGE: Final = 200
 STATE_PAGE: Final = 500
+FEW_ENTRIES: Final = 48
+"""Up to here looking at each costs less than making columns."""
 MAX_SHARED_FRAMES: Final = 64
 
 Box = tuple[float, float, float, float]
@@ -201,6 +204,32 @@ def within(entries: Sequence[StateEntry], box: Box | None) -> Sequence[StateEntr
     ]
 
 
+class _Places:
+    """Where entries are and were, as columns, because every client with a viewport of its own asks."""
+
+    def __init__(self, entries: Sequence[StateEntry]) -> None:
+        nowhere = Place(None, float("nan"), float("nan"))
+        self._entries = entries
+        self._now = np.array([(entry.lon, entry.lat) for entry in entries]).T
+        self._before = np.array([(entry.left or nowhere)[1:] for entry in entries]).T
+        self._gone = np.array([entry.part is None for entry in entries])
+
+    def within(self, box: Box) -> Sequence[StateEntry]:
+        """Return the entries that are or were inside `box`, and every removal."""
+        seen = self._gone | _inside(box, self._now) | _inside(box, self._before)
+        return [self._entries[index] for index in np.flatnonzero(seen).tolist()]
+
+
+def _inside(
+    box: Box, places: "np.ndarray[Any, np.dtype[np.float64]]"
+) -> "np.ndarray[Any, np.dtype[np.bool_]]":
+    west, south, east, north = box
+    lon, lat = places
+    across = (lon >= west) & (lon <= east) if west <= east else (lon >= west) | (lon <= east)
+    found: np.ndarray[Any, np.dtype[np.bool_]] = across & (lat >= south) & (lat <= north)
+    return found
+
+
 def _was_inside(box: Box, entry: StateEntry) -> bool:
     return entry.left is not None and box_contains(box, entry.left.lon, entry.left.lat)
 
@@ -234,10 +263,11 @@ def state_frames(entries: Sequence[StateEntry], conflated: int = 0) -> tuple[Fra
 class StateBatch:
     """The entities that changed since the batch before (or all of them, for a client that joins)."""
 
-    __slots__ = ("_frames", "_visible", "entries")
+    __slots__ = ("_frames", "_places", "_visible", "entries")
 
     def __init__(self, entries: Sequence[StateEntry]) -> None:
         self.entries = entries
+        self._places: dict[Scope, _Places] = {}
         self._frames: dict[tuple[Scope, Box | None], tuple[Frame, ...]] = {}
         self._visible: dict[Scope, Sequence[StateEntry]] = {}
 
@@ -251,12 +281,21 @@ class StateBatch:
             self._visible[scope] = visible
         return visible
 
+    def _within(self, scope: Scope, box: Box | None) -> Sequence[StateEntry]:
+        visible = self.visible(scope)
+        if box is None or len(visible) < FEW_ENTRIES:
+            return within(visible, box)
+        places = self._places.get(scope)
+        if places is None:
+            places = self._places[scope] = _Places(visible)
+        return places.within(box)
+
     def frames(self, scope: Scope, box: Box | None) -> tuple[Frame, ...]:
         """Return the frames for clients of `scope` that look at `box`; none when nothing is left."""
         key = (scope, box)
         frames = self._frames.get(key)
         if frames is None:
-            frames = state_frames(within(self.visible(scope), box))
+            frames = state_frames(self._within(scope, box))
             # Who looks at everything shares it; viewports are as many as clients, and seldom the same.
             if box is None or len(self._frames) < MAX_SHARED_FRAMES:
                 self._frames[key] = frames

@@ -3,6 +3,9 @@
 import json
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ioc.model.events import (
     AlarmKind,
     CameraAlarm,
@@ -12,9 +15,10 @@ from ioc.model.events import (
     TrafficFlow,
     TrafficStatus,
 )
-from ioc.stream.batches import StateBatch
+from ioc.stream.batches import FEW_ENTRIES, Place, StateBatch, StateEntry, state_frames, within
 from ioc.stream.scope import EVERYTHING
 from ioc.stream.states import EntityStates
+from ioc.stream.wire import EntityState, encode_part
 from tests.unit.stream.samples import T0_US, event
 
 SECOND_US = 1_000_000
@@ -23,6 +27,36 @@ SECOND_US = 1_000_000
 def shown(batch: StateBatch | None) -> list[dict[str, Any]]:
     assert batch is not None
     return [state for frame in batch.frames(EVERYTHING, None) for state in json.loads(frame.text)["set"]]
+
+
+places = st.sampled_from([106.0, 106.5, 107.0, 179.9, -179.9])
+
+
+@given(
+    found=st.lists(st.tuples(places, st.none() | places, st.booleans()), min_size=FEW_ENTRIES, max_size=60),
+    west=places,
+    east=places,
+)
+def test_many_entries_are_looked_at_as_few_are(
+    found: list[tuple[float, float | None, bool]], west: float, east: float
+) -> None:
+    part = encode_part(EntityState("d", "detector", "2026-11-22T10:00:00Z", 1.0, 1.0, None))
+    entries = [
+        StateEntry(
+            f"d{number}",
+            None,
+            lon,
+            11.0,
+            None if gone else part,
+            left=None if before is None else Place(None, before, 11.0),
+        )
+        for number, (lon, before, gone) in enumerate(found)
+    ]
+    box = (west, 10.0, east, 12.0)
+    one_by_one = state_frames(within(entries, box))
+    assert [frame.text for frame in StateBatch(entries).frames(EVERYTHING, box)] == [
+        frame.text for frame in one_by_one
+    ]
 
 
 def test_a_detector_shows_its_newest_measurement() -> None:
