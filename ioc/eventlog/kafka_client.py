@@ -223,10 +223,12 @@ async def cut_consumer(consumer: AIOKafkaConsumer) -> None:
         task.cancel()
     if tasks:
         await asyncio.wait(tasks)
-    with suppress(KafkaError, OSError, asyncio.CancelledError):  # of the fetcher's own tasks
-        if consumer._fetcher is not None:
-            await consumer._fetcher.close()
-    await consumer._client.close()
+    try:
+        with suppress(KafkaError, OSError, LogUnavailable), own_cancellations():
+            if consumer._fetcher is not None:
+                await consumer._fetcher.close()
+    finally:
+        await consumer._client.close()
 
 
 async def end_producer(producer: AIOKafkaProducer, timeout_s: float) -> None:
@@ -236,10 +238,12 @@ async def end_producer(producer: AIOKafkaProducer, timeout_s: float) -> None:
             await producer.stop()
             return
     producer._closed = True
-    with suppress(KafkaError, OSError, asyncio.CancelledError):
-        # An idempotent producer never gives a batch up: without this it would go on for ever.
-        await producer._sender.close()
-    await producer.client.close()
+    try:
+        with suppress(KafkaError, OSError, LogUnavailable), own_cancellations():
+            # An idempotent producer never gives a batch up: without this it would go on for ever.
+            await producer._sender.close()
+    finally:
+        await producer.client.close()
 
 
 class Cluster:

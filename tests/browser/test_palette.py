@@ -23,6 +23,7 @@ def test_an_incident_is_acknowledged_by_typing_alone_and_without_diacritics(
     console = new_console().open()
     expect(console.row(incident)).to_be_visible(timeout=WAIT_MS)
     type_into(console, incident)
+    expect(console.at("palette").get_by_role("option")).to_have_count(1)
     console.page.keyboard.press("Enter")
     expect(console.at("panel")).to_have_attribute("data-incident-id", incident)
     type_into(console, "tiep nhan")
@@ -51,9 +52,13 @@ def test_a_ward_and_a_state_are_filters_in_the_address(new_console: OpenConsole,
         area for area in city.get("/areas?kind=ward")["features"] if area["properties"]["code"] == "25747"
     )
     type_into(console, ward["properties"]["name"])
+    expect(console.at("palette").locator('[aria-selected="true"]')).to_contain_text(
+        ward["properties"]["name"]
+    )
     console.page.keyboard.press("Enter")
     expect(console.page).to_have_url(re.compile("ward=25747"))
     type_into(console, "tam gac")
+    expect(console.at("palette").locator('[aria-selected="true"]')).to_contain_text("Tạm gác")
     console.page.keyboard.press("Enter")
     expect(console.page).to_have_url(re.compile("state=shelved"))
 

@@ -53,3 +53,37 @@ async def test_our_own_cancellation_still_ends_us() -> None:
         await asyncio.sleep(0)
         task.cancel()
     assert ended == [asyncio.CancelledError]
+
+
+@pytest.mark.parametrize("end", [end_consumer, end_producer])
+async def test_whoever_is_cancelled_while_taking_a_client_apart_ends_and_leaves_no_connection(
+    end: Any,
+) -> None:
+    taking_apart, closed = asyncio.Event(), []
+
+    async def never() -> None:
+        taking_apart.set()
+        await asyncio.sleep(60)
+
+    async def close() -> None:
+        closed.append(True)
+
+    stubborn, connection = SimpleNamespace(close=never), SimpleNamespace(close=close)
+    half = client(
+        _coordinator=SimpleNamespace(),
+        _fetcher=stubborn,
+        _client=connection,
+        _sender=stubborn,
+        client=connection,
+    )
+
+    async def for_ever() -> None:
+        while True:
+            await end(half, 5.0)
+
+    task = asyncio.get_running_loop().create_task(for_ever())
+    await taking_apart.wait()
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=5)
+    assert task in done, "a shutdown would wait for ever"
+    assert closed
