@@ -2,7 +2,8 @@
 
 A backup is a folder: `ioc.dump` (one consistent snapshot: history, incidents, log, positions, people), the
 files beside the database, and `manifest.json`, which is written last; a folder without it is no backup. It
-holds personal data and the key of plates' tokens: it belongs on an encrypted disk, away from the machine.
+holds personal data and the keys of plates' tokens and of contacts: it belongs on an encrypted disk, away from
+the machine.
 
 With a configured database PostgreSQL's own tools do this, see docs/operations.md.
 """
@@ -126,7 +127,11 @@ def read_manifest(folder: Path) -> Manifest:
 
 def _beside(settings: Settings) -> dict[str, Path]:
     """Return the files that belong to a backup, by their names in it."""
-    return {"audit-anchors.jsonl": settings.anchors_file, "plate.key": settings.plate_key_file}
+    return {
+        "audit-anchors.jsonl": settings.anchors_file,
+        "plate.key": settings.plate_key_file,
+        "contact.key": settings.contact_key_file,
+    }
 
 
 def _copy(source: Path, target: Path) -> Path:

@@ -53,7 +53,11 @@ def restore_command(
         print_json({"data": str(settings.data), "taken": manifest.taken.isoformat()})
         return
     out.print(f"{settings.data}: as of {manifest.taken.isoformat(timespec='seconds')}")
-    notes.print("Next: `ioc audit verify`, then `ioc up`; devices send again what they have not seen taken.")
+    place = f" --data {data}" if data else ""
+    notes.print(
+        f"Next: `ioc audit verify{place}`, then `ioc up{place}`; devices send again what they have not seen"
+        " taken."
+    )
 
 
 def _of_embedded(config: Path | None, data: Path | None) -> Settings:

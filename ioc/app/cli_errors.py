@@ -57,7 +57,7 @@ _NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
     (ErasureError, "Give it as it is written, e.g. --phone 0912345678 or --plate 61A-123.45."),
     (UnknownRequestError, "`{ioc} erasure list` shows the open ones."),
     (TracingUnavailableError, "Install it (docs/operations.md, Traces), or leave tracing.endpoint empty."),
-    (PrivacyKeyError, "Restore the file, or name another with the setting privacy.plate_key."),
+    (PrivacyKeyError, "Restore the file, or name another with privacy.plate_key or citizens.contact_key."),
     (
         BackupError,
         "Nothing is left of the attempt in the data folder; docs/operations.md says how it is done.",

@@ -60,7 +60,7 @@ class PrivacyKeyError(ValueError):
 
 
 def read_key(path: Path) -> bytes:
-    """Return the key of plates' tokens; make one at the first use, readable by its owner only.
+    """Return a key of this installation; make one at the first use, readable by its owner only.
 
     Raises:
         PrivacyKeyError: the file does not hold a key.

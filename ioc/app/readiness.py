@@ -1,6 +1,7 @@
 """What `/readyz` asks: can we reach the database, does the log advance, is anybody behind."""
 
 import asyncio
+from collections import Counter
 from typing import Final
 
 from ioc.api.ports import Check, ReadinessCheck
@@ -9,9 +10,9 @@ from ioc.app.core import Core
 from ioc.app.tick_ages import TickAges
 from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.port import LogRetryable
-from ioc.model.records import EVENTS_TOPIC
+from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC
 from ioc.model.times import SECOND_US
-from ioc.store.positions import standings
+from ioc.store.positions import lags
 from ioc.stream.hub import Hub
 
 MAX_TICK_AGE_S: Final = 10.0
@@ -78,13 +79,11 @@ class Readiness:
 
     async def lag(self) -> Check:
         """Every group has taken almost everything."""
-        ends = await self._core.log.ends(EVENTS_TOPIC)
-        async with self._core.api_pool.connection() as connection:
-            found = await standings(connection)
-        behind: dict[str, int] = {}
-        for standing in found:
-            lag = ends.get(standing.partition, 0) - standing.next_offset
-            behind[standing.group] = behind.get(standing.group, 0) + lag
+        behind: Counter[str] = Counter()
+        for topic in (EVENTS_TOPIC, WIDE_TOPIC):
+            ends = await self._core.log.ends(topic)
+            async with self._core.api_pool.connection() as connection:
+                behind.update(await lags(connection, topic, ends))
         detail = ", ".join(f"{group} {count} records" for group, count in sorted(behind.items()))
         return Check(all(count <= MAX_LAG_RECORDS for count in behind.values()), detail or "no group yet")
 

@@ -14,7 +14,7 @@ import structlog
 from ioc.app.core import Core
 from ioc.app.retry import RETRYABLE
 from ioc.model.records import EVENTS_TOPIC
-from ioc.store.positions import standings
+from ioc.store.positions import lags
 
 DRAIN_S = 3.0
 STOP_S = 6.0
@@ -97,10 +97,8 @@ async def _drain(core: Core) -> None:
             ends = await core.log.ends(EVENTS_TOPIC)
             while True:
                 async with core.pool.connection() as connection:
-                    behind = [
-                        s for s in await standings(connection) if s.next_offset < ends.get(s.partition, 0)
-                    ]
-                if not behind:
+                    behind = await lags(connection, EVENTS_TOPIC, ends)
+                if not any(behind.values()):
                     return
                 await asyncio.sleep(0.1)
     except (TimeoutError, *RETRYABLE):

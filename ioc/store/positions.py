@@ -1,5 +1,7 @@
 """Positions of consumer groups: committed in the transaction of the effects, fenced by generation."""
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final, LiteralString, NamedTuple
 
 from psycopg import AsyncConnection
@@ -130,3 +132,13 @@ async def grow_positions(connection: AsyncConnection[Any], topic: str, former: i
 async def standings(connection: AsyncConnection[Any]) -> list[Standing]:
     """Return where every group stands."""
     return [Standing(*row) async for row in await connection.execute(_STANDINGS)]
+
+
+async def lags(connection: AsyncConnection[Any], topic: str, ends: Mapping[int, int]) -> Counter[str]:
+    """Return how many records of `topic` before `ends` each of its groups has not committed."""
+    behind: Counter[str] = Counter()
+    for standing in await standings(connection):
+        # Offsets of one topic say nothing of another's.
+        if standing.topic == topic:
+            behind[standing.group] += max(0, ends.get(standing.partition, 0) - standing.next_offset)
+    return behind

@@ -58,6 +58,11 @@ def test_a_restored_backup_is_the_service_as_it_was_and_tells_consoles_so(
     verified = ioc("audit", "verify", "--data", data, "--json")
     assert json.loads(verified.stdout)["intact"], verified.stdout
 
+    keys = service.data / "secrets"
+    assert {path.name for path in keys.iterdir()} >= {"plate.key", "contact.key"}
+    for path in keys.iterdir():  # without its own keys the restored database cannot be read
+        assert (data / "secrets" / path.name).read_bytes() == path.read_bytes(), path.name
+
     shutil.copytree(service.data / "demo", data / "demo")  # the test's own logins
     again = Service(data)
     again.start()
