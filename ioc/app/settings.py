@@ -103,6 +103,10 @@ class Settings(BaseSettings):
     def _reachable(self) -> Self:
         if self.relay.enabled and not self.log.bootstrap_servers:
             raise ValueError("relay.enabled needs log.bootstrap_servers")
+        if self.log.spill and self.log.spill_after_s > self.rules.lateness_s:
+            raise ValueError(
+                "log.spill_after_s: expected at most rules.lateness_s, else spilled events come late"
+            )
         if self.bridge.topics and not self.log.bootstrap_servers:
             raise ValueError("bridge.topics needs log.bootstrap_servers")
         names = [each.topic for each in self.bridge.topics]
