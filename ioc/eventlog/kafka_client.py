@@ -74,6 +74,16 @@ def own_cancellations() -> Iterator[None]:
         raise LogUnavailable("Kafka: a task of the client's own was cancelled") from error
 
 
+@contextmanager
+def heeding_cancellations() -> Iterator[None]:
+    """Raise a cancellation of ours that was swallowed meanwhile: aiokafka does so while it closes."""
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+    yield
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError
+
+
 @asynccontextmanager
 async def asking(timeout_s: float) -> AsyncIterator[None]:
     """Bound a call and translate what goes wrong.
@@ -206,11 +216,12 @@ def _per_connection(settings: KafkaSettings) -> dict[str, Any]:
 
 async def end_consumer(consumer: AIOKafkaConsumer, timeout_s: float) -> None:
     """Stop it, leaving its group; where that is not possible in time, cut it off."""
-    with suppress(TimeoutError, KafkaError, OSError, LogUnavailable), own_cancellations():
-        async with asyncio.timeout(timeout_s):
-            await consumer.stop()
-            return
-    await cut_consumer(consumer)
+    with heeding_cancellations():
+        with suppress(TimeoutError, KafkaError, OSError, LogUnavailable), own_cancellations():
+            async with asyncio.timeout(timeout_s):
+                await consumer.stop()
+                return
+        await cut_consumer(consumer)
 
 
 async def cut_consumer(consumer: AIOKafkaConsumer) -> None:
@@ -233,17 +244,18 @@ async def cut_consumer(consumer: AIOKafkaConsumer) -> None:
 
 async def end_producer(producer: AIOKafkaProducer, timeout_s: float) -> None:
     """Stop it; what it could not send in time is dropped: its append has failed already, or is nobody's."""
-    with suppress(TimeoutError, KafkaError, OSError, LogUnavailable), own_cancellations():
-        async with asyncio.timeout(timeout_s):
-            await producer.stop()
-            return
-    producer._closed = True
-    try:
-        with suppress(KafkaError, OSError, LogUnavailable), own_cancellations():
-            # An idempotent producer never gives a batch up: without this it would go on for ever.
-            await producer._sender.close()
-    finally:
-        await producer.client.close()
+    with heeding_cancellations():
+        with suppress(TimeoutError, KafkaError, OSError, LogUnavailable), own_cancellations():
+            async with asyncio.timeout(timeout_s):
+                await producer.stop()
+                return
+        producer._closed = True
+        try:
+            with suppress(KafkaError, OSError, LogUnavailable), own_cancellations():
+                # An idempotent producer never gives a batch up: without this it would go on for ever.
+                await producer._sender.close()
+        finally:
+            await producer.client.close()
 
 
 class Cluster:

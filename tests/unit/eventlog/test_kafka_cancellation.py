@@ -1,6 +1,7 @@
 """A cancellation inside the client of Kafka must not end whoever called: its role would vanish silently."""
 
 import asyncio
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -87,3 +88,34 @@ async def test_whoever_is_cancelled_while_taking_a_client_apart_ends_and_leaves_
     done, _ = await asyncio.wait([task], timeout=5)
     assert task in done, "a shutdown would wait for ever"
     assert closed
+
+
+@pytest.mark.parametrize("end", [end_consumer, end_producer])
+async def test_a_client_that_swallows_our_cancellation_does_not_keep_us(end: Any) -> None:
+    closing = asyncio.Event()
+
+    async def swallow() -> None:
+        closing.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+
+    connection = SimpleNamespace(close=swallow)
+    half = client(
+        _coordinator=SimpleNamespace(),
+        _fetcher=None,
+        _client=connection,
+        _sender=connection,
+        client=connection,
+    )
+
+    async def for_ever() -> None:
+        await end(half, 5.0)
+        await asyncio.sleep(60)
+
+    task = asyncio.get_running_loop().create_task(for_ever())
+    await closing.wait()
+    for _ in range(2):
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)
+    done, _ = await asyncio.wait([task], timeout=5)
+    assert task in done, "a shutdown would wait for ever"
