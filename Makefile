@@ -48,8 +48,8 @@ bench: setup ## measure the whole pipeline
 
 lock: $(STAMPS)/tools ## renew the lock files from requirements/*.in
 	@for name in tools runtime otel dev node; do \
-	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
-	    --no-emit-find-links --custom-compile-command "make lock" $(LOCK_ARGS) \
+	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	    --custom-compile-command "make lock" $(LOCK_ARGS) \
 	    requirements/$$name.in -o requirements/$$name.lock || exit 1; done
 
 kafka: $(STAMPS)/kafka ## fetch Apache Kafka for the tests (Java 17 and Maven)

@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import datetime
 from typing import Any
@@ -153,12 +153,7 @@ async def _busy(server: psutil.Process, port: int, arguments: argparse.Namespace
     ):
         stalled = await sockets.enter_async_context(_socket(port, "stalled", max_queue=1))
         await stalled.send(json.dumps({"type": "hello", "client": "stalled"}))
-        tasks = []
-        for number, console in enumerate(consoles):
-            socket = await sockets.enter_async_context(_socket(port, f"user-{number}"))
-            tasks.append(group.create_task(console.follow(socket)))
-        for console in consoles:
-            await console.joined.wait()
+        tasks = await _join(consoles, port, sockets, group)
         await _pace(control, arguments.changes, arguments.states)
         await asyncio.sleep(min(10.0, arguments.seconds / 4))  # warm-up
         shared.delays_ms.clear()
@@ -201,16 +196,24 @@ async def _busy(server: psutil.Process, port: int, arguments: argparse.Namespace
     }  # fmt: skip
 
 
+async def _join(
+    consoles: Sequence["_Console"], port: int, sockets: AsyncExitStack, group: asyncio.TaskGroup
+) -> list[asyncio.Task[None]]:
+    """Connect all of `consoles` and return what follows the feed once every one is live."""
+    tasks = []
+    for number, console in enumerate(consoles):
+        socket = await sockets.enter_async_context(_socket(port, f"user-{number}"))
+        tasks.append(group.create_task(console.follow(socket)))
+    for console in consoles:
+        await console.joined.wait()
+    return tasks
+
+
 async def _idle(server: psutil.Process, port: int, arguments: argparse.Namespace) -> dict[str, object]:
     before_mb = resident_mb([server])
     consoles = [_Console(_Shared(), _view(number % arguments.views)) for number in range(arguments.idle)]
     async with AsyncExitStack() as sockets, asyncio.TaskGroup() as group:
-        tasks = []
-        for number, console in enumerate(consoles):
-            socket = await sockets.enter_async_context(_socket(port, f"user-{number}"))
-            tasks.append(group.create_task(console.follow(socket)))
-        for console in consoles:
-            await console.joined.wait()
+        tasks = await _join(consoles, port, sockets, group)
         memory = await _watch(server, arguments.seconds)
         for task in tasks:
             task.cancel()

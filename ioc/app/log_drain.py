@@ -24,7 +24,7 @@ from ioc.eventlog.postgres import PostgresLog
 from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC
 from ioc.rules.state import ENGINE_KEY, engine_decoder
 from ioc.store.pool import Pool
-from ioc.store.positions import standings
+from ioc.store.positions import behind
 from ioc.store.quarantine import Quarantine, QuarantineLimits
 from ioc.store.rule_moves import engines_own
 from ioc.store.writer import HistoryWriter
@@ -156,13 +156,6 @@ class Drain:
     async def _behind(self, topic: str, groups: tuple[str, ...], ends: Mapping[int, int]) -> int:
         async with self._pool.connection() as connection:
             return sum([await behind(connection, topic, group, ends) for group in groups])
-
-
-async def behind(connection: AsyncConnection[Any], topic: str, group: str, ends: Mapping[int, int]) -> int:
-    """Return how many records before `ends` a group has not committed."""
-    found = await standings(connection)
-    taken = {each.partition: each.next_offset for each in found if (each.group, each.topic) == (group, topic)}
-    return sum(max(0, end - taken.get(partition, 0)) for partition, end in ends.items())
 
 
 async def newest_tick_us(connection: AsyncConnection[Any]) -> int:

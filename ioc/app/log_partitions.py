@@ -16,7 +16,7 @@ from psycopg.errors import LockNotAvailable
 
 from ioc.app.directory import Directory
 from ioc.app.expected import placed
-from ioc.app.log_drain import READERS, Drain, DrainError, Log, Tell, behind
+from ioc.app.log_drain import READERS, Drain, DrainError, Log, Tell
 from ioc.app.rule_sets import Programs, RuleSets
 from ioc.app.rules_partition import SHADOW_MARK
 from ioc.app.settings import Settings
@@ -30,7 +30,7 @@ from ioc.rules.machine import key_parts
 from ioc.rules.resplit import Resplit
 from ioc.rules.rule import Rule
 from ioc.store.pool import Pool
-from ioc.store.positions import grow_positions
+from ioc.store.positions import behind, grow_positions
 from ioc.store.rule_moves import SLICE_ROWS, count_state, engines_own, keyed_state, place, turn
 from ioc.store.rule_versions import read_activation
 

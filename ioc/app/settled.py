@@ -10,7 +10,7 @@ from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.port import EventLog
 from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC
 from ioc.store.pool import Pool
-from ioc.store.positions import standings
+from ioc.store.positions import behind
 
 GROUP: Final = "rules"
 PATIENCE_S: Final = 60.0
@@ -55,6 +55,4 @@ async def _spilled_before(log: KafkaLog, moment_s: float) -> int:
 async def _behind(pool: Pool, topic: str, ends: dict[int, int]) -> int:
     """Return how many records before `ends` the rules have not committed."""
     async with pool.connection() as connection:
-        found = await standings(connection)
-    taken = {each.partition: each.next_offset for each in found if (each.group, each.topic) == (GROUP, topic)}
-    return sum(max(0, end - taken.get(partition, 0)) for partition, end in ends.items())
+        return await behind(connection, topic, GROUP, ends)

@@ -5,9 +5,9 @@ or gone costs spans, which are counted, and nothing else.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from prometheus_client import Counter
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
     from opentelemetry.trace import Link, SpanContext
 
-_MAX_LINKS: Final = 32
 _log = structlog.get_logger()
 _spans = Counter(
     "ioc_trace_spans_total",
@@ -102,17 +101,14 @@ class OtelTracer:
         *,
         parent: str | None = None,
         incident: str | None = None,
-        links: Iterable[str] = (),
         values: dict[str, Value] | None = None,
     ) -> Iterator[None]:
         """Measure a piece of work; see `Tracer`."""
         own = self._incident(incident) if incident else None
-        linked = [link for text in list(links)[:_MAX_LINKS] if (link := self._link(self._read(text)))]
-        if own is not None and parent is not None and (link := self._link(own)):
-            linked.append(link)
+        links = [self._link(own)] if own is not None and parent is not None else []
         context = self._read(parent) if parent is not None else own
         with self._tracer.start_as_current_span(
-            name, context=context, links=linked, attributes=values
+            name, context=context, links=links, attributes=values
         ) as span:
             try:
                 yield
@@ -131,9 +127,8 @@ class OtelTracer:
         digest = hashlib.blake2b(incident.encode(), digest_size=24).hexdigest()
         return self._read(f"00-{digest[:32]}-{digest[32:]}-01")
 
-    def _link(self, context: "Context") -> "Link | None":
-        found = self._trace.get_current_span(context).get_span_context()
-        return self._trace.Link(found) if found.is_valid else None
+    def _link(self, context: "Context") -> "Link":
+        return self._trace.Link(self._trace.get_current_span(context).get_span_context())
 
 
 def _text_of(context: "SpanContext") -> str:

@@ -5,7 +5,6 @@ whose id anybody can compute from the incident's, so that processes which only m
 the same one; the span that raises an incident links both.
 """
 
-from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final, Protocol
 
@@ -28,7 +27,6 @@ class Tracer(Protocol):
         *,
         parent: str | None = None,
         incident: str | None = None,
-        links: Iterable[str] = (),
         values: dict[str, Value] | None = None,
     ) -> AbstractContextManager[None]:
         """Return what measures a piece of work; an exception that leaves it is noted.
@@ -37,7 +35,6 @@ class Tracer(Protocol):
             name: what is done, of few different ones.
             parent: the context it belongs to, a `traceparent`; None: the current one.
             incident: id of an incident, with `parent` linked, without it the trace written to.
-            links: contexts it has to do with; what is none is left out.
             values: attributes; never personal data.
         """
 
@@ -51,15 +48,7 @@ class NoTracer:
         """Return that there is none."""
         return ""
 
-    def span(
-        self,
-        name: str,
-        *,
-        parent: str | None = None,
-        incident: str | None = None,
-        links: Iterable[str] = (),
-        values: dict[str, Value] | None = None,
-    ) -> AbstractContextManager[None]:
+    def span(self, name: str, **about: object) -> AbstractContextManager[None]:
         """Return what measures nothing."""
         return nullcontext()
 

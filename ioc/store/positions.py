@@ -142,3 +142,13 @@ async def lags(connection: AsyncConnection[Any], topic: str, ends: Mapping[int, 
         if standing.topic == topic:
             behind[standing.group] += max(0, ends.get(standing.partition, 0) - standing.next_offset)
     return behind
+
+
+async def behind(connection: AsyncConnection[Any], topic: str, group: str, ends: Mapping[int, int]) -> int:
+    """Return how many records of `topic` before `ends` a group has not committed.
+
+    Unlike in `lags`, a partition that it has never committed counts whole.
+    """
+    found = await standings(connection)
+    taken = {each.partition: each.next_offset for each in found if (each.group, each.topic) == (group, topic)}
+    return sum(max(0, end - taken.get(partition, 0)) for partition, end in ends.items())

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from benchmarks.broker import Broker, BrokerUnavailable, running_broker
+from benchmarks.broker import Broker
 from benchmarks.service import Service, kafka_environment
 from ioc.store.history_tables import TABLES
 from tests.acceptance.test_same_hour_twice import command, exported, installation, rerun
@@ -25,15 +25,6 @@ LENGTH_S = 400
 PATIENCE_S = 120.0
 SENDERS = 6
 OUTAGE_RECORDS = 2_000
-
-
-@pytest.fixture
-def broker() -> Iterator[Broker]:
-    try:
-        with running_broker() as broker:
-            yield broker
-    except BrokerUnavailable as error:
-        pytest.skip(f"no Kafka to do harm to: {error}")
 
 
 @contextmanager

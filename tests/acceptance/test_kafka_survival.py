@@ -10,7 +10,7 @@ import httpx
 import psutil
 import pytest
 
-from benchmarks.broker import Broker, BrokerUnavailable, running_broker
+from benchmarks.broker import Broker
 from benchmarks.machine import resident_mb
 from benchmarks.service import Service, kafka_environment
 from tests.acceptance.test_survival import count, stored_ids, wait_until
@@ -18,15 +18,6 @@ from tests.acceptance.test_survival import count, stored_ids, wait_until
 PATIENCE_S = 90.0
 SILENCE_S = 30.0
 GROWTH_MB = 50.0
-
-
-@pytest.fixture
-def broker() -> Iterator[Broker]:
-    try:
-        with running_broker() as broker:
-            yield broker
-    except BrokerUnavailable as error:
-        pytest.skip(f"no Kafka to do harm to: {error}")
 
 
 @pytest.fixture

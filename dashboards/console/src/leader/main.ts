@@ -3,6 +3,7 @@ import Leader from './Leader.svelte'
 import '../styles/fonts.css'
 import '../styles/tokens.css'
 import '../styles/base.css'
+import '../styles/skip.css'
 import './leader.css'
 
 const target = document.getElementById('app')
