@@ -20,7 +20,7 @@ const colours = HighlightStyle.define([
 const looks = EditorView.theme({
   '&': { backgroundColor: 'var(--raised)', color: 'var(--ink)', height: '100%', fontSize: 'var(--text-m)' },
   '&.cm-focused': { outline: '2px solid var(--focus)' },
-  '.cm-scroller': { fontFamily: 'ui-monospace, "DejaVu Sans Mono", monospace', lineHeight: '1.55' },
+  '.cm-scroller': { fontFamily: 'var(--mono)', fontVariantLigatures: 'none', lineHeight: '1.55' },
   '.cm-content': { caretColor: 'var(--ink)', padding: '8px 0' },
   '.cm-cursor': { borderLeftColor: 'var(--ink)' },
   '.cm-gutters': { backgroundColor: 'var(--surface)', color: 'var(--ink-2)', border: 'none', borderRight: '1px solid var(--line)' },

@@ -3,6 +3,7 @@ import Workbench from './Workbench.svelte'
 import '../styles/fonts.css'
 import '../styles/tokens.css'
 import '../styles/base.css'
+import '../styles/mono.css'
 import '../styles/skip.css'
 import './workbench.css'
 
