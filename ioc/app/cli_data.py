@@ -134,6 +134,8 @@ def add_device(
     decoder: Annotated[str, typer.Option(help=f"what it sends: {', '.join(DECODERS)}")] = "cloudevents",
     picture_url: Annotated[str | None, typer.Option(help="where its picture is, http or https")] = None,
     interval: Annotated[float | None, typer.Option(help="seconds between its events")] = None,
+    time_zone: Annotated[str | None, typer.Option(help="zone of its local times, Asia/Ho_Chi_Minh")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="of its decoder, NAME=VALUE; repeatable")] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="change the device of that id; its keys stay, one is added")
     ] = False,
@@ -154,6 +156,8 @@ def add_device(
             "decoder": decoder,
             "picture_url": picture_url,
             "expected_interval_s": interval,
+            "time_zone": time_zone,
+            "options": dict(_named(text) for text in option or ()),
         }
     )
 
@@ -163,6 +167,13 @@ def add_device(
         return await issue_key(connection, device_id, "command line")
 
     _show_key(device_id, with_connection(settings_from(config, data), add), as_json)
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not (name and sign):
+        raise CommandError(f"--option {text!r} is not NAME=VALUE", "Write e.g. --option prefix=cam-")
+    return name, value
 
 
 async def _check_new(connection: Connection, device: Device, replace: bool) -> None:

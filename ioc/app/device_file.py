@@ -2,7 +2,8 @@
 
 A device file is a GeoJSON FeatureCollection of points, one feature a device. Properties: `id`, `kind`
 (camera, detector, gateway, portal), `name`, `ward`, `expected_interval_s`, `picture_url`, `decoder`, `covers`
-(list of ids or `prefix*`), `trusts_position`. A gateway needs no point.
+(list of ids or `prefix*`), `trusts_position`, `time_zone` (e.g. Asia/Ho_Chi_Minh), `options` (of its decoder).
+A gateway needs no point.
 """
 
 import math
@@ -14,12 +15,14 @@ import msgspec
 
 from ioc.geo.geojson import InvalidAreas, read_features
 from ioc.ingest.decoders import DECODERS
+from ioc.ingest.decoders.moments import zone_of
 from ioc.ingest.decoders.wire import MAX_ID_CHARS
 from ioc.model.places import Device, DeviceKind
 from ioc.rules.errors import did_you_mean
 
 MAX_ERRORS_SHOWN = 20
 MAX_NAME_CHARS = 200
+MAX_OPTIONS = 32
 _ID_RESERVED: Final = frozenset("/+#*")
 """Separators and wildcards of MQTT topics, web addresses and `covers`."""
 _FIELDS: Final = {field.name: field for field in msgspec.structs.fields(Device)}
@@ -161,6 +164,14 @@ def _faults(found: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
     decoder = found.get("decoder")
     if decoder is not None and decoder not in DECODERS:
         yield "decoder", f"expected one of {', '.join(DECODERS)}, found {decoder!r}"
+    zone = found.get("time_zone")
+    if zone is not None and zone_of(zone) is None:
+        yield "time_zone", f"expected a name such as Asia/Ho_Chi_Minh, found {zone!r}"
+    options = found.get("options", {})
+    if len(options) > MAX_OPTIONS or any(
+        len(text) > MAX_NAME_CHARS for pair in options.items() for text in pair
+    ):
+        yield "options", f"at most {MAX_OPTIONS} options of {MAX_NAME_CHARS} characters are taken"
     for pattern in found.get("covers", ()):
         yield "covers", _covers_fault(pattern)
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
 from ioc.ingest.decoders.jsonlines import JSON_TYPES, NDJSON_TYPES
+from ioc.ingest.decoders.media import media_type
 from ioc.ingest.gateway import RejectedEvent
 from ioc.ingest.http_body import LingeringResponse, declared_length, read_body
 from ioc.ingest.ports import BodyRefused, IngestError, NotAuthorised, TooFast, Unavailable
@@ -120,9 +121,9 @@ def authenticate(request: Request, service: IngestService) -> Device:
 
 
 def _content_type(request: Request, service: IngestService, device: Device) -> str | None:
-    """Return the media type, None where the sender gave none (then the first byte decides)."""
+    """Return the media type as sent, None where the sender gave none (then the first byte decides)."""
     header = request.headers.get("content-type", "")
-    media = header.partition(";")[0].strip().lower()
+    media, _ = media_type(header)
     readable = service.content_types(device)
     if media == CURL_DEFAULT:
         return None  # what `curl -d` and simple devices say when they say nothing
@@ -130,7 +131,7 @@ def _content_type(request: Request, service: IngestService, device: Device) -> s
         service.metrics.refuse("http", "content_type")
         detail = f"expected one of {', '.join(readable)}"
         raise BodyRefused(415, "content_type", detail, "Content-Type")
-    return media or None
+    return header or None
 
 
 class _Chunks:

@@ -31,8 +31,13 @@ _MAX_SESSIONS: Final = 50_000
 
 
 def events_topic(device_id: str) -> str:
-    """Return the only topic a device may publish to."""
-    return f"ioc/v1/{device_id}/events"
+    """Return the topic of a device that may choose it."""
+    return f"{topic_prefix(device_id)}events"
+
+
+def topic_prefix(device_id: str) -> str:
+    """Return what every topic of a device begins with; its decoder is told the rest."""
+    return f"ioc/v1/{device_id}/"
 
 
 class MqttListener:
@@ -287,7 +292,7 @@ class _Connection:
         Raises:
             codec.Malformed, IngestError: close the connection.
         """
-        topic = events_topic(device_id)
+        prefix = topic_prefix(device_id)
         limits = self._service.limits
         batch: list[codec.Publish] = []
         size = 0
@@ -295,11 +300,14 @@ class _Connection:
             try:
                 packet = self._parser.next_packet()
                 if isinstance(packet, codec.Publish):
-                    _check(packet, topic, limits.max_body_bytes)
+                    _check(packet, prefix, limits.max_body_bytes)
             except (codec.Malformed, IngestError):
                 await self._store(device_id, batch)  # what came before was in order
                 raise
             if isinstance(packet, codec.Publish):
+                if batch and packet.topic != batch[0].topic:
+                    await self._store(device_id, batch)
+                    batch, size = [], 0
                 batch.append(packet)
                 size += len(packet.payload)
                 if len(batch) < limits.mqtt_batch_messages and size < limits.mqtt_batch_bytes:
@@ -316,7 +324,7 @@ class _Connection:
                 await self.send(_reply(packet))
 
     async def _store(self, device_id: str, batch: list[codec.Publish]) -> None:
-        """Make `batch` durable, then acknowledge it."""
+        """Make `batch`, messages of one topic, durable, then acknowledge it."""
         if not batch:
             return
         for qos, count in Counter(publish.qos for publish in batch).items():
@@ -327,13 +335,14 @@ class _Connection:
         if device is None or not registry.owns_key(device_id, self._key):
             raise NotAuthorised(401, f"the key of {device_id} was withdrawn")
         bodies = [publish.payload for publish in batch]
-        await self._service.accept_all(device, bodies, transport="mqtt", wait=True)
+        topic = batch[0].topic.removeprefix(topic_prefix(device_id))
+        await self._service.accept_all(device, bodies, transport="mqtt", topic=topic, wait=True)
         await self.send(b"".join(codec.acknowledgement(publish) for publish in batch))
 
 
-def _check(publish: codec.Publish, topic: str, max_body_bytes: int) -> None:
-    if publish.topic != topic:
-        raise NotAuthorised(403, f"events belong on the topic {topic}")
+def _check(publish: codec.Publish, prefix: str, max_body_bytes: int) -> None:
+    if not publish.topic.startswith(prefix):
+        raise NotAuthorised(403, f"events belong on topics that begin with {prefix}")
     if len(publish.payload) > max_body_bytes:
         raise BodyRefused(413, "max_body_bytes", f"a message has more than {max_body_bytes} bytes")
 

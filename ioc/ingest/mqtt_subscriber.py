@@ -1,8 +1,9 @@
 """Takes events from an external MQTT broker (Mosquitto, EMQX): a persistent session, QoS 1, manual PUBACK.
 
-The broker authenticates devices and must confine each to `ioc/v1/{its id}/events`; the topic then names the
-sender. A message is acknowledged to the broker only after its events are durable, so a crash, a slow database
-or a lost connection leaves it with the broker, which delivers it again.
+The broker authenticates devices and must confine each to `ioc/v1/{its id}/#`; the topic then names the
+sender, and what follows is told to its decoder. A message is acknowledged to the broker only after its
+events are durable, so a crash, a slow database or a lost connection leaves it with the broker, which delivers
+it again.
 """
 
 import asyncio
@@ -26,7 +27,6 @@ else:
     _MessageQueue = asyncio.Queue
 
 _TOPIC_PREFIX: Final = "ioc/v1/"
-_TOPIC_SUFFIX: Final = "/events"
 
 
 class SubscriberSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +121,8 @@ class MqttSubscriber:
         bodies = [bytes(message.payload) for message in group]
         while True:
             try:
-                await self._service.accept_all(self._sender(topic), bodies, transport="subscriber", wait=True)
+                device, rest = self._sender(topic)
+                await self._service.accept_all(device, bodies, transport="subscriber", topic=rest, wait=True)
                 break
             except IngestError as error:
                 log.warning("mqtt subscriber: not stored, trying again in %.1f s: %s", pause_s, error)
@@ -130,12 +131,11 @@ class MqttSubscriber:
         for message in group:
             client._client.ack(message.mid, message.qos)
 
-    def _sender(self, topic: str) -> Device:
-        """Return the device the topic names.
+    def _sender(self, topic: str) -> tuple[Device, str]:
+        """Return the device the topic names, and what follows its id.
 
         An unregistered one becomes a sender without authority, so that its messages end in quarantine.
         """
-        device_id = topic.removeprefix(_TOPIC_PREFIX).removesuffix(_TOPIC_SUFFIX)
-        return self._service.registry.device(device_id) or Device(
-            id=device_id[:128], kind=DeviceKind.GATEWAY, name=device_id[:128]
-        )
+        device_id, _, rest = topic.removeprefix(_TOPIC_PREFIX).partition("/")
+        known = self._service.registry.device(device_id)
+        return known or Device(id=device_id[:128], kind=DeviceKind.GATEWAY, name=device_id[:128]), rest

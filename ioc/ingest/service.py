@@ -26,6 +26,8 @@ from ioc.ingest.decoders.base import (
     Rejection,
     TooManyEvents,
 )
+from ioc.ingest.decoders.media import media_type
+from ioc.ingest.decoders.moments import zone_of
 from ioc.ingest.gateway import Admission, Gateway, RejectedEvent
 from ioc.ingest.limits import IngestLimits
 from ioc.ingest.metrics import IngestMetrics, Transport
@@ -115,6 +117,7 @@ class IngestService:
         content_type: str | None = None,
         *,
         transport: Transport = "http",
+        topic: str | None = None,
         wait: bool = False,
     ) -> IngestAnswer:
         """Take one body and return what became of it, once that is durable.
@@ -122,8 +125,9 @@ class IngestService:
         Args:
             device: the authenticated sender.
             body: uncompressed, at most `max_body_bytes`.
-            content_type: media type without parameters; None where the transport has none.
+            content_type: media type, with its `boundary` where it is multipart; None where there is none.
             transport: for the metrics.
+            topic: MQTT topic below the device's prefix.
             wait: wait for room and allowance instead of refusing, and quarantine a body that is too large
                 or that its decoder fails on, instead of refusing it; for transports that answer nothing but
                 an acknowledgement and hold back their sender by not reading.
@@ -133,7 +137,9 @@ class IngestService:
             TooFast: over the device's rate (never with `wait`).
             Unavailable: not durable; the sender must repeat the same body.
         """
-        answers = await self.accept_all(device, (body,), content_type, transport=transport, wait=wait)
+        answers = await self.accept_all(
+            device, (body,), content_type, transport=transport, topic=topic, wait=wait
+        )
         return answers[0]
 
     async def accept_all(
@@ -143,6 +149,7 @@ class IngestService:
         content_type: str | None = None,
         *,
         transport: Transport = "http",
+        topic: str | None = None,
         wait: bool = False,
     ) -> list[IngestAnswer]:
         """Take several bodies of one device in order, in one append. Otherwise as `accept`.
@@ -154,22 +161,37 @@ class IngestService:
         values: dict[str, Value] = {"ioc.transport": transport, "ioc.device.id": device.id}
         async with self._room(transport, wait):
             with self._tracer.span("ingest", values=values):
-                return await self._take(device, bodies, content_type, transport, wait)
+                context = self._context(device, content_type, topic)
+                return await self._take(device, bodies, context, transport, wait)
+
+    def _context(self, device: Device, content_type: str | None, topic: str | None) -> DecodeContext:
+        media, boundary = media_type(content_type)
+        return DecodeContext(
+            device_id=device.id,
+            now_us=self._clock(),
+            content_type=media,
+            boundary=boundary,
+            topic=topic,
+            zone=zone_of(device.time_zone),
+            options=device.options,
+            max_event_bytes=self.limits.max_event_bytes,
+            max_events=self.limits.max_events_per_request,
+        )
 
     async def _take(
         self,
         device: Device,
         bodies: Sequence[bytes],
-        content_type: str | None,
+        context: DecodeContext,
         transport: Transport,
         wait: bool,
     ) -> list[IngestAnswer]:
         trace = self._tracer.current() if self._tracer.on else None
-        now_us = self._clock()
+        now_us = context.now_us
         admissions = []
         self.metrics.bytes.labels(transport).inc(sum(map(len, bodies)))
         for body in bodies:
-            decode = self._decode(device, body, content_type, transport, wait, now_us)
+            decode = self._decode(device, body, context, transport, wait)
             self._charge(device, decode, transport, wait, now_us)
             self.metrics.dropped_fields.inc(decode.dropped_fields)
             admissions.append(self._gateway.admit(device, decode.events, decode.rejections, now_us, trace))
@@ -207,10 +229,9 @@ class IngestService:
         self,
         device: Device,
         body: bytes,
-        content_type: str | None,
+        context: DecodeContext,
         transport: Transport,
         wait: bool,
-        now_us: int,
     ) -> Decode:
         if len(body) > self.limits.max_body_bytes:
             self.metrics.refuse(transport, "body_bytes")
@@ -218,13 +239,6 @@ class IngestService:
             if wait:
                 return _refused_whole("max_body_bytes", detail, body)
             raise BodyRefused(413, "max_body_bytes", detail)
-        context = DecodeContext(
-            device_id=device.id,
-            now_us=now_us,
-            content_type=content_type,
-            max_event_bytes=self.limits.max_event_bytes,
-            max_events=self.limits.max_events_per_request,
-        )
         try:
             return self._decoder(device).decode(body, context)
         except TooManyEvents as error:

@@ -9,6 +9,8 @@ from typing import Final
 
 import msgspec
 
+from ioc.model.incidents import Severity
+
 Extra = dict[str, str | int | float | bool | None]
 """Fields a source adds beyond its type's schema; scalars only, so that rules can read them."""
 
@@ -122,6 +124,25 @@ class TrafficStatus(_Data, frozen=True, tag="traffic.status"):
     reason: str | None = None
 
 
+class TrafficSituation(_Data, frozen=True, tag="traffic.situation"):
+    """What another authority tells of the road or the weather: a DATEX II record, an alert, an accident.
+
+    One event for each version of it; the last says `active` False.
+    """
+
+    situation_id: str
+    """Repeats while it lasts, unique within the source."""
+    kind: str
+    """The publisher's own word for it, in lower case with underscores, e.g. `accident`, `road_works`."""
+    active: bool = True
+    """False once the publisher has ended or withdrawn it, or its validity is over."""
+    severity: Severity | None = None
+    version: str | None = None
+    text: str | None = None
+    """What the publisher says to people, in the language that came first."""
+    road: str | None = None
+
+
 class FeedbackReport(_Data, frozen=True, tag="feedback.report"):
     """A citizen's report. `contact` is personal data and never leaves the store unmasked."""
 
@@ -151,6 +172,7 @@ EventData = (
     | TrafficFlow
     | TrafficTravelTime
     | TrafficStatus
+    | TrafficSituation
     | FeedbackReport
     | FeedbackVote
 )
@@ -164,6 +186,7 @@ DATA_TYPES: Final[dict[str, type[_Data]]] = {
     "traffic.flow": TrafficFlow,
     "traffic.travel_time": TrafficTravelTime,
     "traffic.status": TrafficStatus,
+    "traffic.situation": TrafficSituation,
     "feedback.report": FeedbackReport,
     "feedback.vote": FeedbackVote,
 }

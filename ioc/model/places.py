@@ -49,6 +49,10 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """Ids or `prefix*` patterns of the sources a gateway may speak for."""
     trusts_position: bool = False
     """True where the payload's position counts (citizens' portal), False where the registry's does."""
+    time_zone: str | None = None
+    """IANA name of the zone of its local times; without one, times that state no zone are refused."""
+    options: dict[str, str] = {}
+    """What its decoder is told besides, by the names in the decoder's page."""
 
     def may_send_for(self, source: str) -> bool:
         """Return whether this device may send events of `source`."""

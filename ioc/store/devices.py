@@ -14,6 +14,7 @@ import msgspec
 from psycopg import AsyncConnection
 from psycopg.errors import ForeignKeyViolation
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
 from ioc.model.places import Device
 from ioc.model.times import to_us
@@ -22,26 +23,27 @@ from ioc.store.versions import bump_version, dataset_version
 KEY_PREFIX: Final = "iocd_"
 """Lets a secret scanner recognise a key of ours."""
 
-_UPSERT: Final[LiteralString] = """
-    INSERT INTO device (id, kind, name, ward, lon, lat, expected_interval_s, picture_url, decoder, covers,
-        trusts_position)
+_COLUMNS: Final[LiteralString] = (
+    "id, kind, name, ward, lon, lat, expected_interval_s, picture_url, decoder, covers, trusts_position,"
+    " time_zone, options"
+)
+_UPSERT: Final[LiteralString] = (
+    "INSERT INTO device (" + _COLUMNS + ")"  # noqa: S608 - names of ours
+    """
     VALUES (%(id)s, %(kind)s, %(name)s, %(ward)s, %(lon)s, %(lat)s, %(expected_interval_s)s, %(picture_url)s,
-        %(decoder)s, %(covers)s, %(trusts_position)s)
+        %(decoder)s, %(covers)s, %(trusts_position)s, %(time_zone)s, %(options)s)
     ON CONFLICT (id) DO UPDATE SET (kind, name, ward, lon, lat, expected_interval_s, picture_url, decoder,
-        covers, trusts_position) =
+        covers, trusts_position, time_zone, options) =
         (excluded.kind, excluded.name, excluded.ward, excluded.lon, excluded.lat,
         excluded.expected_interval_s, excluded.picture_url, excluded.decoder, excluded.covers,
-        excluded.trusts_position)
-"""
-_ALL: Final[LiteralString] = """
-    SELECT id, kind, name, ward, lon, lat, expected_interval_s, picture_url, decoder, covers, trusts_position
-    FROM device ORDER BY id
-"""
-_FIND: Final[LiteralString] = """
-    SELECT id, kind, name, ward, lon, lat, expected_interval_s, picture_url, decoder, covers, trusts_position
-    FROM device JOIN device_key ON device_id = id
-    WHERE key_hash = %s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
-"""
+        excluded.trusts_position, excluded.time_zone, excluded.options)
+    """
+)
+_ALL: Final[LiteralString] = "SELECT " + _COLUMNS + " FROM device ORDER BY id"  # noqa: S608 - names of ours
+_FIND: Final[LiteralString] = (
+    "SELECT " + _COLUMNS + " FROM device JOIN device_key ON device_id = id"  # noqa: S608 - names of ours
+    " WHERE key_hash = %s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
+)
 
 
 class UnknownDeviceError(LookupError):
@@ -217,4 +219,9 @@ async def _devices(
 
 
 def _row(device: Device) -> dict[str, object]:
-    return {**msgspec.structs.asdict(device), "kind": str(device.kind), "covers": list(device.covers)}
+    return {
+        **msgspec.structs.asdict(device),
+        "kind": str(device.kind),
+        "covers": list(device.covers),
+        "options": Jsonb(device.options),
+    }

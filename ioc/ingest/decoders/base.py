@@ -1,14 +1,17 @@
 """What every decoder takes and gives: bytes in, events and rejections out, nothing performed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
 from typing import Final, Protocol
 
 import msgspec
 
 from ioc.model.events import EventData
 
-UNREADABLE_RULES: Final = frozenset({"json", "utf8", "depth", "object", "empty"})
+UNREADABLE_RULES: Final = frozenset({"json", "xml", "multipart", "utf8", "depth", "object", "empty"})
 """Rules that mean "this is not even an event"; a body with nothing else is answered 400."""
+
+_RESERVED: Final = frozenset(" /+#*")
 
 
 class DecodeContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,8 +23,25 @@ class DecodeContext(msgspec.Struct, frozen=True, kw_only=True):
     """Time of receipt; formats without a time use it."""
     content_type: str | None = None
     """Media type without parameters, lower case; None lets the decoder look at the first byte."""
+    boundary: str | None = None
+    """The `boundary` of a multipart media type."""
+    topic: str | None = None
+    """The MQTT topic below the device's own prefix, e.g. `events` or `frigate/reviews`."""
+    zone: tzinfo | None = None
+    """Zone of times that state none; without it such times are refused (rule `zone`)."""
+    options: Mapping[str, str] = {}
+    """`Device.options`."""
     max_event_bytes: int = 65_536
     max_events: int = 10_000
+
+    def part(self, name: str) -> str:
+        """Return the source of a part of the sender, a camera of a recorder or a lane of a controller.
+
+        It is `name` behind the option `prefix`, or behind the sender's id and a hyphen; signs that topics and
+        addresses give a meaning become hyphens. The sender must cover it.
+        """
+        prefix = self.options.get("prefix", f"{self.device_id}-")
+        return prefix + "".join("-" if sign in _RESERVED or not sign.isprintable() else sign for sign in name)
 
 
 class Decoded(msgspec.Struct, frozen=True, kw_only=True, gc=False):

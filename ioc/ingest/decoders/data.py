@@ -44,7 +44,20 @@ RANGES: Final[dict[str, tuple[float, float]]] = {
 """What a number can mean at all; judging unusual but possible values is the rules' work."""
 
 NAMES: Final = frozenset(
-    {"label", "track_id", "zone", "plate", "vehicle", "lane", "category", "channel", "report_id"}
+    {
+        "label",
+        "track_id",
+        "zone",
+        "plate",
+        "vehicle",
+        "lane",
+        "situation_id",
+        "version",
+        "road",
+        "category",
+        "channel",
+        "report_id",
+    }
 )
 """Short text that rules group by: an unbounded one would become an unbounded key."""
 

@@ -12,9 +12,11 @@ from ioc.model.events import (
     FeedbackReport,
     FeedbackVote,
     TrafficFlow,
+    TrafficSituation,
     TrafficStatus,
     TrafficTravelTime,
 )
+from ioc.model.incidents import Severity
 from ioc.model.times import SECOND_US
 
 NOON_US = 1_795_000_000_123_456
@@ -32,6 +34,15 @@ FULL_DATA: tuple[EventData, ...] = (
     TrafficFlow(speed_kmh=18.25, occupancy=0.4, volume_veh=7, interval_s=30.0, lane="2", extra={"raw": 1.5}),
     TrafficTravelTime(duration_s=90.5, length_m=1200.0, free_flow_s=60.0),
     TrafficStatus(online=True, reason=None),
+    TrafficSituation(
+        situation_id="GUID5001",
+        kind="road_works",
+        active=False,
+        severity=Severity.MEDIUM,
+        version="3",
+        text="Sửa đường",
+        road="QL13",
+    ),
     FeedbackReport(
         category="ổ gà",
         text="Đường hư\thỏng\n\\nặng",
