@@ -2,7 +2,7 @@
 
 A device file is a GeoJSON FeatureCollection of points, one feature a device. Properties: `id`, `kind`
 (camera, detector, gateway, portal), `name`, `ward`, `expected_interval_s`, `picture_url`, `decoder`, `covers`
-(list of ids or `prefix*`), `trusts_position`, `time_zone` (e.g. Asia/Ho_Chi_Minh), `options` (of its decoder).
+(list of ids or `prefix*`), `trusts_position`, `time_zone` (e.g. Asia/Ho_Chi_Minh), `options` (its decoder's).
 A gateway needs no point.
 """
 

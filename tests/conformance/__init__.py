@@ -8,7 +8,7 @@ import msgspec
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """One message as a sender sends it. Give `path` (a file under ../shared/data) or `body` (written by us)."""
+    """One message as a sender sends it: `path`, a file under ../shared/data, or `body`, written by us."""
 
     format: str
     """As people call it, e.g. `ONVIF Profile M, JSON over MQTT`."""
