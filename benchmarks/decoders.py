@@ -1,0 +1,68 @@
+"""Messages a second and core of every decoder, over the samples that the tests decode.
+
+JSON formats are to reach 50,000 messages a second, XML 5,000; a message is one body as its sender sends it.
+Processor time of this one thread counts, so that a shared machine says the same as an idle one.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+
+from benchmarks.machine import percentile
+from ioc.ingest.decoders import DECODERS
+from ioc.ingest.decoders.base import DecodeContext, Decoder
+from tests.conformance import Sample, samples
+
+JSON_PER_S = 50_000
+XML_PER_S = 5_000
+_PASS_S = 0.2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--repeats", type=int, default=5, help="passes whose median is quoted")
+    parser.add_argument("--format", help="only formats whose name contains this")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, object]:
+    """Measure and return messages a second by format and sample."""
+    wanted = (arguments.format or "").lower()
+    found: dict[str, object] = {}
+    for sample in samples():
+        if sample.body is None or wanted not in sample.format.lower():
+            continue
+        sys.stderr.write(f"{sample.format}: {sample.name}\n")
+        found[f"{sample.format}: {sample.name}"] = _measure(sample, sample.body, arguments.repeats)
+    targets = {"json_messages_per_s": JSON_PER_S, "xml_messages_per_s": XML_PER_S}
+    return {"workload": {"repeats": arguments.repeats, **targets}, "formats": found}
+
+
+def _measure(sample: Sample, content: bytes, repeats: int) -> dict[str, object]:
+    context = sample.context()
+    decoder = DECODERS[sample.decoder]
+    events = len(decoder.decode(content, context).events)
+    _pass(decoder, content, context)  # warms up
+    passes = [_pass(decoder, content, context) for _ in range(repeats)]
+    per_s = statistics.median(len(times_s) / sum(times_s) for times_s in passes)
+    every_s = [time_s for times_s in passes for time_s in times_s]
+    return {
+        "events_per_s": round(per_s * events),
+        "messages_per_s": round(per_s),
+        "bytes": len(content),
+        "events": events,
+        "p50_ms": round(1_000 * percentile(every_s, 0.5), 4),
+        "p99_ms": round(1_000 * percentile(every_s, 0.99), 4),
+    }
+
+
+def _pass(decoder: Decoder, content: bytes, context: DecodeContext) -> list[float]:
+    """Return the processor time of each message of one pass, seconds."""
+    times_s: list[float] = []
+    before_s = begun_s = time.thread_time()
+    while before_s - begun_s < _PASS_S:
+        decoder.decode(content, context)
+        after_s = time.thread_time()
+        times_s.append(after_s - before_s)
+        before_s = after_s
+    return times_s
