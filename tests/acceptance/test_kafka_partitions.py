@@ -146,11 +146,12 @@ def in_one_order(found: dict[int, list[Item]], firsts: dict[int, int]) -> list[E
         [[item for offset, item in items if offset >= firsts[number]] for number, items in found.items()],
     ):
         seconds = [cut(items) for items in parts if items]
-        ticks = {tuple(tick for _, tick in each) for each in seconds}
+        ticks = {tuple(tick for _, tick in each) for each, _ in seconds}
         assert len(ticks) == 1, "every partition has the same ticks"
-        for each in zip(*seconds, strict=True):
+        for each in zip(*(cuts for cuts, _ in seconds), strict=True):
             order += sorted((event for events, _ in each for event in events), key=arrival)
             order.append(each[0][1])
+        order += sorted((event for _, rest in seconds for event in rest), key=arrival)
     return order
 
 
@@ -158,8 +159,8 @@ def arrival(event: Event) -> int:
     return event.received_us
 
 
-def cut(items: list[Event | Tick]) -> list[tuple[list[Event], Tick]]:
-    """Return each tick with the events before it; the last item is a tick, or what follows it is left out."""
+def cut(items: list[Event | Tick]) -> tuple[list[tuple[list[Event], Tick]], list[Event]]:
+    """Return each tick with the events before it, and the events after the last one."""
     found: list[tuple[list[Event], Tick]] = []
     events: list[Event] = []
     for item in items:
@@ -168,4 +169,4 @@ def cut(items: list[Event | Tick]) -> list[tuple[list[Event], Tick]]:
             events = []
         else:
             events.append(item)
-    return found
+    return found, events

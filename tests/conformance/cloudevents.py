@@ -2,10 +2,12 @@
 
 from tests.conformance import Sample
 
-_FLOW = b"""{"specversion":"1.0","id":"m-1","source":"det-1","type":"traffic.flow","time":"2026-11-22T09:59:50Z",
+_FLOW = b"""{"specversion":"1.0","id":"m-1","source":"det-1","type":"traffic.flow",
+"time":"2026-11-22T09:59:50Z",
 "lon":106.7,"lat":11.05,"data":{"speed_kmh":42.5,"occupancy":0.12,"volume_veh":9,"interval_s":10,"lane":"2",
 "gap_s":1.5}}"""
-_ALARM = b"""{"specversion":"1.0","id":"a-1","source":"cam-1","type":"camera.alarm","time":"2026-11-22T09:59:50Z",
+_ALARM = b"""{"specversion":"1.0","id":"a-1","source":"cam-1","type":"camera.alarm",
+"time":"2026-11-22T09:59:50Z",
 "subject":"plate:61A","data":{"kind":"wrong_way","confidence":0.93,"active":true,"zone":"n\xc3\xbat giao"}}"""
 _SITUATION = b"""{"specversion":"1.0","id":"s-1","source":"vov","type":"traffic.situation",
 "time":"2026-11-22T09:59:50Z","lon":106.7,"lat":11.05,"data":{"situation_id":"w-7","kind":"road_works",
