@@ -23,12 +23,38 @@ BY_DECODER = {name: [sample for sample in SAMPLES if sample.decoder == name] for
 
 PIECES = st.sampled_from(
     [
-        b"", b"\0", b"\xff", b"\xef\xbb\xbf", b"null", b"[]", b"{}", b"[[", b"}}", b"<", b"</", b"]]>",
-        b"&amp;", b"&x;", b"-1", b"1e400", b"NaN", b"9" * 30, b"0.0000001", b'"' + b"x" * 400 + b'"', b"\\u0000",
-        b"\\ud800", b"true", b'""', b'"1"', b"2026-13-45T99:99:99Z", b"0001-01-01T00:00:00+14:00", b"\r\n\r\n",
-        b"--", b"<a/>",
+        b"",
+        b"\0",
+        b"\xff",
+        b"\xef\xbb\xbf",
+        b"null",
+        b"[]",
+        b"{}",
+        b"[[",
+        b"}}",
+        b"<",
+        b"</",
+        b"]]>",
+        b"&amp;",
+        b"&x;",
+        b"-1",
+        b"1e400",
+        b"NaN",
+        b"9" * 30,
+        b"0.0000001",
+        b'"' + b"x" * 400 + b'"',
+        b"\\u0000",
+        b"\\ud800",
+        b"true",
+        b'""',
+        b'"1"',
+        b"2026-13-45T99:99:99Z",
+        b"0001-01-01T00:00:00+14:00",
+        b"\r\n\r\n",
+        b"--",
+        b"<a/>",
     ]
-)  # fmt: skip
+)
 CUTS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 40), PIECES), max_size=4)
 
 
