@@ -2,11 +2,15 @@
 
 from typing import Final
 
+from ioc.ingest.decoders.axis import Axis
 from ioc.ingest.decoders.base import Decoder
 from ioc.ingest.decoders.cloudevents import CloudEvents
+from ioc.ingest.decoders.onvif import Onvif
 from ioc.ingest.decoders.opendatacam import OpenDataCam
 
 DECODERS: Final[dict[str, Decoder]] = {
+    "axis": Axis(),
     "cloudevents": CloudEvents(),
+    "onvif": Onvif(),
     "opendatacam": OpenDataCam(),
 }

@@ -1,0 +1,110 @@
+"""What decoders of foreign formats share: gathering events under ids of their content, tidy names, parts."""
+
+import hashlib
+from collections import Counter
+from typing import Any, Final
+
+from msgspec import ValidationError
+
+from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, Rejection, TooManyEvents
+from ioc.ingest.decoders.data import MAX_EXTRA_KEY_CHARS, MAX_NAME_CHARS, Refused, refusal, typed_data
+from ioc.ingest.decoders.jsonlines import why_unreadable
+from ioc.ingest.decoders.wire import MAX_ID_CHARS
+from ioc.model.events import Extra
+
+MAX_EXTRA_CHARS: Final = 256
+"""Longest text of a source's own that is kept; longer ones are pictures and prose."""
+
+
+def tidy(text: str, limit: int = MAX_NAME_CHARS) -> str:
+    """Return `text` on one line, without signs that cannot be printed, at most `limit` characters."""
+    if not text.isprintable():
+        text = "".join(sign if sign.isprintable() else " " for sign in text)
+    return " ".join(text.split())[:limit]
+
+
+def part_of(context: DecodeContext, name: str, field: str) -> str:
+    """Return the source of a part of the sender: `context.part`, checked.
+
+    Raises:
+        Refused: `length`, the name is empty or too long to be anybody's.
+    """
+    source = context.part(name)
+    if not name or len(source) > MAX_ID_CHARS:
+        raise Refused("length", f"a name of 1 to {MAX_ID_CHARS} characters is expected", field)
+    return source
+
+
+def put_extra(extra: Extra, name: str, value: Any) -> bool:
+    """Keep what a source adds, if it is a scalar that rules can read; return whether it was kept."""
+    name = tidy(name, MAX_EXTRA_KEY_CHARS)
+    if not name or value is None or value == "":
+        return True  # nothing was said
+    if isinstance(value, str):
+        if len(value) > MAX_EXTRA_CHARS:
+            return False
+        value = tidy(value)
+    elif not isinstance(value, bool | int | float):
+        return False
+    extra[name] = value
+    return True
+
+
+class Gathering:
+    """Events and refusals of one body. An id is the digest of what identifies the event on the wire.
+
+    Equal identities within one body are different happenings (two objects of one frame, two crossings in one
+    answer) and are numbered; the same body sent again gives the same ids.
+    """
+
+    def __init__(self, context: DecodeContext) -> None:
+        self.result = Decode()
+        self._limit = context.max_events
+        self._seen: Counter[bytes] = Counter()
+
+    def take(
+        self,
+        line: int,
+        raw: bytes,
+        type_name: str,
+        fields: dict[str, Any],
+        *,
+        source: str,
+        time_us: int,
+        identity: bytes,
+    ) -> None:
+        """Add an event of `type_name` with the data `fields`.
+
+        Raises:
+            Refused: a field is missing, of a wrong type or out of range.
+            TooManyEvents: more than the context allows.
+        """
+        data, dropped = typed_data(type_name, fields)
+        self.result.dropped_fields += dropped
+        digest = hashlib.blake2b(identity, digest_size=12).digest()
+        self._seen[digest] += 1
+        number = self._seen[digest]
+        self.result.events.append(
+            Decoded(
+                line=line,
+                id=digest.hex() if number == 1 else f"{digest.hex()}-{number}",
+                source=source,
+                time_us=time_us,
+                data=data,
+                raw=raw,
+            )
+        )
+        if len(self.result.events) > self._limit:
+            raise TooManyEvents(len(self.result.events), self._limit)
+
+    def refuse(self, line: int, raw: bytes, error: Exception, source: str | None = None) -> None:
+        """Add a refusal, from `Refused` or one of JSON_ERRORS."""
+        if isinstance(error, ValidationError):
+            error = refusal(error)
+        if isinstance(error, Refused):
+            rule, detail, field = error.rule, error.detail, error.field
+        else:
+            (rule, detail), field = why_unreadable(error), None
+        self.result.rejections.append(
+            Rejection(line=line, rule=rule, detail=detail[:500], raw=raw, field=field, source=source)
+        )
