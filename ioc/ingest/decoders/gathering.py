@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from msgspec import ValidationError
@@ -10,10 +11,12 @@ from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, Rejection, 
 from ioc.ingest.decoders.data import MAX_EXTRA_KEY_CHARS, MAX_NAME_CHARS, Refused, refusal, typed_data
 from ioc.ingest.decoders.jsonlines import why_unreadable
 from ioc.ingest.decoders.wire import MAX_ID_CHARS
-from ioc.model.events import Extra
+from ioc.model.events import AlarmKind, Extra
 
 MAX_EXTRA_CHARS: Final = 256
 """Longest text of a source's own that is kept; longer ones are pictures and prose."""
+
+_KINDS: Final = frozenset(AlarmKind)
 
 
 def tidy(text: str, limit: int = MAX_NAME_CHARS) -> str:
@@ -50,6 +53,19 @@ def put_extra(extra: Extra, name: str, value: Any) -> bool:
     return True
 
 
+def kind_option(options: Mapping[str, str], names: Iterable[str | None]) -> AlarmKind | None:
+    """Return the kind of alarm that the operator gave to the first of `names`: options `kind.NAME`.
+
+    A word that is no kind is `other`: a slip of the pen must not lose alarms.
+    """
+    if not options:
+        return None
+    for name in names:
+        if name and (chosen := options.get(f"kind.{name}")) is not None:
+            return AlarmKind(chosen) if chosen in _KINDS else AlarmKind.OTHER
+    return None
+
+
 class Gathering:
     """Events and refusals of one body. An id is the digest of what identifies the event on the wire.
 
@@ -72,8 +88,9 @@ class Gathering:
         source: str,
         time_us: int,
         identity: bytes,
+        once: bool = False,
     ) -> None:
-        """Add an event of `type_name` with the data `fields`.
+        """Add an event of `type_name` with the data `fields`; with `once`, unless the body told of it before.
 
         Raises:
             Refused: a field is missing, of a wrong type or out of range.
@@ -84,6 +101,8 @@ class Gathering:
         digest = hashlib.blake2b(identity, digest_size=12).digest()
         self._seen[digest] += 1
         number = self._seen[digest]
+        if once and number > 1:
+            return
         self.result.events.append(
             Decoded(
                 line=line,

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from ioc.ingest.decoders.data import COUNT_MAX, MAX_EXTRA_FIELDS, MAX_EXTRA_KEY_CHARS, as_number
-from ioc.ingest.decoders.gathering import put_extra, tidy
+from ioc.ingest.decoders.gathering import kind_option, put_extra, tidy
 from ioc.ingest.decoders.onvif_scene import PICTURE, box_of, fraction, inner, kmh, plate_of, read_object
 from ioc.ingest.decoders.onvif_topics import Topic, label_in, topic_of, words_mean
 from ioc.ingest.decoders.onvif_tree import Tree, first, number, text
@@ -142,16 +142,8 @@ def _alarm(topic: Topic, notice: Notice, rest: Tree, options: Mapping[str, str])
 
 
 def _chosen(options: Mapping[str, str], zone: str | None, topic: Topic) -> AlarmKind | None:
-    """Return the kind that the operator says a rule, a scenario or a topic means: option `kind.NAME`."""
-    if not options:
-        return None
-    for name in (zone, topic.scenario, "/".join(topic.path), *topic.path[::-1]):
-        if name and (chosen := options.get(f"kind.{name}")) is not None:
-            try:
-                return AlarmKind(chosen)
-            except ValueError:
-                return AlarmKind.OTHER
-    return None
+    """Return the kind that the operator says a rule, a scenario or a topic means."""
+    return kind_option(options, (zone, topic.scenario, "/".join(topic.path), *topic.path[::-1]))
 
 
 def _kind(topic: Topic, rest: Tree, said: str | None) -> AlarmKind:
