@@ -367,6 +367,7 @@ def _broker(settings: MqttSettings) -> SubscriberSettings:
         username=settings.broker_username or None,
         password=settings.broker_password.get_secret_value() or None,
         topic=settings.broker_topic,
+        routes=settings.broker_routes,
     )
 
 

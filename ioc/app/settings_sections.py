@@ -16,11 +16,13 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    field_validator,
     model_validator,
 )
 
 from ioc.api.basemap import BasemapKind, TileSchema
 from ioc.ingest.decoders import DECODERS
+from ioc.ingest.mqtt_routes import parse_routes
 from ioc.outbound.sending import MailTls
 from ioc.store.users import Role
 
@@ -107,7 +109,16 @@ class MqttSettings(_Section):
     broker_tls: bool = Field(False, description="speak TLS with it, checked against the system's authorities")
     broker_username: str = Field("", description="our name there")
     broker_password: SecretStr = Field(SecretStr(""), description="our password there")
-    broker_topic: str = Field("ioc/v1/+/events", description="what to read; may be a shared subscription")
+    broker_topic: str = Field("ioc/v1/+/#", description="what to read; may be a shared subscription")
+    broker_routes: dict[str, str] = Field(
+        {}, description="other topics to read there: topic filter → device id, e.g. `frigate/#`"
+    )
+
+    @field_validator("broker_routes")
+    @classmethod
+    def _known_filters(cls, routes: dict[str, str]) -> dict[str, str]:
+        parse_routes(routes)
+        return routes
 
 
 class DatabaseSettings(_Section):

@@ -6,9 +6,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from msgspec import ValidationError
+from msgspec.structs import replace
 
 from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, Rejection, TooManyEvents
-from ioc.ingest.decoders.data import MAX_EXTRA_KEY_CHARS, MAX_NAME_CHARS, Refused, refusal, typed_data
+from ioc.ingest.decoders.data import (
+    MAX_EXTRA_FIELDS,
+    MAX_EXTRA_KEY_CHARS,
+    MAX_NAME_CHARS,
+    Refused,
+    refusal,
+    typed_data,
+)
 from ioc.ingest.decoders.jsonlines import why_unreadable
 from ioc.ingest.decoders.wire import MAX_ID_CHARS
 from ioc.model.events import AlarmKind, Extra
@@ -16,6 +24,9 @@ from ioc.model.events import AlarmKind, Extra
 MAX_EXTRA_CHARS: Final = 256
 """Longest text of a source's own that is kept; longer ones are pictures and prose."""
 
+_MAX_OWN: Final = MAX_EXTRA_FIELDS - 16
+"""Fields kept of a source's own; the others are for what decoders add."""
+_INT64: Final = 2**63
 _KINDS: Final = frozenset(AlarmKind)
 
 
@@ -47,7 +58,11 @@ def put_extra(extra: Extra, name: str, value: Any) -> bool:
         if len(value) > MAX_EXTRA_CHARS:
             return False
         value = tidy(value)
-    elif not isinstance(value, bool | int | float):
+    elif not isinstance(value, bool | int | float) or (
+        isinstance(value, int) and not -_INT64 <= value < _INT64
+    ):
+        return False
+    if len(extra) >= _MAX_OWN and name not in extra:
         return False
     extra[name] = value
     return True
@@ -96,8 +111,10 @@ class Gathering:
             Refused: a field is missing, of a wrong type or out of range.
             TooManyEvents: more than the context allows.
         """
-        data, dropped = typed_data(type_name, fields)
-        self.result.dropped_fields += dropped
+        extra = fields.pop("extra", None)
+        data, _ = typed_data(type_name, fields)
+        if extra:  # bounded by `put_extra`, so it need not be looked through again
+            data = replace(data, extra=extra)
         digest = hashlib.blake2b(identity, digest_size=12).digest()
         self._seen[digest] += 1
         number = self._seen[digest]

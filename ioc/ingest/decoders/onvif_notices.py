@@ -135,7 +135,7 @@ def _alarm(topic: Topic, notice: Notice, rest: Tree, options: Mapping[str, str])
     for name in states:
         if name in rest and (name.lower() in _NAMES_OF_STATES or len(states) == 1):
             del rest[name]
-    label = (found or {}).get("label") or topic.label or label_in((said or "").lower())
+    label = (found or {}).get("label") or topic.label or (label_in(said.lower()) if said else None)
     if label and label != "object":
         extra["label"] = label
     return fields

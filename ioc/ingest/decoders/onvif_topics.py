@@ -30,6 +30,8 @@ class Topic(msgspec.Struct, frozen=True):
     """Its last part, where that is the name of a configured scenario (Axis applications)."""
 
 
+_MAX_TOPIC_CHARS: Final = 512
+"""More of a topic is not looked at, so that the cache stays small."""
 _SILENT: Final = re.compile(
     r"(?:monitoring|media|ptz\w*|recording\w*|configuration|credential|advancedsecurity|eventbuffer|schedule"
     r"|userconfig|uplink|device/operationmode|device/securitypolicy)(?:/|$)"
@@ -109,9 +111,13 @@ def label_in(words: str) -> str | None:
     return next((label for label, pattern in _LABELS if pattern.search(words)), None)
 
 
-@lru_cache(maxsize=2_048)
 def topic_of(sent: str) -> Topic:
     """Return what the topic `sent` means; namespaces (`tns1:`, `axis:`, `tns:axis/`) are dropped."""
+    return _topic_of(sent[:_MAX_TOPIC_CHARS])
+
+
+@lru_cache(maxsize=2_048)
+def _topic_of(sent: str) -> Topic:
     shown = tidy(sent, MAX_EXTRA_CHARS)
     path = tuple(part.rpartition(":")[2] for part in shown.split("/") if part and not part.startswith("tns:"))
     words = "/".join(path).lower()

@@ -45,7 +45,15 @@ def each(node: Any, *path: str) -> Iterator[Any]:
 
 def first(node: Any, *path: str) -> Any:
     """Return the first at `path`, None where there is none."""
-    return next(each(node, *path), None)
+    for name in path:
+        while isinstance(node, list):
+            node = node[0] if node else None
+        if not isinstance(node, dict):
+            return None
+        node = node.get(name)
+    while isinstance(node, list):
+        node = node[0] if node else None
+    return node
 
 
 def attribute(node: Any, name: str) -> Any:
