@@ -14,6 +14,7 @@ from ioc.app import (
     cli_figures,
     cli_import,
     cli_log,
+    cli_ngsi,
     cli_policies,
     cli_privacy,
     cli_rule_ops,
@@ -53,6 +54,7 @@ app.add_typer(cli_data.areas, name="areas", help="Areas: wards, roads, schools â
 app.add_typer(cli_data.devices, name="devices", help="Registered devices and their keys.")
 app.command("import")(cli_import.import_file)
 app.add_typer(cli_data.export, name="export", help="Write out what is stored.")
+app.add_typer(cli_ngsi.app, name="ngsi", help="Context brokers of FIWARE.")
 app.add_typer(cli_users.app, name="users", help="People who may log in.")
 app.add_typer(cli_policies.app, name="policies", help="Who is responsible, how long things may take â€¦")
 app.add_typer(cli_shifts.app, name="shifts", help="Shifts and the reports of their hand-over.")
