@@ -5,12 +5,14 @@ from typing import Final
 from ioc.ingest.decoders.base import Decoder
 from ioc.ingest.decoders.cloudevents import CloudEvents
 from ioc.ingest.decoders.ngsi import Ngsi
+from ioc.ingest.decoders.open311 import Open311
 from ioc.ingest.decoders.opendatacam import OpenDataCam
 from ioc.ingest.decoders.tabular import Tabular
 
 DECODERS: Final[dict[str, Decoder]] = {
     "cloudevents": CloudEvents(),
     "ngsi": Ngsi(),
+    "open311": Open311(),
     "opendatacam": OpenDataCam(),
     "tabular": Tabular(),
 }
