@@ -1,9 +1,9 @@
 """Fetches other cities' service requests: every device with the decoder `open311` and an option `url`.
 
 A fetch goes over a window of time, page by page, and the position moves to the window's end once all its
-requests are durable. A window of more pages than are taken is halved and asked for again: nothing is left out.
-Requests that are asked for twice are duplicates to the log. Several ingest processes share the work by the
-table `pull`.
+requests are durable. A window of more pages than are taken is halved and asked for again, so that nothing is
+left out. Requests that are asked for twice are duplicates to the log. Several ingest processes share the work
+by the table `pull`.
 """
 
 import asyncio
