@@ -12,7 +12,9 @@ from ioc.app import (
     cli_backup,
     cli_data,
     cli_figures,
+    cli_import,
     cli_log,
+    cli_ngsi,
     cli_policies,
     cli_privacy,
     cli_rule_ops,
@@ -50,7 +52,9 @@ app = typer.Typer(
 )
 app.add_typer(cli_data.areas, name="areas", help="Areas: wards, roads, schools …")
 app.add_typer(cli_data.devices, name="devices", help="Registered devices and their keys.")
+app.command("import")(cli_import.import_file)
 app.add_typer(cli_data.export, name="export", help="Write out what is stored.")
+app.add_typer(cli_ngsi.app, name="ngsi", help="Context brokers of FIWARE.")
 app.add_typer(cli_users.app, name="users", help="People who may log in.")
 app.add_typer(cli_policies.app, name="policies", help="Who is responsible, how long things may take …")
 app.add_typer(cli_shifts.app, name="shifts", help="Shifts and the reports of their hand-over.")

@@ -21,6 +21,7 @@ from ioc.app.rules_backtest import NoHistoryError
 from ioc.app.run import SimulatorsRefusedError
 from ioc.app.settings import SettingsError
 from ioc.app.settled import NotSettledError
+from ioc.app.table_import import TableError
 from ioc.app.tracing import TracingUnavailableError
 from ioc.app.web import PortInUseError
 from ioc.eventlog.port import LogError
@@ -52,6 +53,7 @@ _NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
     (InvalidDevice, "Nothing was registered: mend the option, see `{ioc} devices add --help`."),
     (InvalidAreas, "Nothing was imported: mend the file, then import it again."),
     (AreaError, "Nothing was imported: mend the file, then import it again."),
+    (TableError, "Mend the mapping or the file; docs/devices/tabular.md has the keys."),
     (InvalidRules, "Mend the rule files, then run `{ioc} rules check`."),
     (UnknownDeviceError, "`{ioc} devices list` shows the registered ones, `{ioc} devices add` adds one."),
     (ErasureError, "Give it as it is written, e.g. --phone 0912345678 or --plate 61A-123.45."),

@@ -44,6 +44,7 @@ from ioc.app.loop_watch import watch_loop
 from ioc.app.mqtt_tls import broker_tls, listener_tls
 from ioc.app.notifier import Deliverer, mail_settings, queue_notices
 from ioc.app.oidc import OidcLogins
+from ioc.app.open311_puller import Open311Puller
 from ioc.app.personal import StoredPersonal
 from ioc.app.photos import StoredPhotos
 from ioc.app.policy_view import StoredPolicies
@@ -85,6 +86,7 @@ from ioc.ingest.service import IngestService
 from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC
 from ioc.model.texts import Text
 from ioc.outbound.destination import Destinations
+from ioc.outbound.fetching import Fetcher
 from ioc.outbound.webhook import WebhookSender
 from ioc.store.change_followers import FollowedChange
 from ioc.store.maintenance import Maintenance
@@ -146,6 +148,7 @@ class Pipeline:
         )
         if self._told is None:
             plan.work.append(Service("ticker", Ticker(core.log, LogRetryable, self._ticks).run))
+            plan.work.append(Service("other cities", self._puller(service).run))
         if isinstance(core.log, KafkaLog):
             plan.work.append(Service("spill", core.log.drain_spill))
         if settings.mqtt.enabled:
@@ -158,6 +161,16 @@ class Pipeline:
             plan.intake.append(Service("mqtt broker", subscriber.run))
         plan.intake.extend(bridges(service, settings))
         return service
+
+    def _puller(self, service: IngestService) -> Open311Puller:
+        core, settings = self._core, self._core.settings.pull
+        networks = tuple(ip_network(text) for text in settings.networks)
+        fetcher = Fetcher(
+            Destinations(networks=networks, public=True),
+            timeout_s=settings.timeout_s,
+            max_bytes=service.limits.max_body_bytes,
+        )
+        return Open311Puller(core.pool, core.directory, service, fetcher, settings, now_us)
 
     def _ingest_routers(self, ingest: IngestService) -> tuple[APIRouter, ...]:
         told = () if self._told is None else (clock_router(ingest, self._told),)

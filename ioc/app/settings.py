@@ -41,6 +41,7 @@ from ioc.app.settings_sections import (
     OidcSettings,
     PhotoSettings,
     PrivacySettings,
+    PullSettings,
     RelaySettings,
     ReplaySettings,
     RulesSettings,
@@ -89,6 +90,7 @@ class Settings(BaseSettings):
     rules: RulesSettings = RulesSettings()
     store: StoreSettings = StoreSettings()
     notify: NotifySettings = NotifySettings()
+    pull: PullSettings = PullSettings()
     audit: AuditSettings = AuditSettings()
     figures: FigureSettings = FigureSettings()
     oidc: OidcSettings = OidcSettings()

@@ -350,6 +350,24 @@ class NotifySettings(_Section):
     )
 
 
+class PullSettings(_Section):
+    """Fetching what other systems hold, e.g. other cities' service requests (Open311)."""
+
+    every_s: Seconds = Field(300.0, ge=10.0, description="time between two fetches from one system")
+    check_s: Seconds = Field(5.0, description="time between two looks at which systems are due")
+    timeout_s: Seconds = Field(15.0, le=60.0, description="longest wait for an answer")
+    max_pages: int = Field(
+        50, ge=1, le=1_000, description="pages taken of one window of time; beyond, the window is halved"
+    )
+    first_s: Seconds = Field(
+        86_400.0, description="how far back the first fetch goes; at most 7 days are taken"
+    )
+    overlap_s: Seconds = Field(900.0, description="time that is asked for again, for what is shown late")
+    networks: tuple[Network, ...] = Field(
+        (), description="networks that may be fetched from, besides the public Internet over https"
+    )
+
+
 class PrivacySettings(_Section):
     """How long personal data is kept in plain text; `ioc retention report` shows where each stands."""
 

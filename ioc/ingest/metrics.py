@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-Transport = Literal["http", "mqtt", "subscriber", "kafka"]
+Transport = Literal["http", "mqtt", "subscriber", "kafka", "file", "pull"]
 Result = Literal["accepted", "duplicate", "rejected"]
 Refusal = Literal[
     "body_bytes",
