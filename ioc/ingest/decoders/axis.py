@@ -98,8 +98,7 @@ def _take_message(writer: Writer, line: int, raw: bytes, message: _Message, cont
 
 def _told_by(topic: str | None) -> str:
     """Return the event's topic from MQTT's, for cameras that are told to leave it out of the message."""
-    before, found, after = (topic or "").rpartition(_BEFORE_TOPIC)
-    return after if found else before or (topic or "")
+    return (topic or "").rpartition(_BEFORE_TOPIC)[2]
 
 
 def _time_us(writer: Writer, written: Any, field: str) -> int:

@@ -109,6 +109,7 @@ def test_a_topic_left_out_of_the_message_is_taken_from_mqtt() -> None:
     found = one(decode(message(None, {"state": "0"}), topic))
     assert isinstance(found.data, CameraAlarm)
     assert (found.data.kind, found.data.active) == ("motion", False)
+    assert found.data.extra["topic"] == "tns:onvif/Device/tns:axis/Sensor/PIR"
 
 
 def test_a_notification_over_websocket_is_the_same_event() -> None:
