@@ -109,7 +109,9 @@ class MqttSettings(_Section):
     broker_tls: bool = Field(False, description="speak TLS with it, checked against the system's authorities")
     broker_username: str = Field("", description="our name there")
     broker_password: SecretStr = Field(SecretStr(""), description="our password there")
-    broker_topic: str = Field("ioc/v1/+/#", description="what to read; may be a shared subscription")
+    broker_topic: str = Field(
+        "ioc/v1/+/#", description="what to read; may be a shared subscription; empty: only the routes"
+    )
     broker_routes: dict[str, str] = Field(
         {}, description="other topics to read there: topic filter → device id, e.g. `frigate/#`"
     )

@@ -44,7 +44,7 @@ class SubscriberSettings(msgspec.Struct, frozen=True, kw_only=True):
     identifier: str = "ioc-ingest"
     """The session's name at the broker; one subscriber at a time may use it."""
     topic: str = "ioc/v1/+/#"
-    """May be a shared subscription, `$share/ioc/ioc/v1/+/#`, where several subscribers run."""
+    """May be a shared subscription, `$share/ioc/ioc/v1/+/#`, where several subscribers run; "" for none."""
     routes: Mapping[str, str] = {}
     """Other topics to read: filter, which may be shared as well, and id of the device it stands for."""
     max_queued_messages: int = 1_000
@@ -81,7 +81,7 @@ class MqttSubscriber:
             pause_s = min(pause_s * 2, self._settings.retry_max_s)
 
     async def _subscribe(self, client: aiomqtt.Client) -> None:
-        filters = [self._settings.topic, *self._settings.routes]
+        filters = [each for each in (self._settings.topic, *self._settings.routes) if each]
         answers = await client.subscribe([(each, 1) for each in filters])
         for each, answer in zip(filters, answers, strict=False):
             code: Any = getattr(answer, "value", answer)  # a ReasonCode, which has no types

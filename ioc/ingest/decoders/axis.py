@@ -6,8 +6,8 @@ import msgspec
 
 from ioc.ingest.decoders.base import Decode, DecodeContext
 from ioc.ingest.decoders.data import Refused
-from ioc.ingest.decoders.gathering import part_of, put_extra, tidy
-from ioc.ingest.decoders.jsonlines import JSON_ERRORS, JSON_TYPES, NDJSON_TYPES, split_objects
+from ioc.ingest.decoders.gathering import part_of, pieces_of, put_extra, tidy
+from ioc.ingest.decoders.jsonlines import JSON_ERRORS, JSON_TYPES, NDJSON_TYPES
 from ioc.ingest.decoders.media import XML_TYPES
 from ioc.ingest.decoders.moments import epoch_us
 from ioc.ingest.decoders.onvif import Onvif, Writer, decode_xml, is_xml
@@ -61,7 +61,7 @@ class Axis:
             return decode_xml(body, context)
         if context.topic is not None and "onvif-" in context.topic:
             return _onvif.decode(body, context)  # these cameras speak Profile M as well
-        pieces, rejections = split_objects(body, context)
+        pieces, rejections = pieces_of(body, context)
         writer = Writer(context)
         result = writer.gathering.result
         result.rejections = rejections

@@ -12,8 +12,8 @@ import msgspec
 from ioc.ingest.decoders.base import Decode, DecodeContext
 from ioc.ingest.decoders.data import MAX_NAME_CHARS, Refused
 from ioc.ingest.decoders.frigate_topics import StateTopics, split_topic
-from ioc.ingest.decoders.gathering import Gathering, kind_option, part_of, put_extra, tidy
-from ioc.ingest.decoders.jsonlines import JSON_ERRORS, JSON_TYPES, NDJSON_TYPES, split_objects
+from ioc.ingest.decoders.gathering import Gathering, kind_option, part_of, pieces_of, put_extra, tidy
+from ioc.ingest.decoders.jsonlines import JSON_ERRORS, JSON_TYPES, NDJSON_TYPES
 from ioc.ingest.decoders.moments import epoch_us
 from ioc.model.events import AlarmKind, Extra
 
@@ -142,7 +142,7 @@ class Frigate:
         if topic is not None and topic[0] not in _READERS:
             StateTopics(context, gathering).take(topic, body)
             return gathering.result
-        pieces, rejections = split_objects(body, context)
+        pieces, rejections = pieces_of(body, context)
         gathering.result.rejections = rejections
         reader = _Reader(context, gathering)
         for line, raw in pieces:

@@ -17,14 +17,14 @@ from ioc.ingest.decoders.data import (
     refusal,
     typed_data,
 )
-from ioc.ingest.decoders.jsonlines import why_unreadable
+from ioc.ingest.decoders.jsonlines import split_objects, why_unreadable
 from ioc.ingest.decoders.wire import MAX_ID_CHARS
 from ioc.model.events import AlarmKind, Extra
 
 MAX_EXTRA_CHARS: Final = 256
 """Longest text of a source's own that is kept; longer ones are pictures and prose."""
 
-_MAX_OWN: Final = MAX_EXTRA_FIELDS - 16
+_MAX_OWN: Final = MAX_EXTRA_FIELDS - 24
 """Fields kept of a source's own; the others are for what decoders add."""
 _INT64: Final = 2**63
 _KINDS: Final = frozenset(AlarmKind)
@@ -79,6 +79,16 @@ def kind_option(options: Mapping[str, str], names: Iterable[str | None]) -> Alar
         if name and (chosen := options.get(f"kind.{name}")) is not None:
             return AlarmKind(chosen) if chosen in _KINDS else AlarmKind.OTHER
     return None
+
+
+def pieces_of(body: bytes, context: DecodeContext) -> tuple[list[tuple[int, bytes]], list[Rejection]]:
+    """Cut a body as `split_objects` does; a message may be longer than an event.
+
+    Cameras put pictures into their messages. They are not kept, so what is left fits into an event.
+    """
+    if len(body) > context.max_event_bytes:
+        context = replace(context, max_event_bytes=len(body))
+    return split_objects(body, context)
 
 
 class Gathering:

@@ -13,8 +13,8 @@ import msgspec
 
 from ioc.ingest.decoders.base import Decode, DecodeContext
 from ioc.ingest.decoders.data import Refused
-from ioc.ingest.decoders.gathering import Gathering, part_of, put_extra
-from ioc.ingest.decoders.jsonlines import JSON_ERRORS, JSON_TYPES, NDJSON_TYPES, split_objects
+from ioc.ingest.decoders.gathering import Gathering, part_of, pieces_of, put_extra
+from ioc.ingest.decoders.jsonlines import JSON_ERRORS, JSON_TYPES, NDJSON_TYPES
 from ioc.ingest.decoders.media import XML_TYPES
 from ioc.ingest.decoders.moments import moment_us
 from ioc.ingest.decoders.onvif_notices import Notice, Told, read_notice
@@ -55,6 +55,10 @@ class _Message(msgspec.Struct):
     VideoAnalytics: Any = None
     MetadataStream: Any = None
     SensorData: Any = None
+    PTZ: Any = None
+    PTZStatus: Any = None
+    AudioAnalytics: Any = None
+    AudioDescriptor: Any = None
 
 
 _message_decoder = msgspec.json.Decoder(_Message)
@@ -115,7 +119,7 @@ class Writer:
         """Return who says so: the sender, the camera its topic names, or a channel where these are split."""
         names = [self._camera] if self._camera else []
         if self._split:
-            names += [str(source[name]) for name in _CHANNELS if source.get(name) not in (None, "")][:1]
+            names += [str(source[name]) for name in _CHANNELS if _is_token(source.get(name))][:1]
         return part_of(self._context, "-".join(names), "Source") if names else self._context.device_id
 
     def notice(self, line: int, raw: bytes, identity: bytes, notice: Notice, written: Any) -> None:
@@ -164,6 +168,10 @@ class Writer:
         self.told(line, raw, Told("camera.alarm", fields, 0), self.source_of({}), time_us, identity)
 
 
+def _is_token(value: Any) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool) and value != ""
+
+
 def _written(*parts: Any) -> bytes:
     return repr(parts).encode("utf-8", "backslashreplace")
 
@@ -177,7 +185,7 @@ def _untimed(identity: bytes, time_us: int) -> bytes:
 
 
 def _decode_json(body: bytes, context: DecodeContext) -> Decode:
-    pieces, rejections = split_objects(body, context)
+    pieces, rejections = pieces_of(body, context)
     camera, topic = topic_parts(context.topic)
     writer = Writer(context, camera)
     result = writer.gathering.result
@@ -210,6 +218,8 @@ def _take_message(writer: Writer, line: int, raw: bytes, message: _Message, topi
             writer.sensor(line, raw, identity, node)
     elif message.Message is not None:
         _notification(writer, line, raw, identity, {"Topic": message.Topic, "Message": message.Message})
+    elif any(each is not None for each in _unread(message)):
+        return  # metadata all the same, several times a second: nothing to refuse
     elif message.UtcTime is None and message.Source is None and message.Data is None:
         raise Refused("known_type", "no event (UtcTime, Source, Data) and no metadata (Frame)")
     else:
@@ -221,6 +231,11 @@ def _take_message(writer: Writer, line: int, raw: bytes, message: _Message, topi
             _group(message.Data, "Data"),
         )
         writer.notice(line, raw, identity, notice, message.UtcTime)
+
+
+def _unread(message: _Message) -> tuple[Any, ...]:
+    """Return the kinds of metadata that tell of the camera or of sound."""
+    return message.PTZ, message.PTZStatus, message.AudioAnalytics, message.AudioDescriptor
 
 
 def _group(node: Any, field: str) -> Tree:

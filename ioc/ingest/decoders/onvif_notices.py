@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ioc.ingest.decoders.data import COUNT_MAX, MAX_EXTRA_FIELDS, MAX_EXTRA_KEY_CHARS, as_number
+from ioc.ingest.decoders.data import COUNT_MAX, MAX_EXTRA_KEY_CHARS, as_number
 from ioc.ingest.decoders.gathering import kind_option, put_extra, tidy
 from ioc.ingest.decoders.onvif_scene import PICTURE, box_of, fraction, inner, kmh, plate_of, read_object
 from ioc.ingest.decoders.onvif_topics import Topic, label_in, topic_of, words_mean
@@ -26,16 +26,10 @@ _OBJECTS: Final = ("ObjectId", "objectId", "ObjectID", "objectID")
 _CLASSES: Final = ("ClassTypes", "classTypes", "ClassType", "ObjectType", "objectType", "Class")
 _SHARES: Final = ("Likelihood", "Confidence", "confidence", "Score", "score")
 _COUNTS: Final = ("Count", "count", "Value", "value", "PeopleCount", "Total", "total")
-_PLATES: Final = (
-    "PlateNumber",
-    "plateNumber",
-    "LicensePlate",
-    "licensePlate",
-    "Plate",
-    "plate",
-    "text",
-    "Text",
-)
+_SURE_PLATES: Final = ("PlateNumber", "plateNumber", "LicensePlate", "licensePlate")
+"""Names that mean a plate under any topic: it must not stand in `extra`, where nothing masks it."""
+_PLATES: Final = (*_SURE_PLATES, "Plate", "plate", "text", "Text")
+_MAX_TOTALS: Final = 16
 _PERSONAL: Final = frozenset({"Label", "EnrollmentID", "ImageUri", "ImageURI", "RefImageUri", "Name"})
 """What recognises a person: never kept of a face."""
 _GONE: Final = frozenset({"exit", "exiting", "exited", "disappear", "disappearing"})
@@ -68,7 +62,11 @@ def read_notice(notice: Notice, options: Mapping[str, str]) -> Told:
     """Return what `notice` says. `options` are the device's: `kind.NAME`, `counts`."""
     topic = topic_of(notice.topic)
     rest = {**notice.source, **notice.key, **notice.data}
-    if (topic.what == "plate" or "LicensePlateInfo" in rest) and (plate := _plate(rest)) is not None:
+    names = _PLATES if topic.what == "plate" else _SURE_PLATES
+    if (
+        not rest.keys().isdisjoint((*names, "LicensePlateInfo"))
+        and (plate := _plate(rest, names)) is not None
+    ):
         return _told("camera.plate", plate, rest, topic, notice)
     if topic.what == "track" and (node := inner(rest.get("Object"), "Object")) is not None:
         del rest["Object"]
@@ -191,10 +189,10 @@ def _state(name: str, value: Any) -> bool | None:
     return not flag if flag is not None and low.startswith("isnot") else flag
 
 
-def _plate(rest: Tree) -> dict[str, Any] | None:
+def _plate(rest: Tree, names: tuple[str, ...]) -> dict[str, Any] | None:
     fields = plate_of(rest)
     if fields is None:
-        plate = _name(rest, _PLATES)
+        plate = _name(rest, names)
         if plate is None:
             return None
         fields = {"plate": plate, "extra": {}}
@@ -247,7 +245,7 @@ def _count(topic: Topic, rest: Tree, options: Mapping[str, str]) -> dict[str, An
 def _totals(rest: Tree) -> list[str]:
     """Return the names of Axis' counts by class: `totalHuman`, `totalCar`."""
     found = [name for name in rest if name.lower().startswith("total") and len(name) > len("total")]
-    return found[:MAX_EXTRA_FIELDS]
+    return found[:_MAX_TOTALS]
 
 
 def _whole(value: Any) -> int | None:

@@ -362,3 +362,24 @@ def test_a_message_in_xml_with_its_byte_order_mark_or_in_utf_16_is_read() -> Non
     assert alarm(one(decode(b"\xef\xbb\xbf" + motion))).kind == "motion"
     wide = motion.decode().replace("UTF-8", "UTF-16").encode("utf-16")
     assert alarm(one(decode(wide))).kind == "motion"
+
+
+def test_a_message_with_a_picture_is_read_without_it() -> None:
+    picture = "A" * 100_000
+    body = {"UtcTime": TIME, "Source": {}, "Data": {**PLATE, "Image": picture}}
+    decoded = decode(json.dumps(body).encode(), "onvif-ej/RuleEngine/Recognition/LicensePlate")
+    assert isinstance(one(decoded).data, CameraPlate)
+    assert decoded.dropped_fields == 1
+    assert picture[:1_000] not in repr(one(decoded).data)
+
+
+def test_a_plate_under_another_topic_is_a_plate_and_never_unmasked_beside_an_alarm() -> None:
+    found = ej("RuleEngine/LineDetector/Crossed", {"LicensePlate": "61A12345", "text": "hello"})
+    assert isinstance(found.data, CameraPlate)
+    assert found.data.extra["text"] == "hello"
+
+
+@pytest.mark.parametrize("body", [b'{"PTZStatus":{"@UtcTime":"x"}}', b'{"AudioDescriptor":[]}'])
+def test_metadata_of_camera_and_sound_is_passed_over(body: bytes) -> None:
+    decoded = decode(body, "onvif-mj/PTZ/1/2")
+    assert (decoded.events, decoded.rejections) == ([], [])
