@@ -190,8 +190,10 @@ class IngestService:
         now_us = context.now_us
         admissions = []
         self.metrics.bytes.labels(transport).inc(sum(map(len, bodies)))
-        for body in bodies:
-            decode = self._decode(device, body, context, transport, wait)
+        for at, body in enumerate(bodies):
+            # What states no time happened in the order in which it came, and not at once.
+            told = msgspec.structs.replace(context, now_us=now_us + at) if at else context
+            decode = self._decode(device, body, told, transport, wait)
             self._charge(device, decode, transport, wait, now_us)
             self.metrics.dropped_fields.inc(decode.dropped_fields)
             admissions.append(self._gateway.admit(device, decode.events, decode.rejections, now_us, trace))

@@ -93,7 +93,8 @@ def _take_message(writer: Writer, line: int, raw: bytes, message: _Message, cont
     identity = topic.encode("utf-8", "replace") + b"\0" + raw
     if notification.timestamp is None:
         identity += b"@%d" % time_us
-    writer.told(line, raw, read_notice(notice, context.options), source, time_us, identity)
+    for told in read_notice(notice, context.options):
+        writer.told(line, raw, told, source, time_us, identity + told.type_name.encode())
 
 
 def _told_by(topic: str | None) -> str:

@@ -5,6 +5,7 @@ One Frigate server is one device that covers its cameras: camera `front_door` of
 """
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -149,26 +150,19 @@ class Frigate:
             try:
                 if b"\\u0000" in raw:
                     raise Refused("no_nul", "the character U+0000 cannot be stored")
-                getattr(reader, _READERS[topic[0]] if topic is not None else _reader_of(raw))(line, raw)
+                _READERS[topic[0] if topic is not None else _topic_of(raw)](reader, line, raw)
             except (Refused, *JSON_ERRORS) as error:
                 gathering.refuse(line, raw, error)
         rejections.sort(key=lambda rejection: rejection.line)
         return gathering.result
 
 
-_READERS: Final = {
-    "events": "event",
-    "reviews": "review",
-    "tracked_object_update": "update",
-    "triggers": "trigger",
-}
-
-
-def _reader_of(raw: bytes) -> str:
+def _topic_of(raw: bytes) -> str:
+    """Return the topic whose messages look like this one."""
     kind = _kinds.decode(raw)
     if kind.after is not None:
-        return "review" if "severity" in kind.after else "event"
-    return "trigger" if kind.event_id is not None else "update"
+        return "reviews" if "severity" in kind.after else "events"
+    return "triggers" if kind.event_id is not None else "tracked_object_update"
 
 
 class _Reader:
@@ -359,3 +353,11 @@ def _plate_and_score(seen: _Tracked) -> tuple[str, float | None]:
     if not isinstance(plate, str) or not plate:
         raise Refused("type", "expected a plate as text", "after.recognized_license_plate")
     return plate, score
+
+
+_READERS: Final[dict[str, Callable[[_Reader, int, bytes], None]]] = {
+    "events": _Reader.event,
+    "reviews": _Reader.review,
+    "tracked_object_update": _Reader.update,
+    "triggers": _Reader.trigger,
+}

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element, tostring
 
 import msgspec
 
-from ioc.ingest.decoders.base import Decode, DecodeContext
+from ioc.ingest.decoders.base import Decode, DecodeContext, TooManyEvents
 from ioc.ingest.decoders.data import Refused
 from ioc.ingest.decoders.gathering import Gathering, part_of, pieces_of, put_extra
 from ioc.ingest.decoders.jsonlines import JSON_ERRORS, JSON_TYPES, NDJSON_TYPES
@@ -126,8 +126,11 @@ class Writer:
         """Take one event message; `written` is its time."""
         source = self.source_of(notice.source)
         time_us = self.time_us(written, "UtcTime")
-        told = read_notice(notice, self._context.options)
-        self.told(line, raw, told, source, time_us, identity if written else _untimed(identity, time_us))
+        if not written:
+            identity = _untimed(identity, time_us)
+        for told in read_notice(notice, self._context.options):
+            own = identity + told.type_name.encode()
+            self.told(line, raw, told, source, time_us, own)
 
     def told(self, line: int, raw: bytes, told: Told, source: str, time_us: int, identity: bytes) -> None:
         """Take what was read."""
@@ -143,10 +146,11 @@ class Writer:
         """
         time_us = self.time_us(attribute(frame, "UtcTime"), "Frame.UtcTime")
         source = self.source_of({})
-        if not attribute(frame, "UtcTime"):
-            identity = _untimed(identity, time_us)
+        untimed = not attribute(frame, "UtcTime")
         for node, found in objects_of(frame):
             own = identity or _written(time_us, attribute(frame, "Source"), node)
+            if untimed:
+                own = _untimed(own, time_us)
             try:
                 self.told(line, raw, Told("camera.object", found.fields, found.dropped), source, time_us, own)
                 if found.plate is not None:
@@ -218,7 +222,7 @@ def _take_message(writer: Writer, line: int, raw: bytes, message: _Message, topi
             writer.sensor(line, raw, identity, node)
     elif message.Message is not None:
         _notification(writer, line, raw, identity, {"Topic": message.Topic, "Message": message.Message})
-    elif any(each is not None for each in _unread(message)):
+    elif any(part is not None for part in _unread(message)):
         return  # metadata all the same, several times a second: nothing to refuse
     elif message.UtcTime is None and message.Source is None and message.Data is None:
         raise Refused("known_type", "no event (UtcTime, Source, Data) and no metadata (Frame)")
@@ -274,6 +278,8 @@ def decode_xml(body: bytes, context: DecodeContext) -> Decode:
         found = list(_leaves(root))
         if not found and not any(element.tag in _HOLDERS for element in root.iter()):
             raise Refused("known_type", f"no metadata stream, notification or frame in {str(root.tag)[:64]}")
+        if len(found) > context.max_events:
+            raise TooManyEvents(len(found), context.max_events)
     except Refused as refused:
         gathering.refuse(1, body, refused)
         return gathering.result

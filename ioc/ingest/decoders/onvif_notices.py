@@ -51,30 +51,35 @@ class Notice(msgspec.Struct):
 
 
 class Told(msgspec.Struct):
-    """What a notice says: an event's type and data."""
+    """One event's type and data."""
 
     type_name: str
     fields: dict[str, Any]
     dropped: int
 
 
-def read_notice(notice: Notice, options: Mapping[str, str]) -> Told:
-    """Return what `notice` says. `options` are the device's: `kind.NAME`, `counts`."""
+def read_notice(notice: Notice, options: Mapping[str, str]) -> list[Told]:
+    """Return what `notice` says: one event, and where an alarm shows a plate, that plate too.
+
+    `options` are the device's: `kind.NAME`, `counts`.
+    """
     topic = topic_of(notice.topic)
     rest = {**notice.source, **notice.key, **notice.data}
-    names = _PLATES if topic.what == "plate" else _SURE_PLATES
-    if (
-        not rest.keys().isdisjoint((*names, "LicensePlateInfo"))
-        and (plate := _plate(rest, names)) is not None
-    ):
-        return _told("camera.plate", plate, rest, topic, notice)
-    if topic.what == "track" and (node := inner(rest.get("Object"), "Object")) is not None:
-        del rest["Object"]
-        return _told("camera.object", read_object(node).fields, rest, topic, notice)
+    node = inner(rest.pop("Object", None), "Object")
+    found = None if node is None else read_object(node)
+    plate = _plate(rest, _PLATES if topic.what == "plate" else _SURE_PLATES)
+    if plate is None and found is not None:
+        plate = found.plate
+    told = [] if plate is None else [_told("camera.plate", plate, rest, topic, notice)]
+    if plate is not None and (topic.what == "plate" or topic.kind is AlarmKind.OTHER):
+        return told
+    if topic.what == "track" and found is not None:
+        return [*told, _told("camera.object", found.fields, rest, topic, notice)]
     counted = topic.what in ("count", "occupancy") or (topic.scenario and _totals(rest))
     if counted and (count := _count(topic, rest, options)) is not None:
-        return _told("camera.count", count, rest, topic, notice)
-    return _told("camera.alarm", _alarm(topic, notice, rest, options), rest, topic, notice)
+        return [*told, _told("camera.count", count, rest, topic, notice)]
+    seen = {} if found is None else found.fields
+    return [_told("camera.alarm", _alarm(topic, notice, rest, seen, options), rest, topic, notice), *told]
 
 
 def _told(type_name: str, fields: dict[str, Any], rest: Tree, topic: Topic, notice: Notice) -> Told:
@@ -84,7 +89,7 @@ def _told(type_name: str, fields: dict[str, Any], rest: Tree, topic: Topic, noti
     if topic.text:
         extra["topic"] = topic.text
     if notice.operation:
-        extra["operation"] = notice.operation
+        extra["operation"] = tidy(notice.operation, 32)
     for name, value in rest.items():
         if (topic.what == "face" and name in _PERSONAL) or not put_extra(extra, name, _plain(value)):
             dropped += 1
@@ -112,16 +117,17 @@ def _name(rest: Tree, names: tuple[str, ...]) -> str | None:
     return None if value is None or isinstance(value, bool) else (tidy(str(value)) or None)
 
 
-def _alarm(topic: Topic, notice: Notice, rest: Tree, options: Mapping[str, str]) -> dict[str, Any]:
+def _alarm(
+    topic: Topic, notice: Notice, rest: Tree, seen: dict[str, Any], options: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the alarm; `seen` is the object that it is about, as `camera.object`."""
     extra: Extra = {}
     fields: dict[str, Any] = {"extra": extra}
-    node = inner(rest.pop("Object", None), "Object")
-    found = None if node is None else read_object(node).fields
     zone = _name(rest, _RULES) or topic.scenario
-    track = _name(rest, _OBJECTS) or (found or {}).get("track_id")
+    track = _name(rest, _OBJECTS) or seen.get("track_id")
     share = fraction(number(_take(rest, _SHARES)))
-    if share is None and found is not None:
-        share = found.get("confidence")
+    if share is None:
+        share = seen.get("confidence")
     for name, value in (("zone", zone), ("track_id", track), ("confidence", share)):
         if value is not None:
             fields[name] = value
@@ -133,7 +139,7 @@ def _alarm(topic: Topic, notice: Notice, rest: Tree, options: Mapping[str, str])
     for name in states:
         if name in rest and (name.lower() in _NAMES_OF_STATES or len(states) == 1):
             del rest[name]
-    label = (found or {}).get("label") or topic.label or (label_in(said.lower()) if said else None)
+    label = seen.get("label") or topic.label or (label_in(said.lower()) if said else None)
     if label and label != "object":
         extra["label"] = label
     return fields
@@ -157,7 +163,7 @@ def _kind(topic: Topic, rest: Tree, said: str | None) -> AlarmKind:
         classes = " ".join(text(rest.get(name)) for name in _CLASSES).lower()
         if "fire" in classes or "smoke" in classes:
             kind = AlarmKind.FIRE_SMOKE
-    return kind if kind is not AlarmKind.OTHER and topic.path else topic.kind
+    return topic.kind if kind is AlarmKind.OTHER else kind
 
 
 def _active(topic: Topic, notice: Notice, kind: AlarmKind, states: dict[str, bool]) -> bool:

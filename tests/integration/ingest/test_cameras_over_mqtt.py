@@ -46,3 +46,15 @@ async def test_a_frigate_server_with_our_prefix_speaks_for_its_cameras() -> None
     assert [(row.source, row.reason) for row in city.quarantine.rows] == [
         ("nvr-1-elsewhere", "registered_source")
     ]
+
+
+async def test_words_without_a_time_that_came_together_happened_one_after_the_other() -> None:
+    city = City()
+    device = city.registry.device("nvr-1")
+    assert device is not None
+    words = [b"ON", b"OFF", b"ON"]
+    await city.service.accept_all(device, words, transport="mqtt", topic="gate/motion", wait=True)
+    data = [event.data for event in city.log.events]
+    assert [isinstance(each, CameraAlarm) and each.active for each in data] == [True, False, True]
+    times = [event.time_us for event in city.log.events]
+    assert times == sorted(set(times))

@@ -319,9 +319,11 @@ def test_what_is_no_event_is_refused_naming_rule_and_field(body: bytes, rule: st
     assert (refused.rule, refused.field) == (rule, field)
 
 
-def test_more_objects_than_a_body_may_hold_are_refused() -> None:
+def test_more_objects_or_messages_than_a_body_may_hold_are_refused() -> None:
     with pytest.raises(TooManyEvents):
         decode(stream(FRAME), max_events=2)
+    with pytest.raises(TooManyEvents):
+        decode(stream('<tt:Frame UtcTime="never"/>' * 3), max_events=2)
 
 
 def test_a_flood_of_own_fields_is_cut_and_pictures_are_left_out() -> None:
@@ -373,10 +375,18 @@ def test_a_message_with_a_picture_is_read_without_it() -> None:
     assert picture[:1_000] not in repr(one(decoded).data)
 
 
-def test_a_plate_under_another_topic_is_a_plate_and_never_unmasked_beside_an_alarm() -> None:
-    found = ej("RuleEngine/LineDetector/Crossed", {"LicensePlate": "61A12345", "text": "hello"})
-    assert isinstance(found.data, CameraPlate)
-    assert found.data.extra["text"] == "hello"
+def test_a_plate_that_an_alarm_shows_is_a_plate_of_its_own_and_never_unmasked_beside_the_alarm() -> None:
+    info = {"LicensePlateInfo": {"PlateNumber": {"#text": "61A12345"}}}
+    shown = {"Object": {"Object": {"@ObjectId": 3, "Appearance": info}}}
+    for data in ({"LicensePlate": "61A12345"}, shown, {"LicensePlateInfo": info}):
+        body = json.dumps({"UtcTime": TIME, "Source": {"Rule": "a"}, "Data": data}).encode()
+        crossing, plate = decode(body, "onvif-ej/RuleEngine/LineDetector/Crossed").events
+        assert alarm(crossing).kind == "line_crossing"
+        assert "61A12345" not in repr(crossing.data)
+        assert isinstance(plate.data, CameraPlate)
+        assert plate.data.plate == "61A12345"
+        assert crossing.id != plate.id
+    assert isinstance(ej("acme:Gate/Passed", {"LicensePlate": "61A12345"}).data, CameraPlate)
 
 
 @pytest.mark.parametrize("body", [b'{"PTZStatus":{"@UtcTime":"x"}}', b'{"AudioDescriptor":[]}'])
