@@ -32,6 +32,8 @@ _KINDS: Final = frozenset(AlarmKind)
 
 def tidy(text: str, limit: int = MAX_NAME_CHARS) -> str:
     """Return `text` on one line, without signs that cannot be printed, at most `limit` characters."""
+    if text.isalnum() and len(text) <= limit:
+        return text
     if not text.isprintable():
         text = "".join(sign if sign.isprintable() else " " for sign in text)
     return " ".join(text.split())[:limit]

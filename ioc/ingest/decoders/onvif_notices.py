@@ -196,7 +196,7 @@ def _state(name: str, value: Any) -> bool | None:
 
 
 def _plate(rest: Tree, names: tuple[str, ...]) -> dict[str, Any] | None:
-    fields = plate_of(rest)
+    fields = plate_of(rest) if "LicensePlateInfo" in rest else None
     if fields is None:
         plate = _name(rest, names)
         if plate is None:
