@@ -4,15 +4,21 @@ from typing import Final
 
 from ioc.ingest.decoders.base import Decoder
 from ioc.ingest.decoders.cloudevents import CloudEvents
+from ioc.ingest.decoders.dahua import Dahua
+from ioc.ingest.decoders.hikvision import Hikvision
 from ioc.ingest.decoders.ngsi import Ngsi
 from ioc.ingest.decoders.open311 import Open311
 from ioc.ingest.decoders.opendatacam import OpenDataCam
+from ioc.ingest.decoders.platerecognizer import PlateRecognizer
 from ioc.ingest.decoders.tabular import Tabular
 
 DECODERS: Final[dict[str, Decoder]] = {
     "cloudevents": CloudEvents(),
+    "dahua": Dahua(),
+    "hikvision": Hikvision(),
     "ngsi": Ngsi(),
     "open311": Open311(),
     "opendatacam": OpenDataCam(),
+    "platerecognizer": PlateRecognizer(),
     "tabular": Tabular(),
 }
