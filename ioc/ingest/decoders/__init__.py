@@ -22,3 +22,6 @@ DECODERS: Final[dict[str, Decoder]] = {
     "platerecognizer": PlateRecognizer(),
     "tabular": Tabular(),
 }
+
+CARRIES_PICTURES: Final = frozenset({"dahua", "hikvision", "platerecognizer"})
+"""Decoders whose senders put pictures beside or into their messages, which makes bodies large."""

@@ -79,12 +79,12 @@ def split_parts(body: bytes, boundary: str | None) -> list[Part]:
             break
     else:
         raise Refused("multipart", "the body has no line with the boundary of its Content-Type")
-    if len(pieces) > MAX_PARTS + 1:
-        raise Refused("multipart", f"more than {MAX_PARTS} parts")
     parts: list[Part] = []
     for line, piece in enumerate(pieces, 1):
         if piece.startswith(b"--"):
             break
+        if line > MAX_PARTS:
+            raise Refused("multipart", f"more than {MAX_PARTS} parts")
         parts.append(_part(line, piece))
     return parts
 
