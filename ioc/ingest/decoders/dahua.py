@@ -9,7 +9,13 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, TooManyEvents
-from ioc.ingest.decoders.dahua_vehicles import MAX_TOLLGATE_BYTES, TRAFFIC_PLATES, tollgate, vehicle_of
+from ioc.ingest.decoders.dahua_vehicles import (
+    MAX_TOLLGATE_BYTES,
+    TRAFFIC_PLATES,
+    read_push,
+    tollgate,
+    vehicle_of,
+)
 from ioc.ingest.decoders.data import Refused
 from ioc.ingest.decoders.fields import (
     Tree,
@@ -143,13 +149,14 @@ def _messages(part: Part, context: DecodeContext, result: Decode) -> Iterator[tu
     roomy = _with_room(context)
     pieces, refused_pieces = split_objects(part.body, roomy)
     result.rejections.extend(refused_pieces)
-    for number, raw in pieces:
-        line = part.line + number - 1
+    for number, piece in pieces:
+        line, raw = part.line + number - 1, piece
         try:
-            plate = tollgate(raw, context)
-            if plate is not None:
-                result.pictures += plate.pictures
-                yield line, raw, {"tollgate": plate}
+            pushed = read_push(raw)
+            if pushed is not None:
+                raw = pushed.text
+                result.pictures += pushed.pictures
+                yield line, raw, {"tollgate": tollgate(pushed, context)}
             elif len(raw) > context.max_event_bytes:
                 detail = f"the event has {len(raw)} bytes, at most {context.max_event_bytes} are taken"
                 raise Refused("max_event_bytes", detail)
@@ -234,14 +241,15 @@ def _flat(text: str) -> Iterator[Tree]:
             below = tree.setdefault(step, {})
             tree = below if isinstance(below, dict) else {}
         tree[name] = match[3].strip()
-    for data in found.values():
-        base = map_of(data, "EventBaseInfo")
-        yield {
-            "Code": base.get("Code", data.get("Code")),
-            "Action": base.get("Action", data.get("Action")),
-            "Index": base.get("Index", data.get("Index")),
-            "Data": data,
-        }
+    yield from map(_whole, found.values())
+
+
+def _whole(event: Tree) -> Tree:
+    """Return an event whose data lies beside its code, or beside `EventBaseInfo`, as one that has `Data`."""
+    if "Data" in event:
+        return event
+    base = map_of(event, "EventBaseInfo")
+    return {**{name: base.get(name, event.get(name)) for name in ("Code", "Action", "Index")}, "Data": event}
 
 
 def _of_json(value: Tree) -> Iterator[Tree]:
@@ -250,9 +258,9 @@ def _of_json(value: Tree) -> Iterator[Tree]:
         return
     listed = map_of(value, "params").get("eventList", value.get("eventList", value.get("Events")))
     if isinstance(listed, list):
-        yield from maps_of(listed)
-    elif "Code" in value:
-        yield value if "Data" in value else {**value, "Data": value}
+        yield from map(_whole, maps_of(listed))
+    elif "Code" in value or "EventBaseInfo" in value:
+        yield _whole(value)
     elif "code" in value:
         yield {name.capitalize(): field for name, field in value.items() if isinstance(name, str)}
     else:

@@ -50,6 +50,16 @@ class Tollgate(msgspec.Struct, frozen=True):
     time_us: int
     key: tuple[object, ...]
     data: EventData
+
+
+class Pushed(msgspec.Struct, frozen=True):
+    """A message of ITSAPI without its pictures."""
+
+    plate: Tree
+    vehicle: Tree
+    snap: Tree
+    text: bytes
+    """What was sent, but for the pictures."""
     pictures: int
 
 
@@ -72,11 +82,11 @@ class _Push(msgspec.Struct):
 _push_decoder = msgspec.json.Decoder(_Push)
 
 
-def tollgate(raw: bytes, context: DecodeContext) -> Tollgate | None:
-    """Return the vehicle that ITSAPI pushes, None for a message that is none of its own.
+def read_push(raw: bytes) -> Pushed | None:
+    """Return what ITSAPI pushes, None for a message that is none of its own.
 
     Raises:
-        Refused: it is one and something in it is wrong.
+        Refused: its parts are no objects.
     """
     if b'"Picture"' not in raw:
         return None
@@ -89,8 +99,20 @@ def tollgate(raw: bytes, context: DecodeContext) -> Tollgate | None:
     if picture is None:
         return None
     plate, vehicle, snap = picture.Plate or {}, picture.Vehicle or {}, picture.SnapInfo or {}
-    if NUL_ESCAPE in msgspec.json.encode([plate, vehicle, snap]):
+    text = msgspec.json.encode({"Picture": {"Plate": plate, "Vehicle": vehicle, "SnapInfo": snap}})
+    shown = (picture.NormalPic, picture.CutoutPic, picture.VehiclePic, picture.CombinedPic)
+    return Pushed(plate, vehicle, snap, text, sum(memoryview(each).nbytes > len("null") for each in shown))
+
+
+def tollgate(pushed: Pushed, context: DecodeContext) -> Tollgate:
+    """Return the vehicle that ITSAPI pushes.
+
+    Raises:
+        Refused: something in it is wrong.
+    """
+    if NUL_ESCAPE in pushed.text:
         raise Refused("no_nul", "the character U+0000 cannot be stored")
+    plate, vehicle, snap = pushed.plate, pushed.vehicle, pushed.snap
     time_us = _snap_us(snap, context)
     number = known_text_of(plate, "PlateNumber", "Picture.Plate.")
     kind = known_text_of(vehicle, "VehicleType", "Picture.Vehicle.")
@@ -122,9 +144,7 @@ def tollgate(raw: bytes, context: DecodeContext) -> Tollgate | None:
         plate.get("UploadNum"),
         str(vehicle.get("VehicleBoundingBox")),
     )
-    shown = (picture.NormalPic, picture.CutoutPic, picture.VehiclePic, picture.CombinedPic)
-    pictures = sum(memoryview(each).nbytes > len("null") for each in shown)
-    return Tollgate(channel_source(channel, context), time_us, key, data, pictures)
+    return Tollgate(channel_source(channel, context), time_us, key, data)
 
 
 def vehicle_of(data: Tree, context: DecodeContext) -> tuple[tuple[object, ...], EventData] | None:

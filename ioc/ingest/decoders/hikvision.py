@@ -234,7 +234,7 @@ _SUBTYPES: Final = ("aidType", "AIDType", "eventSubType", "subEventType", "illeg
 
 def _deep_text(alert: Tree, name: str) -> str | None:
     for tree in (alert, *maps_of(list(alert.values()))):
-        if isinstance(tree.get(name), str | int):
+        if isinstance(tree.get(name), str):
             return text_of(tree, name)
     return None
 

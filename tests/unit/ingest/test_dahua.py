@@ -185,7 +185,8 @@ def test_json_forms_say_the_same_as_the_stream() -> None:
     told = only(record("CrossLineDetection", "Pulse", CROSSING))
     event = {"Action": "Pulse", "Code": "CrossLineDetection", "Index": 0, "Data": CROSSING}
     notified = {"method": "client.notifyEventStream", "params": {"SID": 1, "eventList": [event]}}
-    for value in (event, notified):
+    based = {"EventBaseInfo": {"Code": event["Code"], "Action": "Pulse", "Index": 0}, **CROSSING}
+    for value in (event, notified, {"Events": [based]}):
         again = only(json.dumps(value).encode())
         assert (again.id, again.data) == (told.id, told.data)
 
@@ -199,6 +200,7 @@ def test_a_pushed_plate_is_read_and_its_pictures_are_counted() -> None:
     assert (data.extra["brand"], data.extra["model"], data.extra["lane"]) == ("Toyota", "Vios", 1)
     assert format_us(event.time_us) == "2026-11-22T09:59:58.123Z"
     assert (decoded.pictures, decoded.rejections) == (2, [])
+    assert b"AAAA" not in event.raw, "a picture would lie in quarantine with what is refused"
 
 
 def test_a_pushed_heartbeat_says_that_the_camera_is_there() -> None:
