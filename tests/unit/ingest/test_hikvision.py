@@ -156,9 +156,9 @@ def test_people_through_a_line_are_counted_over_their_interval() -> None:
 
 
 def test_a_running_total_is_not_people_in_view() -> None:
-    total = (
-        "<peopleCounting><statisticalMethods>realTime</statisticalMethods><enter>167</enter></peopleCounting>"
-    )
+    total = """<peopleCounting><statisticalMethods>realTime</statisticalMethods><TimeRange>
+    <startTime>2026-11-22T00:00:00Z</startTime><endTime>2026-11-22T09:59:58Z</endTime></TimeRange>
+    <enter>167</enter></peopleCounting>"""
     data = only(alert("PeopleCounting", total)).data
     assert data == CameraCount(counts={"enter": 167}, extra={"method": "realTime"})
 
