@@ -185,6 +185,8 @@ ROUTES: Final[dict[str, Door]] = {
     "POST /api/v1/notices/read": _SESSION,
     "POST /api/v1/ingest/events": _DEVICE,
     "POST /api/v1/ingest/clock": _DEVICE,
+    "POST /api/v1/ingest/hooks/{key}": _DEVICE,
+    "POST /api/v1/ingest/hooks/{key}/{rest}": _DEVICE,
     # Not in the OpenAPI document: the live feed and its one-way twin.
     "WEBSOCKET /api/v1/feed": _SESSION,
     "GET /api/v1/feed/sse": _SESSION,

@@ -80,6 +80,8 @@ class Decode(msgspec.Struct, kw_only=True):
     rejections: list[Rejection] = []
     dropped_fields: int = 0
     """Unknown fields that could not be kept in `extra` (nested, too many, too large a number)."""
+    pictures: int = 0
+    """Pictures that came along. None is kept: they show people, and nobody asked for them."""
 
 
 class TooManyEvents(ValueError):
