@@ -79,7 +79,7 @@ def test_an_all_clear_is_over() -> None:
 
 def test_a_polygon_is_placed_in_its_middle() -> None:
     [event] = decode(alert(info(area=POLYGON))).events
-    assert (event.lon, event.lat) == (pytest.approx(106.65), pytest.approx(10.95))
+    assert (event.lon, event.lat) == pytest.approx((106.65, 10.95))
 
 
 def test_alerts_in_a_feed_stand_or_fall_alone() -> None:

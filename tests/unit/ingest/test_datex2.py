@@ -159,7 +159,7 @@ def test_a_version_of_weeks_ago_is_dated_by_its_publication() -> None:
 def test_version_3_takes_the_middle_of_a_line_and_its_cause() -> None:
     [event] = decode(written.V3_SITUATION).events
     assert isinstance(event.data, TrafficSituation)
-    assert (event.lon, event.lat) == (pytest.approx(106.62), pytest.approx(10.90))
+    assert (event.lon, event.lat) == pytest.approx((106.62, 10.90))
     assert (event.data.kind, event.data.severity) == ("maintenance_works", Severity.MEDIUM)
     assert (event.data.extra["cause"], event.data.extra["detail"]) == ("road_maintenance", "resurfacing_work")
 
@@ -169,7 +169,7 @@ def test_coordinates_in_the_wrong_order_are_put_right_where_only_that_can_be_mea
         "10.90 106.60 10.90 106.62 10.90 106.64", "106.60 10.90 106.62 10.90 106.64 10.90"
     )
     [event] = decode(swapped).events
-    assert (event.lon, event.lat) == (pytest.approx(106.62), pytest.approx(10.90))
+    assert (event.lon, event.lat) == pytest.approx((106.62, 10.90))
 
 
 def test_json_and_its_long_prefixes_read_like_xml() -> None:
