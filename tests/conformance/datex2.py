@@ -160,7 +160,8 @@ V3_SITUATION = (
     '<com:values><com:value lang="en">Resurfacing</com:value></com:values></sit:comment>'
     "</sit:generalPublicComment>"
     '<sit:locationReference xsi:type="loc:LinearLocation"><loc:gmlLineString srsName="EPSG:4326">'
-    "<loc:posList>10.90 106.60 10.90 106.62 10.90 106.64</loc:posList></loc:gmlLineString></sit:locationReference>"
+    "<loc:posList>10.90 106.60 10.90 106.62 10.90 106.64</loc:posList></loc:gmlLineString>"
+    "</sit:locationReference>"
     "<sit:roadMaintenanceType>resurfacingWork</sit:roadMaintenanceType></sit:situationRecord></sit:situation>"
     "</d2:payload>"
 )  # fmt: skip

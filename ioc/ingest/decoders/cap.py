@@ -17,9 +17,10 @@ import msgspec
 from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, Rejection, TooManyEvents
 from ioc.ingest.decoders.data import Refused, typed_data
 from ioc.ingest.decoders.datex2_tree import MAX_LABEL_CHARS, MAX_WORDS_CHARS, label, rejection
+from ioc.ingest.decoders.geometry import Point
 from ioc.ingest.decoders.media import XML_TYPES
 from ioc.ingest.decoders.moments import moment_us
-from ioc.ingest.decoders.positions import Position, middle, plausible
+from ioc.ingest.decoders.positions import middle, plausible
 from ioc.ingest.decoders.xml import children, parse_xml, text_of
 
 MAX_REFERENCES: Final = 100
@@ -261,7 +262,7 @@ def _geocodes(info: Element | None) -> str | None:
     return " ".join(pairs) or None
 
 
-def _place(infos: list[Element]) -> Position | None:
+def _place(infos: list[Element]) -> Point | None:
     """Return the middle of the first area that says where it is."""
     for info in infos:
         for area in children(info, "area"):
@@ -275,7 +276,7 @@ def _place(infos: list[Element]) -> Position | None:
     return None
 
 
-def _pair(text: str) -> Position | None:
+def _pair(text: str) -> Point | None:
     """Return a position of CAP's `latitude,longitude`."""
     lat, _, lon = text.strip().partition(",")
     try:

@@ -91,7 +91,7 @@ def _publication(
 
 def _unknown(publication: Element) -> Refused:
     if is_of(publication, "MeasurementSiteTablePublication", "measurementSiteTable"):
-        detail = "a table of sites is not an event: `ioc devices import FILE --format datex2 --publisher ID`"
+        detail = "a table of sites is not an event: `ioc devices import-sites FILE --publisher ID`"
         return Refused("site_table", detail, "payload")
     kind = type_of(publication)[:64] or "no class is stated"
     detail = f"{kind}: situations, measured data and elaborated data are taken"

@@ -1,7 +1,7 @@
 """DATEX II MeasuredDataPublication and ElaboratedDataPublication: flow, speed, occupancy, travel time.
 
 A site's values are told apart by an index whose meaning, lane and vehicle class, stands in the table of
-sites. `ioc devices import --format datex2` keeps of it what is needed in the options of each site's device,
+sites. `ioc devices import-sites` keeps of it what is needed in the options of each site's device,
 which the decoder asks for by the site's id. Without that, values of one kind are numbered in their order.
 """
 

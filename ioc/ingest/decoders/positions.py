@@ -6,15 +6,15 @@ from math import cos, hypot, radians
 from typing import Final
 from xml.etree.ElementTree import Element
 
+from ioc.ingest.decoders.geometry import Point, middle_of_bounds
 from ioc.ingest.decoders.xml import children
 
-Position = tuple[float, float]
 MAX_POINTS: Final = 100_000
 
 _DISPLAY: Final = ("coordinatesForDisplay", "locationForDisplay")
 
 
-def plausible(lon: float, lat: float) -> Position | None:
+def plausible(lon: float, lat: float) -> Point | None:
     """Return a position of the earth; latitude and longitude are put right where only that can be meant."""
     if not -90 <= lat <= 90 and -90 <= lon <= 90:
         lon, lat = lat, lon
@@ -23,13 +23,12 @@ def plausible(lon: float, lat: float) -> Position | None:
     return lon, lat
 
 
-def middle(points: Sequence[Position]) -> Position | None:
-    """Return the point half-way along a line, or the mean of an area's corners where the line is closed."""
+def middle(points: Sequence[Point]) -> Point | None:
+    """Return the point half-way along a line, or the middle of an area's bounds where the line is closed."""
     if not points:
         return None
     if len(points) > 3 and points[0] == points[-1]:
-        corners = points[:-1]
-        return sum(lon for lon, _ in corners) / len(corners), sum(lat for _, lat in corners) / len(corners)
+        return middle_of_bounds(list(points))
     shrink = cos(radians(points[0][1]))
     lengths = [hypot((b[0] - a[0]) * shrink, b[1] - a[1]) for a, b in pairwise(points)]
     left = sum(lengths) / 2
@@ -41,7 +40,7 @@ def middle(points: Sequence[Position]) -> Position | None:
     return points[0]
 
 
-def position_of(location: Element | None) -> Position | None:
+def position_of(location: Element | None) -> Point | None:
     """Return the position of a DATEX II location: where it is to be shown, else the middle of its geometry.
 
     Locations by code of a table (Alert-C, TPEG names, predefined ones) have none here.
@@ -58,7 +57,7 @@ def position_of(location: Element | None) -> Position | None:
     return middle(_coordinates(location))
 
 
-def _coordinates(element: Element) -> list[Position]:
+def _coordinates(element: Element) -> list[Point]:
     latitudes = [_number(found.text) for found in element.iter("latitude")]
     longitudes = [_number(found.text) for found in element.iter("longitude")]
     if len(latitudes) != len(longitudes):
@@ -67,7 +66,7 @@ def _coordinates(element: Element) -> list[Position]:
     return [p for lon, lat in pairs if lon is not None and lat is not None and (p := plausible(lon, lat))]
 
 
-def _pos_list(line: Element) -> list[Position]:
+def _pos_list(line: Element) -> list[Point]:
     """Return the points of a `posList`: latitude before longitude, with a height where it says three."""
     texts = " ".join(found.text or "" for found in children(line, "posList")).split()
     step = 3 if line.get("srsDimension") == "3" else 2

@@ -448,7 +448,7 @@ def test_a_table_that_cannot_be_used_says_why(content: bytes, said: str) -> None
 
 def test_a_table_sent_as_an_event_is_sent_to_where_it_belongs() -> None:
     [rejection] = decode(written.table("A")).rejections
-    assert rejection.rule == "site_table" and "ioc devices import" in rejection.detail
+    assert rejection.rule == "site_table" and "ioc devices import-sites" in rejection.detail
 
 
 # Real messages
