@@ -19,7 +19,7 @@ from ioc.ingest.decoders.data import Refused, typed_data
 from ioc.ingest.decoders.datex2_tree import MAX_LABEL_CHARS, MAX_WORDS_CHARS, label, rejection
 from ioc.ingest.decoders.geometry import Point
 from ioc.ingest.decoders.media import XML_TYPES
-from ioc.ingest.decoders.moments import moment_us
+from ioc.ingest.decoders.moments import lasting_us, moment_us
 from ioc.ingest.decoders.positions import middle, plausible
 from ioc.ingest.decoders.xml import children, parse_xml, text_of
 
@@ -105,12 +105,13 @@ def _events(line: int, alert: Element, raw: bytes, context: DecodeContext) -> li
         if other != first
     ]
     place = _place(infos)
+    time_us = _time_us(phase, sent_us, _ends(infos, context), context.now_us)
     return [
         Decoded(
             line=line,
             id=f"{digest}-{number}-{each.value}",
             source=context.device_id,
-            time_us=sent_us,
+            time_us=time_us,
             data=typed_data("traffic.situation", _fields(alert, infos, name, identifier, each, context))[0],
             raw=raw,
             lon=place[0] if place else None,
@@ -176,12 +177,22 @@ def _phase(infos: list[Element], context: DecodeContext) -> _Phase:
         return _Phase.ACTIVE
     if all(_is_over(info) for info in infos):
         return _Phase.OVER
-    ends = [
-        moment_us(text, context.zone, "alert.info.expires") for i in infos if (text := text_of(i, "expires"))
-    ]
-    if len(ends) == len(infos) and max(ends) <= context.now_us:
-        return _Phase.EXPIRED
-    return _Phase.ACTIVE
+    ends_us = _ends(infos, context)
+    return _Phase.EXPIRED if ends_us is not None and ends_us <= context.now_us else _Phase.ACTIVE
+
+
+def _ends(infos: list[Element], context: DecodeContext) -> int | None:
+    """Return when the last part of an alert expires, None where one of them does not say."""
+    texts = [text for info in infos if (text := text_of(info, "expires"))]
+    ends_us = [moment_us(text, context.zone, "alert.info.expires") for text in texts]
+    return max(ends_us) if ends_us and len(ends_us) == len(infos) else None
+
+
+def _time_us(phase: _Phase, sent_us: int, ends_us: int | None, now_us: int) -> int:
+    """Return when an alert became what it is; one not expired holds, however long ago it was sent."""
+    if phase is _Phase.EXPIRED and ends_us is not None:
+        return lasting_us(max(sent_us, ends_us), ends_us, now_us)
+    return lasting_us(sent_us, now_us if phase is _Phase.ACTIVE and ends_us else sent_us, now_us)
 
 
 def _is_over(info: Element) -> bool:
@@ -208,6 +219,7 @@ def _fields(
         "urgency": text_of(gravest, "urgency"),
         "certainty": text_of(gravest, "certainty"),
         "response": text_of(gravest, "responseType"),
+        "sent": text_of(alert, "sent"),
         "effective": text_of(gravest, "effective"),
         "onset": text_of(gravest, "onset"),
         "expires": text_of(gravest, "expires"),

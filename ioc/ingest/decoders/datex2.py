@@ -33,7 +33,7 @@ class Datex2:
     content_types = (*XML_TYPES, JSON_TYPES[0], "application/gzip", "application/x-gzip")
 
     def decode(self, body: bytes, context: DecodeContext) -> Decode:
-        """Return the events of all publications in `body`, oldest first; see `Decoder`."""
+        """Return the events of all publications in `body`; see `Decoder`."""
         try:
             tree = read_tree(body)
         except Refused as refused:
@@ -52,8 +52,6 @@ class Datex2:
             detail = "expected a DATEX II message with a payload"
             nothing = Refused("publication", detail, "payloadPublication")
             result.rejections.append(rejection(1, body, nothing))
-        # Newest first is usual; rules see a situation's versions in the order in which they came about.
-        result.events.sort(key=lambda event: event.time_us)
         return result
 
 

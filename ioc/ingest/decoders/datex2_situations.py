@@ -13,6 +13,8 @@ from enum import StrEnum
 from typing import Any, Final
 from xml.etree.ElementTree import Element
 
+import msgspec
+
 from ioc.ingest.decoders.base import DecodeContext, Decoded, Rejection
 from ioc.ingest.decoders.data import Refused, typed_data
 from ioc.ingest.decoders.datex2_tree import (
@@ -27,6 +29,7 @@ from ioc.ingest.decoders.datex2_tree import (
     value_text,
     words,
 )
+from ioc.ingest.decoders.moments import lasting_us
 from ioc.ingest.decoders.positions import position_of
 from ioc.ingest.decoders.xml import children, text_of
 
@@ -38,8 +41,6 @@ SEVERITIES: Final = {
     "lowest": "low",
 }
 """`none` and `unknown` say nothing of it."""
-RECENT_US: Final = 6 * 86_400_000_000
-"""A version older than this is dated by its publication: the gateway takes nothing older than seven days."""
 _RECORD: Final = "situation.situationRecord"
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _LOCATIONS: Final = ("locationReference", "groupOfLocations")
@@ -61,17 +62,22 @@ def snake(name: str) -> str:
 def situations(
     publication: Element, tree: Tree, context: DecodeContext, at_us: int
 ) -> Iterator[Decoded | Rejection]:
-    """Yield what a publication of `at_us` tells, in the order of its records."""
+    """Yield what a publication of `at_us` tells, oldest versions first, in whatever order it was sent."""
     read = _Reader(publication, context, at_us)
+    told: list[Decoded] = []
     line = 0
     for situation in children(publication, "situation"):
         for record in children(situation, "situationRecord"):
             line += 1
             raw = tree.raw(record)
             try:
-                yield read.record(line, situation, record, raw)
+                told.append(read.record(line, situation, record, raw))
             except Refused as refused:
                 yield rejection(line, raw, refused, attribute(record, "id"))
+    told.sort(key=lambda event: event.time_us)
+    for event in told:
+        event_us = lasting_us(event.time_us, at_us, context.now_us)
+        yield event if event_us == event.time_us else msgspec.structs.replace(event, time_us=event_us)
 
 
 def withdrawals(tree: Tree, context: DecodeContext, at_us: int) -> Iterator[Decoded | Rejection]:
@@ -92,7 +98,7 @@ def withdrawals(tree: Tree, context: DecodeContext, at_us: int) -> Iterator[Deco
             line=line,
             id=_event_id(snake(status)[:32], raw),
             source=context.device_id,
-            time_us=at_us,
+            time_us=lasting_us(at_us, at_us, context.now_us),
             data=data,
             raw=raw,
             subject=name,
@@ -152,6 +158,7 @@ class _Reader:
             "cause": _cause(record),
             "phase": phase.value,
             "probability": label(value_text(record, "probabilityOfOccurrence")),
+            "version_time": label(text_of(record, "situationRecordVersionTime")),
             "valid_from": label(text_of(record, "validity/validityTimeSpecification/overallStartTime")),
             "valid_to": label(text_of(record, "validity/validityTimeSpecification/overallEndTime")),
             "publisher": self._creator,
@@ -187,8 +194,7 @@ class _Reader:
         for name in ("situationRecordVersionTime", "situationRecordCreationTime"):
             stated_us = time_at(record, name, zone, f"{_RECORD}.{name}")
             if stated_us is not None:
-                moment_us = max(stated_us, since_us or stated_us)
-                return moment_us if moment_us > self._at_us - RECENT_US else self._at_us
+                return max(stated_us, since_us or stated_us)
         return self._at_us
 
 

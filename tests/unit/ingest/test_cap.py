@@ -4,6 +4,7 @@ import pytest
 
 from ioc.ingest.decoders import DECODERS
 from ioc.ingest.decoders.base import Decode, DecodeContext
+from ioc.ingest.decoders.moments import HEARD_US
 from ioc.model.events import TrafficSituation
 from ioc.model.incidents import Severity
 from ioc.model.times import parse_us
@@ -25,7 +26,7 @@ def facts(decoded: Decode) -> list[TrafficSituation]:
 def test_an_alert_in_several_languages_is_one_situation() -> None:
     [event] = decode(alert(BOTH)).events
     assert (event.source, event.time_us, event.subject) == (
-        "weather", parse_us("2026-11-22T09:50:00Z"), "canhbao@example.vn",
+        "weather", NOW_US - HEARD_US, "canhbao@example.vn",
     )  # fmt: skip
     assert (event.lon, event.lat) == (106.65, 10.98)
     [told] = facts(decode(alert(BOTH)))
@@ -70,6 +71,14 @@ def test_an_alert_that_has_expired_is_not_active_and_another_event_than_before()
     [after] = decode(alert(BOTH), parse_us("2026-11-22T13:00:00Z")).events
     assert isinstance(after.data, TrafficSituation)
     assert (after.data.active, after.data.extra["phase"], after.id != before.id) == (False, "expired", True)
+
+
+def test_an_alert_of_hours_ago_holds_until_it_expires_and_is_over_then() -> None:
+    evening_us, over_us = parse_us("2026-11-22T12:59:00Z"), parse_us("2026-11-22T13:00:00Z")
+    assert decode(alert(BOTH), evening_us).events[0].time_us == evening_us - HEARD_US
+    assert decode(alert(BOTH), over_us).events[0].time_us == over_us
+    days_us = parse_us("2026-11-25T13:00:00Z")
+    assert decode(alert(BOTH), days_us).events[0].time_us == over_us
 
 
 def test_an_all_clear_is_over() -> None:

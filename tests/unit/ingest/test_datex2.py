@@ -11,6 +11,7 @@ import pytest
 from ioc.ingest.decoders import DECODERS
 from ioc.ingest.decoders.base import Decode, DecodeContext, TooManyEvents
 from ioc.ingest.decoders.datex2_sites import SiteTableError, read_sites
+from ioc.ingest.decoders.moments import HEARD_US
 from ioc.model.events import TrafficFlow, TrafficSituation, TrafficStatus, TrafficTravelTime
 from ioc.model.incidents import Severity
 from ioc.model.places import Device, DeviceKind
@@ -31,7 +32,6 @@ from tests.conformance.datex2 import (
 )
 
 NOW_US = parse_us("2026-11-22T10:00:00Z")
-AT_US = parse_us("2026-11-22T09:58:00Z")
 PUBLISHER = Device(id="vn-traffic", kind=DeviceKind.GATEWAY, name="Traffic", options={"prefix": "d2-"})
 
 
@@ -69,7 +69,7 @@ def facts(decoded: Decode) -> list[TrafficSituation]:
 def test_a_record_becomes_a_situation_with_place_road_severity_and_vietnamese_text() -> None:
     [event] = decode(situations(record())).events
     assert (event.source, event.time_us, event.lon, event.lat, event.subject) == (
-        "vn-traffic", parse_us("2026-11-22T09:51:00Z"), 106.65, 10.98, "S1",
+        "vn-traffic", NOW_US - HEARD_US, 106.65, 10.98, "S1",
     )  # fmt: skip
     assert event.data == TrafficSituation(
         situation_id="R1",
@@ -81,6 +81,7 @@ def test_a_record_becomes_a_situation_with_place_road_severity_and_vietnamese_te
         extra={
             "situation": "S1", "detail": "multivehicle_accident", "phase": "active", "publisher": "VN-HCM",
             "probability": "certain", "valid_from": "2026-11-22T16:50:00+07:00", "information_status": "real",
+            "version_time": "2026-11-22T16:51:00+07:00",
         },
     )  # fmt: skip
 
@@ -151,9 +152,13 @@ def test_a_repeated_publication_gives_the_same_ids_and_a_changed_record_another(
     assert decode(situations(record(own="<accidentType>other</accidentType>"))).events[0].id != first
 
 
-def test_a_version_of_weeks_ago_is_dated_by_its_publication() -> None:
-    old = situations(record()).replace("2026-11-22T16:51:00", "2026-10-01T08:00:00")
-    assert decode(old).events[0].time_us == AT_US
+def test_what_lasts_is_of_now_while_its_publication_is_fresh_and_of_its_own_time_where_that_is_old() -> None:
+    begun = situations(record()).replace("2026-11-22T16:51:00", "2026-10-01T08:00:00")
+    assert decode(begun).events[0].time_us == NOW_US - HEARD_US
+    old = begun.replace(AT, "2026-10-01T08:05:00+07:00").replace(
+        "16:50:00+07:00</overall", "07:50:00+07:00</overall"
+    )
+    assert decode(old).events[0].time_us == parse_us("2026-10-01T01:00:00Z")
 
 
 def test_version_3_takes_the_middle_of_a_line_and_its_cause() -> None:
@@ -185,7 +190,7 @@ def test_what_a_container_closes_by_reference_ends() -> None:
     [event] = decode(written.CLOSED).events
     assert isinstance(event.data, TrafficSituation)
     assert (event.data.situation_id, event.data.active, event.data.kind) == ("R3", False, "closed")
-    assert event.time_us == parse_us("2026-11-22T09:58:30Z")
+    assert event.time_us == NOW_US - HEARD_US
 
 
 def test_soap_and_gzip_hold_the_same_message() -> None:
@@ -247,8 +252,9 @@ def test_a_gzip_bomb_is_refused_before_it_is_unpacked() -> None:
 
 def test_a_local_time_is_of_the_publishers_zone() -> None:
     local = situations(record()).replace("16:51:00+07:00", "16:51:00")
-    [event] = decode(local, zone=ZoneInfo("Asia/Ho_Chi_Minh")).events
-    assert event.time_us == parse_us("2026-11-22T09:51:00Z")
+    late = local.replace("16:51:00", "16:59:50")
+    [event] = decode(late, zone=ZoneInfo("Asia/Ho_Chi_Minh")).events
+    assert event.time_us == parse_us("2026-11-22T09:59:50Z")
 
 
 def test_exercises_are_taken_where_the_publisher_is_registered_for_them() -> None:
