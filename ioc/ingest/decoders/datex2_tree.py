@@ -24,7 +24,7 @@ from ioc.ingest.decoders.xml import MAX_DEPTH, children, parse_xml, text_of
 MAX_UNPACKED_BYTES: Final = 16 << 20
 """What a gzip body may hold; more is refused (`gzip_bytes`)."""
 MAX_LABEL_CHARS: Final = 256
-MAX_WORDS_CHARS: Final = 4_000
+MAX_WORDS_CHARS: Final = 2_000
 _GZIP: Final = b"\x1f\x8b"
 _GZIP_WBITS: Final = 31
 
