@@ -21,8 +21,8 @@ from ioc.ingest.decoders.jsonlines import BLANK, BOM, JSON_ERRORS, parse_any, wh
 from ioc.ingest.decoders.moments import moment_us
 from ioc.ingest.decoders.xml import MAX_DEPTH, children, parse_xml, text_of
 
-MAX_UNPACKED_BYTES: Final = 16 << 20
-"""What a gzip body may hold; more is refused (`gzip_bytes`)."""
+MAX_UNPACKED_BYTES: Final = 8 << 20
+"""What a gzip body may hold, which is 7,000 sites of two lanes; more is refused (`gzip_bytes`)."""
 MAX_LABEL_CHARS: Final = 256
 MAX_WORDS_CHARS: Final = 2_000
 _GZIP: Final = b"\x1f\x8b"
