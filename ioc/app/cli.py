@@ -20,6 +20,7 @@ from ioc.app import (
     cli_rule_ops,
     cli_rules,
     cli_shifts,
+    cli_sites,
     cli_tokens,
     cli_users,
 )
@@ -66,6 +67,7 @@ app.add_typer(cli_audit.app, name="audit", help="Who did or saw what.")
 app.add_typer(cli_privacy.retention, name="retention", help="Personal data and when it ends.")
 app.add_typer(cli_privacy.erasure, name="erasure", help="Requests of people to erase their data.")
 app.add_typer(cli_log.app, name="log", help="The event log and the positions in it.")
+cli_data.devices.command("import-sites")(cli_sites.import_sites)
 cli_backup.register(app)
 app.command()(init)
 cli_rule_ops.register(cli_rules.app)

@@ -136,6 +136,9 @@ def add_device(
     interval: Annotated[float | None, typer.Option(help="seconds between its events")] = None,
     time_zone: Annotated[str | None, typer.Option(help="zone of its local times, Asia/Ho_Chi_Minh")] = None,
     option: Annotated[list[str] | None, typer.Option(help="of its decoder, NAME=VALUE; repeatable")] = None,
+    trusts_position: Annotated[
+        bool, typer.Option("--trusts-position", help="its messages say where things are, not the registry")
+    ] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="change the device of that id; its keys stay, one is added")
     ] = False,
@@ -158,6 +161,7 @@ def add_device(
             "expected_interval_s": interval,
             "time_zone": time_zone,
             "options": dict(_named(text) for text in option or ()),
+            "trusts_position": trusts_position,
         }
     )
 

@@ -12,6 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import msgspec
 import structlog
@@ -179,9 +180,14 @@ class IngestService:
             topic=topic,
             zone=zone_of(device.time_zone),
             options=device.options,
+            options_of=partial(self._options_of, device),
             max_event_bytes=self.limits.max_event_bytes,
             max_events=self.limits.max_events_per_request,
         )
+
+    def _options_of(self, sender: Device, source: str) -> Mapping[str, str]:
+        found = self.registry.device(source) if sender.may_send_for(source) else None
+        return {} if found is None else found.options
 
     async def _take(
         self,

@@ -4,8 +4,10 @@ from typing import Final
 
 from ioc.ingest.decoders.axis import Axis
 from ioc.ingest.decoders.base import Decoder
+from ioc.ingest.decoders.cap import Cap
 from ioc.ingest.decoders.cloudevents import CloudEvents
 from ioc.ingest.decoders.dahua import Dahua
+from ioc.ingest.decoders.datex2 import Datex2
 from ioc.ingest.decoders.frigate import Frigate
 from ioc.ingest.decoders.hikvision import Hikvision
 from ioc.ingest.decoders.ngsi import Ngsi
@@ -17,8 +19,10 @@ from ioc.ingest.decoders.tabular import Tabular
 
 DECODERS: Final[dict[str, Decoder]] = {
     "axis": Axis(),
+    "cap": Cap(),
     "cloudevents": CloudEvents(),
     "dahua": Dahua(),
+    "datex2": Datex2(),
     "frigate": Frigate(),
     "hikvision": Hikvision(),
     "ngsi": Ngsi(),
