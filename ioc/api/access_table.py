@@ -113,6 +113,7 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /api/v1/export/incidents.datex2": _READ,
     "GET /api/v1/export/incidents.cap": _READ,
     "GET /api/v1/export/incidents.geojson": _READ,
+    "GET /api/v1/export/incidents.ngsi-ld": _READ,
     "POST /api/v1/photos": _PHOTOS,
     "GET /api/v1/photos/{ref}": _SESSION,
     "POST /api/v1/photos/{ref}/release": _PUBLISH,

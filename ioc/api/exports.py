@@ -1,4 +1,4 @@
-"""Incidents for other systems: DATEX II v3, CAP 1.2 and GeoJSON, without anything personal."""
+"""Incidents for other systems: DATEX II v3, CAP 1.2, NGSI-LD and GeoJSON, without anything personal."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from ioc.api.export_cap import cap_feed
 from ioc.api.export_datex2 import datex2_publication
+from ioc.api.export_ngsi import ngsi_alerts
 from ioc.api.export_view import PublicIncident, Publisher, public_incidents
 from ioc.api.incidents import Shown, page_of
 from ioc.api.places import City
@@ -31,12 +32,14 @@ class ExportFormat(StrEnum):
 
     DATEX2 = "datex2"
     CAP = "cap"
+    NGSI_LD = "ngsi-ld"
     GEOJSON = "geojson"
 
 
 _MEDIA: Final = {
     ExportFormat.DATEX2: "application/json",
     ExportFormat.CAP: "application/atom+xml",
+    ExportFormat.NGSI_LD: "application/ld+json",
     ExportFormat.GEOJSON: "application/geo+json",
 }
 _TEXT: Final = (
@@ -105,7 +108,7 @@ def exports_router(
         router.add_api_route(
             f"/incidents.{form.value}",
             export,
-            name=f"export_incidents_{form.value}",
+            name=f"export_incidents_{form.name.lower()}",
             description=f"Return open incidents, or all, newest first, as {form.name}.",
             response_class=Response,
             responses={200: {"description": _TEXT, "content": {_MEDIA[form]: {}}}},
@@ -169,5 +172,6 @@ def _feature(incident: PublicIncident) -> dict[str, Any]:
 _WRITERS: Final[dict[ExportFormat, Callable[[Sequence[PublicIncident], Publisher, int], bytes]]] = {
     ExportFormat.DATEX2: datex2_publication,
     ExportFormat.CAP: cap_feed,
+    ExportFormat.NGSI_LD: ngsi_alerts,
     ExportFormat.GEOJSON: _geojson,
 }

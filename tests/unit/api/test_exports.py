@@ -15,6 +15,7 @@ from referencing import Registry, Resource
 from ioc.api.application import ApiDeps
 from ioc.api.export_cap import cap_feed
 from ioc.api.export_datex2 import datex2_publication
+from ioc.api.export_ngsi import ngsi_alerts
 from ioc.api.export_view import Publisher, public_incidents
 from ioc.ingest.decoders import DECODERS
 from ioc.ingest.decoders.base import DecodeContext
@@ -26,7 +27,7 @@ from tests.unit.api.conftest import Browser
 from tests.unit.api.fakes import FOREIGN, WARD, FakeIncidents, FakeUsers, make_deps
 from tests.unit.stream.samples import T0_US, incident
 
-FORMS = ("datex2", "cap", "geojson")
+FORMS = ("datex2", "cap", "ngsi-ld", "geojson")
 SECOND_US = 1_000_000
 NOW_US = T0_US + 60 * SECOND_US
 WARDS = {WARD: Text("Phường Thủ Dầu Một", "Thu Dau Mot ward")}
@@ -68,7 +69,12 @@ def decoded(name: str, body: bytes) -> list[TrafficSituation]:
 async def test_each_form_has_its_media_type_and_is_not_sent_again_while_nothing_changes(
     browse: Browser,
 ) -> None:
-    media = {"datex2": "application/json", "cap": "application/atom+xml", "geojson": "application/geo+json"}
+    media = {
+        "datex2": "application/json",
+        "cap": "application/atom+xml",
+        "ngsi-ld": "application/ld+json",
+        "geojson": "application/geo+json",
+    }
     async with browse() as client:
         for form in FORMS:
             first = await client.get(f"/api/v1/export/incidents.{form}")
@@ -141,6 +147,29 @@ def test_a_plate_in_a_title_is_masked() -> None:
 def test_a_part_of_a_greater_incident_is_told_by_that_one() -> None:
     merged = incident("inc-8", handling=Handling.MERGED, merged_into="inc-1")
     assert [each.id for each in public_incidents([ONGOING, merged])] == ["inc-1"]
+
+
+# NGSI-LD
+
+
+def test_entities_read_as_what_they_told() -> None:
+    told = decoded("ngsi", ngsi_alerts(public_incidents(ALL), PUBLISHER, NOW_US))
+    assert [
+        (each.situation_id.rpartition(":")[2], each.kind, each.severity, each.active) for each in told
+    ] == [
+        ("inc-1", "traffic_jam", Severity.HIGH, True),
+        ("inc-2", "flood", Severity.CRITICAL, True),
+        ("inc-3", "fire", Severity.HIGH, False),
+        ("inc-4", "suspicious_action", Severity.LOW, False),
+        ("inc-5", "other", Severity.HIGH, True),
+        ("inc-6", "asset", Severity.LOW, True),
+    ]
+    assert told[0].text == "Ùn tắc hầm chui"
+
+
+def test_a_demonstrations_entities_say_so() -> None:
+    demo = msgspec.structs.replace(PUBLISHER, is_real=False)
+    assert decoded("ngsi", ngsi_alerts(public_incidents([ONGOING]), demo, NOW_US))[0].extra["test"] is True
 
 
 # DATEX II
