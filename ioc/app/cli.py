@@ -15,6 +15,7 @@ from ioc.app import (
     cli_log,
     cli_policies,
     cli_privacy,
+    cli_recordings,
     cli_rule_ops,
     cli_rules,
     cli_shifts,
@@ -63,6 +64,7 @@ app.add_typer(cli_privacy.retention, name="retention", help="Personal data and w
 app.add_typer(cli_privacy.erasure, name="erasure", help="Requests of people to erase their data.")
 app.add_typer(cli_log.app, name="log", help="The event log and the positions in it.")
 cli_backup.register(app)
+cli_recordings.register(app)
 app.command()(init)
 cli_rule_ops.register(cli_rules.app)
 app.add_typer(cli_rules.app, name="rules")
