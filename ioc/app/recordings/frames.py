@@ -259,7 +259,7 @@ class FrameReader:
             return None
         try:
             note: Header | Frame | Footer = _note_decoder.decode(raw)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise self._no_note() from error
         return note
 
