@@ -11,6 +11,7 @@ from ioc.app import (
     cli_audit,
     cli_backup,
     cli_data,
+    cli_export,
     cli_figures,
     cli_log,
     cli_policies,
@@ -65,6 +66,7 @@ app.add_typer(cli_privacy.erasure, name="erasure", help="Requests of people to e
 app.add_typer(cli_log.app, name="log", help="The event log and the positions in it.")
 cli_backup.register(app)
 cli_recordings.register(app)
+cli_data.export.command("open")(cli_export.open_data)
 app.command()(init)
 cli_rule_ops.register(cli_rules.app)
 app.add_typer(cli_rules.app, name="rules")

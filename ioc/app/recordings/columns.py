@@ -28,6 +28,7 @@ def pyarrow() -> Any:
     """
     try:
         import pyarrow
+        import pyarrow.csv
         import pyarrow.parquet
     except ImportError as error:
         raise ParquetUnavailable("Parquet needs pyarrow, which is not installed here") from error

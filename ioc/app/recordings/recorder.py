@@ -49,8 +49,9 @@ class LogRecorder:
         past, found = LogPast(self._log), []
         for number, end in (await self._log.ends(EVENTS_TOPIC)).items():
             stretch = await past.stretch(number, max(0, end - LAST_RECORDS), end)
-            if not stretch.done:
-                found += [moment_us(entry) for _, entry in await stretch.take(LAST_RECORDS)]
+            # Fewer than asked for may come at a time, and none where the last appends failed.
+            while not stretch.done and (items := await stretch.take(LAST_RECORDS)):
+                found += [moment_us(entry) for _, entry in items]
         return max(found, default=None)
 
     async def entries(
