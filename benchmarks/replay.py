@@ -2,8 +2,8 @@
 
 The recording holds `--events` of the pipeline's workload and a tick after every thousand; it is replayed from
 its file into an empty embedded log, durable as it is installed, `REPEATS` times. The day is made inside the
-database: `--rows` events, half measurements of 1,000 detectors, half counts of 1,000 cameras; `ioc export open`
-writes all of it in each form, and its memory is the greatest it ever had, as the kernel counts it.
+database: `--rows` events, half measurements of 1,000 detectors, half counts of 1,000 cameras. The command
+`ioc export open` writes all of it in each form; its memory is the most it ever had, as the kernel counts it.
 """
 
 import argparse
