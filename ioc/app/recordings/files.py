@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from ioc import __version__
-from ioc.app.recordings.columns import ColumnReader, ColumnWriter
+from ioc.app.recordings.columns import ColumnReader, ColumnWriter, pyarrow
 from ioc.app.recordings.entries import Entry
 from ioc.app.recordings.frames import Footer, FrameReader, FrameWriter, Header
 from ioc.model.times import format_us
@@ -68,6 +68,8 @@ def new_recording(path: Path, header: Header, *, replace: bool = False) -> Itera
         FileExistsError: there is one already, and it is not to be replaced.
         ParquetUnavailable: it is to be Parquet, and pyarrow is missing.
     """
+    if path.suffix == PARQUET:
+        pyarrow()  # before there is a file
     flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if replace else os.O_EXCL)
     with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
         yield ColumnWriter(file, header) if path.suffix == PARQUET else FrameWriter(file, header)

@@ -4,6 +4,7 @@ import hashlib
 import io
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import cramjam
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ioc.app.recordings import DamagedRecording, NotARecording
+from ioc.app.cli_errors import next_step
+from ioc.app.recordings import DamagedRecording, NotARecording, ParquetUnavailable
 from ioc.app.recordings.entries import Entry, decode_entry, encode_entries
 from ioc.app.recordings.files import make_header, new_recording, open_recording
 from ioc.app.recordings.frames import FRAME_ENTRIES, FrameReader, FrameWriter
@@ -193,3 +195,16 @@ def test_a_parquet_file_that_was_cut_off_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-50])
     with pytest.raises(NotARecording, match="cut off"), open_recording(path):
         pass
+
+
+def test_without_its_extra_parquet_is_refused_and_the_other_form_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    path = tmp_path / "x.parquet"
+    with pytest.raises(ParquetUnavailable, match="not installed"), new_recording(path, make_header(BEGIN_US)):
+        pass
+    assert not path.exists()
+    assert "docs/recordings.md" in next_step(ParquetUnavailable("x"))
+    with new_recording(tmp_path / "x.zst", make_header(BEGIN_US)) as writer:
+        writer.close()
