@@ -31,12 +31,12 @@ The file is there once it is whole, and all of it is of one moment. Rows come in
 goes on in slices of time, so memory does not grow with the time asked for. A time for which nothing is stored
 gives a file without rows; how long history is kept: `store.history_retention_s`.
 
-**Left out**, in every format: plates, contacts, what people wrote, pictures, tracks and subjects, ids of events
-and of incidents (an incident's id is made of its key, which may be a plate, and could be tried out). Names that
-devices choose freely (`label`, `category`, `channel`, `lane`) come only where they are short; but for lanes they
-hold no digit. Reports and incidents stand in the middle of a cell of {DEFAULT_GRID_M:.0f} m (`--grid-m`, at
-least {MIN_GRID_M:.0f}), and their times are cut to the minute. Device ids and positions are published as they
-are: register no device under a person's name.
+**Left out**, in every format: plates, contacts, what people wrote, pictures, tracks and subjects, ids of
+events and of incidents (an incident's id is made of its key, which may be a plate, and could be tried out).
+Names that devices choose freely (`label`, `category`, `channel`) come only where they are short and hold no
+digit, a `lane` only up to 8 characters. Reports and incidents stand in the middle of a cell of
+{DEFAULT_GRID_M:.0f} m (`--grid-m`, at least {MIN_GRID_M:.0f}), and their times are cut to the minute. Device
+ids and positions are published as they are: register no device under a person's name.
 """
 
 
