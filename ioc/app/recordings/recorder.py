@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
 from typing import Final
 
 from ioc.app.log_past import POLL_S, LogPast
@@ -10,7 +11,7 @@ from ioc.app.recordings import RecordingError
 from ioc.app.recordings.entries import Entry, moment_us
 from ioc.app.recordings.merge import TickMerge
 from ioc.app.rules_partition import decode
-from ioc.eventlog.port import EventLog, LogRetryable
+from ioc.eventlog.port import EventLog, LogReader, LogRetryable
 from ioc.model.records import EVENTS_TOPIC, Activate
 
 SLICE_RECORDS: Final = 2_000
@@ -99,24 +100,29 @@ class LogRecorder:
         self.lost += sum(stretch.lost for stretch in stretches.values())
 
     async def _coming(self, merge: TickMerge, ends: Mapping[int, int]) -> AsyncGenerator[list[Entry], None]:
-        reader, lost = await self._log.tail(EVENTS_TOPIC, ends), 0
-        away_s: float | None = None
+        reader, lost, away_s = await self._log.tail(EVENTS_TOPIC, ends), self.lost, 0.0
         while True:
             try:
                 batches = await reader.poll(SLICE_RECORDS, POLL_S)
-                away_s = None
+                away_s = 0.0
             except LogRetryable:
-                away_s = away_s or time.monotonic()
-                if time.monotonic() - away_s > PATIENCE_S:
+                away_s += PAUSE_S
+                if away_s > PATIENCE_S:
                     raise
                 await asyncio.sleep(PAUSE_S)
-                batches = []
+                reader, batches, lost = await self._anew(reader), [], self.lost
             for batch in batches:
                 found = [entry for _, entry in decode(batch.records) if not isinstance(entry, Activate)]
                 merge.add(batch.partition, found)
-            self.lost, lost = self.lost - lost + sum(reader.lost().values()), sum(reader.lost().values())
+            self.lost = lost + sum(reader.lost().values())
             self._check(merge)
             yield list(merge.ready())
+
+    async def _anew(self, reader: LogReader) -> LogReader:
+        """Return a reader that goes on where `reader` stands; itself where there is none to be had yet."""
+        with suppress(LogRetryable):
+            return await self._log.tail(EVENTS_TOPIC, reader.positions())
+        return reader
 
     def _check(self, merge: TickMerge) -> None:
         if merge.held > MAX_HELD:
