@@ -17,6 +17,7 @@ from ioc.app import (
     cli_policies,
     cli_privacy,
     cli_recordings,
+    cli_replay,
     cli_rule_ops,
     cli_rules,
     cli_shifts,
@@ -66,6 +67,7 @@ app.add_typer(cli_privacy.erasure, name="erasure", help="Requests of people to e
 app.add_typer(cli_log.app, name="log", help="The event log and the positions in it.")
 cli_backup.register(app)
 cli_recordings.register(app)
+app.command("replay")(cli_replay.replay)
 cli_data.export.command("open")(cli_export.open_data)
 app.command()(init)
 cli_rule_ops.register(cli_rules.app)

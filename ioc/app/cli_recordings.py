@@ -1,8 +1,7 @@
-"""`ioc record`, `ioc recording …`, `ioc replay`: the log as files, and files as the log."""
+"""`ioc record`, `ioc recording …`: the log as files."""
 
 import asyncio
 import secrets
-import time
 from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -26,18 +25,16 @@ from ioc.app.cli_progress import progress
 from ioc.app.clock import now_us
 from ioc.app.core import Core, Database, open_core
 from ioc.app.recordings.anonymous import KEY_BYTES, Anonymiser
-from ioc.app.recordings.entries import Entry, moment_us
+from ioc.app.recordings.entries import Entry
 from ioc.app.recordings.files import Reader, make_header, new_recording, open_recording
 from ioc.app.recordings.frames import Footer
 from ioc.app.recordings.making import record as write_recording
 from ioc.app.recordings.making import rewrite
-from ioc.app.recordings.playback import LogPlayer, Played, Shift
 from ioc.app.recordings.recorder import LogRecorder
 from ioc.app.recordings.selection import Selection
 from ioc.app.recordings.summary import GAP_S, Summary
 from ioc.app.settings import Settings
 from ioc.app.supervisor import stop_on_signals
-from ioc.model.times import format_us
 from ioc.store.audit import Area as AuditArea
 from ioc.store.audit import record as record_audit
 
@@ -45,9 +42,6 @@ app = typer.Typer(no_args_is_help=True)
 
 SHOWN = 10
 """Lines of each table of a summary; `--json` has all."""
-TICKING_US = 5_000_000
-"""A tick so young means that somebody's clock runs."""
-
 FileArgument = Annotated[Path, typer.Argument(help="a recording", exists=True, dir_okay=False)]
 OutOption = Annotated[Path, typer.Option("--out", help="file to write: .ndjson.zst, or .parquet")]
 ReplaceOption = Annotated[bool, typer.Option("--replace", help="write over a file that exists")]
@@ -64,7 +58,6 @@ UntilOption = Annotated[str | None, typer.Option("--until", help="RFC 3339 time:
 def register(parent: typer.Typer) -> None:
     """Add the commands to `ioc`."""
     parent.command("record")(record)
-    parent.command("replay")(replay)
     parent.add_typer(app, name="recording", help="Look at recordings, cut them, make them anonymous.")
 
 
@@ -115,7 +108,7 @@ def record(
             return writer.close(lost=recorder.lost, ended=ended)
 
     with use_database(settings) as database, progress() as tell:
-        footer = asyncio.run(_with_log(settings, database, make, lambda n: tell("recording", n, 0)))
+        footer = asyncio.run(with_log(settings, database, make, lambda n: tell("recording", n, 0)))
     _print_made(out_file, footer, as_json)
 
 
@@ -131,7 +124,7 @@ async def _audit(core: Core, path: Path, chosen: Selection) -> None:
         )
 
 
-async def _with_log(
+async def with_log(
     settings: Settings,
     database: Database,
     work: Callable[[Core, Callable[[int], None]], Any],
@@ -157,7 +150,7 @@ def inspect(
     """Count what a recording holds and look whether it is whole; exit code 1 if it is not."""
     summary = Summary(gap_s)
     with open_recording(file) as reader:
-        _through(reader, file, summary.add, "looking through")
+        through(reader, file, summary.add, "looking through")
         header, footer, cut_off = reader.header, reader.footer, reader.cut_off
     found = {
         "file": str(file),
@@ -280,141 +273,13 @@ def _rewrite(
     _print_made(out_file, footer, as_json)
 
 
-def replay(
-    file: FileArgument,
-    into_log: Annotated[
-        bool, typer.Option("--into-log", help="append to the log of this installation, past the gateway")
-    ] = False,
-    speed: Annotated[str, typer.Option(help="1 as it was, 10 ten times as fast, or max")] = "max",
-    times: Annotated[
-        str, typer.Option(help="original, or now: moved so that it ends or begins now")
-    ] = "original",
-    resume: Annotated[
-        bool, typer.Option("--resume", help="go on with a replay of this file that was interrupted")
-    ] = False,
-    data: DataOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Replay a recording into the log of an installation that relives (IOC_REPLAY__ENABLED=true).
-
-    Into an empty one it gives the incidents of the recording, at any speed. Areas, devices and rules are the
-    installation's own. `ioc-sim play` goes through the front door instead.
-    """
-    settings, pace = settings_from(config, data), _speed(speed)
-    if times not in ("original", "now"):
-        raise typer.BadParameter("one of original, now", param_hint="--times")
-    if not into_log:
-        raise CommandError(
-            "where to? --into-log appends to the log of this installation, past the gateway",
-            "Say --into-log, or use `ioc-sim play` to send the recording to a service.",
-        )
-    if not settings.replay.enabled:
-        raise CommandError(
-            "this installation keeps its own time: replay.enabled is off",
-            "Start one on an empty data folder with IOC_REPLAY__ENABLED=true, and set it here, too.",
-        )
-
-    async def play(core: Core, tell: Callable[[int], None]) -> Played:
-        first_us, last_us = span if span is not None else (_first_us(file), 0)
-        shift = Shift(0) if span is None else Shift.to_now(first_us, last_us, now_us(), pace)
-        if not resume:
-            await _refuse_later(core, first_us + shift.us)
-        player = LogPlayer(core.log, await LogRecorder(core.log).partitions())
-        with open_recording(file) as reader:
-            played = await player.play(
-                reader.entries(), shift=shift, speed=pace, tell=lambda _: tell(reader.position)
-            )
-            _warn(reader)
-        return played
-
-    began_s = time.monotonic()
-    span = _span(file) if times == "now" else None
-    size = file.stat().st_size
-    with use_database(settings) as database, progress() as tell:
-        played = asyncio.run(
-            _with_log(settings, database, play, lambda n: tell("replaying", min(n, size), size))
-        )
-    took_s = time.monotonic() - began_s
-    _print_played(played, took_s, as_json)
-
-
-def _print_played(played: Played, took_s: float, as_json: bool) -> None:
-    rate = round(played.events / took_s) if took_s else 0
-    if as_json:
-        print_json(
-            {
-                "events": played.events,
-                "ticks": played.ticks,
-                "repeats": played.repeats,
-                "seconds": round(took_s, 1),
-                "events_per_s": rate,
-            }
-        )
-        return
-    out.print(f"replayed {played.events:,} events and {played.ticks:,} ticks, {rate:,} events/s")
-    if played.repeats:
-        out.print(f"{played.repeats:,} events were in the log already")
-    out.print("Look at the incidents with `ioc export incidents --settled --checksum`.")
-
-
-async def _refuse_later(core: Core, first_us: int) -> None:
-    """See that the log ends before the recording begins: its time does not go back.
-
-    Raises:
-        CommandError: it does not.
-    """
-    newest_us = await LogRecorder(core.log).newest_us()
-    if newest_us is None or (newest_us < first_us and now_us() - newest_us > TICKING_US):
-        return
-    if newest_us >= first_us:
-        raise CommandError(
-            f"the log holds {format_us(newest_us)} already, the recording begins at {format_us(first_us)}",
-            "Replay into an empty data folder, with --times now, or with --resume what was interrupted.",
-        )
-    raise CommandError(
-        f"the clock of this installation runs: its log holds {format_us(newest_us)}",
-        "Start the service, too, with IOC_REPLAY__ENABLED=true, on an empty data folder.",
-    )
-
-
-def _first_us(file: Path) -> int:
-    with open_recording(file) as reader:
-        for entries in reader.entries():
-            return moment_us(entries[0])
-    raise CommandError(f"{file} holds nothing", "Look at it with `{ioc} recording inspect`.")
-
-
-def _span(file: Path) -> tuple[int, int]:
-    found: list[int] = []
-
-    def look(entries: list[Entry]) -> None:
-        found[:] = [found[0] if found else moment_us(entries[0]), moment_us(entries[-1])]
-
-    with open_recording(file) as reader:
-        _through(reader, file, look, "looking through")
-    if not found:
-        raise CommandError(f"{file} holds nothing", "Look at it with `{ioc} recording inspect`.")
-    return found[0], found[1]
-
-
-def _through(reader: Reader, file: Path, take: Callable[[list[Entry]], None], what: str) -> None:
+def through(reader: Reader, file: Path, take: Callable[[list[Entry]], None], what: str) -> None:
+    """Give all entries of a recording to `take`, with a progress bar that says `what`."""
     size = file.stat().st_size
     with progress() as tell:
         for entries in reader.entries():
             take(entries)
             tell(what, min(reader.position, size), size)
-
-
-def _speed(text: str) -> float | None:
-    if text == "max":
-        return None
-    try:
-        if (speed := float(text)) > 0:
-            return speed
-    except ValueError:
-        pass
-    raise typer.BadParameter(f"{text!r}: expected a number above 0, or max", param_hint="--speed")
 
 
 def _selection(
@@ -436,11 +301,6 @@ def _selection(
         )
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--stream or --type") from error
-
-
-def _warn(reader: Reader) -> None:
-    if reader.cut_off:
-        notes.print(f"the recording was not whole: {reader.cut_off}", style="yellow")
 
 
 def _print_made(path: Path, footer: Footer, as_json: bool) -> None:
