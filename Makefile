@@ -47,7 +47,7 @@ bench: setup ## measure the whole pipeline
 	@$(BIN)/python -m benchmarks pipeline --json
 
 lock: $(STAMPS)/tools ## renew the lock files from requirements/*.in
-	@for name in tools runtime otel dev node; do \
+	@for name in tools runtime otel parquet dev node; do \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	    --custom-compile-command "make lock" $(LOCK_ARGS) \
 	    requirements/$$name.in -o requirements/$$name.lock || exit 1; done

@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from benchmarks import decoders, engine, fanout, incidents, pipeline, store
+from benchmarks import decoders, engine, fanout, incidents, pipeline, replay, store
 from benchmarks.machine import machine
 
 BENCHMARKS = {
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "fanout": fanout,
     "incidents": incidents,
     "pipeline": pipeline,
+    "replay": replay,
     "store": store,
 }
 

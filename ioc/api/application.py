@@ -12,6 +12,7 @@ from ioc import __version__
 from ioc.api.answers import document
 from ioc.api.basemap import BASEMAP_PATH, BasemapFiles
 from ioc.api.citizen_ports import Citizens, PublicBoard, PublicRequests, Reports
+from ioc.api.exports import exports_router
 from ioc.api.figure_ports import Figures
 from ioc.api.figures import figures_router
 from ioc.api.forecast import forecast_router
@@ -194,6 +195,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         ),
         incidents_router(deps.incidents, access),
         procedures_router(deps.incidents, access),
+        exports_router(deps.incidents, deps.places, deps.city, access, deps.clock_us),
         forecast_router(deps.incidents, access),
         figures_router(deps.figures, access),
         policies_router(deps.policies, access),

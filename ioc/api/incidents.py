@@ -134,7 +134,7 @@ def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
             limit=limit,
             cursor=cursor,
         )
-        items, following = await _page(incidents, query)
+        items, following = await page_of(incidents, query)
         return json_answer(IncidentPage([incident_view(item) for item in items], following))
 
     @router.get("/{incident_id}", **documented(IncidentJson, text="The incident as it is now."))
@@ -180,7 +180,8 @@ async def visible_incident(incidents: Incidents, incident_id: str, person: Perso
     return incident
 
 
-async def _page(incidents: Incidents, query: IncidentFilter) -> tuple[Sequence[Incident], str | None]:
+async def page_of(incidents: Incidents, query: IncidentFilter) -> tuple[Sequence[Incident], str | None]:
+    """Return a page of incidents and the cursor of the next. Raises Problem: 422, no cursor of ours."""
     try:
         return await incidents.page(query)
     except CursorError as error:

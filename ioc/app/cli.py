@@ -11,15 +11,19 @@ from ioc.app import (
     cli_audit,
     cli_backup,
     cli_data,
+    cli_export,
     cli_figures,
     cli_import,
     cli_log,
     cli_ngsi,
     cli_policies,
     cli_privacy,
+    cli_recordings,
+    cli_replay,
     cli_rule_ops,
     cli_rules,
     cli_shifts,
+    cli_sites,
     cli_tokens,
     cli_users,
 )
@@ -66,7 +70,11 @@ app.add_typer(cli_audit.app, name="audit", help="Who did or saw what.")
 app.add_typer(cli_privacy.retention, name="retention", help="Personal data and when it ends.")
 app.add_typer(cli_privacy.erasure, name="erasure", help="Requests of people to erase their data.")
 app.add_typer(cli_log.app, name="log", help="The event log and the positions in it.")
+cli_data.devices.command("import-sites")(cli_sites.import_sites)
 cli_backup.register(app)
+cli_recordings.register(app)
+app.command("replay")(cli_replay.replay)
+cli_data.export.command("open")(cli_export.open_data)
 app.command()(init)
 cli_rule_ops.register(cli_rules.app)
 app.add_typer(cli_rules.app, name="rules")

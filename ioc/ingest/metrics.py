@@ -55,6 +55,11 @@ class IngestMetrics:
             "Unknown data fields that could not be kept (nested, too many, too large a number).",
             registry=registry,
         )
+        self.pictures = Counter(
+            "ioc_ingest_pictures",
+            "Pictures that came along with messages of cameras; none is kept.",
+            registry=registry,
+        )
         self.messages = Counter(
             "ioc_ingest_messages",
             "Bodies taken, by transport and quality of service (empty but for MQTT).",
