@@ -170,6 +170,15 @@ class Session:
         """Bytes of the incident lane that wait for this client."""
         return self._outbox_bytes
 
+    def outbox_age_us(self, now_us: int) -> int:
+        """Return how long the oldest frame of the incident lane waits for this client; 0 when none does.
+
+        The time a snapshot before it takes does not count.
+        """
+        if not self._outbox or self._pages:
+            return 0
+        return now_us - max(self._outbox[0][0], self._waiting_us)
+
     @property
     def has_more(self) -> bool:
         """True when another `flush` would return frames right now."""
@@ -421,10 +430,8 @@ class Session:
             self.close(HELLO_TIMEOUT)
         elif not self._one_way and now_us - self._heard_us >= _SILENT_HEARTBEATS * self.limits.hb_ms * 1000:
             self.close(SLOW._replace(reason="silent"))
-        elif self.phase is Phase.LIVE and self._outbox and not self._pages:
-            since_us = max(self._outbox[0][0], self._waiting_us)
-            if now_us - since_us >= self.limits.outbox_age_us:
-                self.close(SLOW)
+        elif self.phase is Phase.LIVE and self.outbox_age_us(now_us) >= self.limits.outbox_age_us:
+            self.close(SLOW)
 
     def _ping_is_due(self, now_us: int) -> bool:
         """True when we have been silent, or the client has: then we ask, once per heartbeat."""

@@ -142,8 +142,8 @@ def test_clients_of_one_scope_share_the_encoded_frame() -> None:
         session.offer_changes(changes, 0)
         session.offer_states(entries)
     first, second, third, fourth = (session.flush(0) for session in sessions)
-    assert all(a.text is b.text for a, b in zip(first, second, strict=True))
-    assert all(a.text is b.text for a, b in zip(third, fourth, strict=True))
+    assert all(a.data is b.data for a, b in zip(first, second, strict=True))
+    assert all(a.data is b.data for a, b in zip(third, fourth, strict=True))
 
 
 def test_a_long_snapshot_is_paged_and_only_its_end_is_a_position() -> None:
