@@ -112,6 +112,7 @@ async def _busy(server: psutil.Process, port: int, arguments: argparse.Namespace
         "load_average": round(os.getloadavg()[0], 1),
         "rss_start_mb": memory[0],
         "rss_mb": memory[-1],
+        "rss_by_tenth_mb": [memory[len(memory) * tenth // 10] for tenth in range(10)],
     }  # fmt: skip
 
 

@@ -213,7 +213,9 @@ class _Places:
         self._lat = np.array([entry.lat for entry in entries])
         # Few move or go, so they are looked at one by one.
         self._special = [
-            (index, entry) for index, entry in enumerate(entries) if entry.part is None or entry.left is not None
+            (index, entry)
+            for index, entry in enumerate(entries)
+            if entry.part is None or entry.left is not None
         ]
 
     def within(self, box: Box) -> Sequence[StateEntry]:

@@ -85,7 +85,8 @@ class Client:
         """Set when the client wants to be authenticated again, with `newer_token` if that is not empty."""
         self.newer_token = ""
         self.conflated_reported = 0
-        self._drained = asyncio.Event()
+        self._drained: asyncio.Event | None = None
+        """Made for whoever waits, which most clients never do."""
         self._drain_bytes = drain_bytes
 
     def wake(self) -> None:
@@ -125,20 +126,23 @@ class Client:
 
     def after_flush(self) -> None:
         """Call it when the frames of a flush have been sent."""
-        if self.session.outbox_bytes <= self._drain_bytes or self.session.closing is not None:
+        if self._drained and (
+            self.session.outbox_bytes <= self._drain_bytes or self.session.closing is not None
+        ):
             self._drained.set()
 
     async def drained(self) -> None:
         """Wait until the outbox is short enough for another page of changes."""
         while self.session.outbox_bytes > self._drain_bytes and self.session.closing is None:
-            self._drained.clear()
+            self._drained = asyncio.Event()
             self.wake()
             await self._drained.wait()
 
     def close(self, rule: CloseRule) -> None:
         """End the session for `rule`; its socket says goodbye and closes."""
         self.session.close(rule)
-        self._drained.set()
+        if self._drained:
+            self._drained.set()
         self.wake()
 
 
