@@ -3,6 +3,7 @@
 A batch encodes lazily and remembers the frame per scope, so that the first of five hundred clients pays.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -26,6 +27,8 @@ from ioc.stream.wire import (
 
 SNAP_PAGE: Final = 200
 STATE_PAGE: Final = 500
+TILES_ACROSS: Final = 8
+SMALLEST_VIEW_DEG: Final = 2.0**-7
 FEW_ENTRIES: Final = 48
 """Up to here looking at each costs less than making columns."""
 MAX_SHARED_FRAMES: Final = 256
@@ -40,6 +43,26 @@ def box_contains(box: Box, lon: float, lat: float) -> bool:
     if not south <= lat <= north:
         return False
     return west <= lon <= east if west <= east else (lon >= west or lon <= east)
+
+
+def tiled(box: Box) -> Box:
+    """Return `box` widened to the edges of tiles an eighth to a quarter of its longer side.
+
+    Consoles that look at nearly the same then get the very same frames, and one that is moved a little needs
+    nothing anew.
+    """
+    west, south, east, north = box
+    width = east - west if west <= east else 360 - (west - east)
+    step = 2.0 ** math.ceil(math.log2(max(width, north - south, SMALLEST_VIEW_DEG) / TILES_ACROSS))
+    tile_west, tile_east = math.floor(west / step) * step, math.ceil(east / step) * step
+    if west > east and tile_east >= tile_west:
+        tile_west, tile_east = -180.0, 180.0  # Both ends meet: that is all the way round.
+    return (
+        max(-180.0, tile_west),
+        max(-90.0, math.floor(south / step) * step),
+        min(180.0, tile_east),
+        min(90.0, math.ceil(north / step) * step),
+    )
 
 
 class EncodedChange(msgspec.Struct, frozen=True):

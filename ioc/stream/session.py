@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from ioc.stream.batches import Box, ChangeBatch, Snapshot, StateBatch, StateEntry, state_frames, within
+from ioc.stream.batches import Box, ChangeBatch, Snapshot, StateBatch, StateEntry, state_frames, tiled, within
 from ioc.stream.scope import Scope
 from ioc.stream.wire import (
     BAD_FRAME,
@@ -222,8 +222,8 @@ class Session:
                 self.phase = Phase.JOINING
                 return [Join()]
             case View():
-                self._box = _checked_box(message.bbox)
-                return [ViewMoved()]
+                before, self._box = self._box, _tiled_box(message.bbox)
+                return [ViewMoved()] if self._box != before else []
             case Auth():
                 return [Reauthenticate(message.token)]
             case Ping():
@@ -461,10 +461,10 @@ class Session:
         self._control.append(encode_frame(message))
 
 
-def _checked_box(box: tuple[float, float, float, float] | None) -> Box | None:
+def _tiled_box(box: tuple[float, float, float, float] | None) -> Box | None:
     if box is None:
         return None
     west, south, east, north = box
     if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= north <= 90):
         raise FrameError("bbox: expected [west, south, east, north] in degrees")
-    return box
+    return tiled(box)

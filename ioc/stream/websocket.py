@@ -65,7 +65,7 @@ class FeedProtocol(WebSocketsSansIOProtocol):
         await self.writable.wait()
         if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
             raise ClientDisconnected
-        self.transport.writelines([part for data in frames for part in (_head(len(data)), data)])
+        self.transport.writelines([part for data in frames for part in (text_head(len(data)), data)])
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         """Give the peer a last chance to take what was written, then drop the connection."""
@@ -73,7 +73,7 @@ class FeedProtocol(WebSocketsSansIOProtocol):
         self.loop.call_later(_ABORT_S, self.transport.abort)
 
 
-def _head(size: int) -> bytes:
+def text_head(size: int) -> bytes:
     """Return what stands before `size` bytes of text in a server's only frame of a message (RFC 6455, 5.2)."""
     if size < 126:
         return pack("!BB", _TEXT, size)

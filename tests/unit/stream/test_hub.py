@@ -8,12 +8,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from ioc.model.events import TrafficFlow
-from ioc.stream.hub import Client, Hub, HubSettings, TooManyClientsError
+from ioc.stream.hub import Client, Hub, HubSettings, TooManyClientsError, monotonic_us
 from ioc.stream.metrics import FeedMetrics
 from ioc.stream.ports import Viewer
 from ioc.stream.scope import EVERYTHING, Scope
-from ioc.stream.session import SessionLimits
-from ioc.stream.wire import NO_SESSION
+from ioc.stream.session import Session, SessionLimits
+from ioc.stream.wire import NO_SESSION, Frame
 from tests.unit.stream.peer import Peer
 from tests.unit.stream.samples import FakeLog, event, publish
 
@@ -256,3 +256,40 @@ async def test_a_hub_that_finds_nothing_of_what_the_position_promises_begins_ane
     assert not await hub.follow_once()
     async with connected(hub, peer):
         assert list(peer.incidents) == ["inc-1"]
+
+
+async def test_what_a_client_does_not_take_shows_in_the_age_of_the_outbox() -> None:
+    log, now_us = FakeLog(), 0
+    metrics = FeedMetrics(registry := CollectorRegistry())
+    hub = Hub(log, HubSettings(), metrics, clock_us=lambda: now_us)
+    await hub.follow_once()
+
+    async def change() -> float:
+        log.touch("inc-1", "a")
+        await hub.follow_once()
+        publish(hub)
+        return registry.get_sample_value("ioc_feed_outbox_age_seconds_sum") or 0.0
+
+    reading, stalled = Peer(), Peer()
+    async with connected(hub, reading, user="an") as good, connected(hub, stalled, user="binh") as bad:
+        assert await change() == 0
+        now_us = 2_000_000
+        take(hub, good, reading)
+        take(hub, bad, stalled)
+        assert await change() == 0, "both had taken what was offered before"
+        now_us = 5_000_000
+        take(hub, good, reading)
+        assert await change() == 3
+
+
+async def test_a_writer_is_woken_at_every_deadline() -> None:
+    session = Session(EVERYTHING, SessionLimits(hb_ms=20), monotonic_us(), one_way=True)
+    session.on_frame(Peer().hello, monotonic_us())
+    client = Client(session, Viewer("an", "login", EVERYTHING), 0)
+    frames: list[Frame] = []
+    async with asyncio.timeout(10):
+        while len(frames) < 3:
+            await client.wait(monotonic_us())
+            frames += session.flush(monotonic_us())
+    client.end()
+    assert all('"ping"' in frame.text for frame in frames)
