@@ -1,4 +1,4 @@
-"""A console as cheap as it can be, so that the figures are the server's: raw sockets, frames hardly looked at.
+"""A console as cheap as can be, so that the figures are the server's: raw sockets, frames hardly looked at.
 
 A frame that many consoles get is parsed once; states are only counted.
 """

@@ -126,16 +126,12 @@ def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
         cursor: Annotated[str | None, Query(max_length=500), NO_NUL] = None,
     ) -> Response:
-        """Return open incidents, or all, filtered; `ended_since` with all: what was resolved or closed since."""
+        """Return open incidents, or all, filtered; `ended_since`: those resolved or closed then or later."""
         query = IncidentFilter(
-            open_only=state is Shown.OPEN,
-            wards=visible_wards(person, ward),
-            severities=tuple(severity or ()),
-            category=category,
-            ended_since=ended_since,
-            limit=limit,
-            cursor=cursor,
-        )
+            open_only=state is Shown.OPEN, wards=visible_wards(person, ward),
+            severities=tuple(severity or ()), category=category, ended_since=ended_since,
+            limit=limit, cursor=cursor,
+        )  # fmt: skip
         items, following = await _page(incidents, query)
         return json_answer(IncidentPage([incident_view(item) for item in items], following))
 

@@ -497,7 +497,7 @@ class Hub:
         self.metrics.outbox_age.observe(oldest_us / 1e6)
 
     def publish_states(self) -> None:
-        """Offer the latest states to every live client; `run` calls it, never oftener than `state_flush_s`."""
+        """Offer the latest states to every live client, never oftener than each `state_flush_s`."""
         live = list(self._live())
         # Without clients the states are left to wait: encoding them would be for nobody.
         states = self._states.collect() if live else None

@@ -17,7 +17,7 @@ class FeedMetrics:
         )
         self.outbox_age = Histogram(
             "ioc_feed_outbox_age_seconds",
-            "Per publication of changes: age of the oldest one that a client was offered before and has not taken.",
+            "Per publication: age of the oldest change that a client was offered before and has not taken.",
             buckets=_DELAY_BUCKETS_S, registry=registry,
         )  # fmt: skip
         self.conflated = Counter(

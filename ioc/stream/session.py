@@ -149,8 +149,8 @@ class Session:
         self._resume: Resume | None = None
         self._box: Box | None = None
         self._rate = _Rate(limits.messages_per_s, now_us)
-        # Lists, although taken from the front: they are short, and two thousand idle clients have mostly empty
-        # ones, of which a deque's costs ten times as much.
+        # Lists, although taken from the front: they are short, and of two thousand idle clients mostly empty,
+        # when a deque costs ten times as much.
         self._control: list[Frame] = []
         self._pages: list[Frame] = []
         self._outbox: list[tuple[int, Frame]] = []

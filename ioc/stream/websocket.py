@@ -61,7 +61,8 @@ class FeedProtocol(WebSocketsSansIOProtocol):
         """Send what the application sends."""
         frames = message.get(FRAMES)
         if frames is None:
-            return await super().send(message)
+            await super().send(message)
+            return
         await self.writable.wait()
         if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
             raise ClientDisconnected
@@ -74,7 +75,7 @@ class FeedProtocol(WebSocketsSansIOProtocol):
 
 
 def text_head(size: int) -> bytes:
-    """Return what stands before `size` bytes of text in a server's only frame of a message (RFC 6455, 5.2)."""
+    """Return what a server sends before `size` bytes of text in one frame (RFC 6455, 5.2)."""
     if size < 126:
         return pack("!BB", _TEXT, size)
     if size < 1 << 16:
