@@ -33,7 +33,7 @@ EPOCH = "benchmark"
 OPEN_INCIDENTS = 200
 TURNS_PER_S = 50
 WEST, SOUTH, EAST, NORTH = 106.4, 10.8, 107.0, 11.4
-KEPT_CHANGES = 20_000
+KEPT_CHANGES = 2_000
 
 
 @dataclass(frozen=True)
