@@ -4,10 +4,11 @@ import argparse
 import json
 import sys
 
-from benchmarks import engine, fanout, incidents, pipeline, store
+from benchmarks import console, engine, fanout, incidents, pipeline, store
 from benchmarks.machine import machine
 
 BENCHMARKS = {
+    "console": console,
     "engine": engine,
     "fanout": fanout,
     "incidents": incidents,

@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.chromium import ARGUMENTS, find_chromium
+from benchmarks.chromium import ARGUMENTS, find_chromium
 from tests.browser.console import Console
 from tests.browser.public import SOMEWHERE, Visit
 
