@@ -35,6 +35,8 @@ const wardWorker: Plugin = {
       files.add(name)
       if (part.type !== 'chunk') return
       part.imports.forEach(add)
+      // What is loaded later too, but for what only talks with the service.
+      part.dynamicImports.filter((later) => !later.includes('/Online-')).forEach(add)
       part.viteMetadata?.importedCss.forEach(add)
       part.viteMetadata?.importedAssets.forEach(add)
     }

@@ -15,7 +15,7 @@ from tests.browser.public import SOMEWHERE
 from tests.browser.test_screen import violations
 
 MAX_SCRIPT_BYTES = 60_000
-PAGES = ("report", "follow", "board")
+PAGES = ("report", "follow", "board", "ward")
 PHONE, NAME, PLATE = "0912 345 678", "Nguyễn Thị Hoa", "61A-123.45"
 
 
