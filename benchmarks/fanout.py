@@ -43,15 +43,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, object]:
     """Measure and return the figures."""
-    with _server(arguments.entities) as (process, port):
+    with feed_server(arguments.entities) as (process, port):
         measure = _idle if arguments.idle else _busy
         return uvloop.run(measure(process, port, arguments))
 
 
 @contextmanager
-def _server(entities: int) -> Iterator[tuple[psutil.Process, int]]:
+def feed_server(entities: int, *options: str) -> Iterator[tuple[psutil.Process, int]]:
+    """Run `benchmarks.fanout_server` with more `options`; yields its process and port."""
     port = free_port()
-    command = ["-m", "benchmarks.fanout_server", "--port", str(port), "--entities", str(entities)]
+    command = ["-m", "benchmarks.fanout_server", "--port", str(port), "--entities", str(entities), *options]
     with subprocess.Popen([sys.executable, *command]) as child:
         try:
             deadline_s = time.monotonic() + START_TIMEOUT_S

@@ -52,7 +52,7 @@ from ioc.api.public import public_router
 from ioc.api.public_places import public_places_router
 from ioc.api.quarantine import quarantine_router
 from ioc.api.receivers import notices_router, receivers_router
-from ioc.api.replay import replay_router
+from ioc.api.replay import PlaybackBounds, replay_router
 from ioc.api.reports import reports_router
 from ioc.api.rules import rules_router
 from ioc.api.security import Access, feed_authenticator
@@ -120,6 +120,7 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     pictures: PictureProxy
     city: Callable[[], City]
     """Asked each time: real boundaries may replace illustrative ones while we run."""
+    playback: PlaybackBounds = PlaybackBounds()
     readiness: Mapping[str, ReadinessCheck] = {}
     console: Path | None = None
     """The console's built files; None serves none."""
@@ -203,7 +204,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         places_router(deps.places, deps.pictures, deps.city, access),
         public_places_router(deps.places, deps.city),
         playback_router(deps.history, access, deps.clock_us),
-        replay_router(deps.history, access, deps.clock_us),
+        replay_router(deps.history, access, deps.clock_us, deps.playback),
         history_router(deps.history, access, deps.clock_us),
         quarantine_router(deps.quarantine, access),
         rules_router(deps.rules, access),

@@ -27,6 +27,7 @@ from ioc.api.basemap import Basemap, dropped_in
 from ioc.api.health import MetricsDoor, health_app
 from ioc.api.pictures import PictureProxy, PictureSettings
 from ioc.api.places import City
+from ioc.api.replay import PlaybackBounds
 from ioc.app.audit_keeper import AuditKeeper
 from ioc.app.bridges import bridges
 from ioc.app.change_follower import ChangeFollower
@@ -59,7 +60,7 @@ from ioc.app.rule_sets import RuleSets
 from ioc.app.rule_view import RunningRules
 from ioc.app.rules_worker import RulesWorker
 from ioc.app.settings import Settings
-from ioc.app.settings_sections import HttpSettings, MqttSettings
+from ioc.app.settings_sections import HttpSettings, MqttSettings, PlaybackSettings
 from ioc.app.shift_keeper import ShiftKeeper
 from ioc.app.shift_service import ShiftService
 from ioc.app.state_lane import StateLane
@@ -85,6 +86,7 @@ from ioc.ingest.mqtt_subscriber import MqttSubscriber, SubscriberSettings
 from ioc.ingest.service import IngestService
 from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC
 from ioc.model.texts import Text
+from ioc.model.times import HOUR_US, MINUTE_US, SECOND_US
 from ioc.outbound.destination import Destinations
 from ioc.outbound.fetching import Fetcher
 from ioc.outbound.webhook import WebhookSender
@@ -283,6 +285,7 @@ class Pipeline:
                 policies=StoredPolicies(core.api_pool, core.desk, core.directory),
                 places=DirectoryPlaces(core.directory),
                 history=StoredHistory(core.api_pool),
+                playback=_playback(settings.playback),
                 quarantine=StoredQuarantine(core.api_pool, QuarantineLimits()),
                 rules=rules,
                 shifts=shifts,
@@ -360,6 +363,17 @@ def _pictures(settings: HttpSettings) -> PictureProxy:
 def _photos(core: Core) -> StoredPhotos:
     kept_s = core.settings.privacy.unclaimed_photo_s
     return StoredPhotos(core.api_pool, core.settings.photos, kept_s=kept_s)
+
+
+def _playback(settings: PlaybackSettings) -> PlaybackBounds:
+    return PlaybackBounds(
+        span_us=settings.max_span_h * HOUR_US,
+        states_us=settings.max_states_min * MINUTE_US,
+        steps=settings.max_steps,
+        buckets=settings.max_buckets,
+        values=settings.max_values,
+        silent_us=settings.silent_s * SECOND_US,
+    )
 
 
 def _hourly(count: int) -> Allowances:

@@ -40,6 +40,7 @@ from ioc.app.settings_sections import (
     NotifySettings,
     OidcSettings,
     PhotoSettings,
+    PlaybackSettings,
     PrivacySettings,
     PullSettings,
     RelaySettings,
@@ -100,6 +101,7 @@ class Settings(BaseSettings):
     basemap: BasemapSettings = BasemapSettings()
     tracing: TracingSettings = TracingSettings()
     replay: ReplaySettings = ReplaySettings()
+    playback: PlaybackSettings = PlaybackSettings()
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:

@@ -442,6 +442,30 @@ class CitizenSettings(_Section):
     )
 
 
+class PlaybackSettings(_Section):
+    """How much of the past one question may ask for; the console needs the least that is allowed here."""
+
+    max_span_h: int = Field(
+        24, ge=24, le=24 * 31, description="longest range of incidents and of their histogram"
+    )
+    max_states_min: int = Field(60, ge=60, le=24 * 60, description="longest range of devices' states")
+    max_steps: int = Field(180, ge=180, le=3_600, description="most frames of states in one answer")
+    max_buckets: int = Field(300, ge=120, le=3_000, description="most buckets of a histogram")
+    max_values: int = Field(
+        100_000,
+        ge=1_000,
+        le=1_000_000,
+        description="most values of one stream in one answer, at about 1 kB of memory each; beyond, "
+        "the answer is refused and the console asks for coarser steps",
+    )
+    silent_s: int = Field(
+        120,
+        ge=10,
+        le=3_600,
+        description="a device silent for longer before the start is not in the first frame",
+    )
+
+
 class FigureSettings(_Section):
     """Figures of incidents and early warnings about them."""
 
