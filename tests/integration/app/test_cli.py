@@ -132,3 +132,24 @@ def test_users_who_exist_or_do_not_get_a_sentence(ioc: Ioc) -> None:
     code, _, err = ioc("users", "disable", "nobody")
     assert (code, err.splitlines()[0]) == (1, "error: there is no user 'nobody'")
     assert json.loads(ioc("users", "disable", "an", "--json")[1]) == {"user": "an", "disabled": True}
+
+
+def test_devices_go_out_and_in_as_table_and_as_geojson_the_same(ioc: Ioc, tmp_path: Path) -> None:
+    table = tmp_path / "devices.csv"
+    table.write_text(
+        "id,kind,name,lon,lat,stream_url\nc1,camera,Cổng,106.6,10.9,rtsp://10.0.0.7/1\nbad,x,y,,,\n"
+    )
+    code, _, err = ioc("devices", "import", str(table))
+    assert code == 1
+    assert "row 3 (id 'bad'): kind: expected one of" in err
+    assert "--keep-valid" in err
+    assert ioc("devices", "list", "--json")[1].strip() == "[]"
+    taken = json.loads(ioc("devices", "import", str(table), "--keep-valid", "--json")[1])
+    assert (taken["imported"], len(taken["refused"])) == (1, 1)
+    (listed,) = json.loads(ioc("devices", "list", "--json")[1])
+    assert (listed["stream_url"], listed["lon"]) == ("rtsp://10.0.0.7/1", 106.6)
+    for written_as in ("csv", "geojson"):
+        file = tmp_path / f"out.{written_as}"
+        file.write_text(ioc("devices", "export", "--format", written_as)[1], newline="")
+        assert json.loads(ioc("devices", "import", str(file), "--json")[1])["imported"] == 1
+        assert json.loads(ioc("devices", "list", "--json")[1]) == [listed]
