@@ -11,6 +11,7 @@ from ioc.app import (
     cli_audit,
     cli_backup,
     cli_data,
+    cli_devices,
     cli_figures,
     cli_log,
     cli_policies,
@@ -49,6 +50,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_data.areas, name="areas", help="Areas: wards, roads, schools …")
+cli_devices.register(cli_data.devices)
 app.add_typer(cli_data.devices, name="devices", help="Registered devices and their keys.")
 app.add_typer(cli_data.export, name="export", help="Write out what is stored.")
 app.add_typer(cli_users.app, name="users", help="People who may log in.")

@@ -1,8 +1,9 @@
 """Devices as a table: CSV that spreadsheets write, and that reads back to the same devices.
 
-One row a device, the columns by the names of the fields of `Device`, in any order; an empty cell is not given.
-`covers` is a list with semicolons, or a JSON list; `options` are NAME=VALUE with semicolons, or a JSON object.
-Text that a spreadsheet would take for a formula is written behind an apostrophe, which reading takes away.
+One row a device, the columns by the names of the fields of `Device`, in any order; an empty cell is not
+given. `covers` is a list with semicolons, or a JSON list; `options` are NAME=VALUE with semicolons, or a JSON
+object. Text that a spreadsheet would take for a formula is written behind an apostrophe, which reading takes
+away.
 """
 
 import csv

@@ -8,6 +8,7 @@ A gateway needs no point.
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -29,6 +30,8 @@ _ID_RESERVED: Final = frozenset("/+#*")
 """Separators and wildcards of MQTT topics, web addresses and `covers`."""
 _FIELDS: Final = {field.name: field for field in msgspec.structs.fields(Device)}
 _IN_GEOMETRY: Final = ("lon", "lat")
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
+"""What PostgreSQL cannot hold."""
 _PICTURE_SCHEMES: Final = ("http", "https")
 _STREAM_SCHEMES: Final = ("http", "https", "rtsp", "rtsps")
 
@@ -229,6 +232,8 @@ def _faults(found: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
         len(text) > MAX_NAME_CHARS for pair in options.items() for text in pair
     ):
         yield "options", f"at most {MAX_OPTIONS} options of {MAX_NAME_CHARS} characters are taken"
+    if any(_UNSTORABLE.search(text) for pair in options.items() for text in pair):
+        yield "options", "the character NUL and half characters are not allowed"
     for pattern in found.get("covers", ()):
         yield "covers", _covers_fault(pattern)
 

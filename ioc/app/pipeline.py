@@ -33,6 +33,8 @@ from ioc.app.change_follower import ChangeFollower
 from ioc.app.clock import Ticker, now_us
 from ioc.app.core import Core, history_plan, kafka_settings
 from ioc.app.counter import open_counter
+from ioc.app.device_keeper import DeviceKeeper
+from ioc.app.device_registry import StoredDevices
 from ioc.app.feed_source import FeedSource
 from ioc.app.figure_keeper import FigureKeeper
 from ioc.app.figure_view import StoredFigures
@@ -58,7 +60,7 @@ from ioc.app.rule_sets import RuleSets
 from ioc.app.rule_view import RunningRules
 from ioc.app.rules_worker import RulesWorker
 from ioc.app.settings import Settings
-from ioc.app.settings_sections import HttpSettings, MqttSettings
+from ioc.app.settings_sections import HttpSettings, IngestSettings, MqttSettings
 from ioc.app.shift_keeper import ShiftKeeper
 from ioc.app.shift_service import ShiftService
 from ioc.app.state_lane import StateLane
@@ -132,7 +134,7 @@ class Pipeline:
 
     def _ingest(self, plan: Plan) -> IngestService:
         core, settings = self._core, self._core.settings
-        limits = IngestLimits()
+        limits = _limits(settings.ingest)
         service = IngestService(
             log=core.log,
             quarantine=StoredQuarantine(core.pool, QuarantineLimits(max_rows=settings.store.quarantine_rows)),
@@ -144,6 +146,11 @@ class Pipeline:
             retryable=RETRYABLE,
             tracer=core.tracer,
         )
+        keeper = DeviceKeeper(
+            core.pool, service.device_counts, service.budgets, core.directory, self._told or now_us,
+            settings.ingest.health_s,
+        )  # fmt: skip
+        plan.work.append(Service("devices", keeper.run))
         if self._told is None:
             plan.work.append(Service("ticker", Ticker(core.log, LogRetryable, self._ticks).run))
         if isinstance(core.log, KafkaLog):
@@ -269,6 +276,7 @@ class Pipeline:
                 figures=StoredFigures(core.api_pool, core.directory.ward_texts, now_us),
                 policies=StoredPolicies(core.api_pool, core.desk, core.directory),
                 places=DirectoryPlaces(core.directory),
+                devices=StoredDevices(core.api_pool, self._told or now_us),
                 history=StoredHistory(core.api_pool),
                 quarantine=StoredQuarantine(core.api_pool, QuarantineLimits()),
                 rules=rules,
@@ -337,6 +345,15 @@ class Pipeline:
             Service("state lane", StateLane(core.log, hub, self._ticks).run),
             Service("change listener", ChangeListener(core.dsn, hub.wake, hub.close_user).run),
         )
+
+
+def _limits(settings: IngestSettings) -> IngestLimits:
+    return IngestLimits(
+        error_share=settings.error_share,
+        error_least_events=settings.error_least_events,
+        error_window_s=settings.error_window_s,
+        trickle_events_per_s=settings.trickle_events_per_s,
+    )
 
 
 def _pictures(settings: HttpSettings) -> PictureProxy:

@@ -44,10 +44,12 @@ class NotAuthorised(IngestError):
 
 
 class TooFast(IngestError):
-    """The device has used up its allowance."""
+    """The device has used up its allowance, or sends what is refused."""
 
-    def __init__(self, retry_after_s: float) -> None:
-        super().__init__("this device sends more events than its limit allows")
+    def __init__(
+        self, retry_after_s: float, detail: str = "this device sends more events than its limit allows"
+    ) -> None:
+        super().__init__(detail)
         self.retry_after_s = retry_after_s
 
 

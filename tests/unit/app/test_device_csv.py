@@ -1,4 +1,4 @@
-"""Devices as a table and as GeoJSON: written and read back they are the same; every finding has row and column."""
+"""Devices as a table and as GeoJSON: read back they are the same; every finding has row and column."""
 
 from typing import Any
 
