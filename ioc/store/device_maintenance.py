@@ -1,7 +1,7 @@
 """Maintenance of devices (migration 0132): from when to when somebody works on one, and why.
 
 Rules that miss a silent device excuse it by the time of the log. They learn of a window within seconds, so
-one begins and ends no earlier than `LEAD_US` from now: what the rules saw at a moment never changes afterwards.
+one begins and ends no earlier than `LEAD_US` from now: what the rules saw at a moment never changes later.
 """
 
 from collections.abc import Sequence
