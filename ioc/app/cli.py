@@ -13,6 +13,7 @@ from ioc.app import (
     cli_data,
     cli_devices,
     cli_figures,
+    cli_gazetteer,
     cli_log,
     cli_policies,
     cli_privacy,
@@ -52,6 +53,7 @@ app = typer.Typer(
 app.add_typer(cli_data.areas, name="areas", help="Areas: wards, roads, schools …")
 cli_devices.register(cli_data.devices)
 app.add_typer(cli_data.devices, name="devices", help="Registered devices and their keys.")
+app.add_typer(cli_gazetteer.app, name="gazetteer", help="Addresses that place reports.")
 app.add_typer(cli_data.export, name="export", help="Write out what is stored.")
 app.add_typer(cli_users.app, name="users", help="People who may log in.")
 app.add_typer(cli_policies.app, name="policies", help="Who is responsible, how long things may take …")

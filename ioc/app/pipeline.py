@@ -27,6 +27,7 @@ from ioc.api.basemap import Basemap, dropped_in
 from ioc.api.health import MetricsDoor, health_app
 from ioc.api.pictures import PictureProxy, PictureSettings
 from ioc.api.places import City
+from ioc.app.address_book import AddressBook
 from ioc.app.audit_keeper import AuditKeeper
 from ioc.app.bridges import bridges
 from ioc.app.change_follower import ChangeFollower
@@ -135,11 +136,13 @@ class Pipeline:
     def _ingest(self, plan: Plan) -> IngestService:
         core, settings = self._core, self._core.settings
         limits = _limits(settings.ingest)
+        addresses = AddressBook(core.pool, core.directory)
+        plan.work.append(Service("gazetteer", addresses.run))
         service = IngestService(
             log=core.log,
             quarantine=StoredQuarantine(core.pool, QuarantineLimits(max_rows=settings.store.quarantine_rows)),
             registry=core.directory.registry,
-            gateway=Gateway(core.directory.registry, core.directory, settings.bounds, limits),
+            gateway=Gateway(core.directory.registry, core.directory, settings.bounds, limits, addresses),
             metrics=IngestMetrics(REGISTRY),
             clock=self._told or now_us,
             limits=limits,

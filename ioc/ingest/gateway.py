@@ -14,8 +14,8 @@ import msgspec
 
 from ioc.ingest.decoders.base import Decoded, Rejection
 from ioc.ingest.limits import IngestLimits
-from ioc.ingest.ports import QuarantineRow, Registry, Wards
-from ioc.model.events import Event, EventData, Extra, encode_event
+from ioc.ingest.ports import NO_ADDRESSES, Addresses, QuarantineRow, Registry, Wards
+from ioc.model.events import Event, EventData, Extra, FeedbackReport, encode_event
 from ioc.model.places import Device
 from ioc.model.records import NewRecord, RecordKind
 from ioc.model.times import format_us
@@ -27,6 +27,9 @@ POSITION_ZERO: Final = "position_zero"
 POSITION_OUTSIDE: Final = "position_outside"
 POSITION_SWAPPED: Final = "position_swapped"
 UNLOCATED: Final = "unlocated"
+PLACED_BY: Final = "placed_by"
+PLACE_CONFIDENCE: Final = "place_confidence"
+"""Fields of `extra` of a report that was placed by its address (`ioc/geo/gazetteer.py`)."""
 CORRECTED: Final = "position_corrected"
 """The field of `extra` that says what was put right of a position."""
 _SAMPLED: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f][13579bdf]")
@@ -73,11 +76,19 @@ def _traced(event: Event, own: str | None, trace: str) -> Event:
 class Gateway:
     """Judges events by registry, limits and the city's bounds."""
 
-    def __init__(self, registry: Registry, wards: Wards, bounds: Bounds, limits: IngestLimits) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        wards: Wards,
+        bounds: Bounds,
+        limits: IngestLimits,
+        addresses: Addresses = NO_ADDRESSES,
+    ) -> None:
         self._registry = registry
         self._wards = wards
         self._bounds = bounds
         self._limits = limits
+        self._addresses = addresses
 
     def admit(
         self,
@@ -151,6 +162,8 @@ class Gateway:
             if usable and sent_lon is not None and sent_lat is not None:
                 # A ward of another place would show the event to the wrong people: better none.
                 lon, lat, ward = sent_lon, sent_lat, self._wards.ward_of(sent_lon, sent_lat)
+        if source.trusts_position and lon is None and ward is None:
+            lon, lat, ward, data = self._by_address(data, counts)
         if ward is None and lon is not None and lat is not None and (lon, lat) != (sent_lon, sent_lat):
             ward = self._wards.ward_of(lon, lat)
         if ward is None:
@@ -167,6 +180,18 @@ class Gateway:
             subject=decoded.subject,
         )
         return event, finding is not None
+
+    def _by_address(
+        self, data: EventData, counts: Counter[str]
+    ) -> tuple[float | None, float | None, str | None, EventData]:
+        """Return place, ward and data of a report by its address; the data say how, and how sure that is."""
+        address = data.address if isinstance(data, FeedbackReport) else None
+        found = self._addresses.find(address) if address else None
+        if found is None:
+            return None, None, None, data
+        counts[f"placed_{found.by}"] += 1
+        extra: Extra = {**data.extra, PLACED_BY: found.by.value, PLACE_CONFIDENCE: found.confidence}
+        return found.lon, found.lat, found.ward, msgspec.structs.replace(data, extra=extra)
 
     def _finding(self, lon: float | None, lat: float | None) -> str | None:
         """Return what is wrong with a position; None for nothing.

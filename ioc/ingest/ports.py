@@ -10,10 +10,11 @@ Errors of this package, by who acts:
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
+from ioc.geo.gazetteer import Placement
 from ioc.model.places import Device
 from ioc.model.records import NewRecord
 
@@ -135,6 +136,25 @@ class Registry(Protocol):
     def owns_key(self, device_id: str, key: str) -> bool:
         """Return whether `key` is one of that device's keys, in time independent of where they differ."""
         ...
+
+
+class Addresses(Protocol):
+    """Finds the place of an address as people write it."""
+
+    def find(self, text: str) -> Placement | None:
+        """Return where the address is, as far as is known; None for not at all."""
+        ...
+
+
+class NoAddresses:
+    """A gateway without gazetteer."""
+
+    def find(self, text: str) -> Placement | None:
+        """Return None: no address is known."""
+        return None
+
+
+NO_ADDRESSES: Final = NoAddresses()
 
 
 class Wards(Protocol):

@@ -2,8 +2,10 @@
 
 from math import inf, nan
 
+import msgspec
 import pytest
 
+from ioc.geo.gazetteer import PlacedBy, Placement
 from ioc.ingest.decoders.base import Decoded, Rejection
 from ioc.ingest.gateway import (
     POSITION_OUTSIDE,
@@ -15,7 +17,7 @@ from ioc.ingest.gateway import (
 )
 from ioc.ingest.limits import IngestLimits
 from ioc.ingest.registry import DeviceRegistry
-from ioc.model.events import AlarmKind, CameraAlarm, Event, decode_event
+from ioc.model.events import AlarmKind, CameraAlarm, Event, FeedbackReport, decode_event
 from ioc.model.places import Device
 from ioc.model.records import RecordKind
 from ioc.model.times import DAY_US, MINUTE_US
@@ -180,3 +182,43 @@ def test_the_answer_is_ordered_by_line_and_quarantine_keeps_at_most_one_event() 
     kept = [(len(row.raw), row.truncated) for row in admission.quarantine]
     assert kept == [(65_536, True), (10, False), (len(RAW), False)]
     assert {row.device for row in admission.quarantine} == {"cam-1"}
+
+
+class OneAddress:
+    def find(self, text: str) -> Placement | None:
+        return {
+            "12 Lê Lợi": Placement(
+                by=PlacedBy.FUZZY, confidence=0.8, matched="12 Lê Lợi", lon=106.9, lat=11.2, ward="25747"
+            ),
+            "phường A": Placement(by=PlacedBy.WARD, confidence=0.3, matched="Phường A", ward="25747"),
+        }.get(text)
+
+
+def reported(address: str | None, lon: float | None = None, lat: float | None = None) -> Decoded:
+    report = FeedbackReport(category="road", text="ổ gà", address=address, extra={"own": 1})
+    return msgspec.structs.replace(decoded("portal", lon=lon, lat=lat), data=report)
+
+
+@pytest.mark.parametrize(
+    ("event", "place", "by"),
+    [
+        (reported("12 Lê Lợi"), (106.9, 11.2, "25747"), "fuzzy"),
+        (reported("12 Lê Lợi", 0.0, 0.0), (106.9, 11.2, "25747"), "fuzzy"),
+        (reported("phường A"), (None, None, "25747"), "ward"),
+        (reported("12 Lê Lợi", 106.7, 11.0), (106.7, 11.0, "25750"), None),
+        (reported("đâu đó"), (None, None, None), None),
+        (reported(None), (None, None, None), None),
+    ],
+)
+def test_a_report_without_a_position_is_placed_by_its_address_and_says_how_sure_that_is(
+    event: Decoded, place: tuple[float | None, float | None, str | None], by: str | None
+) -> None:
+    gateway = Gateway(DeviceRegistry(snapshot()), FakeWards(), BOUNDS, IngestLimits(), OneAddress())
+    admission = gateway.admit(PORTAL, [event], (), NOW_US)
+    placed = event_of(admission)
+    assert (placed.lon, placed.lat, placed.ward) == place
+    confidence = {"fuzzy": 0.8, "ward": 0.3}
+    said = {"placed_by": by, "place_confidence": confidence[by]} if by else {}
+    expected = {"own": 1} | said
+    assert placed.data.extra == expected
+    assert sum(admission.counts[f"placed_{each}"] for each in PlacedBy) == (by is not None)
