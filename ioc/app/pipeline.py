@@ -113,6 +113,7 @@ class Pipeline:
         self._ticks = TickAges(now_us())
         self._told = ToldClock(core.log, LogRetryable) if core.settings.replay.enabled else None
         """Keeps the time where a recording is relived."""
+        self._addresses = AddressBook(core.pool, core.directory)
         self.users = Users(core.api_pool.of(SERVICE))
 
     def plan(self, roles: tuple[str, ...]) -> Plan:
@@ -122,6 +123,8 @@ class Pipeline:
         plan.base.append(Service("directory", core.directory.run))
         plan.base.append(Service("desk", core.desk.run))
         plan.base.append(Service("loop watch", watch_loop))
+        if {"ingest", "api"} & set(roles):
+            plan.work.append(Service("gazetteer", self._addresses.run))
         ingest = self._ingest(plan) if "ingest" in roles else None
         if "store" in roles:
             self._store(plan)
@@ -136,13 +139,13 @@ class Pipeline:
     def _ingest(self, plan: Plan) -> IngestService:
         core, settings = self._core, self._core.settings
         limits = _limits(settings.ingest)
-        addresses = AddressBook(core.pool, core.directory)
-        plan.work.append(Service("gazetteer", addresses.run))
         service = IngestService(
             log=core.log,
             quarantine=StoredQuarantine(core.pool, QuarantineLimits(max_rows=settings.store.quarantine_rows)),
             registry=core.directory.registry,
-            gateway=Gateway(core.directory.registry, core.directory, settings.bounds, limits, addresses),
+            gateway=Gateway(
+                core.directory.registry, core.directory, settings.bounds, limits, self._addresses
+            ),
             metrics=IngestMetrics(REGISTRY),
             clock=self._told or now_us,
             limits=limits,
@@ -291,7 +294,7 @@ class Pipeline:
                 personal=StoredPersonal(core.api_pool),
                 photos=photos,
                 public_photos=_hourly(settings.photos.public_per_hour),
-                counter=open_counter(core, incidents, photos),
+                counter=open_counter(core, incidents, photos, self._addresses),
                 hub=hub,
                 pictures=pictures,
                 city=lambda: _city(settings, core, self._demo),

@@ -202,7 +202,11 @@ class Gazetteer:
             return found
         if (found := self._near.get(word)) is not None:
             return found
-        return next((self._near[short] for short in _deletions(word) if short in self._near), None)
+        for short in _deletions(word):  # a letter too many, or another one
+            found = self._ids.get(short, self._near.get(short)) if short.isalpha() else None
+            if found is not None:
+                return found
+        return None
 
     def _hits(self, asked: set[int]) -> list[int]:
         """Return the addresses that have the weightiest words in common."""
