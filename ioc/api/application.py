@@ -12,6 +12,8 @@ from ioc import __version__
 from ioc.api.answers import document
 from ioc.api.basemap import BASEMAP_PATH, BasemapFiles
 from ioc.api.citizen_ports import Citizens, PublicBoard, PublicRequests, Reports
+from ioc.api.device_ports import Devices
+from ioc.api.devices import devices_router
 from ioc.api.exports import exports_router
 from ioc.api.figure_ports import Figures
 from ioc.api.figures import figures_router
@@ -112,6 +114,7 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     policies: PolicyStore
     shifts: Shifts
     places: Places
+    devices: Devices
     history: History
     quarantine: Quarantine
     rules: Rules
@@ -202,6 +205,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         policies_router(deps.policies, access),
         shifts_router(deps.shifts, deps.places, access),
         places_router(deps.places, deps.pictures, deps.city, access),
+        devices_router(deps.devices, access),
         public_places_router(deps.places, deps.city),
         playback_router(deps.history, access, deps.clock_us),
         replay_router(deps.history, access, deps.clock_us, deps.playback),

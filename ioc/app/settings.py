@@ -35,6 +35,7 @@ from ioc.app.settings_sections import (
     DatabaseSettings,
     FigureSettings,
     HttpSettings,
+    IngestSettings,
     LogSettings,
     MqttSettings,
     NotifySettings,
@@ -83,6 +84,7 @@ class Settings(BaseSettings):
     console: Path = Field(Path("dashboards/console/dist"), description="folder of the built console")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level written")
     http: HttpSettings = HttpSettings()
+    ingest: IngestSettings = IngestSettings()
     mqtt: MqttSettings = MqttSettings()
     database: DatabaseSettings = DatabaseSettings()
     log: LogSettings = LogSettings()

@@ -94,6 +94,20 @@ class HttpSettings(_Section):
     )
 
 
+class IngestSettings(_Section):
+    """When a device is throttled for what it sends, and how often devices' health is written."""
+
+    error_share: float = Field(
+        0.5, gt=0, lt=1, description="share of a device's events that may be refused before it is throttled"
+    )
+    error_least_events: Count = Field(
+        100, description="so many must be refused within about the window before the share is looked at"
+    )
+    error_window_s: Seconds = Field(60, description="how long what a device sent counts")
+    trickle_events_per_s: Seconds = Field(2, description="what a throttled device is let through, per second")
+    health_s: Seconds = Field(15, description="how often devices' health is written")
+
+
 class MqttSettings(_Section):
     """The MQTT listener for field hardware, and an external broker to read from."""
 

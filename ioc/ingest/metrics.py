@@ -23,6 +23,7 @@ Refusal = Literal[
     "mqtt_connections",
     "mqtt_buffered",
     "mqtt_connect_timeout",
+    "throttled",
 ]
 
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -46,8 +47,19 @@ class IngestMetrics:
         )
         self.positions = Counter(
             "ioc_ingest_positions",
-            "Events whose position was invalid (replaced by the registered one) or that have no ward.",
+            "Events whose position was 0,0, outside or swapped (then put right), or that have no ward.",
             ["finding"],
+            registry=registry,
+        )
+        self.times = Counter(
+            "ioc_ingest_times",
+            "Events older than the newest of their source (backward), or of the same time (repeated).",
+            ["finding"],
+            registry=registry,
+        )
+        self.throttled_devices = Gauge(
+            "ioc_ingest_throttled_devices",
+            "Devices let through at a trickle, because most of what they send is refused.",
             registry=registry,
         )
         self.dropped_fields = Counter(
