@@ -122,18 +122,16 @@ def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
         ward: Annotated[str | None, Query(max_length=64), NO_NUL] = None,
         severity: Annotated[list[Severity] | None, Query(max_length=4)] = None,
         category: Annotated[str | None, Query(max_length=100), NO_NUL] = None,
+        ended_since: AwareDatetime | None = None,
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
         cursor: Annotated[str | None, Query(max_length=500), NO_NUL] = None,
     ) -> Response:
-        """Return open incidents, or all, filtered."""
+        """Return open incidents, or all, filtered; `ended_since`: those resolved or closed then or later."""
         query = IncidentFilter(
-            open_only=state is Shown.OPEN,
-            wards=visible_wards(person, ward),
-            severities=tuple(severity or ()),
-            category=category,
-            limit=limit,
-            cursor=cursor,
-        )
+            open_only=state is Shown.OPEN, wards=visible_wards(person, ward),
+            severities=tuple(severity or ()), category=category, ended_since=ended_since,
+            limit=limit, cursor=cursor,
+        )  # fmt: skip
         items, following = await page_of(incidents, query)
         return json_answer(IncidentPage([incident_view(item) for item in items], following))
 

@@ -11,8 +11,10 @@ from ioc.app import (
     cli_audit,
     cli_backup,
     cli_data,
+    cli_devices,
     cli_export,
     cli_figures,
+    cli_gazetteer,
     cli_import,
     cli_log,
     cli_ngsi,
@@ -55,8 +57,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_data.areas, name="areas", help="Areas: wards, roads, schools …")
+cli_devices.register(cli_data.devices)
 app.add_typer(cli_data.devices, name="devices", help="Registered devices and their keys.")
 app.command("import")(cli_import.import_file)
+app.add_typer(cli_gazetteer.app, name="gazetteer", help="Addresses that place reports.")
 app.add_typer(cli_data.export, name="export", help="Write out what is stored.")
 app.add_typer(cli_ngsi.app, name="ngsi", help="Context brokers of FIWARE.")
 app.add_typer(cli_users.app, name="users", help="People who may log in.")

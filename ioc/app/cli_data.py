@@ -2,10 +2,11 @@
 
 import asyncio
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 import typer
@@ -21,7 +22,8 @@ from ioc.app.cli_options import (
 )
 from ioc.app.cli_output import notes, out, print_json, print_table
 from ioc.app.core import Database, open_core
-from ioc.app.device_file import make_device, parse_devices
+from ioc.app.device_csv import read_csv, write_csv
+from ioc.app.device_file import DeviceFile, make_device, read_geojson, write_geojson
 from ioc.app.incident_checksum import checksum
 from ioc.app.settings import Settings
 from ioc.app.settled import rules_settled
@@ -83,24 +85,70 @@ def list_areas(data: DataOption = None, config: ConfigOption = None, as_json: Js
     print_table(["kind", "areas"], [[kind, count] for kind, count in counts.items()], as_json)
 
 
+class DeviceFormat(StrEnum):
+    """How a file of devices is written."""
+
+    GEOJSON = "geojson"
+    CSV = "csv"
+
+
+_DEVICE_READERS: Final[dict[DeviceFormat, Callable[[bytes], DeviceFile]]] = {
+    DeviceFormat.GEOJSON: read_geojson,
+    DeviceFormat.CSV: read_csv,
+}
+
+
 @devices.command("import")
 def import_devices(
-    file: FileArgument, data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False
+    file: FileArgument,
+    written_as: Annotated[
+        DeviceFormat | None, typer.Option("--format", help="default: by the name, .csv is CSV, else GeoJSON")
+    ] = None,
+    keep_valid: Annotated[
+        bool, typer.Option("--keep-valid", help="register what is right and list what is not")
+    ] = False,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Import a GeoJSON file of devices; devices that exist are replaced, others are kept."""
+    """Import a file of devices; devices that exist are replaced, others are kept."""
     settings = settings_from(config, data)
-    found = parse_devices(file.read_bytes())
+    by_name = DeviceFormat.CSV if file.suffix.lower() == ".csv" else DeviceFormat.GEOJSON
+    read = _DEVICE_READERS[written_as or by_name](file.read_bytes())
+    found = read.devices if keep_valid else read.whole()
 
     async def store(connection: Connection) -> list[str]:
         await upsert_devices(connection, found)
+        await record(
+            connection,
+            AuditArea.ACCESS,
+            actor=command_line_user(),
+            op="devices_imported",
+            subject=file.name,
+            details={"devices": len(found), "refused": len(read.errors)},
+        )
         return _ward_warnings(found, await known_wards(connection))
 
     warnings = with_connection(settings, store)
     if as_json:
-        print_json({"imported": len(found), "warnings": warnings})
+        print_json({"imported": len(found), "refused": read.errors, "warnings": warnings})
         return
+    for error in read.errors:
+        notes.print(f"refused: {error}")
     _print_warnings(warnings)
     out.print(f"imported {len(found)} devices")
+
+
+@devices.command("export")
+def export_devices(
+    written_as: Annotated[DeviceFormat, typer.Option("--format", help="csv or geojson")] = DeviceFormat.CSV,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Write the registry to standard output, as `import` reads it; without keys."""
+    found = with_connection(settings_from(config, data), read_devices)
+    write = write_csv if written_as is DeviceFormat.CSV else write_geojson
+    sys.stdout.buffer.write(write(found).encode())
 
 
 def _ward_warnings(found: Iterable[Device], known: frozenset[str]) -> list[str]:
@@ -120,6 +168,9 @@ def _ward_warnings(found: Iterable[Device], known: frozenset[str]) -> list[str]:
 def list_devices(data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List the registered devices."""
     found = with_connection(settings_from(config, data), read_devices)
+    if as_json:
+        print_json(msgspec.to_builtins(found))
+        return
     rows = [[device.id, device.kind, device.ward, device.name] for device in found]
     print_table(["id", "kind", "ward", "name"], rows, as_json)
 
@@ -135,6 +186,7 @@ def add_device(
     covers: Annotated[list[str] | None, typer.Option(help="sources it may send for; prefix* allowed")] = None,
     decoder: Annotated[str, typer.Option(help=f"what it sends: {', '.join(DECODERS)}")] = "cloudevents",
     picture_url: Annotated[str | None, typer.Option(help="where its picture is, http or https")] = None,
+    stream_url: Annotated[str | None, typer.Option(help="where its MJPEG, RTSP or HLS is")] = None,
     interval: Annotated[float | None, typer.Option(help="seconds between its events")] = None,
     time_zone: Annotated[str | None, typer.Option(help="zone of its local times, Asia/Ho_Chi_Minh")] = None,
     option: Annotated[list[str] | None, typer.Option(help="of its decoder, NAME=VALUE; repeatable")] = None,
@@ -160,6 +212,7 @@ def add_device(
             "covers": covers or (),
             "decoder": decoder,
             "picture_url": picture_url,
+            "stream_url": stream_url,
             "expected_interval_s": interval,
             "time_zone": time_zone,
             "options": dict(_named(text) for text in option or ()),

@@ -51,7 +51,10 @@ _DOCTOR: Final = "Run `{ioc} doctor` to check the set-up."
 _NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
     (SettingsError, "Mend the setting; docs/settings.md lists them all. " + _DOCTOR),
     (DataFolderError, _DOCTOR),
-    (DeviceFileError, "Nothing was imported: mend the file, then import it again."),
+    (
+        DeviceFileError,
+        "Nothing was imported: mend the file, then import it again; --keep-valid takes what is right.",
+    ),
     (InvalidDevice, "Nothing was registered: mend the option, see `{ioc} devices add --help`."),
     (InvalidAreas, "Nothing was imported: mend the file, then import it again."),
     (AreaError, "Nothing was imported: mend the file, then import it again."),

@@ -94,6 +94,20 @@ class HttpSettings(_Section):
     )
 
 
+class IngestSettings(_Section):
+    """When a device is throttled for what it sends, and how often devices' health is written."""
+
+    error_share: float = Field(
+        0.5, gt=0, lt=1, description="share of a device's events that may be refused before it is throttled"
+    )
+    error_least_events: Count = Field(
+        100, description="so many must be refused within about the window before the share is looked at"
+    )
+    error_window_s: Seconds = Field(60, description="how long what a device sent counts")
+    trickle_events_per_s: Seconds = Field(2, description="what a throttled device is let through, per second")
+    health_s: Seconds = Field(15, description="how often devices' health is written")
+
+
 class MqttSettings(_Section):
     """The MQTT listener for field hardware, and an external broker to read from."""
 
@@ -439,6 +453,30 @@ class CitizenSettings(_Section):
     contact_key: Path | None = Field(
         None,
         description="file of the key that seals contacts; empty: `secrets/contact.key` in the data folder",
+    )
+
+
+class PlaybackSettings(_Section):
+    """How much of the past one question may ask for; the console needs the least that is allowed here."""
+
+    max_span_h: int = Field(
+        24, ge=24, le=24 * 31, description="longest range of incidents and of their histogram"
+    )
+    max_states_min: int = Field(60, ge=60, le=24 * 60, description="longest range of devices' states")
+    max_steps: int = Field(180, ge=180, le=3_600, description="most frames of states in one answer")
+    max_buckets: int = Field(300, ge=120, le=3_000, description="most buckets of a histogram")
+    max_values: int = Field(
+        100_000,
+        ge=1_000,
+        le=1_000_000,
+        description="most values of one stream in one answer, at about 1 kB of memory each; beyond, "
+        "the answer is refused and the console asks for coarser steps",
+    )
+    silent_s: int = Field(
+        120,
+        ge=10,
+        le=3_600,
+        description="a device silent for longer before the start is not in the first frame",
     )
 
 
