@@ -39,7 +39,7 @@ class _Object(msgspec.Struct, frozen=True):
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_CHARS)]
     relative_coordinates: _Coordinates
     confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 1.0
-    class_id: int = -1
+    class_id: Annotated[int, msgspec.Meta(ge=-1, le=2**31)] = -1
 
 
 class _Frame(msgspec.Struct, frozen=True):
