@@ -133,6 +133,7 @@ class _Site:
         if len(self._source) > MAX_ID_CHARS:
             detail = f"as a source it has more than {MAX_ID_CHARS} characters"
             raise Refused("length", detail, f"{_SITE}.measurementSiteReference.id")
+        self._digest = hashlib.blake2b(raw, digest_size=12).hexdigest()
         self._options = context.options_of(self._source)
         self._lanes = lanes_of(self._options)
         self._period_s = _positive(self._options.get(PERIOD_OPTION)) or _positive(
@@ -246,10 +247,9 @@ class _Site:
             yield TrafficTravelTime(duration_s=travel_s, length_m=length_m, free_flow_s=free_s, extra=extra)
 
     def _decoded(self, number_of: int, moment_us: int, data: EventData) -> Decoded:
-        digest = hashlib.blake2b(self._raw, digest_size=12, key=str(moment_us).encode()).hexdigest()
         return Decoded(
             line=self._line,
-            id=f"{digest}-{number_of}",
+            id=f"{self._digest}-{moment_us:x}-{number_of}",
             source=self._source,
             time_us=moment_us,
             data=data,

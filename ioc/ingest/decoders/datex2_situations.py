@@ -133,7 +133,7 @@ class _Reader:
             raise Refused("real", detail, "situation.headerInformation.informationStatus")
         zone = self._context.zone
         phase, since_us = _phase(record, self._at_us, zone)
-        version = label(attribute(record, "version"))
+        version = label(attribute(record, "version") or text_of(record, "situationRecordVersion"))
         place = next((position_of(e) for e in record if e.tag in _LOCATIONS), None)
         data, _ = typed_data("traffic.situation", self._fields(situation, record, name, version, phase))
         return Decoded(

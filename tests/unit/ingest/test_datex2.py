@@ -193,6 +193,20 @@ def test_what_a_container_closes_by_reference_ends() -> None:
     assert event.time_us == NOW_US - HEARD_US
 
 
+def test_the_first_version_of_the_standard_is_read_too() -> None:
+    older = (
+        record()
+        .replace(' version="1"', "")
+        .replace(
+            "<probabilityOfOccurrence>",
+            "<situationRecordVersion>7</situationRecordVersion><probabilityOfOccurrence>",
+        )
+    )
+    older = older.replace("<values>", "").replace("</values>", "")
+    [told] = facts(decode(situations(older)))
+    assert (told.version, told.text, told.road) == ("7", "Tai nạn nhiều xe", "QL13")
+
+
 def test_soap_and_gzip_hold_the_same_message() -> None:
     plain = facts(decode(situations(record())))
     assert facts(decode(written.SOAP)) == plain
@@ -386,6 +400,21 @@ def test_travel_times_are_of_the_predefined_stretch() -> None:
     [event] = decode(written.v2_elaborated("245")).events
     assert (event.source, event.time_us) == ("d2-QL13_N", parse_us("2026-11-22T09:55:00Z"))
     assert event.data == TrafficTravelTime(duration_s=245.0, free_flow_s=180.0, extra={"site": "QL13_N"})
+
+
+def test_version_3_of_elaborated_values_reads_alike() -> None:
+    body = (
+        f'<d2:payload xmlns:d2="http://datex2.eu/schema/3/d2Payload" {written.V3} '
+        f'xsi:type="roa:ElaboratedDataPublication"><com:publicationTime>{AT}</com:publicationTime>'
+        '<roa:physicalQuantity xsi:type="roa:SinglePhysicalQuantity"><roa:pertinentLocation '
+        'xsi:type="loc:LocationByReference"><loc:predefinedLocationReference id="QL13_S" version="1" '
+        'targetClass="loc:PredefinedLocation"/></roa:pertinentLocation><roa:basicData '
+        'xsi:type="roa:TrafficSpeed"><roa:averageVehicleSpeed><com:speed>38</com:speed>'
+        "</roa:averageVehicleSpeed></roa:basicData></roa:physicalQuantity></d2:payload>"
+    )
+    [event] = decode(body).events
+    assert isinstance(event.data, TrafficFlow)
+    assert (event.source, event.data.speed_kmh) == ("d2-QL13_S", 38.0)
 
 
 def test_a_repeat_gives_the_same_ids_and_the_next_minute_others() -> None:
