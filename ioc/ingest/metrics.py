@@ -51,17 +51,7 @@ class IngestMetrics:
             ["finding"],
             registry=registry,
         )
-        self.times = Counter(
-            "ioc_ingest_times",
-            "Events older than the newest of their source (backward), or of the same time (repeated).",
-            ["finding"],
-            registry=registry,
-        )
-        self.throttled_devices = Gauge(
-            "ioc_ingest_throttled_devices",
-            "Devices let through at a trickle, because most of what they send is refused.",
-            registry=registry,
-        )
+        self._of_devices(registry)
         self.dropped_fields = Counter(
             "ioc_ingest_dropped_fields",
             "Unknown data fields that could not be kept (nested, too many, too large a number).",
@@ -92,6 +82,19 @@ class IngestMetrics:
             "ioc_ingest_append_seconds",
             "Time until a body's events were durable.",
             buckets=_BUCKETS,
+            registry=registry,
+        )
+
+    def _of_devices(self, registry: CollectorRegistry) -> None:
+        self.times = Counter(
+            "ioc_ingest_times",
+            "Events older than the newest of their source (backward), or of the same time (repeated).",
+            ["finding"],
+            registry=registry,
+        )
+        self.throttled_devices = Gauge(
+            "ioc_ingest_throttled_devices",
+            "Devices let through at a trickle, because most of what they send is refused.",
             registry=registry,
         )
 
