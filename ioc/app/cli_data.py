@@ -24,12 +24,14 @@ from ioc.app.cli_output import notes, out, print_json, print_table
 from ioc.app.core import Database, open_core
 from ioc.app.device_csv import read_csv, write_csv
 from ioc.app.device_file import DeviceFile, make_device, read_geojson, write_geojson
+from ioc.app.incident_checksum import checksum
 from ioc.app.settings import Settings
 from ioc.app.settled import rules_settled
 from ioc.app.ward_check import known_wards, unknown_wards
 from ioc.geo.geojson import parse_areas
 from ioc.geo.index import surface
 from ioc.ingest.decoders import DECODERS
+from ioc.model.incidents import Incident
 from ioc.model.places import Device, DeviceKind
 from ioc.store.areas import area_kinds, replace_areas
 from ioc.store.audit import Area as AuditArea
@@ -188,6 +190,9 @@ def add_device(
     interval: Annotated[float | None, typer.Option(help="seconds between its events")] = None,
     time_zone: Annotated[str | None, typer.Option(help="zone of its local times, Asia/Ho_Chi_Minh")] = None,
     option: Annotated[list[str] | None, typer.Option(help="of its decoder, NAME=VALUE; repeatable")] = None,
+    trusts_position: Annotated[
+        bool, typer.Option("--trusts-position", help="its messages say where things are, not the registry")
+    ] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="change the device of that id; its keys stay, one is added")
     ] = False,
@@ -211,6 +216,7 @@ def add_device(
             "expected_interval_s": interval,
             "time_zone": time_zone,
             "options": dict(_named(text) for text in option or ()),
+            "trusts_position": trusts_position,
         }
     )
 
@@ -298,23 +304,28 @@ def export_incidents(
     settled: Annotated[
         bool, typer.Option("--settled", help="first wait until the rules have taken all that the log holds")
     ] = False,
+    only_checksum: Annotated[
+        bool, typer.Option("--checksum", help="print only a sum over what rules decided, to compare replays")
+    ] = False,
     data: DataOption = None,
     config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Write every incident as one JSON line, in the order of their ids: equal data gives equal bytes."""
     masked, settings = unmasked_because is None, settings_from(config, data)
     if settled:
         _settle(settings)
+    if only_checksum:
+        found = checksum(with_connection(settings, _all_incidents))
+        if as_json:
+            print_json(msgspec.to_builtins(found))
+        else:
+            out.print(f"{found.sha256}  {found.incidents} incidents")
+        return
 
     async def read(connection: Connection) -> list[bytes]:
-        lines: dict[str, bytes] = {}
-        cursor = None
-        while True:
-            query = IncidentFilter(open_only=False, limit=500, cursor=cursor)
-            page, cursor = await read_page(connection, query)
-            lines |= {i.id: msgspec.json.encode(mask_incident(i) if masked else i) for i in page}
-            if cursor is None:
-                break
+        incidents = await _all_incidents(connection)
+        lines = {i.id: msgspec.json.encode(mask_incident(i) if masked else i) for i in incidents}
         if not masked:
             await record(
                 connection,
@@ -328,6 +339,17 @@ def export_incidents(
 
     for line in with_connection(settings, read):
         sys.stdout.buffer.write(line + b"\n")
+
+
+async def _all_incidents(connection: Connection) -> list[Incident]:
+    found: dict[str, Incident] = {}
+    cursor = None
+    while True:
+        query = IncidentFilter(open_only=False, limit=500, cursor=cursor)
+        page, cursor = await read_page(connection, query)
+        found |= {incident.id: incident for incident in page}
+        if cursor is None:
+            return list(found.values())
 
 
 def _settle(settings: Settings) -> None:

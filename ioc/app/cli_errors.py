@@ -15,12 +15,15 @@ from ioc.app.backup import BackupError
 from ioc.app.cli_output import notes
 from ioc.app.device_file import DeviceFileError, InvalidDevice
 from ioc.app.erasure import ErasureError
+from ioc.app.open_export import ExportError
 from ioc.app.privacy import PrivacyKeyError
+from ioc.app.recordings import ParquetUnavailable, RecordingError
 from ioc.app.rule_push import PushRefused
 from ioc.app.rules_backtest import NoHistoryError
 from ioc.app.run import SimulatorsRefusedError
 from ioc.app.settings import SettingsError
 from ioc.app.settled import NotSettledError
+from ioc.app.table_import import TableError
 from ioc.app.tracing import TracingUnavailableError
 from ioc.app.web import PortInUseError
 from ioc.eventlog.port import LogError
@@ -55,11 +58,15 @@ _NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
     (InvalidDevice, "Nothing was registered: mend the option, see `{ioc} devices add --help`."),
     (InvalidAreas, "Nothing was imported: mend the file, then import it again."),
     (AreaError, "Nothing was imported: mend the file, then import it again."),
+    (TableError, "Mend the mapping or the file; docs/devices/tabular.md has the keys."),
     (InvalidRules, "Mend the rule files, then run `{ioc} rules check`."),
     (UnknownDeviceError, "`{ioc} devices list` shows the registered ones, `{ioc} devices add` adds one."),
     (ErasureError, "Give it as it is written, e.g. --phone 0912345678 or --plate 61A-123.45."),
     (UnknownRequestError, "`{ioc} erasure list` shows the open ones."),
     (TracingUnavailableError, "Install it (docs/operations.md, Traces), or leave tracing.endpoint empty."),
+    (ExportError, "`{ioc} export open --columns` shows what each dataset has."),
+    (ParquetUnavailable, "Install it: docs/recordings.md, Parquet. Or name a file that ends in .ndjson.zst."),
+    (RecordingError, "`{ioc} recording inspect` says what a file holds and how far it is whole."),
     (PrivacyKeyError, "Restore the file, or name another with privacy.plate_key or citizens.contact_key."),
     (
         BackupError,

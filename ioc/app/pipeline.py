@@ -27,6 +27,7 @@ from ioc.api.basemap import Basemap, dropped_in
 from ioc.api.health import MetricsDoor, health_app
 from ioc.api.pictures import PictureProxy, PictureSettings
 from ioc.api.places import City
+from ioc.api.replay import PlaybackBounds
 from ioc.app.address_book import AddressBook
 from ioc.app.audit_keeper import AuditKeeper
 from ioc.app.bridges import bridges
@@ -47,6 +48,7 @@ from ioc.app.loop_watch import watch_loop
 from ioc.app.mqtt_tls import broker_tls, listener_tls
 from ioc.app.notifier import Deliverer, mail_settings, queue_notices
 from ioc.app.oidc import OidcLogins
+from ioc.app.open311_puller import Open311Puller
 from ioc.app.personal import StoredPersonal
 from ioc.app.photos import StoredPhotos
 from ioc.app.policy_view import StoredPolicies
@@ -61,7 +63,7 @@ from ioc.app.rule_sets import RuleSets
 from ioc.app.rule_view import RunningRules
 from ioc.app.rules_worker import RulesWorker
 from ioc.app.settings import Settings
-from ioc.app.settings_sections import HttpSettings, IngestSettings, MqttSettings
+from ioc.app.settings_sections import HttpSettings, IngestSettings, MqttSettings, PlaybackSettings
 from ioc.app.shift_keeper import ShiftKeeper
 from ioc.app.shift_service import ShiftService
 from ioc.app.state_lane import StateLane
@@ -87,7 +89,9 @@ from ioc.ingest.mqtt_subscriber import MqttSubscriber, SubscriberSettings
 from ioc.ingest.service import IngestService
 from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC
 from ioc.model.texts import Text
+from ioc.model.times import HOUR_US, MINUTE_US, SECOND_US
 from ioc.outbound.destination import Destinations
+from ioc.outbound.fetching import Fetcher
 from ioc.outbound.webhook import WebhookSender
 from ioc.store.change_followers import FollowedChange
 from ioc.store.maintenance import Maintenance
@@ -159,6 +163,7 @@ class Pipeline:
         plan.work.append(Service("devices", keeper.run))
         if self._told is None:
             plan.work.append(Service("ticker", Ticker(core.log, LogRetryable, self._ticks).run))
+            plan.work.append(Service("other cities", self._puller(service).run))
         if isinstance(core.log, KafkaLog):
             plan.work.append(Service("spill", core.log.drain_spill))
         if settings.mqtt.enabled:
@@ -171,6 +176,16 @@ class Pipeline:
             plan.intake.append(Service("mqtt broker", subscriber.run))
         plan.intake.extend(bridges(service, settings))
         return service
+
+    def _puller(self, service: IngestService) -> Open311Puller:
+        core, settings = self._core, self._core.settings.pull
+        networks = tuple(ip_network(text) for text in settings.networks)
+        fetcher = Fetcher(
+            Destinations(networks=networks, public=True),
+            timeout_s=settings.timeout_s,
+            max_bytes=service.limits.max_body_bytes,
+        )
+        return Open311Puller(core.pool, core.directory, service, fetcher, settings, now_us)
 
     def _ingest_routers(self, ingest: IngestService) -> tuple[APIRouter, ...]:
         told = () if self._told is None else (clock_router(ingest, self._told),)
@@ -284,6 +299,7 @@ class Pipeline:
                 places=DirectoryPlaces(core.directory),
                 devices=StoredDevices(core.api_pool, self._told or now_us),
                 history=StoredHistory(core.api_pool),
+                playback=_playback(settings.playback),
                 quarantine=StoredQuarantine(core.api_pool, QuarantineLimits()),
                 rules=rules,
                 shifts=shifts,
@@ -372,6 +388,17 @@ def _photos(core: Core) -> StoredPhotos:
     return StoredPhotos(core.api_pool, core.settings.photos, kept_s=kept_s)
 
 
+def _playback(settings: PlaybackSettings) -> PlaybackBounds:
+    return PlaybackBounds(
+        span_us=settings.max_span_h * HOUR_US,
+        states_us=settings.max_states_min * MINUTE_US,
+        steps=settings.max_steps,
+        buckets=settings.max_buckets,
+        values=settings.max_values,
+        silent_us=settings.silent_s * SECOND_US,
+    )
+
+
 def _hourly(count: int) -> Allowances:
     return Allowances(count / 3_600, count)
 
@@ -390,6 +417,7 @@ def _broker(settings: MqttSettings) -> SubscriberSettings:
         username=settings.broker_username or None,
         password=settings.broker_password.get_secret_value() or None,
         topic=settings.broker_topic,
+        routes=settings.broker_routes,
     )
 
 

@@ -41,7 +41,9 @@ from ioc.app.settings_sections import (
     NotifySettings,
     OidcSettings,
     PhotoSettings,
+    PlaybackSettings,
     PrivacySettings,
+    PullSettings,
     RelaySettings,
     ReplaySettings,
     RulesSettings,
@@ -91,6 +93,7 @@ class Settings(BaseSettings):
     rules: RulesSettings = RulesSettings()
     store: StoreSettings = StoreSettings()
     notify: NotifySettings = NotifySettings()
+    pull: PullSettings = PullSettings()
     audit: AuditSettings = AuditSettings()
     figures: FigureSettings = FigureSettings()
     oidc: OidcSettings = OidcSettings()
@@ -100,6 +103,7 @@ class Settings(BaseSettings):
     basemap: BasemapSettings = BasemapSettings()
     tracing: TracingSettings = TracingSettings()
     replay: ReplaySettings = ReplaySettings()
+    playback: PlaybackSettings = PlaybackSettings()
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:

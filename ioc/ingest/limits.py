@@ -9,6 +9,8 @@ class IngestLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 1 << 20
     """Body of one request or MQTT message, after decompression. Beyond: 413 / connection closed
     (`body_bytes`)."""
+    max_picture_body_bytes: int = 8 << 20
+    """The same of devices whose decoder expects pictures beside the events (`CARRIES_PICTURES`)."""
     max_event_bytes: int = 65_536
     """One event. Beyond: that event is rejected and quarantined, shortened to this size
     (`result="rejected"`)."""
@@ -41,6 +43,8 @@ class IngestLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Events further in the future are quarantined (`not_in_future`)."""
     max_reading_requests: int = 256
     """HTTP bodies being received. Beyond: 503 + Retry-After before anything is read (`inflight`)."""
+    max_reading_pictures: int = 32
+    """The same of those devices whose bodies may be `max_picture_body_bytes`."""
     read_timeout_s: float = 30.0
     """A request body must be complete within this time. Beyond: 408 (`read_timeout`)."""
     linger_bytes: int = 16 << 20

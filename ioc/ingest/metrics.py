@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-Transport = Literal["http", "mqtt", "subscriber", "kafka"]
+Transport = Literal["http", "mqtt", "subscriber", "kafka", "file", "pull"]
 Result = Literal["accepted", "duplicate", "rejected"]
 Refusal = Literal[
     "body_bytes",
@@ -55,6 +55,11 @@ class IngestMetrics:
         self.dropped_fields = Counter(
             "ioc_ingest_dropped_fields",
             "Unknown data fields that could not be kept (nested, too many, too large a number).",
+            registry=registry,
+        )
+        self.pictures = Counter(
+            "ioc_ingest_pictures",
+            "Pictures that came along with messages of cameras; none is kept.",
             registry=registry,
         )
         self.messages = Counter(

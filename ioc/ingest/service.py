@@ -13,13 +13,14 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 import msgspec
 import structlog
 
 from ioc.ingest.allowance import Allowances
-from ioc.ingest.decoders import DECODERS
+from ioc.ingest.decoders import CARRIES_PICTURES, DECODERS
 from ioc.ingest.decoders.base import (
     UNREADABLE_RULES,
     Decode,
@@ -118,6 +119,11 @@ class IngestService:
         """
         return self._decoder(device).content_types
 
+    def body_limit(self, device: Device) -> int:
+        """Return how many bytes a body of this device may have."""
+        limits = self.limits
+        return limits.max_picture_body_bytes if device.decoder in CARRIES_PICTURES else limits.max_body_bytes
+
     async def accept(
         self,
         device: Device,
@@ -132,7 +138,7 @@ class IngestService:
 
         Args:
             device: the authenticated sender.
-            body: uncompressed, at most `max_body_bytes`.
+            body: uncompressed, at most `body_limit`.
             content_type: media type, with its `boundary` where it is multipart; None where there is none.
             transport: for the metrics.
             topic: MQTT topic below the device's prefix.
@@ -189,9 +195,14 @@ class IngestService:
             topic=topic,
             zone=zone_of(device.time_zone),
             options=device.options,
+            options_of=partial(self._options_of, device),
             max_event_bytes=self.limits.max_event_bytes,
             max_events=self.limits.max_events_per_request,
         )
+
+    def _options_of(self, sender: Device, source: str) -> Mapping[str, str]:
+        found = self.registry.device(source) if sender.may_send_for(source) else None
+        return {} if found is None else found.options
 
     async def _take(
         self,
@@ -209,6 +220,7 @@ class IngestService:
             decode = self._decode(device, body, context, transport, wait)
             self._charge(device, decode, transport, wait, now_us)
             self.metrics.dropped_fields.inc(decode.dropped_fields)
+            self.metrics.pictures.inc(decode.pictures)
             admissions.append(self._gateway.admit(device, decode.events, decode.rejections, now_us, trace))
         with self._tracer.span("append"), self.metrics.append_seconds.time():
             duplicates = await self._store(admissions, transport)
@@ -278,9 +290,10 @@ class IngestService:
         transport: Transport,
         wait: bool,
     ) -> Decode:
-        if len(body) > self.limits.max_body_bytes:
+        limit = self.body_limit(device)
+        if len(body) > limit:
             self.metrics.refuse(transport, "body_bytes")
-            detail = f"the body has {len(body)} bytes, at most {self.limits.max_body_bytes} are taken"
+            detail = f"the body has {len(body)} bytes, at most {limit} are taken"
             if wait:
                 return _refused_whole("max_body_bytes", detail, body)
             self._refused(device, "max_body_bytes", context.now_us)

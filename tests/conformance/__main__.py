@@ -60,7 +60,7 @@ def _kept(decoded: Decoded) -> Iterator[str]:
         value = getattr(decoded.data, field.name)
         if field.name == "extra":
             yield from (f"+{name}" for name in value)
-        elif field.required or value != field.default:
+        elif value not in (field.default, {}):
             yield field.name
 
 

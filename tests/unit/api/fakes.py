@@ -331,8 +331,8 @@ class FakeHistory:
         self.asked.append((None if wards is None else tuple(wards), moment_us, window_us))
         return self.events
 
-    async def steps(self, asked: PlaybackRange, step_us: int) -> Sequence[tuple[int, Event]]:
-        self.asked.append((asked, step_us))
+    async def steps(self, asked: PlaybackRange, step_us: int, most: int) -> Sequence[tuple[int, Event]]:
+        self.asked.append((asked, step_us, most))
         if self.too_much:
             raise TooMuchError("more than 100000 values: ask for a shorter range, or for one ward")
         return self.stepped

@@ -34,7 +34,12 @@ BODIES = {
 }
 QUERIES = {"moment": {"ward": WARD}, "series": {"source": "cam-1"}}
 FEED = {"WEBSOCKET /api/v1/feed", "GET /api/v1/feed/sse"}
-ELSEWHERE = {"POST /api/v1/ingest/events", "POST /api/v1/ingest/clock"}
+ELSEWHERE = {
+    "POST /api/v1/ingest/events",
+    "POST /api/v1/ingest/clock",
+    "POST /api/v1/ingest/hooks/{key}",
+    "POST /api/v1/ingest/hooks/{key}/{rest}",
+}
 """Included by whoever runs ingest; its own tests cover the device's key."""
 
 

@@ -1,0 +1,56 @@
+"""One point for a thing that has a shape: an event stands at one place of the map."""
+
+from typing import Any, Final
+
+Point = tuple[float, float]
+"""Longitude and latitude in degrees, WGS 84."""
+
+MAX_DEPTH: Final = 4
+"""Of GeoJSON's nested coordinates: a MultiPolygon has four levels."""
+
+
+def point_of(geometry: Any) -> Point | None:
+    """Return a point of a GeoJSON geometry, None where there is none to be read.
+
+    A point is itself, a line its middle vertex, an area the middle of its first ring's bounds. A place of
+    several parts is where its first part is.
+    """
+    if not isinstance(geometry, dict):
+        return None
+    parts = geometry.get("geometries")
+    if isinstance(parts, list):
+        return next((found for part in parts[:1] if (found := point_of(part)) is not None), None)
+    kind, at = geometry.get("type"), geometry.get("coordinates")
+    for _ in range(MAX_DEPTH):
+        if not isinstance(at, list) or not at:
+            return None
+        if not isinstance(at[0], list):
+            return _pair(at)
+        if isinstance(at[0][0] if at[0] else None, list):
+            at = at[0]
+        elif isinstance(kind, str) and kind.endswith("Polygon"):
+            return middle_of_bounds([pair for pair in map(_pair, at) if pair is not None])
+        elif isinstance(kind, str) and kind.startswith("MultiPoint"):
+            at = at[0]
+        else:
+            at = at[len(at) // 2]
+    return None
+
+
+def middle_of_bounds(points: list[Point]) -> Point | None:
+    """Return the middle of the smallest box around `points`, None for none."""
+    if not points:
+        return None
+    lons, lats = [lon for lon, _ in points], [lat for _, lat in points]
+    return (min(lons) + max(lons)) / 2, (min(lats) + max(lats)) / 2
+
+
+def _pair(at: Any) -> Point | None:
+    if not isinstance(at, list) or len(at) < 2:
+        return None
+    lon, lat = at[0], at[1]
+    if type(lon) not in (int, float) or type(lat) not in (int, float):
+        return None
+    if not (abs(lon) <= 180 and abs(lat) <= 90):  # not-a-number and integers too large for a float fail too
+        return None
+    return float(lon), float(lat)
