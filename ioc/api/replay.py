@@ -1,7 +1,7 @@
 """A past range played again: what consoles need to show it without asking for every moment."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Annotated
 
@@ -128,22 +128,7 @@ def replay_router(history: History, access: Access, clock_us: ClockUs, bounds: P
     """Return the routes. Whoever sees every ward may leave `ward` out."""
     router = APIRouter(prefix="/api/v1/playback", tags=["history"])
 
-    def asked(
-        person: Annotated[Person, Depends(access.person)],
-        start: Annotated[str | None, Query(alias="from", max_length=40)] = None,
-        end: Annotated[str | None, Query(alias="to", max_length=40)] = None,
-        ward: Annotated[str | None, Query(max_length=64), NO_NUL] = None,
-    ) -> PlaybackRange:
-        """Return the range: by default the last 15 minutes."""
-        require_right(person, Right.HISTORY)
-        to_us = parse_time("to", end, clock_us())
-        from_us = parse_time("from", start, max(0, to_us - 15 * MINUTE_US))
-        if to_us <= from_us:
-            raise refused("from", "span", "expected from before to")
-        if to_us - from_us > bounds.span_us:
-            hours = bounds.span_us // HOUR_US
-            raise _beyond("span", "from", "span", f"expected at most {hours} hours between from and to")
-        return PlaybackRange(from_us=from_us, to_us=to_us, wards=visible_wards(person, ward))
+    asked = _range_of(access, clock_us, bounds)
 
     @router.get("/states", **documented(States, text="Cameras and detectors step by step."))
     async def read_states(
@@ -189,6 +174,29 @@ def replay_router(history: History, access: Access, clock_us: ClockUs, bounds: P
         return json_answer(_histogram(found, bucket_s))
 
     return router
+
+
+def _range_of(access: Access, clock_us: ClockUs, bounds: PlaybackBounds) -> Callable[..., PlaybackRange]:
+    """Return the dependency that reads the range somebody asks for."""
+
+    def asked(
+        person: Annotated[Person, Depends(access.person)],
+        start: Annotated[str | None, Query(alias="from", max_length=40)] = None,
+        end: Annotated[str | None, Query(alias="to", max_length=40)] = None,
+        ward: Annotated[str | None, Query(max_length=64), NO_NUL] = None,
+    ) -> PlaybackRange:
+        """Return the range: by default the last 15 minutes."""
+        require_right(person, Right.HISTORY)
+        to_us = parse_time("to", end, clock_us())
+        from_us = parse_time("from", start, max(0, to_us - 15 * MINUTE_US))
+        if to_us <= from_us:
+            raise refused("from", "span", "expected from before to")
+        if to_us - from_us > bounds.span_us:
+            hours = bounds.span_us // HOUR_US
+            raise _beyond("span", "from", "span", f"expected at most {hours} hours between from and to")
+        return PlaybackRange(from_us=from_us, to_us=to_us, wards=visible_wards(person, ward))
+
+    return asked
 
 
 def _states(
