@@ -51,7 +51,7 @@ def health(
     if as_json:
         print_json([msgspec.to_builtins(health_view(each)) for each in shown])
         return
-    columns = ["id", "kind", "ward", "condition", "last event", "per min", "refused", "clock", "last refusal"]
+    columns = ["id", "condition", "last event", "per min", "refused", "clock", "last refusal"]
     now = now_us()
     print_table(columns, [_row(each, now) for each in shown], as_json)
 
@@ -60,7 +60,7 @@ def _row(standing: DeviceStanding, now: int) -> list[object]:
     device, known = standing.device, standing.health
     age = None if known.event_us is None else timedelta(seconds=(now - known.event_us) // SECOND_US)
     return [
-        device.id, device.kind, device.ward, standing.condition, None if age is None else f"{age} ago",
+        device.id, standing.condition, None if age is None else f"{age} ago",
         f"{known.events_per_min:g}",
         None if known.error_rate is None else f"{known.error_rate:.0%}",
         None if known.skew_s is None else f"{known.skew_s:+.1f} s", known.refusal,

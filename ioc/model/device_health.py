@@ -76,7 +76,8 @@ def condition(device: Device, health: DeviceHealth | None, now_us: int, *, away:
     if throttled_us is not None and now_us - throttled_us < THROTTLED_WITHIN_S * SECOND_US:
         return Condition.THROTTLED
     if device.expected_interval_s is None:
-        return Condition.OK if health and health.event_us is not None else Condition.UNKNOWN
+        # A gateway sends for others and has no events of its own.
+        return Condition.OK if health and health.seen_us is not None else Condition.UNKNOWN
     if health is None or health.event_us is None:
         return Condition.NEVER
     patience_s = max(STALE_LEAST_S, STALE_INTERVALS * device.expected_interval_s)

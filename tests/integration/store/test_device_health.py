@@ -63,7 +63,8 @@ def test_one_word_for_a_device() -> None:
     assert condition(CAMERA, throttled, NOW_US + 91 * SECOND_US, away=False) is Condition.NEVER
     loose = Device(id="d", kind=DeviceKind.DETECTOR, name="D")
     assert condition(loose, None, NOW_US, away=False) is Condition.UNKNOWN
-    assert condition(loose, heard, NOW_US + HOUR_US, away=False) is Condition.OK
+    seen = DeviceHealth(device_id="d", seen_us=NOW_US)
+    assert condition(loose, seen, NOW_US + HOUR_US, away=False) is Condition.OK
 
 
 async def announce(connection: Connection, begin_us: int, end_us: int, **changes: Any) -> maintenance.Window:
