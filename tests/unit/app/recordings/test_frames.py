@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import cramjam
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -117,6 +118,19 @@ def test_what_was_written_comes_back_with_its_counts() -> None:
     assert (footer.frames, footer.events, footer.ticks, footer.lost) == (3, count * 9 // 10, count // 10, 3)
     assert footer.streams == {"camera": footer.events}
     assert (footer.first, footer.last) == ("2026-11-23T00:00:00.000Z", "2026-11-23T00:00:10.099Z")
+
+
+def test_lines_too_long_for_one_frame_become_several() -> None:
+    long = [
+        msgspec.structs.replace(entry, data=CameraCount(extra={"x": "y" * 60_000}))
+        for entry in entries(900)
+        if isinstance(entry, Event)
+    ]
+    file = io.BytesIO()
+    writer = FrameWriter(file, make_header(BEGIN_US))
+    writer.write(long)
+    assert writer.close().frames == 4
+    assert read(file.getvalue())[0] == long
 
 
 def test_other_tools_see_the_lines_and_nothing_else(tmp_path: Path) -> None:
