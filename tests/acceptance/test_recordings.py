@@ -11,7 +11,7 @@ import pytest
 from benchmarks.service import Service
 from tests.acceptance.test_same_hour_twice import command, exported, installation, rerun
 
-LENGTH_S = 200
+LENGTH_S = 120
 
 
 def ioc(*arguments: object, code: int = 0) -> bytes:
@@ -42,7 +42,7 @@ def test_a_recording_replayed_into_an_empty_installation_gives_the_same_incident
         monkeypatch.setenv("IOC_REPLAY__ENABLED", "true")
         later = ioc("replay", file, "--into-log", "--data", service.data, code=1).decode()
         assert "already, the recording begins at 2026-11-23T00:00:01.000Z" in later
-    assert made["events"] > 10_000 and made["lost"] == 0
+    assert made["events"] > 6_000 and made["lost"] == 0
 
     # Neither the number of partitions nor the way in may show.
     monkeypatch.setenv("IOC_LOG__PARTITIONS", "3")
@@ -62,7 +62,7 @@ def test_a_recording_replayed_into_an_empty_installation_gives_the_same_incident
         sums.append(checksum(service))
         exports.append(exported(service))
     assert sums[0] == sums[1] == sums[2]
-    assert int(str(sums[0]["incidents"])) > 15
+    assert int(str(sums[0]["incidents"])) > 5
     assert exports[0] == exports[1] == exports[2]
 
     ioc("recording", "anonymise", file, "--out", anonymous)

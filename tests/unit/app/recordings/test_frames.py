@@ -5,9 +5,11 @@ import io
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import cramjam
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,6 +120,19 @@ def test_what_was_written_comes_back_with_its_counts() -> None:
     assert (footer.first, footer.last) == ("2026-11-23T00:00:00.000Z", "2026-11-23T00:00:10.099Z")
 
 
+def test_lines_too_long_for_one_frame_become_several() -> None:
+    long = [
+        msgspec.structs.replace(entry, data=CameraCount(extra={"x": "y" * 60_000}))
+        for entry in entries(900)
+        if isinstance(entry, Event)
+    ]
+    file = io.BytesIO()
+    writer = FrameWriter(file, make_header(BEGIN_US))
+    writer.write(long)
+    assert writer.close().frames == 4
+    assert read(file.getvalue())[0] == long
+
+
 def test_other_tools_see_the_lines_and_nothing_else(tmp_path: Path) -> None:
     raw = written(FRAME_ENTRIES + 1)
     _, reader = read(raw)
@@ -131,7 +146,21 @@ def test_other_tools_see_the_lines_and_nothing_else(tmp_path: Path) -> None:
         assert subprocess.run(["zstd", "-dc", path], capture_output=True, check=True).stdout == plain
 
 
-RAW = written(3 * FRAME_ENTRIES)
+SMALL = 50
+"""Entries of a frame where a frame need not be full."""
+
+
+def written_small() -> bytes:
+    file = io.BytesIO()
+    writer = FrameWriter(file, make_header(BEGIN_US))
+    for start in range(0, 3 * SMALL, SMALL):
+        writer.write(entries(3 * SMALL)[start : start + SMALL])
+        writer.flush()
+    writer.close()
+    return file.getvalue()
+
+
+RAW = written_small()
 
 
 @given(st.integers(0, len(RAW) - 1))
@@ -142,22 +171,32 @@ def test_a_file_cut_off_anywhere_gives_its_complete_frames_and_says_so(length: i
         assert length < 300  # not even the header is whole
         return
     assert reader.footer is None
-    assert reader.cut_off == f"cut off after {len(found) // FRAME_ENTRIES} complete frames"
-    assert len(found) % FRAME_ENTRIES == 0
+    assert reader.cut_off == f"cut off after {len(found) // SMALL} complete frames"
+    assert len(found) % SMALL == 0
     assert found == entries(len(found))
 
 
 @given(st.integers(0, len(RAW) - 1), st.integers(1, 255))
-def test_a_changed_byte_is_noticed_wherever_it_matters(place: int, change: int) -> None:
+def test_no_changed_byte_ever_gives_an_entry_that_was_not_written(place: int, change: int) -> None:
     raw = bytearray(RAW)
     raw[place] ^= change
+    found: list[Entry] = []
     try:
-        found, reader = read(bytes(raw))
+        for piece in FrameReader(io.BytesIO(raw), "x").entries():
+            found += piece
     except (DamagedRecording, NotARecording):
-        return
-    # What is left: bytes of a note that say nothing of the lines, or a length that reaches beyond the end.
-    assert reader.cut_off is not None or found == entries(3 * FRAME_ENTRIES)
+        pass
     assert found == entries(len(found))
+
+
+def test_a_changed_byte_among_the_lines_is_an_error() -> None:
+    for place in range(len(RAW) // 4, len(RAW) // 2):
+        raw = bytearray(RAW)
+        raw[place] ^= 0x41
+        with suppress(DamagedRecording):
+            _, reader = read(bytes(raw))
+            # What is left: a length that reaches beyond the end of the file.
+            assert reader.cut_off is not None
 
 
 @pytest.mark.parametrize("raw", [b"", b"{}", b"\x28\xb5\x2f\xfd" + bytes(40), RAW[:4]])
@@ -176,10 +215,10 @@ def test_a_line_of_an_unknown_type_is_named() -> None:
 def test_both_forms_hold_the_same_and_are_their_owners_alone(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"x{suffix}"
     with new_recording(path, make_header(BEGIN_US, partitions=4, anonymous=True)) as writer:
-        writer.write(entries(12_345))
+        writer.write(entries(6_123))
         footer = writer.close(ended="stopped")
     with open_recording(path) as reader:
-        assert [entry for found in reader.entries() for entry in found] == entries(12_345)
+        assert [entry for found in reader.entries() for entry in found] == entries(6_123)
         assert (reader.header.partitions, reader.header.anonymous, reader.cut_off) == (4, True, None)
         assert reader.footer == footer
     assert path.stat().st_mode & 0o777 == 0o600
