@@ -27,7 +27,8 @@ from ioc.model.texts import Text
 from ioc.stream.hub import Hub, HubSettings, wall_us
 from ioc.stream.ports import Viewer
 from ioc.stream.scope import EVERYTHING
-from ioc.stream.websocket import UVICORN_OPTIONS, FeedSocket, SocketSettings
+from ioc.stream.shell import SocketSettings
+from ioc.stream.websocket import UVICORN_OPTIONS, FeedSocket
 
 EPOCH = "benchmark"
 OPEN_INCIDENTS = 200

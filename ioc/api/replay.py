@@ -138,11 +138,7 @@ def replay_router(history: History, access: Access, clock_us: ClockUs, bounds: P
         require_right(person, Right.HISTORY)
         to_us = parse_time("to", end, clock_us())
         from_us = parse_time("from", start, max(0, to_us - 15 * MINUTE_US))
-        if to_us <= from_us:
-            raise refused("from", "span", "expected from before to")
-        if to_us - from_us > bounds.span_us:
-            hours = bounds.span_us // HOUR_US
-            raise _beyond("span", "from", "span", f"expected at most {hours} hours between from and to")
+        _require_span(to_us - from_us, bounds)
         return PlaybackRange(from_us=from_us, to_us=to_us, wards=visible_wards(person, ward))
 
     @router.get("/states", **documented(States, text="Cameras and detectors step by step."))
@@ -182,9 +178,7 @@ def replay_router(history: History, access: Access, clock_us: ClockUs, bounds: P
         span: Annotated[PlaybackRange, Depends(asked)], bucket_s: Annotated[int, Query(ge=1, le=86_400)] = 60
     ) -> Response:
         """Return incidents by when they were detected, and events per 5 minutes; 300 buckets."""
-        if span.to_us - span.from_us > bounds.buckets * bucket_s * SECOND_US:
-            words = f"expected at most {bounds.buckets} buckets: ask for wider ones"
-            raise _beyond("buckets", "bucket_s", "range", words)
+        _require_buckets(span, bucket_s, bounds)
         found = await history.histogram(span, bucket_s)
         return json_answer(_histogram(found, bucket_s))
 
@@ -214,6 +208,20 @@ def _histogram(found: Histogram, bucket_s: int) -> HistogramJson:
         [DetectedJson(format_us(at), severity, count) for at, severity, count in found.incidents],
         [CoverageJson(format_us(at), count) for at, count in found.coverage],
     )
+
+
+def _require_span(length_us: int, bounds: PlaybackBounds) -> None:
+    if length_us <= 0:
+        raise refused("from", "span", "expected from before to")
+    if length_us > bounds.span_us:
+        hours = bounds.span_us // HOUR_US
+        raise _beyond("span", "from", "span", f"expected at most {hours} hours between from and to")
+
+
+def _require_buckets(span: PlaybackRange, bucket_s: int, bounds: PlaybackBounds) -> None:
+    if span.to_us - span.from_us > bounds.buckets * bucket_s * SECOND_US:
+        words = f"expected at most {bounds.buckets} buckets: ask for wider ones"
+        raise _beyond("buckets", "bucket_s", "range", words)
 
 
 def _step_us(span: PlaybackRange, step_s: int, bounds: PlaybackBounds) -> int:
