@@ -3,9 +3,9 @@
 Page and API are the real service's. For the load, the page's own WebSocket is pointed at `fanout_server`,
 whose entities move, and the list of devices is that server's. Frames are those the page was given by
 `requestAnimationFrame`: `still` while nobody touches the map, `panning` while it moves without a rest, so
-that each of them is drawn. `main_thread` is the share of time that the page's thread was busy, waiting for
-the drawing included. Without a GPU that is done on the same cores, so the figures are a floor. Needs Chromium
-and a built console.
+that each of them is drawn. `main_thread` is the share of time that the page's thread was busy, or waited for
+the drawing. Without a GPU that is done on the same cores, so the figures are a floor. Needs Chromium and a
+built console.
 """
 
 import argparse

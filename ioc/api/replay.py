@@ -1,7 +1,7 @@
 """A past range played again: what consoles need to show it without asking for every moment."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Annotated
 
@@ -128,7 +128,18 @@ def replay_router(history: History, access: Access, clock_us: ClockUs, bounds: P
     """Return the routes. Whoever sees every ward may leave `ward` out."""
     router = APIRouter(prefix="/api/v1/playback", tags=["history"])
 
-    asked = _range_of(access, clock_us, bounds)
+    def asked(
+        person: Annotated[Person, Depends(access.person)],
+        start: Annotated[str | None, Query(alias="from", max_length=40)] = None,
+        end: Annotated[str | None, Query(alias="to", max_length=40)] = None,
+        ward: Annotated[str | None, Query(max_length=64), NO_NUL] = None,
+    ) -> PlaybackRange:
+        """Return the range: by default the last 15 minutes."""
+        require_right(person, Right.HISTORY)
+        to_us = parse_time("to", end, clock_us())
+        from_us = parse_time("from", start, max(0, to_us - 15 * MINUTE_US))
+        _require_span(to_us - from_us, bounds)
+        return PlaybackRange(from_us=from_us, to_us=to_us, wards=visible_wards(person, ward))
 
     @router.get("/states", **documented(States, text="Cameras and detectors step by step."))
     async def read_states(
@@ -167,36 +178,11 @@ def replay_router(history: History, access: Access, clock_us: ClockUs, bounds: P
         span: Annotated[PlaybackRange, Depends(asked)], bucket_s: Annotated[int, Query(ge=1, le=86_400)] = 60
     ) -> Response:
         """Return incidents by when they were detected, and events per 5 minutes; 300 buckets."""
-        if span.to_us - span.from_us > bounds.buckets * bucket_s * SECOND_US:
-            words = f"expected at most {bounds.buckets} buckets: ask for wider ones"
-            raise _beyond("buckets", "bucket_s", "range", words)
+        _require_buckets(span, bucket_s, bounds)
         found = await history.histogram(span, bucket_s)
         return json_answer(_histogram(found, bucket_s))
 
     return router
-
-
-def _range_of(access: Access, clock_us: ClockUs, bounds: PlaybackBounds) -> Callable[..., PlaybackRange]:
-    """Return the dependency that reads the range somebody asks for."""
-
-    def asked(
-        person: Annotated[Person, Depends(access.person)],
-        start: Annotated[str | None, Query(alias="from", max_length=40)] = None,
-        end: Annotated[str | None, Query(alias="to", max_length=40)] = None,
-        ward: Annotated[str | None, Query(max_length=64), NO_NUL] = None,
-    ) -> PlaybackRange:
-        """Return the range: by default the last 15 minutes."""
-        require_right(person, Right.HISTORY)
-        to_us = parse_time("to", end, clock_us())
-        from_us = parse_time("from", start, max(0, to_us - 15 * MINUTE_US))
-        if to_us <= from_us:
-            raise refused("from", "span", "expected from before to")
-        if to_us - from_us > bounds.span_us:
-            hours = bounds.span_us // HOUR_US
-            raise _beyond("span", "from", "span", f"expected at most {hours} hours between from and to")
-        return PlaybackRange(from_us=from_us, to_us=to_us, wards=visible_wards(person, ward))
-
-    return asked
 
 
 def _states(
@@ -222,6 +208,20 @@ def _histogram(found: Histogram, bucket_s: int) -> HistogramJson:
         [DetectedJson(format_us(at), severity, count) for at, severity, count in found.incidents],
         [CoverageJson(format_us(at), count) for at, count in found.coverage],
     )
+
+
+def _require_span(length_us: int, bounds: PlaybackBounds) -> None:
+    if length_us <= 0:
+        raise refused("from", "span", "expected from before to")
+    if length_us > bounds.span_us:
+        hours = bounds.span_us // HOUR_US
+        raise _beyond("span", "from", "span", f"expected at most {hours} hours between from and to")
+
+
+def _require_buckets(span: PlaybackRange, bucket_s: int, bounds: PlaybackBounds) -> None:
+    if span.to_us - span.from_us > bounds.buckets * bucket_s * SECOND_US:
+        words = f"expected at most {bounds.buckets} buckets: ask for wider ones"
+        raise _beyond("buckets", "bucket_s", "range", words)
 
 
 def _step_us(span: PlaybackRange, step_s: int, bounds: PlaybackBounds) -> int:

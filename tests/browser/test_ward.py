@@ -404,6 +404,7 @@ def test_it_can_be_installed(new_phone: OpenPhone, city: City) -> None:
 def test_a_phone_keeps_no_map() -> None:
     names = re.findall(r"assets/[^\"]+\.js", (DIST / "ward-sw.js").read_text())
     assert [name for name in names if "Outbox" in name]
+    assert [name for name in names if "/Login-" in name]
     assert not [name for name in names if re.search("basemap|controller|maplibre|SpotMap", name)]
 
 
