@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ioc.api.answers import documented, json_answer
 from ioc.api.device_ports import DeviceRefusedError, Devices, DeviceStanding
 from ioc.api.problems import NO_NUL, FieldError, Problem, refused
-from ioc.api.security import Access, Right, require_right, scope_of
+from ioc.api.security import Access, Right, require_own_page, require_right, scope_of
 from ioc.model.device_health import Condition, Window
 from ioc.model.places import Device, DeviceKind
 from ioc.model.times import format_us, to_us
@@ -121,7 +121,7 @@ def _problem(error: DeviceRefusedError) -> Problem:
 
 def devices_router(devices: Devices, access: Access) -> APIRouter:
     """Return the routes of the device registry."""
-    router = APIRouter(prefix="/api/v1", tags=["devices"])
+    router = APIRouter(prefix="/api/v1", tags=["devices"], dependencies=[Depends(require_own_page)])
     Me = Annotated[Person, Depends(access.person)]  # noqa: N806 - a type
 
     @router.get("/devices/health", **documented(HealthList, text="Devices and how they fare."))

@@ -31,6 +31,8 @@ def routes(users: FakeUsers) -> list[tuple[str, str]]:
 def filled(path: str) -> str:
     known = {
         "{incident_id}": "inc-1",
+        "{device_id}": "cam-1",
+        "{window_id}": "1",
         "{camera_id}": "cam-1",
         "{stream}": "camera",
         "{rule}": "underpass-jam",
