@@ -33,8 +33,9 @@ class ChangeRing:
         ):
             self._bytes -= self._changes[self._start].size
             self._start += 1
-        if self._start > self._max_count:
-            # Cutting the front of a list moves everything; once per `max_count` appends it is nothing.
+        if self._start > self._max_count // 8:
+            # Cutting the front of a list moves everything, so not with every append; but what lies before it
+            # is held in memory beyond both bounds.
             del self._changes[: self._start]
             self._start = 0
 

@@ -293,3 +293,14 @@ async def test_a_writer_is_woken_at_every_deadline() -> None:
             frames += session.flush(monotonic_us())
     client.end()
     assert all('"ping"' in frame.text for frame in frames)
+
+
+async def test_an_alarm_that_rings_before_the_deadline_rings_again() -> None:
+    began_us = monotonic_us()
+    session = Session(EVERYTHING, SessionLimits(hello_us=20_000), began_us)
+    client = Client(session, Viewer("an", "login", EVERYTHING), 0)
+    async with asyncio.timeout(10):
+        for _ in range(2):
+            # A clock that has not moved when the alarm rings: to it the deadline is still to come.
+            await client.wait(began_us)
+    client.end()
