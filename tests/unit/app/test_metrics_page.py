@@ -8,7 +8,7 @@ import pytest
 from ioc.app.metrics_page import PAGE, Metric, known_metrics, render
 
 SOURCE = PAGE.parents[1] / "ioc"
-_MADE = re.compile(r"\b(?:Counter|Gauge|Histogram)\(\s*\"(ioc_\w+)\"")
+_MADE = re.compile(r"\b(?:[Cc]ounter|[Gg]auge|[Hh]istogram)\(\s*\"(ioc_\w+)\"")
 
 
 def breaches(metric: Metric) -> list[str]:
