@@ -22,11 +22,12 @@ from rich.table import Table
 from simulators import SimulatorError
 from simulators.citizens_client import CitizensClient
 from simulators.city import build
+from simulators.cli_score import score_scenario
 from simulators.crew import Crew
 from simulators.crew_client import CrewClient, password_of
 from simulators.fleet import Fleet, load_fleet
 from simulators.live import LiveCity, Status, Target
-from simulators.load import load
+from simulators.load import CONNECTIONS, LoadReport, load
 from simulators.outbox import Counters
 from simulators.recording import load_recording
 from simulators.replay import replay
@@ -41,6 +42,7 @@ from simulators.world import World
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 city_app = typer.Typer(no_args_is_help=True, help="The demo city's files.")
 app.add_typer(city_app, name="city")
+app.command("score")(score_scenario)
 
 T = TypeVar("T")
 LOG_EVERY_S = 10.0
@@ -252,18 +254,35 @@ def offer_load(
     rate: Annotated[float, typer.Option(min=1, help="Events a second to offer.")],
     duration: Annotated[float, typer.Option(min=1, help="Seconds.")] = 30.0,
     url: Url = URL,
+    connections: Annotated[int, typer.Option(min=1, max=1024, help="Posts in flight at most.")] = CONNECTIONS,
     devices: Devices = DEVICES,
     as_json: Json = False,
 ) -> None:
-    """Offer detector events at a fixed rate, whether or not the service keeps up."""
+    """Offer detector events at a fixed rate, come what may, and say what could not be sent.
+
+    Latencies count from when a post was due. Exit code 1 where not all of it was acknowledged.
+    """
     fleet = load_fleet(devices)
     sources = [unit.id for unit in fleet.detectors]
     key = key_of(load_keys(keys), fleet.sender_of(sources[0]))
-    report = _until_signal(lambda stop: load(url, key, sources, rate, duration, stop))
-    if as_json:
-        typer.echo(json_bytes(msgspec.to_builtins(report)).decode())
-    else:
-        typer.echo(json.dumps(msgspec.to_builtins(report), indent=2))
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=as_json or not console.is_terminal
+    ) as bar:
+        task = bar.add_task("load", total=duration)
+
+        def told(report: LoadReport, seconds: float) -> None:
+            words = f"load, {report.acked:,} acked, {report.unsent:,} unsent"
+            bar.update(task, completed=seconds, description=words)
+
+        report = _until_signal(
+            lambda stop: load(url, key, sources, rate, duration, stop, told, connections=connections)
+        )
+    found = msgspec.to_builtins(report)
+    typer.echo(json_bytes(found).decode() if as_json else json.dumps(found, indent=2))
+    if report.acked < report.offered:
+        raise typer.Exit(1)
 
 
 def main() -> None:

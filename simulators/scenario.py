@@ -155,7 +155,8 @@ def _faults(scenario: Scenario, plain: Mapping[str, Any]) -> Iterator[tuple[str,
     if wrong:
         yield "$.start", wrong
     for name in ("loop_s", "duration_s"):
-        if (getattr(scenario, name) or 1) <= 0:
+        length_s = getattr(scenario, name)
+        if length_s is not None and length_s <= 0:
             yield f"$.{name}", f"{name} must be above 0"
     for index, step in enumerate(scenario.steps):
         here = f"$.steps[{index}]"

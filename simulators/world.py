@@ -78,10 +78,11 @@ class World:
         self._phases: dict[tuple[str, int], int] = {}
 
     def events_between(self, t0_us: int, t1_us: int) -> list[Event]:
-        """Return the events sent in [t0, t1), sorted by that time, then source, then id.
+        """Return the events sent in [t0, t1), sorted by that time, then source, then id."""
+        return [event for _, event in self.sent_between(t0_us, t1_us)]
 
-        An event bears the time it is sent, unless its device's clock is wrong.
-        """
+    def sent_between(self, t0_us: int, t1_us: int) -> list[tuple[int, Event]]:
+        """Return the events of [t0, t1) with the moment each is sent: its own time unless its clock is wrong."""
         happenings = [item for script in self.scripts for item in script.between(t0_us, t1_us)]
         on = self._by_device(happenings)
         rains = on.get(CITY, ())
@@ -94,7 +95,7 @@ class World:
             found += afflict(self._detector(detector, own, rains, t0_us, t1_us), own, self.seed)
         found += self._citizens(happenings, t0_us, t1_us)
         found.sort(key=lambda item: (item[0], str(item[1]["source"]), str(item[1]["id"])))
-        return [event for _, event in found]
+        return found
 
     def view(self, camera_id: str, at_us: int) -> View:
         """Return what a camera sees.
@@ -156,11 +157,16 @@ class World:
 
     def _samples(self, device: str, kind: str, t0_us: int, t1_us: int) -> Iterator[tuple[int, random.Random]]:
         """Yield the sample times of a device in [t0, t1), each with its own random generator."""
+        for number, at_us in self._times(device, kind, t0_us, t1_us):
+            yield at_us, stream(self.seed, device, kind.partition(".")[2], number)
+
+    def _times(self, device: str, kind: str, t0_us: int, t1_us: int) -> Iterator[tuple[int, int]]:
+        """Yield (number, time) of a device's samples in [t0, t1)."""
         period_us = round(PERIODS_S[kind] * SECOND_US)
         phase_us = self._phase_us(device, period_us)
         number = -((phase_us - t0_us) // period_us)
         while (at_us := phase_us + number * period_us) < t1_us:
-            yield at_us, stream(self.seed, device, kind.partition(".")[2], number)
+            yield number, at_us
             number += 1
 
     def _camera(
@@ -178,7 +184,7 @@ class World:
                 "counts": {"motorcycle": bikes, "car": vehicles - bikes},
             }
             yield at_us, event_of(camera.id, "camera.count", at_us, data)
-        for at_us, _ in self._samples(camera.id, "camera.status", t0_us, t1_us):
+        for _, at_us in self._times(camera.id, "camera.status", t0_us, t1_us):
             yield at_us, event_of(camera.id, "camera.status", at_us, {"online": True})
         for at_us, rng in self._samples(camera.id, "camera.object", t0_us, t1_us):
             yield at_us, event_of(camera.id, "camera.object", at_us, _object(rng))
