@@ -25,6 +25,7 @@ from simulators.city import build
 from simulators.cli_score import score_scenario
 from simulators.crew import Crew
 from simulators.crew_client import CrewClient, password_of
+from simulators.faults import MAX_FAULTS, background
 from simulators.fleet import Fleet, load_fleet
 from simulators.live import LiveCity, Status, Target
 from simulators.load import CONNECTIONS, LoadReport, load
@@ -65,6 +66,9 @@ Scenarios = Annotated[
     list[str] | None, typer.Option(help="File or shipped name; `none` for a calm city; repeatable.")
 ]
 Start = Annotated[str, typer.Option(help="RFC 3339, e.g. 2026-11-23T06:45:00+07:00.")]
+Faults = Annotated[
+    int, typer.Option(min=0, max=MAX_FAULTS, help="Faults of devices an hour, strewn over the city.")
+]
 Seed = Annotated[int, typer.Option(help="Chooses the noise; the same seed gives the same events.")]
 
 DEVICES = Path("demo/devices.geojson")
@@ -91,6 +95,7 @@ def run(
     mqtt: Annotated[str, typer.Option(help="MQTT broker, host:port.")] = "127.0.0.1:1883",
     scenario: Scenarios = None,
     seed: Seed = 1,
+    faults: Faults = 0,
     speed: Annotated[float, typer.Option(help="How fast the day passes; event times stay real.")] = 1.0,
     duration: Annotated[float | None, typer.Option(help="Seconds to run; for ever without.")] = None,
     snapshot_port: Annotated[int, typer.Option(help="Camera pictures; 0 for none.")] = 8090,
@@ -113,7 +118,7 @@ def run(
     if not host or not port.isdigit():
         raise SimulatorError(f"--mqtt wants host:port, not {mqtt!r}")
     start_us = time.time_ns() // 1000
-    world = _world(_fleet(devices, areas), scenario or ["demo"], seed, start_us, speed)
+    world = _world(_fleet(devices, areas), scenario or ["demo"], seed, start_us, speed, faults)
     parts = [part.value for part in only or ()]
     crew = _crew(logins, url, seed) if logins else None
     citizens = CitizensClient(world.fleet, world, url, seed) if counter else None
@@ -132,13 +137,14 @@ def generate(
     out: Annotated[Path, typer.Option(help="NDJSON file; the truth goes beside it as .truth.json.")],
     scenario: Scenarios = None,
     seed: Seed = 1,
+    faults: Faults = 0,
     speed: Annotated[float, typer.Option(help="How fast the day passes.")] = 1.0,
     devices: Devices = DEVICES,
     areas: Areas = AREAS,
 ) -> None:
     """Write a scenario's events without waiting for them. The same arguments give the same bytes."""
     start_us = _start_us(start)
-    world = _world(_fleet(devices, areas), scenario or [], seed, start_us, speed)
+    world = _world(_fleet(devices, areas), scenario or [], seed, start_us, speed, faults)
     count, end_us = 0, start_us + round(duration * SECOND_US)
     with out.open("wb") as file:
         for t0_us in range(start_us, end_us, 60 * SECOND_US):
@@ -340,8 +346,12 @@ def _fleet(devices: Path, areas: Path) -> Fleet:
     return load_fleet(devices, areas if areas.exists() else None)
 
 
-def _world(fleet: Fleet, scenarios: list[str], seed: int, start_us: int, speed: float) -> World:
+def _world(
+    fleet: Fleet, scenarios: list[str], seed: int, start_us: int, speed: float, faults: int = 0
+) -> World:
     scripts = [Script(named_scenario(name), fleet, start_us) for name in scenarios if name != "none"]
+    if faults:
+        scripts.append(Script(background(fleet, seed, faults), fleet, start_us))
     return World(fleet, scripts, seed=seed, start_us=start_us, speed=speed)
 
 

@@ -18,6 +18,7 @@ from simulators.senders import json_bytes, load_keys
 from simulators.times import parse_us
 from simulators.truth import truth
 
+HEADINGS = ("rule", "expected", "detected", "detection", "median", "p95", "repeated", "false", "per day")
 SHOWN_MOST = 20
 """Lines of missed and of false incidents below the table; `--json` has all."""
 
@@ -98,17 +99,7 @@ def _password(logins: Path | None, user: str) -> str:
 
 def _show(result: Score) -> None:
     table = Table(title=f"{result.scenario}, {result.duration_s:,.0f} s")
-    for heading in (
-        "rule",
-        "expected",
-        "detected",
-        "detection",
-        "median",
-        "p95",
-        "repeated",
-        "false",
-        "per day",
-    ):
+    for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading == "rule" else "right")
     for figures in (*result.rules, result.total):
         table.add_row(*cells(figures), end_section=figures is (result.rules or [result.total])[-1])

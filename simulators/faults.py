@@ -20,6 +20,8 @@ Event = dict[str, object]
 SPIKE_APART_S: Final = 40.0
 """A noisy detector's wild samples lie this far apart at least: loose contacts chatter, they do not hold."""
 BACKGROUND_LOOP_S: Final = 3600.0
+MAX_FAULTS: Final = 1_000
+"""Background faults an hour."""
 _WILD: Final = {"speed_kmh": 3.0, "occupancy": 0.6}
 
 
@@ -83,8 +85,8 @@ def _merged(data: Any, more: dict[str, Any]) -> dict[str, object]:
     return {**data, **more}
 
 
-def background(fleet: Fleet, seed: int, per_hour: float) -> Scenario:
-    """Return an endless scenario of about `per_hour` faults an hour, strewn over the fleet, on top of any other.
+def background(fleet: Fleet, seed: int, per_hour: int) -> Scenario:
+    """Return an endless scenario of about `per_hour` faults an hour, strewn over the fleet.
 
     All faults are borne without an incident, except that what falls silent for long is told as such.
     """
@@ -100,7 +102,7 @@ def background(fleet: Fleet, seed: int, per_hour: float) -> Scenario:
     ]
     makes = [make for make in makes if make[1]]
     steps = []
-    for number in range(max(1, round(per_hour))):
+    for number in range(per_hour):
         kind, devices, parameters = makes[number % len(makes)]
         at = round(rng.uniform(FIRST_WORD_S, BACKGROUND_LOOP_S), 1)
         base = Step(at=at, duration_s=round(rng.uniform(120, 900), 1), kind=kind)

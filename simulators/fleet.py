@@ -42,7 +42,7 @@ class Fleet:
         inside: Mapping[str, tuple[str, ...]] | None = None,
         along: Iterable[Sequence[tuple[float, str]]] = (),
     ) -> None:
-        """Keep `units`; `inside` names the devices of each area code, `along` (metres, detector) of each road."""
+        """Keep `units`; `inside` names the devices of each area, `along` (metres, detector) of each road."""
         self.units = {unit.id: unit for unit in units}
         self.cameras = [unit for unit in self.units.values() if unit.kind == "camera"]
         self.detectors = [unit for unit in self.units.values() if unit.kind == "detector"]
@@ -72,7 +72,7 @@ class Fleet:
         return sorted(code for code in self._inside if code.rpartition("-")[0] == kind)
 
     def upstream(self, detector: str) -> Sequence[tuple[Unit, float]]:
-        """Return the detectors that traffic passes before this one, nearest first, with metres of road between.
+        """Return the detectors that traffic passes before this one, nearest first, with the metres between.
 
         Traffic runs the way a road's line is drawn, which is the heading that detectors are named with.
         """

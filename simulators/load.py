@@ -1,7 +1,7 @@
 """Open-loop load: posts on a fixed schedule whatever the service does, and says what it could not send.
 
-The schedule never waits for an answer, and latency counts from the moment a post was due, not from when it was
-sent: a service or a sender that stalls cannot hide it (no coordinated omission).
+The schedule never waits for an answer, and latency counts from the moment a post was due, not from when it
+was sent: a service or a sender that stalls cannot hide it (no coordinated omission).
 """
 
 import asyncio
@@ -31,8 +31,8 @@ _BUSY: Final = {429: "refused_429", 503: "refused_503"}
 class LoadReport(msgspec.Struct):
     """Events, except the latencies: those are per post, from the moment it was due to its answer.
 
-    `offered = unsent + acked + rejected + refused_429 + refused_503 + unanswered + failed`. `unsent` found every
-    connection busy, `late` (of those sent) left behind schedule, `unanswered` got no answer or lost its
+    `offered = unsent + acked + rejected + refused_429 + refused_503 + unanswered + failed`. `unsent` found
+    every connection busy, `late` (of those sent) left behind schedule, `unanswered` got no answer or lost its
     connection, `failed` anything else, by name in `errors`.
     """
 
@@ -79,7 +79,7 @@ class _Run:
         self.latencies_s: list[float] = []
 
     async def post(self, first: int, count: int, due: float) -> None:
-        """Post events `first` to `first + count`, due at `due` of the monotonic clock, and note the answer."""
+        """Post events `first` to `first + count`, due at monotonic time `due`, and note the answer."""
         report = self._report
         try:
             body = self._body(first, count)

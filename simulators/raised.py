@@ -52,7 +52,7 @@ def parse_incidents(data: bytes, start_us: int, name: str = "incidents") -> list
         return [_raised(item, start_us) for item in found]
     except (msgspec.MsgspecError, ValueError) as problem:
         raise RaisedError(
-            f"{name}: {problem}; wanted are the lines of `ioc export incidents` or answers of /api/v1/incidents"
+            f"{name}: {problem}; give lines of `ioc export incidents` or answers of /api/v1/incidents"
         ) from problem
 
 

@@ -39,7 +39,7 @@ def flood_report(rng: random.Random) -> dict[str, object]:
 
 
 def retold(report: dict[str, Any], number: int) -> dict[str, object]:
-    """Return the same complaint as neighbour `number` writes it: every second without diacritics, each by himself."""
+    """Return the same complaint as neighbour `number` writes it; every second does without diacritics."""
     told: dict[str, object] = report | {"contact": f"0900 001 {number % 1000:03d}"}
     if number % 2:
         told |= {name: unaccented(report[name]) for name in ("title", "text")}

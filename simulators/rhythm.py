@@ -42,7 +42,7 @@ def crowding(hour: float, day: Day = Day.WORKDAY) -> float:
 
 
 def motorbikes(hour: float, day: Day = Day.WORKDAY) -> float:
-    """Return the share of motorbikes among vehicles: most at the rush hours, fewest when lorries drive at night."""
+    """Return the share of motorbikes: most at the rush hours, fewest when lorries drive at night."""
     return 0.55 + 0.3 * rush(hour, day)
 
 

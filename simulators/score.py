@@ -1,8 +1,8 @@
 """How well raised incidents agree with the ground truth: detection, false alarms, time to detect. Pure.
 
-An expected incident is detected by the first raised one of its rule and place between the beginning of its cause
-and the end of the episode. A second one for the same episode is a repeat. What fits nothing expected is a false
-alarm. Rules that speak of citizens' own reports are not judged: each report is an incident by design.
+An expected incident is detected by the first raised one of its rule and place between the beginning of its
+cause and the end of the episode. A second one for the same episode is a repeat. What fits nothing expected is
+a false alarm. Rules that speak of citizens' own reports are not judged: each report is an incident by design.
 """
 
 from collections import defaultdict
@@ -69,7 +69,7 @@ def score(scenario: str, expected: Sequence[Expected], raised: Iterable[Raised],
         (item for item in raised if 0 <= item.at_s < duration_s and item.rule not in NOT_JUDGED),
         key=lambda item: (item.at_s, item.rule, item.source or item.ward or ""),
     )
-    open_to = defaultdict(list)
+    open_to: dict[tuple[str, str | None], list[int]] = defaultdict(list)
     for number, wanted in enumerate(expected):
         open_to[wanted.rule, _place(wanted)].append(number)
     delays: dict[int, float] = {}

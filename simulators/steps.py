@@ -1,7 +1,7 @@
 """What a scenario can make happen: the kinds of steps, their parameters, and what one step takes.
 
-A step is either something in the city that the service should notice, something that changes the city's traffic
-(rain, a planned event), or a fault of a device or a citizen, which the service should bear.
+A step is either something in the city that the service should notice, something that changes the city's
+traffic (rain, a planned event), or a fault of a device or a citizen, which the service should bear.
 """
 
 from collections.abc import Mapping
@@ -84,7 +84,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Happening(msgspec.Struct, frozen=True):
-    """One step of one round at one place. `target` is a device id, a ward code for reports, or `city` for rain."""
+    """One step of one round at one place: a device id, a ward code for reports, or `city` for rain."""
 
     step: Step
     target: str

@@ -1,6 +1,6 @@
-"""What follows from a step: queues grow back along the road, rain floods low points, a match fills the streets.
+"""What follows from a step: queues grow back along the road, rain floods low points, a match fills streets.
 
-Each step comes to simple steps that one device or ward carries by itself. Pure: the same fleet gives the same.
+Each step comes to simple steps that one device or ward carries by itself. Pure: the same for the same fleet.
 """
 
 from collections.abc import Iterator

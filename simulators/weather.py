@@ -31,5 +31,5 @@ def slowed(speed_kmh: float, rain: float) -> float:
 
 
 def thinned(count: float, rain: float, *, outdoors: float = 0.25) -> float:
-    """Return how many of `count` are still on their way; `outdoors` is the share that a cloudburst keeps away."""
+    """Return how many of `count` are still about; `outdoors` is the share that a cloudburst keeps away."""
     return count * (1 - outdoors * rain)

@@ -82,7 +82,7 @@ class World:
         return [event for _, event in self.sent_between(t0_us, t1_us)]
 
     def sent_between(self, t0_us: int, t1_us: int) -> list[tuple[int, Event]]:
-        """Return the events of [t0, t1) with the moment each is sent: its own time unless its clock is wrong."""
+        """Return the events of [t0, t1) with when each is sent: its own time unless its clock is wrong."""
         happenings = [item for script in self.scripts for item in script.between(t0_us, t1_us)]
         on = self._by_device(happenings)
         rains = on.get(CITY, ())

@@ -1,4 +1,4 @@
-"""The shipped scenarios under the shipped rules: decoders, gateway and engine over virtual time, nothing else.
+"""The shipped scenarios under the shipped rules: decoders, gateway and engine over virtual time.
 
 No log, database or clock: an hour of the city takes seconds, so that every scenario can be scored in a test.
 What the log does to repeats, it does here too: an event comes once for its source and id.
@@ -91,7 +91,7 @@ class _Gate:
         self.refused = 0
 
     def admitted(self, world: World, begin_us: int) -> Iterator[Event]:
-        """Yield what is let in of `SLICE_S` seconds, each event with the end of its second as time of arrival."""
+        """Yield what is let in of `SLICE_S` seconds; an event arrives at the end of its second."""
         by_second: dict[int, list[bytes]] = {}
         for at_us, sent in world.sent_between(begin_us, begin_us + SLICE_S * SECOND_US):
             by_second.setdefault(at_us // SECOND_US, []).append(msgspec.json.encode(sent))
