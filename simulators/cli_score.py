@@ -18,7 +18,7 @@ from simulators.senders import json_bytes, load_keys
 from simulators.times import parse_us
 from simulators.truth import truth
 
-HEADINGS = ("rule", "expected", "detected", "detection", "median", "p95", "repeated", "false", "per day")
+HEADINGS = ("rule", "expected", "detected", "share", "median", "p95", "again", "false", "per day")
 SHOWN_MOST = 20
 """Lines of missed and of false incidents below the table; `--json` has all."""
 
@@ -98,9 +98,10 @@ def _password(logins: Path | None, user: str) -> str:
 
 
 def _show(result: Score) -> None:
-    table = Table(title=f"{result.scenario}, {result.duration_s:,.0f} s")
+    # Eighty columns are enough for the longest name of a rule.
+    table = Table(title=f"{result.scenario}, {result.duration_s:,.0f} s", box=None, padding=(0, 1, 0, 0))
     for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading == "rule" else "right")
+        table.add_column(heading, justify="left" if heading == "rule" else "right", no_wrap=True)
     for figures in (*result.rules, result.total):
         table.add_row(*cells(figures), end_section=figures is (result.rules or [result.total])[-1])
     out = Console()

@@ -26,10 +26,10 @@ _FLOOD = (
 _CHANNELS = ("app", "1022", "web", "zalo")
 
 
-def ordinary_report(rng: random.Random) -> dict[str, object]:
-    """Return a report about anything but a flood."""
+def ordinary_report(rng: random.Random, *, accented: bool = False) -> dict[str, object]:
+    """Return a report about anything but a flood; `accented` ones have all their diacritics."""
     category, title, text = rng.choice(_ORDINARY)
-    return _report(rng, category, title, text)
+    return _report(rng, category, title, text, accented)
 
 
 def flood_report(rng: random.Random) -> dict[str, object]:
@@ -59,9 +59,11 @@ def unaccented(text: str) -> str:
     return "".join(letter for letter in plain if not unicodedata.combining(letter))
 
 
-def _report(rng: random.Random, category: str, title: str, text: str) -> dict[str, object]:
+def _report(
+    rng: random.Random, category: str, title: str, text: str, accented: bool = False
+) -> dict[str, object]:
     channel, contact = rng.choice(_CHANNELS), f"0900 000 {rng.randrange(1000):03d}"
-    if rng.random() < UNACCENTED_SHARE:
+    if not accented and rng.random() < UNACCENTED_SHARE:
         title, text = unaccented(title), unaccented(text)
     return {
         "category": category,

@@ -290,7 +290,9 @@ class World:
                 case Kind.FLOOD_REPORT:
                     yield at_us, _reported(at_us, flood_report(rng), near, rng, f"{item.target}-{number}")
                 case Kind.DUPLICATE_REPORTS:
-                    first = ordinary_report(stream(self.seed, item.target, "first", item.start_us))
+                    first = ordinary_report(
+                        stream(self.seed, item.target, "first", item.start_us), accented=True
+                    )
                     told = retold(first, number)
                     yield at_us, _reported(at_us, told, near, rng, f"again-{item.target}-{number}")
                 case _:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from simulators.cli_score import HEADINGS, cells
-from simulators.scenario import named_scenario, shipped_names
+from simulators.scenario import shipped_names
 from tests.scoring import Scored, scored
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "simulators.md"
@@ -31,7 +31,6 @@ def page_with(text: str, scores: str) -> str:
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{scores}\n{END}{after}"
-
 
 
 def _row(values: tuple[str, ...]) -> str:
