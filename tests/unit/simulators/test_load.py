@@ -1,4 +1,4 @@
-"""Open-loop load: the schedule waits for nobody, every event is told of, latency counts from when it was due."""
+"""Open-loop load: the schedule waits for nobody, every event is told of, latency counts from its due time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
