@@ -5,7 +5,8 @@ The core (`city`, `fleet`, `steps`, `scenario`, `unfold`, `rhythm`, `weather`, `
 `load`, `raised`, `crew_client`, `snapshots` and `cli` add the clock and the wires.
 
 Errors: `SimulatorError` and below it `FleetError` (a device or area file), `ScenarioError` (a scenario file,
-with its line), `KeysError` (the keys file) and `RaisedError` (incidents to score). All are the caller's to mend.
+with its line), `KeysError` (the keys file) and `RaisedError` (incidents to score). All are the caller's to
+mend.
 """
 
 

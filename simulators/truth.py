@@ -61,8 +61,8 @@ _SHAPES = {
     Kind.FLOOD_REPORT: _Shape("flood-report", 0.5, 2700.0, 5.0, 90.0),
     # Repeated every 10 s; hold 5 min after the last.
     Kind.FIRE_SMOKE: _Shape("fire-smoke", 0.5, 295.0, 5.0, 30.0, 10.0),
-    # Repeated every 30 s, and it takes two; hold 5 min after the last.
-    Kind.FLOOD: _Shape("flood-alarm", 30.5, 285.0, 5.0, 45.0, 30.0),
+    # Repeated every 30 s, and it takes two in 90 s; hold 5 min after the last but one has left the window.
+    Kind.FLOOD: _Shape("flood-alarm", 30.5, 345.0, 5.0, 45.0, 30.0),
     # 120 s after its last word, which came up to 10 s before the silence; the clock turns in tenths of that.
     Kind.DETECTOR_SILENT: _Shape("detector-silent", 121.0, 5.0, 15.0, 20.0),
 }

@@ -2,6 +2,10 @@
 
 import asyncio
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -95,6 +99,69 @@ def test_incidents_are_read_as_exported_as_an_array_and_as_answered() -> None:
 def test_what_is_no_list_of_incidents_is_refused(data: bytes) -> None:
     with pytest.raises(RaisedError, match="ioc export incidents"):
         parse_incidents(data, START_US, "x.ndjson")
+
+
+@contextmanager
+def api(pages: list[bytes]) -> Iterator[tuple[str, list[str]]]:
+    """A service that knows one login and answers `pages` in turn; and what it was asked."""
+    asked: list[str] = []
+    left = iter(pages)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self._answer(200 if sent == {"username": "supervisor", "password": "right"} else 401, b"{}")
+
+        def do_GET(self) -> None:
+            self._answer(200, next(left))
+
+        def do_DELETE(self) -> None:
+            self._answer(200, b"{}")
+
+        def _answer(self, status: int, body: bytes) -> None:
+            asked.append(f"{self.command} {self.path}")
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def page_of(*at_s: float, following: str | None = None) -> bytes:
+    items = [
+        {"rule": "crowd", "source": "cam-1", "detected": format_us(START_US + round(at * SECOND_US))}
+        for at in at_s
+    ]
+    return json.dumps({"items": items, "next": following}).encode()
+
+
+def test_a_service_is_asked_page_by_page_until_the_incidents_are_older_than_the_start() -> None:
+    pages = [page_of(90, 60, following="c1"), page_of(30, -5, following="c2"), page_of(-50)]
+    with api(pages) as (url, asked):
+        found = asyncio.run(fetch_incidents(url, "supervisor", "right", START_US))
+    assert [item.at_s for item in found] == [90, 60, 30]
+    assert asked == [
+        "POST /api/v1/session",
+        "GET /api/v1/incidents?state=all&limit=200",
+        "GET /api/v1/incidents?state=all&limit=200&cursor=c1",
+        "DELETE /api/v1/session",
+    ]
+
+
+def test_a_wrong_password_is_told_with_where_to_look() -> None:
+    with api([]) as (url, _), pytest.raises(RaisedError, match=r"HTTP 401.*logins file"):
+        asyncio.run(fetch_incidents(url, "supervisor", "wrong", START_US))
 
 
 def test_a_service_that_is_down_is_named() -> None:
