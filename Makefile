@@ -29,7 +29,7 @@ setup: $(STAMPS)/runtime $(CONSOLE)/dist/index.html
 KAFKA := $(if $(IOC_TEST_KAFKA),,$(if $(and $(shell command -v java),$(shell command -v mvn)),$(STAMPS)/kafka))
 
 test: setup $(STAMPS)/dev $(KAFKA) ## set everything up, then run every test
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(TEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TEST_ARGS)
 	@cd $(CONSOLE) && npm test --silent
 
 check: $(STAMPS)/dev $(CONSOLE)/node_modules/.package-lock.json ## lint, types, direction of imports, sizes
@@ -47,7 +47,7 @@ bench: setup ## measure the whole pipeline
 	@$(BIN)/python -m benchmarks pipeline --json
 
 lock: $(STAMPS)/tools ## renew the lock files from requirements/*.in
-	@for name in tools runtime otel dev node; do \
+	@for name in tools runtime otel parquet dev node; do \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	    --custom-compile-command "make lock" $(LOCK_ARGS) \
 	    requirements/$$name.in -o requirements/$$name.lock || exit 1; done

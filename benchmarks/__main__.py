@@ -4,15 +4,17 @@ import argparse
 import json
 import sys
 
-from benchmarks import decoders, engine, fanout, incidents, pipeline, store
+from benchmarks import console, decoders, engine, fanout, incidents, pipeline, replay, store
 from benchmarks.machine import machine
 
 BENCHMARKS = {
+    "console": console,
     "decoders": decoders,
     "engine": engine,
     "fanout": fanout,
     "incidents": incidents,
     "pipeline": pipeline,
+    "replay": replay,
     "store": store,
 }
 

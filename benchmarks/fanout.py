@@ -9,31 +9,25 @@ a machine that others use, `cpu_us_per_frame` and `cpu_share` beside `load_avera
 
 import argparse
 import asyncio
-import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager, suppress
-from datetime import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpx
 import psutil
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
-from websockets.typing import Origin, Subprotocol
+import uvloop
 
+from benchmarks.fanout_console import Box, Console, Frames, connected
 from benchmarks.fanout_server import EAST, NORTH, SOUTH, WEST
 from benchmarks.machine import cpu_seconds, percentile, resident_mb
 from benchmarks.service import free_port
 
 START_TIMEOUT_S = 30.0
 SETTLE_S = 30.0
-_EVENTS = b'{"type":"ev"'
-_PING = b'{"type":"ping"'
-_SNAP = b'{"type":"snap"'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,16 +43,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, object]:
     """Measure and return the figures."""
-    with _server(arguments.entities) as (process, port):
-        if arguments.idle:
-            return asyncio.run(_idle(process, port, arguments))
-        return asyncio.run(_busy(process, port, arguments))
+    with feed_server(arguments.entities) as (process, port):
+        measure = _idle if arguments.idle else _busy
+        return uvloop.run(measure(process, port, arguments))
 
 
 @contextmanager
-def _server(entities: int) -> Iterator[tuple[psutil.Process, int]]:
+def feed_server(entities: int, *options: str) -> Iterator[tuple[psutil.Process, int]]:
+    """Run `benchmarks.fanout_server` with more `options`; yields its process and port."""
     port = free_port()
-    command = ["-m", "benchmarks.fanout_server", "--port", str(port), "--entities", str(entities)]
+    command = ["-m", "benchmarks.fanout_server", "--port", str(port), "--entities", str(entities), *options]
     with subprocess.Popen([sys.executable, *command]) as child:
         try:
             deadline_s = time.monotonic() + START_TIMEOUT_S
@@ -74,100 +68,26 @@ def _server(entities: int) -> Iterator[tuple[psutil.Process, int]]:
             child.terminate()
 
 
-class _Console:
-    """One console: what it was given, and when."""
-
-    def __init__(self, shared: "_Shared", view: list[float]) -> None:
-        self._shared = shared
-        self._view = view
-        self.joined = asyncio.Event()
-        self.position = 0
-        self.lost = self.repeated = 0
-        self.changes = 0
-        self.bytes = self.frames = 0
-        self._revs: dict[str, int] = {}
-
-    async def follow(self, socket: ClientConnection) -> None:
-        """Read until the socket closes."""
-        await socket.send(json.dumps({"type": "hello", "client": "benchmark"}))
-        await socket.send(json.dumps({"type": "view", "bbox": self._view}))
-        with suppress(ConnectionClosed):
-            while True:
-                self._take(data := await socket.recv(decode=False))
-                if data.startswith(_PING):
-                    await socket.send(json.dumps({"type": "pong", "t": json.loads(data)["t"]}))
-
-    def _take(self, data: bytes) -> None:
-        self.bytes += len(data)
-        self.frames += 1
-        if data.startswith(_EVENTS):
-            first, last, at_ms, events = self._shared.parsed(data)
-            self._shared.delays_ms.append(time.time() * 1000 - at_ms)
-            self.lost += first != self.position + 1
-            self.position = last
-            self.changes += len(events)
-            for incident, rev in events:
-                known = self._revs.get(incident, rev - 1)
-                self.lost += max(0, rev - known - 1)
-                self.repeated += rev <= known
-                self._revs[incident] = rev
-        elif data.startswith(_SNAP):
-            page = json.loads(data)
-            self._revs |= {item["id"]: item["rev"] for item in page["items"]}
-            if page["last"]:
-                self.position = page["offset"]
-                self.joined.set()
-
-
-class _Shared:
-    """What consoles share here: a frame that many get is parsed once."""
-
-    def __init__(self) -> None:
-        self.delays_ms: list[float] = []
-        self._data = b""
-        self._parsed: tuple[int, int, float, list[tuple[str, int]]] = (0, 0, 0.0, [])
-
-    def parsed(self, data: bytes) -> tuple[int, int, float, list[tuple[str, int]]]:
-        """Return (first offset, last offset, oldest change's time in ms, (incident, revision) of each)."""
-        if data != self._data:
-            frame = json.loads(data)
-            incidents = [each["incident"] for each in frame["events"]]
-            oldest_ms = min(datetime.fromisoformat(each["updated"]).timestamp() for each in incidents) * 1000
-            self._data = data
-            self._parsed = (
-                frame["from"],
-                frame["to"],
-                oldest_ms,
-                [(each["id"], each["rev"]) for each in incidents],
-            )
-        return self._parsed
-
-
 async def _busy(server: psutil.Process, port: int, arguments: argparse.Namespace) -> dict[str, object]:
-    shared = _Shared()
-    consoles = [_Console(shared, _view(number % arguments.views)) for number in range(arguments.consoles)]
+    frames = Frames()
+    consoles = _consoles(frames, arguments.consoles, arguments.views)
+    stalled = Console(frames, "stalled", None, reads=False)
     async with (
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as control,
-        AsyncExitStack() as sockets,
-        asyncio.TaskGroup() as group,
+        connected([stalled, *consoles], port),
     ):
-        stalled = await sockets.enter_async_context(_socket(port, "stalled", max_queue=1))
-        await stalled.send(json.dumps({"type": "hello", "client": "stalled"}))
-        tasks = await _join(consoles, port, sockets, group)
         await _pace(control, arguments.changes, arguments.states)
         await asyncio.sleep(min(10.0, arguments.seconds / 4))  # warm-up
-        shared.delays_ms.clear()
+        frames.delays_ms.clear()
         before, measured = await _figures(control), _Cost(server)
         given = _given(consoles)
         memory = await _watch(server, arguments.seconds)
         after, cost = await _figures(control), measured.spent()
-        delays = list(shared.delays_ms)
+        delays = list(frames.delays_ms)
         given = [now - then for now, then in zip(_given(consoles), given, strict=True)]
         final = (await _pace(control, 0, 0))["offset"]
         caught_up = await _all_reach(consoles, final)
         slow = (await _figures(control))["slow"]
-        for task in tasks:
-            task.cancel()
     elapsed_s = cost["seconds"]
     load_cpu = (after["load_cpu_s"] - before["load_cpu_s"]) / elapsed_s
     return {
@@ -193,30 +113,14 @@ async def _busy(server: psutil.Process, port: int, arguments: argparse.Namespace
         "load_average": round(os.getloadavg()[0], 1),
         "rss_start_mb": memory[0],
         "rss_mb": memory[-1],
+        "rss_by_tenth_mb": [memory[len(memory) * tenth // 10] for tenth in range(10)],
     }  # fmt: skip
-
-
-async def _join(
-    consoles: Sequence["_Console"], port: int, sockets: AsyncExitStack, group: asyncio.TaskGroup
-) -> list[asyncio.Task[None]]:
-    """Connect all of `consoles` and return what follows the feed once every one is live."""
-    tasks = []
-    for number, console in enumerate(consoles):
-        socket = await sockets.enter_async_context(_socket(port, f"user-{number}"))
-        tasks.append(group.create_task(console.follow(socket)))
-    for console in consoles:
-        await console.joined.wait()
-    return tasks
 
 
 async def _idle(server: psutil.Process, port: int, arguments: argparse.Namespace) -> dict[str, object]:
     before_mb = resident_mb([server])
-    consoles = [_Console(_Shared(), _view(number % arguments.views)) for number in range(arguments.idle)]
-    async with AsyncExitStack() as sockets, asyncio.TaskGroup() as group:
-        tasks = await _join(consoles, port, sockets, group)
+    async with connected(_consoles(Frames(), arguments.idle, arguments.views), port):
         memory = await _watch(server, arguments.seconds)
-        for task in tasks:
-            task.cancel()
     return {
         "workload": {"idle": arguments.idle, "entities": arguments.entities, "seconds": arguments.seconds},
         "rss_empty_mb": before_mb,
@@ -252,14 +156,14 @@ async def _watch(server: psutil.Process, seconds: float) -> list[float]:
     return memory
 
 
-def _given(consoles: list[_Console]) -> list[int]:
+def _given(consoles: list[Console]) -> list[int]:
     """Return the bytes, frames and changes that all consoles were given so far."""
     return [
         sum(each) for each in zip(*((one.bytes, one.frames, one.changes) for one in consoles), strict=True)
     ]
 
 
-async def _all_reach(consoles: list[_Console], offset: int) -> int:
+async def _all_reach(consoles: list[Console], offset: int) -> int:
     """Return how many consoles reached `offset` within `SETTLE_S`."""
     for _ in range(int(SETTLE_S / 0.1)):
         if all(console.position >= offset for console in consoles):
@@ -268,24 +172,16 @@ async def _all_reach(consoles: list[_Console], offset: int) -> int:
     return sum(console.position >= offset for console in consoles)
 
 
-def _socket(port: int, user: str, max_queue: int | None = 16) -> connect:
-    return connect(
-        f"ws://127.0.0.1:{port}/api/v1/feed",
-        subprotocols=[Subprotocol("ioc.feed.v1")],
-        additional_headers={"cookie": f"ioc_session={user}"},
-        origin=Origin(f"http://127.0.0.1:{port}"),
-        compression=None,
-        max_size=None,
-        max_queue=max_queue,
-        ping_interval=None,
-    )
+def _consoles(frames: Frames, count: int, views: int) -> list[Console]:
+    return [Console(frames, f"user-{number}", _view(number % views, views)) for number in range(count)]
 
 
-def _view(number: int) -> list[float]:
-    """Return a tenth of the city's width and height, the `number`th of a hundred."""
+def _view(number: int, views: int) -> Box:
+    """Return a tenth of the city's width and height; a hundred `views` cover the city, more overlap."""
     wide, high = (EAST - WEST) / 10, (NORTH - SOUTH) / 10
-    west, south = WEST + number % 10 * wide, SOUTH + number // 10 % 10 * high
-    return [west, south, west + wide, south + high]
+    turn = number // 100 / max(1.0, views / 100)
+    west, south = WEST + (number % 10 + turn) * wide, SOUTH + (number // 10 % 10 + turn) * high
+    return (round(west, 5), round(south, 5), round(west + wide, 5), round(south + high, 5))
 
 
 async def _figures(control: httpx.AsyncClient) -> dict[str, Any]:

@@ -27,13 +27,16 @@ from ioc.model.texts import Text
 from ioc.stream.hub import Hub, HubSettings, wall_us
 from ioc.stream.ports import Viewer
 from ioc.stream.scope import EVERYTHING
+from ioc.stream.shell import SocketSettings
 from ioc.stream.websocket import UVICORN_OPTIONS, FeedSocket
 
 EPOCH = "benchmark"
 OPEN_INCIDENTS = 200
 TURNS_PER_S = 50
 WEST, SOUTH, EAST, NORTH = 106.4, 10.8, 107.0, 11.4
-KEPT_CHANGES = 20_000
+KEPT_CHANGES = 2_000
+STEP_DEG = 0.0005
+"""How far an entity that moves goes with each of its states, about 50 m."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,8 @@ class MadeChanges:
 class _Load:
     """What is offered, in `TURNS_PER_S` equal turns a second, until it is stopped."""
 
-    def __init__(self, hub: Hub, source: MadeChanges, entities: int) -> None:
-        self._hub, self._source = hub, source
+    def __init__(self, hub: Hub, source: MadeChanges, entities: int, moving: bool) -> None:
+        self._hub, self._source, self._moving = hub, source, moving
         self._random = random.Random(1)
         self._places = [
             (self._random.uniform(WEST, EAST), self._random.uniform(SOUTH, NORTH)) for _ in range(entities)
@@ -115,23 +118,38 @@ class _Load:
         for _ in self._places:
             self._hub.apply_event(self._event())
 
+    def devices(self) -> list[dict[str, object]]:
+        """Return the entities as `GET /api/v1/devices` lists them."""
+        return [
+            {
+                "id": _id(number), "kind": "camera" if _id(number).startswith("cam") else "detector",
+                "name": _id(number), "ward": "25747", "lon": lon, "lat": lat, "has_picture": False,
+            }
+            for number, (lon, lat) in enumerate(self._places)
+        ]  # fmt: skip
+
     def _event(self) -> Event:
         number = self._next % len(self._places)
         self._next += 1
         lon, lat = self._places[number]
+        if self._moving:
+            lon += self._random.uniform(-STEP_DEG, STEP_DEG)
+            lat += self._random.uniform(-STEP_DEG, STEP_DEG)
+            self._places[number] = lon, lat
         at_us = wall_us()
-        kind, data = (
-            (
-                "det",
-                TrafficFlow(speed_kmh=30.0 + self._next % 30, occupancy=0.12, volume_veh=9, interval_s=10),
-            )
+        data = (
+            TrafficFlow(speed_kmh=30.0 + self._next % 30, occupancy=0.12, volume_veh=9, interval_s=10)
             if number % 3 == 0
-            else ("cam", CameraCount(vehicles=self._next % 40, people=3))
+            else CameraCount(vehicles=self._next % 40, people=3)
         )
         return Event(
-            id=f"e{self._next}", source=f"{kind}-{number}", time_us=at_us, received_us=at_us, data=data,
+            id=f"e{self._next}", source=_id(number), time_us=at_us, received_us=at_us, data=data,
             ward="25747", lon=lon, lat=lat,
         )  # fmt: skip
+
+
+def _id(number: int) -> str:
+    return f"{'det' if number % 3 == 0 else 'cam'}-{number}"
 
 
 def _incident(number: int) -> Incident:
@@ -157,11 +175,15 @@ async def _admit(token: str) -> Viewer:
     return Viewer(token, token, EVERYTHING)
 
 
-async def serve(port: int, entities: int) -> None:
-    """Serve the feed at `/api/v1/feed` until interrupted; `POST /load` sets what is offered a second."""
+async def serve(port: int, entities: int, moving: bool = False, origin: str | None = None) -> None:
+    """Serve the feed at `/api/v1/feed` until interrupted; `POST /load` sets what is offered a second.
+
+    Pages of `origin` may open it too. `GET /devices` lists the entities.
+    """
     source = MadeChanges()
     hub = Hub(source, HubSettings(max_clients=10_000))
-    load = _Load(hub, source, entities)
+    load = _Load(hub, source, entities, moving)
+    socket = FeedSocket(hub, _admit, SocketSettings(origins=frozenset({origin} if origin else ())))
     load.offer_all()
 
     async def figures(_: Request) -> JSONResponse:
@@ -183,10 +205,14 @@ async def serve(port: int, entities: int) -> None:
         load.late_s = 0.0
         return await figures(request)
 
+    async def devices(_: Request) -> JSONResponse:
+        return JSONResponse({"items": load.devices()})
+
     routes = [
+        Route("/devices", devices),
         Route("/figures", figures),
         Route("/load", pace, methods=["POST"]),
-        WebSocketRoute("/api/v1/feed", FeedSocket(hub, _admit).serve),
+        WebSocketRoute("/api/v1/feed", socket.serve),
     ]
     config = uvicorn.Config(
         Starlette(routes=routes), host="127.0.0.1", port=port, log_level="warning", backlog=2048,
@@ -204,6 +230,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--entities", type=int, required=True)
+    parser.add_argument("--moving", action="store_true", help="every state is elsewhere than the one before")
+    parser.add_argument("--origin", help="pages of this origin may open the feed too")
     given = parser.parse_args()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(given.port, given.entities))
+        runner.run(serve(given.port, given.entities, given.moving, given.origin))

@@ -57,7 +57,7 @@ WINDOW_US = 15 * MINUTE_US
 KEPT_UNCOMPRESSED_DAYS = 2
 STATEMENT_TIMEOUT_S = 3_600.0
 
-_TRAFFIC: LiteralString = """
+TRAFFIC_ROWS: LiteralString = """
     INSERT INTO traffic_measurement (time, received, event_id, source, type, ward, lon, lat,
         speed_kmh, occupancy, volume_veh, interval_s)
     SELECT t, t + interval '300 ms', 't-' || n, 'det-' || lpad((n %% 1000)::text, 4, '0'), 'traffic.flow',
@@ -67,7 +67,7 @@ _TRAFFIC: LiteralString = """
     FROM (SELECT n, %(start)s + n * %(step)s AS t
           FROM generate_series(%(first)s::bigint, %(last)s::bigint) n) made
 """
-_CAMERA: LiteralString = """
+CAMERA_ROWS: LiteralString = """
     INSERT INTO camera_event (time, received, event_id, source, type, ward, lon, lat, people, vehicles)
     SELECT t, t + interval '300 ms', 'c-' || n, 'cam-' || lpad((n %% 1000)::text, 4, '0'), 'camera.count',
         'w-' || lpad((n %% 1000 %% 36)::text, 2, '0'),
@@ -89,14 +89,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, object]:
     """Measure and return the figures."""
-    with _database(arguments.database_url) as dsns:
+    with database(arguments.database_url) as dsns:
         migrate(dsns.admin)
         made_s = _make_history(dsns.admin, arguments.rows)
         return asyncio.run(_measure(dsns, arguments.rows, made_s))
 
 
 @contextmanager
-def _database(url: str) -> Iterator[Dsns]:
+def database(url: str) -> Iterator[Dsns]:
+    """Yield an empty database: embedded in a throw-away folder, or of its own on the server of `url`."""
     if not url:
         with tempfile.TemporaryDirectory(prefix="ioc-", ignore_cleanup_errors=True) as folder:
             Path(folder).chmod(0o755)
@@ -133,7 +134,7 @@ def _make_history(admin: str, rows: int) -> float:
         for day in range(DAYS):
             _say(f"making day {day + 1} of {DAYS}: 2 × {per_day:,} events")
             numbers = {"first": day * per_day, "last": (day + 1) * per_day - 1}
-            for statement in (_TRAFFIC, _CAMERA):
+            for statement in (TRAFFIC_ROWS, CAMERA_ROWS):
                 connection.execute(statement, {"start": start, "step": step, **numbers})
         for stream in (Stream.CAMERA, Stream.TRAFFIC):
             connection.execute(_TOUCH, (stream, start, from_us(_end_us() - 1)))
@@ -197,7 +198,7 @@ async def _write(pool: Pool) -> dict[str, object]:
     """Write batches of the pipeline's workload, each its own durable transaction."""
     _say("writing")
     workload = Workload([f"cam-{n:04}" for n in range(SOURCES)], [f"det-{n:04}" for n in range(SOURCES)])
-    batches = [_events(workload) for _ in range(20)]
+    batches = [workload_events(workload) for _ in range(20)]
     writer, rates, cpu = HistoryWriter(), [], []
     async with pool.connection() as connection:
         for _ in range(REPEATS):
@@ -216,7 +217,8 @@ async def _write(pool: Pool) -> dict[str, object]:
     }
 
 
-def _events(workload: Workload) -> list[Event]:
+def workload_events(workload: Workload) -> list[Event]:
+    """Return a batch of the pipeline's workload, as ingest lets it in now."""
     now_us = time.time_ns() // 1000
     return [_event(json.loads(line), now_us) for line in workload.lines(BATCH_ROWS).splitlines()]
 

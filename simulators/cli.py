@@ -19,7 +19,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from simulators import SimulatorError
+from simulators import SimulatorError, cli_play
 from simulators.citizens_client import CitizensClient
 from simulators.city import build
 from simulators.cli_score import score_scenario
@@ -391,6 +391,8 @@ def _until_signal(work: Callable[[asyncio.Event], Awaitable[T]], parent: int | N
 
     return asyncio.run(guarded())
 
+
+cli_play.register(app, _until_signal)
 
 if __name__ == "__main__":
     main()

@@ -23,6 +23,11 @@ def parse_us(text: str) -> int:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no zone: write e.g. 2026-11-22T07:00:00+07:00")
+    return to_us(moment)
+
+
+def to_us(moment: datetime) -> int:
+    """Return microseconds of a time with a zone."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 

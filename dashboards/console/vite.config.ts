@@ -19,6 +19,8 @@ const licences: Plugin = {
 }
 
 const WORKER = 'src/ward/worker.js'
+/** What the ward page loads when it is asked for and must have without a network too. */
+const OFFLINE_TOO = /\/lib\/i18n\/(vi|en)\.ts$|\/ward\/Outbox\.svelte$|\/components\/Login\.svelte$/
 
 /**
  * The worker that lets the ward page open without a network: `worker.js` with the list of what that page alone needs.
@@ -35,6 +37,12 @@ const wardWorker: Plugin = {
       files.add(name)
       if (part.type !== 'chunk') return
       part.imports.forEach(add)
+      for (const inner of part.dynamicImports) {
+        const found = bundle[inner]
+        if (found?.type !== 'chunk') continue
+        // A chunk that others import too holds no module, only the way to it.
+        if ([found.facadeModuleId ?? '', ...Object.keys(found.modules)].some((id) => OFFLINE_TOO.test(id))) add(inner)
+      }
       part.viteMetadata?.importedCss.forEach(add)
       part.viteMetadata?.importedAssets.forEach(add)
     }
@@ -59,6 +67,8 @@ export default defineConfig({
     target: 'es2023',
     // Fonts and images stay files, so that the page's policy needs no `data:` for them.
     assetsInlineLimit: 0,
+    // A browser that does not know `modulepreload` loads a moment later what it imports anyway.
+    modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 1200,
     sourcemap: false,
     rolldownOptions: { input: Object.fromEntries(PAGES.map((file) => [file.slice(0, -'.html'.length), file])) },

@@ -32,6 +32,8 @@ class Right(StrEnum):
     """Send pictures of what was found or done."""
     PUBLISH = "publish"
     """Show a picture to the public."""
+    DEVICES = "devices"
+    """See and change what is registered of devices, and announce their maintenance."""
     WORKBENCH = "workbench"
     """Change, try and explain rules."""
 
@@ -89,6 +91,7 @@ _PERSONAL: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL}))
 _RAW: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL, Right.QUARANTINE}))
 _PHOTOS: Final = Door(Audience.PERSON, frozenset({Right.PHOTOS}))
 _PUBLISH: Final = Door(Audience.PERSON, frozenset({Right.PUBLISH}))
+_DEVICES: Final = Door(Audience.PERSON, frozenset({Right.DEVICES}))
 _WORKBENCH: Final = Door(Audience.PERSON, frozenset({Right.WORKBENCH}))
 
 ROUTES: Final[dict[str, Door]] = {
@@ -110,6 +113,10 @@ ROUTES: Final[dict[str, Door]] = {
     "POST /api/v1/incidents/{incident_id}/commands": _WRITE,
     "POST /api/v1/incidents/{incident_id}/unmask": _PERSONAL,
     "GET /api/v1/incidents/{incident_id}/photos": _READ,
+    "GET /api/v1/export/incidents.datex2": _READ,
+    "GET /api/v1/export/incidents.cap": _READ,
+    "GET /api/v1/export/incidents.geojson": _READ,
+    "GET /api/v1/export/incidents.ngsi-ld": _READ,
     "POST /api/v1/photos": _PHOTOS,
     "GET /api/v1/photos/{ref}": _SESSION,
     "POST /api/v1/photos/{ref}/release": _PUBLISH,
@@ -153,6 +160,12 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /api/v1/city": _PLACES,
     "GET /api/v1/areas": _PLACES,
     "GET /api/v1/devices": _PLACES,
+    "GET /api/v1/devices/health": _PLACES,
+    "GET /api/v1/registry/devices": _DEVICES,
+    "PUT /api/v1/registry/devices/{device_id}": _DEVICES,
+    "GET /api/v1/registry/maintenance": _DEVICES,
+    "POST /api/v1/registry/devices/{device_id}/maintenance": _DEVICES,
+    "DELETE /api/v1/registry/maintenance/{window_id}": _DEVICES,
     "GET /api/v1/cameras/{camera_id}/picture": _SESSION,
     "GET /api/v1/history/moment": _HISTORY,
     "GET /api/v1/history/{stream}": _HISTORY,
@@ -185,6 +198,8 @@ ROUTES: Final[dict[str, Door]] = {
     "POST /api/v1/notices/read": _SESSION,
     "POST /api/v1/ingest/events": _DEVICE,
     "POST /api/v1/ingest/clock": _DEVICE,
+    "POST /api/v1/ingest/hooks/{key}": _DEVICE,
+    "POST /api/v1/ingest/hooks/{key}/{rest}": _DEVICE,
     # Not in the OpenAPI document: the live feed and its one-way twin.
     "WEBSOCKET /api/v1/feed": _SESSION,
     "GET /api/v1/feed/sse": _SESSION,

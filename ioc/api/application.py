@@ -12,6 +12,9 @@ from ioc import __version__
 from ioc.api.answers import document
 from ioc.api.basemap import BASEMAP_PATH, BasemapFiles
 from ioc.api.citizen_ports import Citizens, PublicBoard, PublicRequests, Reports
+from ioc.api.device_ports import Devices
+from ioc.api.devices import devices_router
+from ioc.api.exports import exports_router
 from ioc.api.figure_ports import Figures
 from ioc.api.figures import figures_router
 from ioc.api.forecast import forecast_router
@@ -51,7 +54,7 @@ from ioc.api.public import public_router
 from ioc.api.public_places import public_places_router
 from ioc.api.quarantine import quarantine_router
 from ioc.api.receivers import notices_router, receivers_router
-from ioc.api.replay import replay_router
+from ioc.api.replay import PlaybackBounds, replay_router
 from ioc.api.reports import reports_router
 from ioc.api.rules import rules_router
 from ioc.api.security import Access, feed_authenticator
@@ -111,6 +114,7 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     policies: PolicyStore
     shifts: Shifts
     places: Places
+    devices: Devices
     history: History
     quarantine: Quarantine
     rules: Rules
@@ -119,6 +123,7 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     pictures: PictureProxy
     city: Callable[[], City]
     """Asked each time: real boundaries may replace illustrative ones while we run."""
+    playback: PlaybackBounds = PlaybackBounds()
     readiness: Mapping[str, ReadinessCheck] = {}
     console: Path | None = None
     """The console's built files; None serves none."""
@@ -194,14 +199,16 @@ def create_api(deps: ApiDeps) -> FastAPI:
         ),
         incidents_router(deps.incidents, access),
         procedures_router(deps.incidents, access),
+        exports_router(deps.incidents, deps.places, deps.city, access, deps.clock_us),
         forecast_router(deps.incidents, access),
         figures_router(deps.figures, access),
         policies_router(deps.policies, access),
         shifts_router(deps.shifts, deps.places, access),
         places_router(deps.places, deps.pictures, deps.city, access),
+        devices_router(deps.devices, access),
         public_places_router(deps.places, deps.city),
         playback_router(deps.history, access, deps.clock_us),
-        replay_router(deps.history, access, deps.clock_us),
+        replay_router(deps.history, access, deps.clock_us, deps.playback),
         history_router(deps.history, access, deps.clock_us),
         quarantine_router(deps.quarantine, access),
         rules_router(deps.rules, access),

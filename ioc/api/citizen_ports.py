@@ -128,6 +128,10 @@ class ReportInfo(msgspec.Struct, frozen=True, kw_only=True):
     address: str | None
     lon: float | None
     lat: float | None
+    placed_by: str | None
+    """How its address gave its place: `code`, `address`, `fuzzy`, `ward`; null where its author gave it."""
+    place_confidence: float | None
+    """How sure that is, 0 to 1."""
     contact: str | None
     photos: list[str]
     media_url: str | None

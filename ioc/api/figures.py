@@ -23,11 +23,10 @@ from ioc.model.texts import Text
 from ioc.model.times import format_us, to_us
 from ioc.store.figures import By
 from ioc.store.incidents import MAX_PAGE, CursorError
+from ioc.store.open_data import FORMULA_STARTS
 from ioc.store.users import Person
 from ioc.store.warnings import CITY, MAX_WARNINGS, StoredWarning
 from ioc.stream.wire import incident_view
-
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 class GroupBy(StrEnum):
@@ -400,6 +399,6 @@ def _row(group: FigureGroup, reading: Reading, start: str, end: str) -> list[obj
 
 def guarded(cell: object) -> object:
     """Return `cell` so that no spreadsheet takes a text for a formula."""
-    if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS):
+    if isinstance(cell, str) and cell.startswith(FORMULA_STARTS):
         return "'" + cell
     return cell

@@ -122,19 +122,17 @@ def incidents_router(incidents: Incidents, access: Access) -> APIRouter:
         ward: Annotated[str | None, Query(max_length=64), NO_NUL] = None,
         severity: Annotated[list[Severity] | None, Query(max_length=4)] = None,
         category: Annotated[str | None, Query(max_length=100), NO_NUL] = None,
+        ended_since: AwareDatetime | None = None,
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
         cursor: Annotated[str | None, Query(max_length=500), NO_NUL] = None,
     ) -> Response:
-        """Return open incidents, or all, filtered."""
+        """Return open incidents, or all, filtered; `ended_since`: those resolved or closed then or later."""
         query = IncidentFilter(
-            open_only=state is Shown.OPEN,
-            wards=visible_wards(person, ward),
-            severities=tuple(severity or ()),
-            category=category,
-            limit=limit,
-            cursor=cursor,
-        )
-        items, following = await _page(incidents, query)
+            open_only=state is Shown.OPEN, wards=visible_wards(person, ward),
+            severities=tuple(severity or ()), category=category, ended_since=ended_since,
+            limit=limit, cursor=cursor,
+        )  # fmt: skip
+        items, following = await page_of(incidents, query)
         return json_answer(IncidentPage([incident_view(item) for item in items], following))
 
     @router.get("/{incident_id}", **documented(IncidentJson, text="The incident as it is now."))
@@ -180,7 +178,8 @@ async def visible_incident(incidents: Incidents, incident_id: str, person: Perso
     return incident
 
 
-async def _page(incidents: Incidents, query: IncidentFilter) -> tuple[Sequence[Incident], str | None]:
+async def page_of(incidents: Incidents, query: IncidentFilter) -> tuple[Sequence[Incident], str | None]:
+    """Return a page of incidents and the cursor of the next. Raises Problem: 422, no cursor of ours."""
     try:
         return await incidents.page(query)
     except CursorError as error:

@@ -1,17 +1,20 @@
 """Camera pictures, fetched for the browser from the address in the registry, and from nowhere else.
 
 An address in the registry could name anything our machine can reach, so it must be one the operator allowed,
-see `ioc/outbound/destination.py`.
+see `ioc/outbound/destination.py`. Of a moving picture (MJPEG) the first one is taken and the connection
+closed: whoever looks gets a new one each time. RTSP and HLS are neither fetched nor converted.
 """
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, Generic, TypeVar
 
 import httpx
 import msgspec
 
+from ioc.api.mjpeg import MEDIA_TYPE, FirstFrame, NotMjpegError
 from ioc.outbound.destination import (
     Destinations,
     ForbiddenDestinationError,
@@ -21,6 +24,7 @@ from ioc.outbound.destination import (
 )
 from ioc.stream.hub import monotonic_us
 
+T = TypeVar("T")
 PICTURE_TYPES: Final = frozenset({"image/jpeg", "image/png", "image/webp"})
 
 
@@ -37,6 +41,8 @@ class PictureSettings(msgspec.Struct, frozen=True, kw_only=True):
     fresh_s: float = 1.0
     """Requests within this time share one answer, good or bad."""
     max_fetches: int = 16
+    max_fetches_per_host: int = 4
+    """A recorder with forty cameras is not asked for all at once; the others wait, within the time."""
     cache_bytes: int = 32 * 1024 * 1024
 
 
@@ -82,7 +88,8 @@ class PictureProxy:
         self._slots = asyncio.Semaphore(self._settings.max_fetches)
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._kept_bytes = 0
-        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._locks = Shared(asyncio.Lock)
+        self._hosts = Shared(lambda: asyncio.Semaphore(self._settings.max_fetches_per_host))
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -94,17 +101,9 @@ class PictureProxy:
         Raises:
             PictureError: it is not allowed, not reachable, too large, too slow or not a picture.
         """
-        lock, waiting = self._locks.get(url, (asyncio.Lock(), 0))
-        self._locks[url] = (lock, waiting + 1)
-        try:
+        with self._locks.of(url) as lock:
             async with lock:
                 kept = self._fresh(url) or self._keep(url, await self._try(url))
-        finally:
-            lock, waiting = self._locks[url]
-            if waiting == 1:
-                del self._locks[url]
-            else:
-                self._locks[url] = (lock, waiting - 1)
         if kept.picture is None:
             raise PictureError(kept.error)
         return kept.picture
@@ -132,11 +131,14 @@ class PictureProxy:
     async def _try(self, url: str) -> Picture | str:
         """Return the picture, or why there is none."""
         try:
-            async with asyncio.timeout(self._settings.timeout_s), self._slots:
-                return await self._get(url)
+            host = httpx.URL(url).netloc.decode("ascii")
+            with self._hosts.of(host) as turn:
+                # The host's turn comes first: who waits for a slow one must not keep a place from the others.
+                async with asyncio.timeout(self._settings.timeout_s), turn, self._slots:
+                    return await self._get(url)
         except TimeoutError:
             return f"no picture within {self._settings.timeout_s:g} s"
-        except (PictureError, ForbiddenDestinationError, OSError) as error:
+        except (PictureError, NotMjpegError, ForbiddenDestinationError, OSError) as error:
             return str(error)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             return f"{type(error).__name__}: {error}"
@@ -147,7 +149,11 @@ class PictureProxy:
         request = self._client.build_request(
             "GET",
             pinned,
-            headers={"Host": target.netloc.decode("ascii"), "Accept": ", ".join(sorted(PICTURE_TYPES))},
+            headers={
+                "Host": target.netloc.decode("ascii"),
+                "Accept": ", ".join((*sorted(PICTURE_TYPES), MEDIA_TYPE)),
+                "Accept-Encoding": "identity",
+            },
             extensions=extensions,
         )
         response = await self._client.send(request, stream=True)
@@ -160,11 +166,50 @@ class PictureProxy:
         if response.status_code != 200:
             raise PictureError(f"the camera answered {response.status_code}")
         media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+            # A few bytes may unpack to any size before they could be counted.
+            raise PictureError("the camera's answer is compressed, which was not asked for")
+        if media_type == MEDIA_TYPE:
+            return Picture("image/jpeg", await self._first_frame(response))
         if media_type not in PICTURE_TYPES:
-            raise PictureError("the camera's answer is not a JPEG, PNG or WebP picture")
+            raise PictureError("the camera's answer is not a JPEG, PNG or WebP picture, nor MJPEG")
         data = bytearray()
         async for chunk in response.aiter_bytes():
             data += chunk
             if len(data) > self._settings.max_bytes:
                 raise PictureError(f"the picture is larger than {self._settings.max_bytes} bytes")
         return Picture(media_type, bytes(data))
+
+    async def _first_frame(self, response: httpx.Response) -> bytes:
+        reader = FirstFrame()
+        async for chunk in response.aiter_bytes():
+            if (frame := reader.feed(chunk)) is not None:
+                return frame
+            if reader.held_bytes > self._settings.max_bytes:
+                raise PictureError(f"the picture is larger than {self._settings.max_bytes} bytes")
+        raise PictureError("the camera's stream ended before its first picture was whole")
+
+
+class Shared(Generic[T]):
+    """Things by name that exist while somebody uses them."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._used: dict[str, tuple[T, int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._used)
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[T]:
+        """Use the thing of that name."""
+        thing, users = self._used.get(name) or (self._make(), 0)
+        self._used[name] = thing, users + 1
+        try:
+            yield thing
+        finally:
+            _, users = self._used[name]
+            if users == 1:
+                del self._used[name]
+            else:
+                self._used[name] = thing, users - 1

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -19,6 +20,7 @@ from ioc.store.users import Person
 
 _MAX_KINDS_CACHED: Final = 32
 _PRIVATE: Final = "private, no-cache"
+_PLAYLISTS: Final = (".m3u8", ".mpd")
 _PICTURE_HEADERS: Final = {
     "Cache-Control": "private, max-age=1",
     # Whatever the camera sent is shown as a picture or not at all.
@@ -141,7 +143,7 @@ def places_router(
         return json_answer(
             DeviceList(
                 [
-                    DeviceJson(d.id, d.kind, d.name, d.ward, d.lon, d.lat, d.picture_url is not None)
+                    DeviceJson(d.id, d.kind, d.name, d.ward, d.lon, d.lat, _still(d) is not None)
                     for d in await places.devices()
                     if scope.allows(d.ward)
                 ]
@@ -171,4 +173,13 @@ def _picture_url(device: Device | None, person: Person) -> str | None:
     """Return where the picture is, None where there is none or the person may not see it."""
     if device is None or device.kind is not DeviceKind.CAMERA or not scope_of(person).allows(device.ward):
         return None
-    return device.picture_url
+    return _still(device)
+
+
+def _still(device: Device) -> str | None:
+    """Return where pictures of a camera are: its own address, or else its stream where that may be MJPEG."""
+    if device.picture_url is not None or device.stream_url is None:
+        return device.picture_url
+    parts = urlsplit(device.stream_url)
+    fetched = parts.scheme in ("http", "https") and not parts.path.lower().endswith(_PLAYLISTS)
+    return device.stream_url if fetched else None

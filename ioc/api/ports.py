@@ -158,8 +158,8 @@ class History(Protocol):
     async def moment(self, wards: Sequence[str] | None, moment_us: int, window_us: int) -> Sequence[Event]:
         """Return the newest events per source of the window that ends at `moment_us`, oldest first."""
 
-    async def steps(self, asked: PlaybackRange, step_us: int) -> Sequence[tuple[int, Event]]:
-        """Return the newest event per source and step, in order. Raises `TooMuchError`."""
+    async def steps(self, asked: PlaybackRange, step_us: int, most: int) -> Sequence[tuple[int, Event]]:
+        """Return the newest event per source and step, in order. `TooMuchError`: beyond `most`."""
 
     async def revisions(self, asked: PlaybackRange, after: int, limit: int) -> Revisions:
         """Return what was open at the start and the changes since."""

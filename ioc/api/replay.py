@@ -7,11 +7,12 @@ from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Response
+from prometheus_client import Counter
 
 from ioc.api.answers import documented, json_answer
 from ioc.api.history import parse_time
 from ioc.api.ports import History
-from ioc.api.problems import NO_NUL, refused
+from ioc.api.problems import NO_NUL, Problem, refused
 from ioc.api.security import Access, Right, require_right, visible_wards
 from ioc.model.events import Event
 from ioc.model.times import DAY_US, HOUR_US, MINUTE_US, SECOND_US, format_us
@@ -21,12 +22,23 @@ from ioc.stream.ports import ClockUs
 from ioc.stream.states import EntityStates
 from ioc.stream.wire import EntityState, IncidentJson, incident_view
 
-MAX_STATES_US = HOUR_US
-MAX_STEPS = 180
-MAX_SPAN_US = DAY_US
-MAX_BUCKETS = 300
-STATE_WINDOW_S = 120
-"""What was silent for longer before the start is not part of the first frame."""
+_values = Counter("ioc_playback_values_total", "Values of devices read to play the past")
+_refused = Counter("ioc_playback_refused_total", "Questions about the past beyond a bound", ["bound"])
+
+
+class PlaybackBounds(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of the past one question may ask for."""
+
+    span_us: int = DAY_US
+    """Longest range of incidents and of the histogram."""
+    states_us: int = HOUR_US
+    """Longest range of states."""
+    steps: int = 180
+    buckets: int = 300
+    values: int = 100_000
+    """Of each stream."""
+    silent_us: int = 120 * SECOND_US
+    """What was silent for longer before the start is not part of the first frame."""
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -112,7 +124,7 @@ def frames_of(
             yield from_us + number * step_us, [e.part for e in batch.entries if e.part is not None]
 
 
-def replay_router(history: History, access: Access, clock_us: ClockUs) -> APIRouter:
+def replay_router(history: History, access: Access, clock_us: ClockUs, bounds: PlaybackBounds) -> APIRouter:
     """Return the routes. Whoever sees every ward may leave `ward` out."""
     router = APIRouter(prefix="/api/v1/playback", tags=["history"])
 
@@ -126,24 +138,25 @@ def replay_router(history: History, access: Access, clock_us: ClockUs) -> APIRou
         require_right(person, Right.HISTORY)
         to_us = parse_time("to", end, clock_us())
         from_us = parse_time("from", start, max(0, to_us - 15 * MINUTE_US))
-        if not 0 < to_us - from_us <= MAX_SPAN_US:
-            raise refused("from", "span", "expected from before to, and at most 24 hours between them")
+        _require_span(to_us - from_us, bounds)
         return PlaybackRange(from_us=from_us, to_us=to_us, wards=visible_wards(person, ward))
 
     @router.get("/states", **documented(States, text="Cameras and detectors step by step."))
     async def read_states(
         span: Annotated[PlaybackRange, Depends(asked)], step_s: Annotated[int, Query(ge=1, le=3_600)] = 10
     ) -> Response:
-        """Return the states at `from` and what changed in each step; one hour and 180 steps at most.
+        """Return the states at `from` and what changed in each step; by default an hour and 180 steps.
 
-        What had been silent for two minutes before `from` is left out.
+        What had been silent for two minutes (`playback.silent_s`) before `from` is left out. More values than
+        `playback.max_values` are refused by the rule `too_much`: ask for longer steps.
         """
-        step_us = _step_us(span, step_s)
+        step_us = _step_us(span, step_s, bounds)
         try:
-            steps = await history.steps(span, step_us)
+            steps = await history.steps(span, step_us, bounds.values)
         except TooMuchError as error:
-            raise refused("to", "too_much", str(error)) from error
-        before = await history.moment(span.wards, span.from_us, STATE_WINDOW_S * SECOND_US)
+            raise _beyond("values", "to", "too_much", str(error)) from error
+        before = await history.moment(span.wards, span.from_us, bounds.silent_us)
+        _values.inc(len(before) + len(steps))
         # Beside the loop: the feed must not wait for thousands of values.
         return json_answer(await asyncio.to_thread(_states, before, steps, span.from_us, step_us))
 
@@ -164,9 +177,8 @@ def replay_router(history: History, access: Access, clock_us: ClockUs) -> APIRou
     async def read_histogram(
         span: Annotated[PlaybackRange, Depends(asked)], bucket_s: Annotated[int, Query(ge=1, le=86_400)] = 60
     ) -> Response:
-        """Return incidents by when they were detected, in at most 300 buckets, and events per 5 minutes."""
-        if span.to_us - span.from_us > MAX_BUCKETS * bucket_s * SECOND_US:
-            raise refused("bucket_s", "range", f"expected at most {MAX_BUCKETS} buckets: ask for wider ones")
+        """Return incidents by when they were detected, and events per 5 minutes; 300 buckets."""
+        _require_buckets(span, bucket_s, bounds)
         found = await history.histogram(span, bucket_s)
         return json_answer(_histogram(found, bucket_s))
 
@@ -198,10 +210,31 @@ def _histogram(found: Histogram, bucket_s: int) -> HistogramJson:
     )
 
 
-def _step_us(span: PlaybackRange, step_s: int) -> int:
-    if span.to_us - span.from_us > MAX_STATES_US:
-        raise refused("from", "span", "expected at most one hour between from and to")
+def _require_span(length_us: int, bounds: PlaybackBounds) -> None:
+    if length_us <= 0:
+        raise refused("from", "span", "expected from before to")
+    if length_us > bounds.span_us:
+        hours = bounds.span_us // HOUR_US
+        raise _beyond("span", "from", "span", f"expected at most {hours} hours between from and to")
+
+
+def _require_buckets(span: PlaybackRange, bucket_s: int, bounds: PlaybackBounds) -> None:
+    if span.to_us - span.from_us > bounds.buckets * bucket_s * SECOND_US:
+        words = f"expected at most {bounds.buckets} buckets: ask for wider ones"
+        raise _beyond("buckets", "bucket_s", "range", words)
+
+
+def _step_us(span: PlaybackRange, step_s: int, bounds: PlaybackBounds) -> int:
+    if span.to_us - span.from_us > bounds.states_us:
+        minutes = bounds.states_us // MINUTE_US
+        raise _beyond("states", "from", "span", f"expected at most {minutes} minutes between from and to")
     step_us = step_s * SECOND_US
-    if span.to_us - span.from_us > MAX_STEPS * step_us:
-        raise refused("step_s", "range", f"expected at most {MAX_STEPS} steps: ask for longer ones")
+    if span.to_us - span.from_us > bounds.steps * step_us:
+        words = f"expected at most {bounds.steps} steps: ask for longer ones"
+        raise _beyond("steps", "step_s", "range", words)
     return step_us
+
+
+def _beyond(bound: str, field: str, rule: str, words: str) -> Problem:
+    _refused.labels(bound).inc()
+    return refused(field, rule, words)

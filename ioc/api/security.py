@@ -49,11 +49,11 @@ RIGHTS: Final[dict[Role, frozenset[Right]]] = {
     Role.WARD: _LOOKING | {Right.PERSONAL, Right.REPORTS, Right.PHOTOS},
     Role.LEADER: _LOOKING | {Right.SHIFTS},
     # Messages in quarantine are masked too; those who repair the sources may need their bytes.
-    Role.ENGINEER: _LOOKING | {Right.QUARANTINE, Right.PERSONAL, Right.WORKBENCH},
+    Role.ENGINEER: _LOOKING | {Right.QUARANTINE, Right.PERSONAL, Right.DEVICES, Right.WORKBENCH},
     # Where our data is sent to, and mail addresses of people: for those who answer for the installation.
     Role.ADMIN: _LOOKING
     | {Right.QUARANTINE, Right.RECEIVERS, Right.POLICIES, Right.SHIFTS, Right.SUPERVISE}
-    | {Right.REPORTS, Right.PHOTOS, Right.WORKBENCH},
+    | {Right.REPORTS, Right.PHOTOS, Right.DEVICES, Right.WORKBENCH},
 }
 OPS: Final[dict[Role, frozenset[Op]]] = {
     Role.OPERATOR: _ALL_OPS,

@@ -40,11 +40,13 @@ from ioc.app.reopening import Reopening
 from ioc.app.report_events import Log, append_events, event_of, event_of_vote
 from ioc.app.sealing import Seal
 from ioc.eventlog.port import LogError
+from ioc.geo.gazetteer import PlacedBy
 from ioc.incidents.citizen_policy import CitizenPolicy
 from ioc.incidents.citizens import FINISHED, ReportStatus, may_reopen, resolution_of, status_of, steps_of
 from ioc.incidents.duplicates import Candidate, Told, by_root, candidates
 from ioc.incidents.policies import Policies
 from ioc.incidents.policy_shapes import length_of
+from ioc.ingest.ports import NO_ADDRESSES, Addresses
 from ioc.model.incidents import Audit
 from ioc.model.photos import Made
 from ioc.model.times import from_us, to_us
@@ -92,6 +94,7 @@ class CitizenDesk:
         bounds: tuple[float, float, float, float],
         seal: Seal,
         per_contact: int,
+        addresses: Addresses = NO_ADDRESSES,
     ) -> None:
         """Prepare the counter.
 
@@ -105,6 +108,7 @@ class CitizenDesk:
             bounds: west, south, east, north of the city.
             seal: for contacts.
             per_contact: reports one contact may send in a day.
+            addresses: finds the place of a report that says it in words only.
         """
         self._pool: Pool = pool.of(SERVICE)
         self._log = log
@@ -115,6 +119,7 @@ class CitizenDesk:
         self._bounds = bounds
         self._seal = seal
         self._per_contact = per_contact
+        self._addresses = addresses
 
     @property
     def policy(self) -> CitizenPolicy:
@@ -134,7 +139,7 @@ class CitizenDesk:
             if repeat := await _repeat(connection, told.idem, digest, code):
                 return repeat
         made = [await self._pictures.make(data, Origin.CITIZEN) for data in told.pictures]
-        report = self._row(told, ward, digest, [new_ref() for _ in made])
+        report = self._placed(self._row(told, ward, digest, [new_ref() for _ in made]))
         try:
             async with self._pool.connection() as connection, connection.transaction():
                 report = await self._store(connection, told, report, code)
@@ -164,6 +169,20 @@ class CitizenDesk:
             language=told.language, contact=self._seal.close(contact) if contact else None,
             photos=[*told.photos, *enclosed], media_url=told.media_url, received=now, digest=digest,
         )  # fmt: skip
+
+    def _placed(self, report: rows.ReportRow) -> rows.ReportRow:
+        """Return a report that says its place in words only, with that place as far as it is known."""
+        found = self._addresses.find(report.address) if report.lon is None and report.address else None
+        if found is None:
+            return report
+        return msgspec.structs.replace(
+            report,
+            lon=found.lon,
+            lat=found.lat,
+            ward=found.ward,
+            placed_by=found.by.value,
+            place_confidence=found.confidence,
+        )
 
     async def _store(
         self, connection: AsyncConnection[Any], told: Submission, report: rows.ReportRow, code: str
@@ -430,14 +449,16 @@ async def _histories(
 
 
 def _told(report: rows.ReportRow) -> Told:
+    # Houses of one street may have been placed at one point: that is no sign that they tell of one thing.
+    guessed = report.placed_by == PlacedBy.FUZZY
     return Told(
         id=report.id,
         service=report.service,
         text=report.text,
         time_us=to_us(report.received),
         address=report.address,
-        lon=report.lon,
-        lat=report.lat,
+        lon=None if guessed else report.lon,
+        lat=None if guessed else report.lat,
     )
 
 

@@ -11,14 +11,21 @@ from ioc.app import (
     cli_audit,
     cli_backup,
     cli_data,
+    cli_devices,
+    cli_export,
     cli_figures,
+    cli_gazetteer,
     cli_import,
     cli_log,
+    cli_ngsi,
     cli_policies,
     cli_privacy,
+    cli_recordings,
+    cli_replay,
     cli_rule_ops,
     cli_rules,
     cli_shifts,
+    cli_sites,
     cli_tokens,
     cli_users,
 )
@@ -50,9 +57,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_data.areas, name="areas", help="Areas: wards, roads, schools …")
+cli_devices.register(cli_data.devices)
 app.add_typer(cli_data.devices, name="devices", help="Registered devices and their keys.")
 app.command("import")(cli_import.import_file)
+app.add_typer(cli_gazetteer.app, name="gazetteer", help="Addresses that place reports.")
 app.add_typer(cli_data.export, name="export", help="Write out what is stored.")
+app.add_typer(cli_ngsi.app, name="ngsi", help="Context brokers of FIWARE.")
 app.add_typer(cli_users.app, name="users", help="People who may log in.")
 app.add_typer(cli_policies.app, name="policies", help="Who is responsible, how long things may take …")
 app.add_typer(cli_shifts.app, name="shifts", help="Shifts and the reports of their hand-over.")
@@ -64,7 +74,11 @@ app.add_typer(cli_audit.app, name="audit", help="Who did or saw what.")
 app.add_typer(cli_privacy.retention, name="retention", help="Personal data and when it ends.")
 app.add_typer(cli_privacy.erasure, name="erasure", help="Requests of people to erase their data.")
 app.add_typer(cli_log.app, name="log", help="The event log and the positions in it.")
+cli_data.devices.command("import-sites")(cli_sites.import_sites)
 cli_backup.register(app)
+cli_recordings.register(app)
+app.command("replay")(cli_replay.replay)
+cli_data.export.command("open")(cli_export.open_data)
 app.command()(init)
 cli_rule_ops.register(cli_rules.app)
 app.add_typer(cli_rules.app, name="rules")

@@ -2,10 +2,11 @@
 
 import asyncio
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 import typer
@@ -21,13 +22,16 @@ from ioc.app.cli_options import (
 )
 from ioc.app.cli_output import notes, out, print_json, print_table
 from ioc.app.core import Database, open_core
-from ioc.app.device_file import make_device, parse_devices
+from ioc.app.device_csv import read_csv, write_csv
+from ioc.app.device_file import DeviceFile, make_device, read_geojson, write_geojson
+from ioc.app.incident_checksum import checksum
 from ioc.app.settings import Settings
 from ioc.app.settled import rules_settled
 from ioc.app.ward_check import known_wards, unknown_wards
 from ioc.geo.geojson import parse_areas
 from ioc.geo.index import surface
 from ioc.ingest.decoders import DECODERS
+from ioc.model.incidents import Incident
 from ioc.model.places import Device, DeviceKind
 from ioc.store.areas import area_kinds, replace_areas
 from ioc.store.audit import Area as AuditArea
@@ -81,24 +85,70 @@ def list_areas(data: DataOption = None, config: ConfigOption = None, as_json: Js
     print_table(["kind", "areas"], [[kind, count] for kind, count in counts.items()], as_json)
 
 
+class DeviceFormat(StrEnum):
+    """How a file of devices is written."""
+
+    GEOJSON = "geojson"
+    CSV = "csv"
+
+
+_DEVICE_READERS: Final[dict[DeviceFormat, Callable[[bytes], DeviceFile]]] = {
+    DeviceFormat.GEOJSON: read_geojson,
+    DeviceFormat.CSV: read_csv,
+}
+
+
 @devices.command("import")
 def import_devices(
-    file: FileArgument, data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False
+    file: FileArgument,
+    written_as: Annotated[
+        DeviceFormat | None, typer.Option("--format", help="default: by the name, .csv is CSV, else GeoJSON")
+    ] = None,
+    keep_valid: Annotated[
+        bool, typer.Option("--keep-valid", help="register what is right and list what is not")
+    ] = False,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Import a GeoJSON file of devices; devices that exist are replaced, others are kept."""
+    """Import a file of devices; devices that exist are replaced, others are kept."""
     settings = settings_from(config, data)
-    found = parse_devices(file.read_bytes())
+    by_name = DeviceFormat.CSV if file.suffix.lower() == ".csv" else DeviceFormat.GEOJSON
+    read = _DEVICE_READERS[written_as or by_name](file.read_bytes())
+    found = read.devices if keep_valid else read.whole()
 
     async def store(connection: Connection) -> list[str]:
         await upsert_devices(connection, found)
+        await record(
+            connection,
+            AuditArea.ACCESS,
+            actor=command_line_user(),
+            op="devices_imported",
+            subject=file.name,
+            details={"devices": len(found), "refused": len(read.errors)},
+        )
         return _ward_warnings(found, await known_wards(connection))
 
     warnings = with_connection(settings, store)
     if as_json:
-        print_json({"imported": len(found), "warnings": warnings})
+        print_json({"imported": len(found), "refused": read.errors, "warnings": warnings})
         return
+    for error in read.errors:
+        notes.print(f"refused: {error}")
     _print_warnings(warnings)
     out.print(f"imported {len(found)} devices")
+
+
+@devices.command("export")
+def export_devices(
+    written_as: Annotated[DeviceFormat, typer.Option("--format", help="csv or geojson")] = DeviceFormat.CSV,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Write the registry to standard output, as `import` reads it; without keys."""
+    found = with_connection(settings_from(config, data), read_devices)
+    write = write_csv if written_as is DeviceFormat.CSV else write_geojson
+    sys.stdout.buffer.write(write(found).encode())
 
 
 def _ward_warnings(found: Iterable[Device], known: frozenset[str]) -> list[str]:
@@ -118,6 +168,9 @@ def _ward_warnings(found: Iterable[Device], known: frozenset[str]) -> list[str]:
 def list_devices(data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List the registered devices."""
     found = with_connection(settings_from(config, data), read_devices)
+    if as_json:
+        print_json(msgspec.to_builtins(found))
+        return
     rows = [[device.id, device.kind, device.ward, device.name] for device in found]
     print_table(["id", "kind", "ward", "name"], rows, as_json)
 
@@ -133,9 +186,13 @@ def add_device(
     covers: Annotated[list[str] | None, typer.Option(help="sources it may send for; prefix* allowed")] = None,
     decoder: Annotated[str, typer.Option(help=f"what it sends: {', '.join(DECODERS)}")] = "cloudevents",
     picture_url: Annotated[str | None, typer.Option(help="where its picture is, http or https")] = None,
+    stream_url: Annotated[str | None, typer.Option(help="where its MJPEG, RTSP or HLS is")] = None,
     interval: Annotated[float | None, typer.Option(help="seconds between its events")] = None,
     time_zone: Annotated[str | None, typer.Option(help="zone of its local times, Asia/Ho_Chi_Minh")] = None,
     option: Annotated[list[str] | None, typer.Option(help="of its decoder, NAME=VALUE; repeatable")] = None,
+    trusts_position: Annotated[
+        bool, typer.Option("--trusts-position", help="its messages say where things are, not the registry")
+    ] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="change the device of that id; its keys stay, one is added")
     ] = False,
@@ -155,9 +212,11 @@ def add_device(
             "covers": covers or (),
             "decoder": decoder,
             "picture_url": picture_url,
+            "stream_url": stream_url,
             "expected_interval_s": interval,
             "time_zone": time_zone,
             "options": dict(_named(text) for text in option or ()),
+            "trusts_position": trusts_position,
         }
     )
 
@@ -245,23 +304,28 @@ def export_incidents(
     settled: Annotated[
         bool, typer.Option("--settled", help="first wait until the rules have taken all that the log holds")
     ] = False,
+    only_checksum: Annotated[
+        bool, typer.Option("--checksum", help="print only a sum over what rules decided, to compare replays")
+    ] = False,
     data: DataOption = None,
     config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Write every incident as one JSON line, in the order of their ids: equal data gives equal bytes."""
     masked, settings = unmasked_because is None, settings_from(config, data)
     if settled:
         _settle(settings)
+    if only_checksum:
+        found = checksum(with_connection(settings, _all_incidents))
+        if as_json:
+            print_json(msgspec.to_builtins(found))
+        else:
+            out.print(f"{found.sha256}  {found.incidents} incidents")
+        return
 
     async def read(connection: Connection) -> list[bytes]:
-        lines: dict[str, bytes] = {}
-        cursor = None
-        while True:
-            query = IncidentFilter(open_only=False, limit=500, cursor=cursor)
-            page, cursor = await read_page(connection, query)
-            lines |= {i.id: msgspec.json.encode(mask_incident(i) if masked else i) for i in page}
-            if cursor is None:
-                break
+        incidents = await _all_incidents(connection)
+        lines = {i.id: msgspec.json.encode(mask_incident(i) if masked else i) for i in incidents}
         if not masked:
             await record(
                 connection,
@@ -275,6 +339,17 @@ def export_incidents(
 
     for line in with_connection(settings, read):
         sys.stdout.buffer.write(line + b"\n")
+
+
+async def _all_incidents(connection: Connection) -> list[Incident]:
+    found: dict[str, Incident] = {}
+    cursor = None
+    while True:
+        query = IncidentFilter(open_only=False, limit=500, cursor=cursor)
+        page, cursor = await read_page(connection, query)
+        found |= {incident.id: incident for incident in page}
+        if cursor is None:
+            return list(found.values())
 
 
 def _settle(settings: Settings) -> None:

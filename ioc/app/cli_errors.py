@@ -15,7 +15,9 @@ from ioc.app.backup import BackupError
 from ioc.app.cli_output import notes
 from ioc.app.device_file import DeviceFileError, InvalidDevice
 from ioc.app.erasure import ErasureError
+from ioc.app.open_export import ExportError
 from ioc.app.privacy import PrivacyKeyError
+from ioc.app.recordings import ParquetUnavailable, RecordingError
 from ioc.app.rule_push import PushRefused
 from ioc.app.rules_backtest import NoHistoryError
 from ioc.app.run import SimulatorsRefusedError
@@ -49,7 +51,10 @@ _DOCTOR: Final = "Run `{ioc} doctor` to check the set-up."
 _NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
     (SettingsError, "Mend the setting; docs/settings.md lists them all. " + _DOCTOR),
     (DataFolderError, _DOCTOR),
-    (DeviceFileError, "Nothing was imported: mend the file, then import it again."),
+    (
+        DeviceFileError,
+        "Nothing was imported: mend the file, then import it again; --keep-valid takes what is right.",
+    ),
     (InvalidDevice, "Nothing was registered: mend the option, see `{ioc} devices add --help`."),
     (InvalidAreas, "Nothing was imported: mend the file, then import it again."),
     (AreaError, "Nothing was imported: mend the file, then import it again."),
@@ -59,6 +64,9 @@ _NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
     (ErasureError, "Give it as it is written, e.g. --phone 0912345678 or --plate 61A-123.45."),
     (UnknownRequestError, "`{ioc} erasure list` shows the open ones."),
     (TracingUnavailableError, "Install it (docs/operations.md, Traces), or leave tracing.endpoint empty."),
+    (ExportError, "`{ioc} export open --columns` shows what each dataset has."),
+    (ParquetUnavailable, "Install it: docs/recordings.md, Parquet. Or name a file that ends in .ndjson.zst."),
+    (RecordingError, "`{ioc} recording inspect` says what a file holds and how far it is whole."),
     (PrivacyKeyError, "Restore the file, or name another with privacy.plate_key or citizens.contact_key."),
     (
         BackupError,

@@ -2,17 +2,16 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from ioc.app.cli_database import use_database
 from ioc.app.cli_errors import CommandError
 from ioc.app.cli_options import ConfigOption, DataOption, JsonOption, settings_from
 from ioc.app.cli_output import notes, out, print_json, print_table
+from ioc.app.cli_progress import progress
 from ioc.app.core import open_log
 from ioc.app.log_adoption import AdoptionError, Beginning, adopt_log
 from ioc.app.log_drain import Tell
@@ -110,7 +109,7 @@ def partitions(
             former = asyncio.run(_former(settings, database.app, number))
             if former and not yes:
                 _confirm(former, number)
-            with _progress() as tell:
+            with progress() as tell:
                 done = asyncio.run(_add(settings, database.app, number, tell)) if former else []
         except PartitionsError as error:
             raise CommandError(str(error), "Nothing was changed.") from error
@@ -131,23 +130,6 @@ def _confirm(former: Mapping[str, int], number: int) -> None:
     if not sys.stdin.isatty():
         raise PartitionsError("nobody to ask: say --yes")
     typer.confirm("Is every role stopped?", abort=True, err=True)
-
-
-@contextmanager
-def _progress() -> Iterator[Tell]:
-    """Yield what shows progress on standard error: a bar, or a line a step where that is no terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=notes, transient=True, disable=not notes.is_terminal) as bar:
-        task, said = bar.add_task("", total=None), ""
-
-        def tell(what: str, done: int, whole: int) -> None:
-            nonlocal said
-            bar.update(task, description=what, completed=done, total=whole or None)
-            if what != said and not notes.is_terminal:
-                notes.print(f"· {what}")
-            said = what
-
-        yield tell
 
 
 async def _former(settings: Settings, dsn: str, number: int) -> dict[str, int]:

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from ioc.app.settings import Settings, load_settings
+from ioc.model.times import parse_us
+from ioc.rules.having import duration_us
 
 DataOption = Annotated[Path | None, typer.Option("--data", help="folder that holds all data (default: var)")]
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="settings file (default: ioc.toml)")]
@@ -34,3 +36,19 @@ def settings_from(config: Path | None, data: Path | None, **sections: dict[str, 
     if data is not None:
         overrides["data"] = data
     return load_settings(config, **overrides)
+
+
+def duration_option(text: str, option: str) -> int:
+    """Return the microseconds of `90s`, `5m` or `2h` given with `option`."""
+    try:
+        return duration_us(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def time_option(text: str, option: str) -> int:
+    """Return the microseconds of an RFC 3339 time given with `option`."""
+    try:
+        return parse_us(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r}: {error}", param_hint=option) from error

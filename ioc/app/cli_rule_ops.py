@@ -14,7 +14,14 @@ from rich.table import Table
 
 from ioc.app import rule_report
 from ioc.app.cli_database import use_database
-from ioc.app.cli_options import ConfigOption, DataOption, JsonOption, settings_from
+from ioc.app.cli_options import (
+    ConfigOption,
+    DataOption,
+    JsonOption,
+    duration_option,
+    settings_from,
+    time_option,
+)
 from ioc.app.core import Core, open_core
 from ioc.app.rule_files import RuleFolder
 from ioc.app.rule_push import Plan, RulePublisher, follow_switch, plan_push
@@ -23,7 +30,7 @@ from ioc.app.rule_trials import TRIAL_US, Against, Trials, flood_reason
 from ioc.app.rule_view import RunningRules
 from ioc.app.rules_backtest import Report
 from ioc.app.settings import Settings
-from ioc.model.times import SECOND_US, format_us, parse_us, to_us
+from ioc.model.times import SECOND_US, format_us, to_us
 from ioc.rules.having import duration_us
 from ioc.store.rule_versions import read_changes
 
@@ -113,7 +120,7 @@ def push(
     """
     settings = settings_from(config, data)
     texts = {name: text for path in files for name, text in _read(path).items()}
-    length_us, warm_us = _duration(backtest_over, "--backtest-over"), _duration(warm, "--warm")
+    length_us, warm_us = duration_option(backtest_over, "--backtest-over"), duration_option(warm, "--warm")
 
     async def work(core: Core) -> tuple[Plan, int, Report | None, bool]:
         sets = RuleSets(core.pool)
@@ -300,7 +307,7 @@ def backtest(
     Exit code 0 whatever it finds, 1 where the rules do not compile or history holds nothing of that time.
     """
     from_us, length_us = _begin(begin)
-    to_us_ = None if end is None else _time(end, "--to")
+    to_us_ = None if end is None else time_option(end, "--to")
     texts = _read(file)
     base = _against(against)
 
@@ -334,7 +341,7 @@ def why(
     as_json: JsonOption = False,
 ) -> None:
     """Explain why a rule did or did not fire: which condition failed, and by how much."""
-    at_us = _time(at, "--at")
+    at_us = time_option(at, "--at")
     texts = None if file is None else _read(file)
 
     async def work(core: Core) -> rule_report.Explained:
@@ -370,18 +377,4 @@ def _begin(text: str | None) -> tuple[int | None, int]:
     try:
         return None, duration_us(text)
     except ValueError:
-        return _time(text, "--from"), DEFAULT_BACKTEST_US
-
-
-def _duration(text: str, option: str) -> int:
-    try:
-        return duration_us(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from error
-
-
-def _time(text: str, option: str) -> int:
-    try:
-        return parse_us(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r}: {error}", param_hint=option) from error
+        return time_option(text, "--from"), DEFAULT_BACKTEST_US

@@ -11,9 +11,10 @@ from ioc.app.public_board import PublicBoard
 from ioc.app.public_requests import StoredRequests
 from ioc.app.report_desk import ReportDesk
 from ioc.app.sealing import Seal
+from ioc.ingest.ports import Addresses
 
 
-def open_counter(core: Core, incidents: Incidents, photos: StoredPhotos) -> Counter:
+def open_counter(core: Core, incidents: Incidents, photos: StoredPhotos, addresses: Addresses) -> Counter:
     """Return the counter. Every process of an installation needs the same key of contacts."""
     settings = core.settings.citizens
     key = read_key(core.settings.contact_key_file)
@@ -28,6 +29,7 @@ def open_counter(core: Core, incidents: Incidents, photos: StoredPhotos) -> Coun
         bounds=core.settings.bounds,
         seal=seal,
         per_contact=settings.per_contact_day,
+        addresses=addresses,
     )
     limits = IntakeLimits(
         free=settings.free_per_hour,

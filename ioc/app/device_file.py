@@ -6,8 +6,11 @@ A device file is a GeoJSON FeatureCollection of points, one feature a device. Pr
 A gateway needs no point.
 """
 
+import json
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -20,13 +23,17 @@ from ioc.ingest.decoders.wire import MAX_ID_CHARS
 from ioc.model.places import Device, DeviceKind
 from ioc.rules.errors import did_you_mean
 
-MAX_ERRORS_SHOWN = 20
+MAX_ERRORS_SHOWN = 1_000
 MAX_NAME_CHARS = 200
 MAX_OPTIONS = 32
 _ID_RESERVED: Final = frozenset("/+#*")
 """Separators and wildcards of MQTT topics, web addresses and `covers`."""
 _FIELDS: Final = {field.name: field for field in msgspec.structs.fields(Device)}
 _IN_GEOMETRY: Final = ("lon", "lat")
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
+"""What PostgreSQL cannot hold."""
+_PICTURE_SCHEMES: Final = ("http", "https")
+_STREAM_SCHEMES: Final = ("http", "https", "rtsp", "rtsps")
 
 
 class DeviceFileError(Exception):
@@ -47,7 +54,7 @@ def make_device(values: Mapping[str, object]) -> Device:
     Raises:
         InvalidDevice: with every finding: unknown or missing fields, wrong types, values out of range.
     """
-    faults = [(name, _unknown(name)) for name in values if name not in _FIELDS]
+    faults = [(name, unknown_field(name)) for name in values if name not in _FIELDS]
     found: dict[str, Any] = {}
     for name, field in _FIELDS.items():
         if name not in values:
@@ -64,35 +71,68 @@ def make_device(values: Mapping[str, object]) -> Device:
     return Device(**found)
 
 
-def parse_devices(data: bytes) -> list[Device]:
-    """Return the devices of a file.
+class DeviceFile(msgspec.Struct, kw_only=True):
+    """What a file holds: the devices that are right, and a line for each finding about the others."""
+
+    devices: list[Device] = []
+    errors: list[str] = []
+    _first: dict[str, str] = {}
+
+    def add(self, place: str, values: Callable[[], Mapping[str, object]]) -> None:
+        """Take the device at `place`, or what is wrong with it."""
+        try:
+            device = make_device(values())
+        except InvalidDevice as error:
+            self.errors += [f"{place}: {field}: {detail}" for field, detail in error.faults]
+            return
+        if device.id in self._first:
+            self.errors.append(f"{place}: id: is already the id of {self._first[device.id]}")
+            return
+        self._first[device.id] = place.partition(" (")[0]
+        self.devices.append(device)
+
+    def whole(self) -> list[Device]:
+        """Return the devices of a file that is right as a whole.
+
+        Raises:
+            DeviceFileError: there is any finding; all are listed, up to `MAX_ERRORS_SHOWN`.
+        """
+        if self.errors:
+            left = len(self.errors) - MAX_ERRORS_SHOWN
+            more = [f"and {left} more"] if left > 0 else []
+            raise DeviceFileError("\n".join(self.errors[:MAX_ERRORS_SHOWN] + more))
+        return self.devices
+
+
+def read_geojson(data: bytes) -> DeviceFile:
+    """Return what a GeoJSON file of devices holds.
 
     Raises:
-        DeviceFileError: not a FeatureCollection, or any feature is wrong (all are listed, up to 20).
+        DeviceFileError: it is not a FeatureCollection.
     """
     try:
         features = read_features(data)
     except InvalidAreas as error:
         raise DeviceFileError(str(error)) from error
-    devices: list[Device] = []
-    errors: list[str] = []
-    first: dict[str, int] = {}
+    found = DeviceFile()
     for number, feature in enumerate(features):
-        try:
-            device = make_device(_values(feature))
-        except InvalidDevice as error:
-            place = _place(number, feature)
-            errors += [f"{place}: {field}: {detail}" for field, detail in error.faults]
-            continue
-        if device.id in first:
-            place = _place(number, feature)
-            errors.append(f"{place}: id: is already the id of feature {first[device.id]}")
-        first.setdefault(device.id, number)
-        devices.append(device)
-    if errors:
-        more = [f"and {len(errors) - MAX_ERRORS_SHOWN} more"] if len(errors) > MAX_ERRORS_SHOWN else []
-        raise DeviceFileError("\n".join(errors[:MAX_ERRORS_SHOWN] + more))
-    return devices
+        found.add(_place(number, feature), partial(_values, feature))
+    return found
+
+
+def parse_devices(data: bytes) -> list[Device]:
+    """Return the devices of a GeoJSON file.
+
+    Raises:
+        DeviceFileError: not a FeatureCollection, or any feature is wrong.
+    """
+    return read_geojson(data).whole()
+
+
+def write_geojson(devices: Iterable[Device]) -> str:
+    """Return `devices` as a file that `read_geojson` reads back to the same; one feature a line."""
+    lines = ",\n".join(json.dumps(_feature(device), ensure_ascii=False) for device in devices)
+    return '{"type": "FeatureCollection", "features": [\n' + lines + "\n]}\n"
 
 
 # One feature
@@ -102,6 +142,23 @@ def _place(number: int, feature: Any) -> str:
     properties = feature.get("properties") if isinstance(feature, dict) else None
     device_id = properties.get("id") if isinstance(properties, dict) else None
     return f"feature {number} (id {device_id!r})" if device_id is not None else f"feature {number}"
+
+
+def _feature(device: Device) -> dict[str, object]:
+    given = {
+        name: value
+        for name, value in msgspec.to_builtins(device).items()
+        if name not in _IN_GEOMETRY
+        and (_FIELDS[name].required or getattr(device, name) != given_default(name))
+    }
+    place = None if device.lon is None else {"type": "Point", "coordinates": [device.lon, device.lat]}
+    return {"type": "Feature", "geometry": place, "properties": given}
+
+
+def given_default(name: str) -> object:
+    """Return what a field is where nobody gives it."""
+    field = _FIELDS[name]
+    return field.default_factory() if field.default is msgspec.NODEFAULT else field.default
 
 
 def _values(feature: Any) -> dict[str, object]:
@@ -136,7 +193,8 @@ def _position(geometry: object) -> tuple[object, object]:
 # One field
 
 
-def _unknown(name: str) -> str:
+def unknown_field(name: str) -> str:
+    """Return what is wrong with a name that is none of a field."""
     hint = did_you_mean(name, _FIELDS)
     return "is no property of a device" + (f" ({hint})" if hint else "")
 
@@ -160,7 +218,9 @@ def _faults(found: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
     if interval is not None and not (math.isfinite(interval) and interval > 0):
         yield "expected_interval_s", f"expected seconds above 0, found {interval}"
     if found.get("picture_url") is not None:
-        yield "picture_url", _url_fault(found["picture_url"])
+        yield "picture_url", _url_fault(found["picture_url"], _PICTURE_SCHEMES)
+    if found.get("stream_url") is not None:
+        yield "stream_url", _url_fault(found["stream_url"], _STREAM_SCHEMES)
     decoder = found.get("decoder")
     if decoder is not None and decoder not in DECODERS:
         yield "decoder", f"expected one of {', '.join(DECODERS)}, found {decoder!r}"
@@ -172,6 +232,8 @@ def _faults(found: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
         len(text) > MAX_NAME_CHARS for pair in options.items() for text in pair
     ):
         yield "options", f"at most {MAX_OPTIONS} options of {MAX_NAME_CHARS} characters are taken"
+    if any(_UNSTORABLE.search(text) for pair in options.items() for text in pair):
+        yield "options", "the character NUL and half characters are not allowed"
     for pattern in found.get("covers", ()):
         yield "covers", _covers_fault(pattern)
 
@@ -213,11 +275,11 @@ def _covers_fault(pattern: str) -> str | None:
     return f"{pattern!r}: {fault}" if fault else None
 
 
-def _url_fault(url: str) -> str | None:
-    expected = f"expected an address such as http://10.0.0.7/picture.jpg, found {url!r}"
+def _url_fault(url: str, schemes: Sequence[str]) -> str | None:
+    expected = f"expected an address such as {schemes[0]}://10.0.0.7/picture.jpg, found {url!r}"
     try:
         parts = urlsplit(url)
-        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        fits = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return expected
     return None if fits and url.isprintable() and " " not in url else expected

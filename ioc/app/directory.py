@@ -4,13 +4,16 @@ Geofence grids are built off the event loop; readers see either all old or all n
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import anyio.to_thread
 import structlog
+from psycopg import AsyncConnection
 
+from ioc.app.clock import now_us
 from ioc.app.retry import RETRYABLE
 from ioc.geo.index import WARD, AreaIndex
 from ioc.ingest.registry import DeviceRegistry, RegistrySnapshot
@@ -18,6 +21,7 @@ from ioc.model.places import Area, Device
 from ioc.model.texts import Text
 from ioc.store import areas as area_rows
 from ioc.store import devices as device_rows
+from ioc.store.device_maintenance import REMEMBERED_US, read_windows
 from ioc.store.pool import Pool
 
 REFRESH_S = 2.0
@@ -36,6 +40,8 @@ class Directory:
         self._pool = pool
         self.registry = DeviceRegistry()
         self.devices: Sequence[Device] = ()
+        self.windows: Mapping[str, tuple[tuple[int, int], ...]] = {}
+        """Maintenance by device, from ≤ t < to in microseconds, as far back as backtests go."""
         self.areas: Sequence[Area] = ()
         self.index = AreaIndex(())
         self.area_version = -1
@@ -45,6 +51,10 @@ class Directory:
     def ward_of(self, lon: float, lat: float) -> str | None:
         """Return the code of the ward at a position, by the present boundaries."""
         return self.index.ward_of(lon, lat)
+
+    def away(self, device_id: str, now_us: int) -> bool:
+        """Return whether a device is in maintenance."""
+        return any(begin <= now_us < end for begin, end in self.windows.get(device_id, ()))
 
     def ward_texts(self) -> dict[str, Text]:
         """Return the names of the wards in force by code."""
@@ -71,9 +81,18 @@ class Directory:
             device_version = await device_rows.read_version(connection)
             if device_version != self._device_version:
                 devices = await device_rows.read_devices(connection)
+                windows = await _windows(connection)
                 self.registry.replace(RegistrySnapshot(devices, await device_rows.read_keys(connection)))
-                self.devices, self._device_version = devices, device_version
+                self.devices, self.windows, self._device_version = devices, windows, device_version
         if areas is not None:
             self.index = await anyio.to_thread.run_sync(AreaIndex.at, areas, today)
             self.areas = areas
             self.area_version, self._today = version, today
+
+
+async def _windows(connection: AsyncConnection[Any]) -> Mapping[str, tuple[tuple[int, int], ...]]:
+    found: dict[str, tuple[tuple[int, int], ...]] = {}
+    for window in await read_windows(connection, now_us() - REMEMBERED_US):
+        if window.from_us < window.to_us:
+            found[window.device_id] = (*found.get(window.device_id, ()), (window.from_us, window.to_us))
+    return found

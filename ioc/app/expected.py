@@ -1,6 +1,6 @@
 """Which devices should talk: what silence rules listen for."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -14,19 +14,23 @@ _STREAMS: Final = {DeviceKind.CAMERA: Stream.CAMERA, DeviceKind.DETECTOR: Stream
 
 
 WardOf = Callable[[float, float], str | None]
+Windows = Mapping[str, tuple[tuple[int, int], ...]]
+"""Maintenance by device: from ≤ t < to, microseconds."""
 
 
-def expected_sources(devices: Iterable[Device]) -> dict[str, ExpectedSource]:
+def expected_sources(devices: Iterable[Device], windows: Windows) -> dict[str, ExpectedSource]:
     """Return the devices that promise to talk: a camera that never spoke is silent too."""
     return {
-        device.id: ExpectedSource(_STREAMS[device.kind], device.ward, device.lon, device.lat)
+        device.id: ExpectedSource(
+            _STREAMS[device.kind], device.ward, device.lon, device.lat, windows.get(device.id, ())
+        )
         for device in devices
         if device.kind in _STREAMS and device.expected_interval_s
     }
 
 
 def of_partition(
-    devices: Iterable[Device], partition: int, partitions: int, ward_of: WardOf
+    devices: Iterable[Device], partition: int, partitions: int, ward_of: WardOf, windows: Windows
 ) -> dict[str, ExpectedSource]:
     """Return those whose events come by way of `partition`.
 
@@ -34,7 +38,7 @@ def of_partition(
     """
     standing = (placed(device, ward_of) for device in devices)
     own = (d for d in standing if partition_of(d.ward or d.id, partitions) == partition)
-    return expected_sources(own)
+    return expected_sources(own, windows)
 
 
 def placed(device: Device, ward_of: WardOf) -> Device:

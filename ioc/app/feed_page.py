@@ -148,7 +148,8 @@ you do not know.
    If it is not, close and resume. Apply a change when its `rev` is above the one you know; `del` means
    that it left your wards.
 4. `reset` may come at any time: forget everything, a snapshot follows.
-5. `state` frames carry the latest of cameras and detectors within your `view`; `conflated` counts values
+5. `state` frames carry the latest of cameras and detectors within your `view`, widened to tiles of an eighth
+   to a quarter of it, and nothing anew while it moves inside the same ones; `conflated` counts values
    that were replaced before they reached you. This lane may skip, the one of incidents never does.
 6. Any frame shows that the link lives. After {hb_s:.0f} s of silence either side sends `ping`; a client
    that hears nothing for longer reconnects, and one that says nothing for three of them is closed.

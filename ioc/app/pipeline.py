@@ -27,12 +27,16 @@ from ioc.api.basemap import Basemap, dropped_in
 from ioc.api.health import MetricsDoor, health_app
 from ioc.api.pictures import PictureProxy, PictureSettings
 from ioc.api.places import City
+from ioc.api.replay import PlaybackBounds
+from ioc.app.address_book import AddressBook
 from ioc.app.audit_keeper import AuditKeeper
 from ioc.app.bridges import bridges
 from ioc.app.change_follower import ChangeFollower
 from ioc.app.clock import Ticker, now_us
 from ioc.app.core import Core, history_plan, kafka_settings
 from ioc.app.counter import open_counter
+from ioc.app.device_keeper import DeviceKeeper
+from ioc.app.device_registry import StoredDevices
 from ioc.app.feed_source import FeedSource
 from ioc.app.figure_keeper import FigureKeeper
 from ioc.app.figure_view import StoredFigures
@@ -44,6 +48,7 @@ from ioc.app.loop_watch import watch_loop
 from ioc.app.mqtt_tls import broker_tls, listener_tls
 from ioc.app.notifier import Deliverer, mail_settings, queue_notices
 from ioc.app.oidc import OidcLogins
+from ioc.app.open311_puller import Open311Puller
 from ioc.app.personal import StoredPersonal
 from ioc.app.photos import StoredPhotos
 from ioc.app.policy_view import StoredPolicies
@@ -58,7 +63,7 @@ from ioc.app.rule_sets import RuleSets
 from ioc.app.rule_view import RunningRules
 from ioc.app.rules_worker import RulesWorker
 from ioc.app.settings import Settings
-from ioc.app.settings_sections import HttpSettings, MqttSettings
+from ioc.app.settings_sections import HttpSettings, IngestSettings, MqttSettings, PlaybackSettings
 from ioc.app.shift_keeper import ShiftKeeper
 from ioc.app.shift_service import ShiftService
 from ioc.app.state_lane import StateLane
@@ -84,7 +89,9 @@ from ioc.ingest.mqtt_subscriber import MqttSubscriber, SubscriberSettings
 from ioc.ingest.service import IngestService
 from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC
 from ioc.model.texts import Text
+from ioc.model.times import HOUR_US, MINUTE_US, SECOND_US
 from ioc.outbound.destination import Destinations
+from ioc.outbound.fetching import Fetcher
 from ioc.outbound.webhook import WebhookSender
 from ioc.store.change_followers import FollowedChange
 from ioc.store.maintenance import Maintenance
@@ -110,6 +117,7 @@ class Pipeline:
         self._ticks = TickAges(now_us())
         self._told = ToldClock(core.log, LogRetryable) if core.settings.replay.enabled else None
         """Keeps the time where a recording is relived."""
+        self._addresses = AddressBook(core.pool, core.directory)
         self.users = Users(core.api_pool.of(SERVICE))
 
     def plan(self, roles: tuple[str, ...]) -> Plan:
@@ -119,6 +127,8 @@ class Pipeline:
         plan.base.append(Service("directory", core.directory.run))
         plan.base.append(Service("desk", core.desk.run))
         plan.base.append(Service("loop watch", watch_loop))
+        if {"ingest", "api"} & set(roles):
+            plan.work.append(Service("gazetteer", self._addresses.run))
         ingest = self._ingest(plan) if "ingest" in roles else None
         if "store" in roles:
             self._store(plan)
@@ -132,20 +142,28 @@ class Pipeline:
 
     def _ingest(self, plan: Plan) -> IngestService:
         core, settings = self._core, self._core.settings
-        limits = IngestLimits()
+        limits = _limits(settings.ingest)
         service = IngestService(
             log=core.log,
             quarantine=StoredQuarantine(core.pool, QuarantineLimits(max_rows=settings.store.quarantine_rows)),
             registry=core.directory.registry,
-            gateway=Gateway(core.directory.registry, core.directory, settings.bounds, limits),
+            gateway=Gateway(
+                core.directory.registry, core.directory, settings.bounds, limits, self._addresses
+            ),
             metrics=IngestMetrics(REGISTRY),
             clock=self._told or now_us,
             limits=limits,
             retryable=RETRYABLE,
             tracer=core.tracer,
         )
+        keeper = DeviceKeeper(
+            core.pool, service.device_counts, service.budgets, core.directory, self._told or now_us,
+            settings.ingest.health_s,
+        )  # fmt: skip
+        plan.work.append(Service("devices", keeper.run))
         if self._told is None:
             plan.work.append(Service("ticker", Ticker(core.log, LogRetryable, self._ticks).run))
+            plan.work.append(Service("other cities", self._puller(service).run))
         if isinstance(core.log, KafkaLog):
             plan.work.append(Service("spill", core.log.drain_spill))
         if settings.mqtt.enabled:
@@ -158,6 +176,16 @@ class Pipeline:
             plan.intake.append(Service("mqtt broker", subscriber.run))
         plan.intake.extend(bridges(service, settings))
         return service
+
+    def _puller(self, service: IngestService) -> Open311Puller:
+        core, settings = self._core, self._core.settings.pull
+        networks = tuple(ip_network(text) for text in settings.networks)
+        fetcher = Fetcher(
+            Destinations(networks=networks, public=True),
+            timeout_s=settings.timeout_s,
+            max_bytes=service.limits.max_body_bytes,
+        )
+        return Open311Puller(core.pool, core.directory, service, fetcher, settings, now_us)
 
     def _ingest_routers(self, ingest: IngestService) -> tuple[APIRouter, ...]:
         told = () if self._told is None else (clock_router(ingest, self._told),)
@@ -269,7 +297,9 @@ class Pipeline:
                 figures=StoredFigures(core.api_pool, core.directory.ward_texts, now_us),
                 policies=StoredPolicies(core.api_pool, core.desk, core.directory),
                 places=DirectoryPlaces(core.directory),
+                devices=StoredDevices(core.api_pool, self._told or now_us),
                 history=StoredHistory(core.api_pool),
+                playback=_playback(settings.playback),
                 quarantine=StoredQuarantine(core.api_pool, QuarantineLimits()),
                 rules=rules,
                 shifts=shifts,
@@ -280,7 +310,7 @@ class Pipeline:
                 personal=StoredPersonal(core.api_pool),
                 photos=photos,
                 public_photos=_hourly(settings.photos.public_per_hour),
-                counter=open_counter(core, incidents, photos),
+                counter=open_counter(core, incidents, photos, self._addresses),
                 hub=hub,
                 pictures=pictures,
                 city=lambda: _city(settings, core, self._demo),
@@ -339,6 +369,15 @@ class Pipeline:
         )
 
 
+def _limits(settings: IngestSettings) -> IngestLimits:
+    return IngestLimits(
+        error_share=settings.error_share,
+        error_least_events=settings.error_least_events,
+        error_window_s=settings.error_window_s,
+        trickle_events_per_s=settings.trickle_events_per_s,
+    )
+
+
 def _pictures(settings: HttpSettings) -> PictureProxy:
     networks = tuple(ip_network(text) for text in settings.picture_hosts)
     return PictureProxy(PictureSettings(destinations=Destinations(networks=networks)))
@@ -347,6 +386,17 @@ def _pictures(settings: HttpSettings) -> PictureProxy:
 def _photos(core: Core) -> StoredPhotos:
     kept_s = core.settings.privacy.unclaimed_photo_s
     return StoredPhotos(core.api_pool, core.settings.photos, kept_s=kept_s)
+
+
+def _playback(settings: PlaybackSettings) -> PlaybackBounds:
+    return PlaybackBounds(
+        span_us=settings.max_span_h * HOUR_US,
+        states_us=settings.max_states_min * MINUTE_US,
+        steps=settings.max_steps,
+        buckets=settings.max_buckets,
+        values=settings.max_values,
+        silent_us=settings.silent_s * SECOND_US,
+    )
 
 
 def _hourly(count: int) -> Allowances:
@@ -367,6 +417,7 @@ def _broker(settings: MqttSettings) -> SubscriberSettings:
         username=settings.broker_username or None,
         password=settings.broker_password.get_secret_value() or None,
         topic=settings.broker_topic,
+        routes=settings.broker_routes,
     )
 
 

@@ -44,6 +44,8 @@ class ReportDesk:
                 address=None if report.address is None else mask_words(report.address),
                 lon=report.lon,
                 lat=report.lat,
+                placed_by=report.placed_by,
+                place_confidence=report.place_confidence,
                 channel=report.channel,
                 received=report.received,
                 contact=MASK if report.contact else None,

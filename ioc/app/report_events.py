@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ioc.incidents.citizen_policy import CitizenPolicy
-from ioc.model.events import Event, FeedbackReport, FeedbackVote, encode_event
+from ioc.ingest.gateway import PLACE_CONFIDENCE, PLACED_BY
+from ioc.model.events import Event, Extra, FeedbackReport, FeedbackVote, encode_event
 from ioc.model.records import EVENTS_TOPIC, NewRecord, RecordKind
 from ioc.model.times import to_us
 from ioc.store import reports as rows
@@ -28,7 +29,6 @@ async def append_events(log: Log, events: Sequence[Event]) -> None:
 
 def event_of(report: rows.ReportRow, policy: CitizenPolicy) -> Event:
     """Return the event that tells the log of a report."""
-    joins = report.root != report.id
     service = policy.service(report.service)
     return Event(
         # The log knows the first one: what is told anew has a number of its own.
@@ -47,9 +47,16 @@ def event_of(report: rows.ReportRow, policy: CitizenPolicy) -> Event:
             address=report.address,
             channel=report.channel,
             photos=tuple(report.photos),
-            extra={"joins": report.root} if joins else {},
+            extra=_extra(report),
         ),
     )
+
+
+def _extra(report: rows.ReportRow) -> Extra:
+    extra: Extra = {"joins": report.root} if report.root != report.id else {}
+    if report.placed_by is not None:
+        extra |= {PLACED_BY: report.placed_by, PLACE_CONFIDENCE: report.place_confidence}
+    return extra
 
 
 def event_of_vote(vote: rows.Vote, report: rows.ReportRow) -> Event:

@@ -263,7 +263,8 @@ class RulesWorker:
         self._outlet.begin(work, stored, programs.wide, len(await self._log.ends(WIDE_TOPIC)))
 
     def _expected(self, partition: int) -> dict[str, ExpectedSource]:
-        return of_partition(self._directory.devices, partition, self._count, self._directory.ward_of)
+        directory = self._directory
+        return of_partition(directory.devices, partition, self._count, directory.ward_of, directory.windows)
 
     def _observe_ticks(self, partition: int, items: Sequence[Item]) -> None:
         for _, item in reversed(items):

@@ -35,12 +35,15 @@ from ioc.app.settings_sections import (
     DatabaseSettings,
     FigureSettings,
     HttpSettings,
+    IngestSettings,
     LogSettings,
     MqttSettings,
     NotifySettings,
     OidcSettings,
     PhotoSettings,
+    PlaybackSettings,
     PrivacySettings,
+    PullSettings,
     RelaySettings,
     ReplaySettings,
     RulesSettings,
@@ -81,6 +84,7 @@ class Settings(BaseSettings):
     console: Path = Field(Path("dashboards/console/dist"), description="folder of the built console")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level written")
     http: HttpSettings = HttpSettings()
+    ingest: IngestSettings = IngestSettings()
     mqtt: MqttSettings = MqttSettings()
     database: DatabaseSettings = DatabaseSettings()
     log: LogSettings = LogSettings()
@@ -89,6 +93,7 @@ class Settings(BaseSettings):
     rules: RulesSettings = RulesSettings()
     store: StoreSettings = StoreSettings()
     notify: NotifySettings = NotifySettings()
+    pull: PullSettings = PullSettings()
     audit: AuditSettings = AuditSettings()
     figures: FigureSettings = FigureSettings()
     oidc: OidcSettings = OidcSettings()
@@ -98,6 +103,7 @@ class Settings(BaseSettings):
     basemap: BasemapSettings = BasemapSettings()
     tracing: TracingSettings = TracingSettings()
     replay: ReplaySettings = ReplaySettings()
+    playback: PlaybackSettings = PlaybackSettings()
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:

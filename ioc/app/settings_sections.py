@@ -16,11 +16,13 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    field_validator,
     model_validator,
 )
 
 from ioc.api.basemap import BasemapKind, TileSchema
 from ioc.ingest.decoders import DECODERS
+from ioc.ingest.mqtt_routes import parse_routes
 from ioc.outbound.sending import MailTls
 from ioc.store.users import Role
 
@@ -92,6 +94,20 @@ class HttpSettings(_Section):
     )
 
 
+class IngestSettings(_Section):
+    """When a device is throttled for what it sends, and how often devices' health is written."""
+
+    error_share: float = Field(
+        0.5, gt=0, lt=1, description="share of a device's events that may be refused before it is throttled"
+    )
+    error_least_events: Count = Field(
+        100, description="so many must be refused within about the window before the share is looked at"
+    )
+    error_window_s: Seconds = Field(60, description="how long what a device sent counts")
+    trickle_events_per_s: Seconds = Field(2, description="what a throttled device is let through, per second")
+    health_s: Seconds = Field(15, description="how often devices' health is written")
+
+
 class MqttSettings(_Section):
     """The MQTT listener for field hardware, and an external broker to read from."""
 
@@ -107,7 +123,18 @@ class MqttSettings(_Section):
     broker_tls: bool = Field(False, description="speak TLS with it, checked against the system's authorities")
     broker_username: str = Field("", description="our name there")
     broker_password: SecretStr = Field(SecretStr(""), description="our password there")
-    broker_topic: str = Field("ioc/v1/+/events", description="what to read; may be a shared subscription")
+    broker_topic: str = Field(
+        "ioc/v1/+/#", description="what to read; may be a shared subscription; empty: only the routes"
+    )
+    broker_routes: dict[str, str] = Field(
+        {}, description="other topics to read there: topic filter → device id, e.g. `frigate/#`"
+    )
+
+    @field_validator("broker_routes")
+    @classmethod
+    def _known_filters(cls, routes: dict[str, str]) -> dict[str, str]:
+        parse_routes(routes)
+        return routes
 
 
 class DatabaseSettings(_Section):
@@ -339,6 +366,24 @@ class NotifySettings(_Section):
     )
 
 
+class PullSettings(_Section):
+    """Fetching what other systems hold, e.g. other cities' service requests (Open311)."""
+
+    every_s: Seconds = Field(300.0, ge=10.0, description="time between two fetches from one system")
+    check_s: Seconds = Field(5.0, description="time between two looks at which systems are due")
+    timeout_s: Seconds = Field(15.0, le=60.0, description="longest wait for an answer")
+    max_pages: int = Field(
+        50, ge=1, le=1_000, description="pages taken of one window of time; beyond, the window is halved"
+    )
+    first_s: Seconds = Field(
+        86_400.0, description="how far back the first fetch goes; at most 7 days are taken"
+    )
+    overlap_s: Seconds = Field(900.0, description="time that is asked for again, for what is shown late")
+    networks: tuple[Network, ...] = Field(
+        (), description="networks that may be fetched from, besides the public Internet over https"
+    )
+
+
 class PrivacySettings(_Section):
     """How long personal data is kept in plain text; `ioc retention report` shows where each stands."""
 
@@ -408,6 +453,30 @@ class CitizenSettings(_Section):
     contact_key: Path | None = Field(
         None,
         description="file of the key that seals contacts; empty: `secrets/contact.key` in the data folder",
+    )
+
+
+class PlaybackSettings(_Section):
+    """How much of the past one question may ask for; the console needs the least that is allowed here."""
+
+    max_span_h: int = Field(
+        24, ge=24, le=24 * 31, description="longest range of incidents and of their histogram"
+    )
+    max_states_min: int = Field(60, ge=60, le=24 * 60, description="longest range of devices' states")
+    max_steps: int = Field(180, ge=180, le=3_600, description="most frames of states in one answer")
+    max_buckets: int = Field(300, ge=120, le=3_000, description="most buckets of a histogram")
+    max_values: int = Field(
+        100_000,
+        ge=1_000,
+        le=1_000_000,
+        description="most values of one stream in one answer, at about 1 kB of memory each; beyond, "
+        "the answer is refused and the console asks for coarser steps",
+    )
+    silent_s: int = Field(
+        120,
+        ge=10,
+        le=3_600,
+        description="a device silent for longer before the start is not in the first frame",
     )
 
 

@@ -71,10 +71,10 @@ class StoredHistory:
         async with self._pool.connection() as connection:
             return await read_moment(connection, wards, moment_us, window_us)
 
-    async def steps(self, asked: PlaybackRange, step_us: int) -> Sequence[tuple[int, Event]]:
+    async def steps(self, asked: PlaybackRange, step_us: int, most: int) -> Sequence[tuple[int, Event]]:
         """Return the newest event per source and step, in order. Raises `TooMuchError`."""
         async with self._pool.connection() as connection:
-            return await read_steps(connection, asked, step_us)
+            return await read_steps(connection, asked, step_us, most)
 
     async def revisions(self, asked: PlaybackRange, after: int, limit: int) -> Revisions:
         """Return what was open at the start and the changes since."""

@@ -8,14 +8,14 @@ decoded event ── source registered? ── sender may speak for it? ── t
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from ioc.ingest.decoders.base import Decoded, Rejection
 from ioc.ingest.limits import IngestLimits
-from ioc.ingest.ports import QuarantineRow, Registry, Wards
-from ioc.model.events import Event, encode_event
+from ioc.ingest.ports import NO_ADDRESSES, Addresses, QuarantineRow, Registry, Wards
+from ioc.model.events import Event, EventData, Extra, FeedbackReport, encode_event
 from ioc.model.places import Device
 from ioc.model.records import NewRecord, RecordKind
 from ioc.model.times import format_us
@@ -23,8 +23,15 @@ from ioc.model.times import format_us
 Bounds = tuple[float, float, float, float]
 """West, south, east, north in degrees."""
 
-POSITION_INVALID: Final = "position_invalid"
+POSITION_ZERO: Final = "position_zero"
+POSITION_OUTSIDE: Final = "position_outside"
+POSITION_SWAPPED: Final = "position_swapped"
 UNLOCATED: Final = "unlocated"
+PLACED_BY: Final = "placed_by"
+PLACE_CONFIDENCE: Final = "place_confidence"
+"""Fields of `extra` of a report that was placed by its address (`ioc/geo/gazetteer.py`)."""
+CORRECTED: Final = "position_corrected"
+"""The field of `extra` that says what was put right of a position."""
 _SAMPLED: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f][13579bdf]")
 """A `traceparent` of W3C Trace Context whose flag says that the trace is written."""
 
@@ -39,16 +46,26 @@ class RejectedEvent(msgspec.Struct, frozen=True, kw_only=True):
     field: str | None = None
 
 
+class Seen(NamedTuple):
+    """What is counted of an admitted event for its device's health."""
+
+    source: str
+    time_us: int
+    position_wrong: bool
+
+
 class Admission(msgspec.Struct, kw_only=True):
     """What the gateway wants done; nothing has been done yet."""
 
     records: list[NewRecord] = []
     streams: list[str] = []
     """The stream of each record, for the metrics."""
+    seen: list[Seen] = []
+    """One for each record."""
     rejected: list[RejectedEvent] = []
     quarantine: list[QuarantineRow] = []
     counts: Counter[str] = msgspec.field(default_factory=Counter)
-    """Events by position finding: `position_invalid`, `unlocated`."""
+    """Events by position finding: `position_zero`, `position_outside`, `position_swapped`, `unlocated`."""
 
 
 def _traced(event: Event, own: str | None, trace: str) -> Event:
@@ -59,11 +76,19 @@ def _traced(event: Event, own: str | None, trace: str) -> Event:
 class Gateway:
     """Judges events by registry, limits and the city's bounds."""
 
-    def __init__(self, registry: Registry, wards: Wards, bounds: Bounds, limits: IngestLimits) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        wards: Wards,
+        bounds: Bounds,
+        limits: IngestLimits,
+        addresses: Addresses = NO_ADDRESSES,
+    ) -> None:
         self._registry = registry
         self._wards = wards
         self._bounds = bounds
         self._limits = limits
+        self._addresses = addresses
 
     def admit(
         self,
@@ -87,7 +112,8 @@ class Gateway:
             if refused is not None or source is None:
                 self._refuse(admission, sender, _rejection(decoded, refused or _UNREGISTERED), now_us)
                 continue
-            event = self._locate(source, decoded, now_us, admission.counts)
+            event, wrong = self._locate(source, decoded, now_us, admission.counts)
+            admission.seen.append(Seen(event.source, event.time_us, wrong))
             if trace is not None:
                 event = _traced(event, decoded.trace, trace)
             admission.streams.append(event.stream)
@@ -118,30 +144,67 @@ class Gateway:
             return _Verdict("time", "not_too_old", f"{detail} {format_us(now_us)}")
         return None
 
-    def _locate(self, source: Device, decoded: Decoded, now_us: int, counts: Counter[str]) -> Event:
-        lon, lat, ward = source.lon, source.lat, source.ward
+    def _locate(
+        self, source: Device, decoded: Decoded, now_us: int, counts: Counter[str]
+    ) -> tuple[Event, bool]:
+        """Return the event with its place, and whether the sent position was wrong."""
+        lon, lat, ward, data = source.lon, source.lat, source.ward, decoded.data
         sent_lon, sent_lat = decoded.lon, decoded.lat
+        finding: str | None = None
         if sent_lon is not None or sent_lat is not None:
-            if sent_lon is None or sent_lat is None or not self._plausible(sent_lon, sent_lat):
-                counts[POSITION_INVALID] += 1
-            elif source.trusts_position:
+            finding = self._finding(sent_lon, sent_lat)
+            if finding == POSITION_SWAPPED and source.trusts_position:
+                sent_lon, sent_lat = sent_lat, sent_lon
+                data = _noted(data, CORRECTED, "swapped")
+            if finding is not None:
+                counts[finding] += 1
+            usable = source.trusts_position and finding in (None, POSITION_SWAPPED)
+            if usable and sent_lon is not None and sent_lat is not None:
                 # A ward of another place would show the event to the wrong people: better none.
                 lon, lat, ward = sent_lon, sent_lat, self._wards.ward_of(sent_lon, sent_lat)
+        if source.trusts_position and lon is None and ward is None:
+            lon, lat, ward, data = self._by_address(data, counts)
         if ward is None and lon is not None and lat is not None and (lon, lat) != (sent_lon, sent_lat):
             ward = self._wards.ward_of(lon, lat)
         if ward is None:
             counts[UNLOCATED] += 1
-        return Event(
+        event = Event(
             id=decoded.id,
             source=source.id,
             time_us=decoded.time_us,
             received_us=now_us,
-            data=decoded.data,
+            data=data,
             ward=ward,
             lon=lon,
             lat=lat,
             subject=decoded.subject,
         )
+        return event, finding is not None
+
+    def _by_address(
+        self, data: EventData, counts: Counter[str]
+    ) -> tuple[float | None, float | None, str | None, EventData]:
+        """Return place, ward and data of a report by its address; the data say how, and how sure that is."""
+        address = data.address if isinstance(data, FeedbackReport) else None
+        found = self._addresses.find(address) if address else None
+        if found is None:
+            return None, None, None, data
+        counts[f"placed_{found.by}"] += 1
+        extra: Extra = {**data.extra, PLACED_BY: found.by.value, PLACE_CONFIDENCE: found.confidence}
+        return found.lon, found.lat, found.ward, msgspec.structs.replace(data, extra=extra)
+
+    def _finding(self, lon: float | None, lat: float | None) -> str | None:
+        """Return what is wrong with a position; None for nothing.
+
+        Swapped is only what lies in the city one way round: a guess between two places would be none.
+        """
+        if lon is None or lat is None:
+            return POSITION_OUTSIDE
+        if self._plausible(lon, lat):
+            return None
+        if (lon, lat) == (0.0, 0.0):
+            return POSITION_ZERO
+        return POSITION_SWAPPED if self._plausible(lat, lon) else POSITION_OUTSIDE
 
     def _plausible(self, lon: float, lat: float) -> bool:
         """Inside the city's bounds; not-a-number fails every comparison, and 0,0 is no place of ours."""
@@ -173,6 +236,12 @@ class Gateway:
                 truncated=len(rejection.raw) > self._limits.max_event_bytes,
             )
         )
+
+
+def _noted(data: EventData, name: str, value: str) -> EventData:
+    """Return `data` with one more field in `extra`, where rules and people can see it."""
+    extra: Extra = {**data.extra, name: value}
+    return msgspec.structs.replace(data, extra=extra)
 
 
 class _Verdict(msgspec.Struct, frozen=True):

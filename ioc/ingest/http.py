@@ -1,4 +1,7 @@
-"""`POST /api/v1/ingest/events`: one JSON event, an array, or NDJSON; answers as the API promises."""
+"""`POST /api/v1/ingest/events` for who can send a key, `…/hooks/{key}` for who only knows an address.
+
+Both take what the device's decoder reads, and answer as the API promises.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -14,11 +17,11 @@ from ioc.ingest.decoders.jsonlines import JSON_TYPES, NDJSON_TYPES
 from ioc.ingest.decoders.media import media_type
 from ioc.ingest.gateway import RejectedEvent
 from ioc.ingest.http_body import LingeringResponse, declared_length, read_body
+from ioc.ingest.http_keys import CHALLENGE, authenticate, authenticate_address
 from ioc.ingest.ports import BodyRefused, IngestError, NotAuthorised, TooFast, Unavailable
 from ioc.ingest.service import IngestAnswer, IngestService
 from ioc.model.places import Device
 
-_MAX_KEY_CHARS: Final = 512
 CURL_DEFAULT: Final = "application/x-www-form-urlencoded"
 _MAX_SHOWN: Final = 100
 _CLIENT_CLOSED: Final = 499
@@ -49,6 +52,14 @@ _REQUEST_BODY: Final[dict[str, Any]] = {
         },
     }
 }
+_HOOK_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "Durable. `rejected` lists refused events with line, field, rule and detail."},
+    **{status: told for status, told in _RESPONSES.items() if status not in (202, 415)},
+    401: {"description": "Nobody's key."},
+}
+_HOOK_BODY: Final[dict[str, Any]] = {
+    "requestBody": {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+}
 
 
 def problem(
@@ -67,9 +78,9 @@ def problem(
 
 
 def ingest_router(service: IngestService) -> APIRouter:
-    """Return the router of the ingest endpoint; include it in the application without a prefix."""
+    """Return the router of the ingest endpoints; include it in the application without a prefix."""
     router = APIRouter(tags=["ingest"])
-    reading = asyncio.Semaphore(service.limits.max_reading_requests)
+    reception = _Reception(service)
 
     @router.post(
         "/api/v1/ingest/events",
@@ -80,54 +91,85 @@ def ingest_router(service: IngestService) -> APIRouter:
     )
     async def ingest_events(request: Request) -> Response:
         """Take events of the device whose key authorises the request; 202 once they are durable."""
-        chunks = _Chunks(request)
-        try:
-            device = authenticate(request, service)
-            content_type = _content_type(request, service, device)
-            if reading.locked():
-                service.metrics.refuse("http", "inflight")
-                raise Unavailable("inflight")
-            async with reading:
-                body = await _body(request, chunks, service)
-            service.metrics.messages.labels("http", "").inc()
-            answer = await service.accept(device, body, content_type)
-        except IngestError as error:
-            answered = answer_error(error)
-            limits = service.limits
-            if chunks.complete:
-                return answered
-            return LingeringResponse(answered, limits.linger_bytes, limits.linger_s)
-        except ClientDisconnect:
-            return Response(status_code=_CLIENT_CLOSED)
-        return _answer(answer)
+        return await reception.receive(request, None)
+
+    @router.post(
+        "/api/v1/ingest/hooks/{key}",
+        responses=_HOOK_RESPONSES,
+        openapi_extra=_HOOK_BODY,
+        response_class=Response,
+    )
+    async def take_hook(request: Request, key: str) -> Response:
+        """Take what hardware posts to the address that ends with its key; 200 once it is durable."""
+        return await reception.receive(request, key)
+
+    @router.post(
+        "/api/v1/ingest/hooks/{key}/{rest:path}",
+        responses=_HOOK_RESPONSES,
+        openapi_extra=_HOOK_BODY,
+        response_class=Response,
+    )
+    async def take_hook_below(request: Request, key: str, rest: str) -> Response:
+        """Take the same where the hardware appends a path of its own, which means nothing here."""
+        return await reception.receive(request, key)
 
     return router
 
 
-def authenticate(request: Request, service: IngestService) -> Device:
-    """Return the device whose key authorises the request.
+class _Reception:
+    """Receives bodies within the limits of all requests together."""
 
-    Raises:
-        NotAuthorised: no key, or an unknown one.
+    def __init__(self, service: IngestService) -> None:
+        self._service = service
+        self._reading = asyncio.Semaphore(service.limits.max_reading_requests)
+        self._reading_pictures = asyncio.Semaphore(service.limits.max_reading_pictures)
+
+    async def receive(self, request: Request, hook_key: str | None) -> Response:
+        """Return the answer to a request; `hook_key` is the key in its address, None where there is none."""
+        service, chunks = self._service, _Chunks(request)
+        try:
+            if hook_key is None:
+                device = authenticate(request, service)
+            else:
+                device = authenticate_address(hook_key, service)
+            content_type = _content_type(request, service, device, strict=hook_key is None)
+            body = await self._read(request, chunks, device)
+            service.metrics.messages.labels("http", "").inc()
+            answer = await service.accept(device, body, content_type)
+        except IngestError as error:
+            answered = answer_error(error)
+            if chunks.complete:
+                return answered
+            return LingeringResponse(answered, service.limits.linger_bytes, service.limits.linger_s)
+        except ClientDisconnect:
+            return Response(status_code=_CLIENT_CLOSED)
+        return _answer(answer) if hook_key is None else _hook_answer(answer)
+
+    async def _read(self, request: Request, chunks: "_Chunks", device: Device) -> bytes:
+        limit = self._service.body_limit(device)
+        large = limit > self._service.limits.max_body_bytes
+        reading = self._reading_pictures if large else self._reading
+        if reading.locked():
+            self._service.metrics.refuse("http", "inflight")
+            raise Unavailable("inflight")
+        async with reading:
+            return await _body(request, chunks, self._service, limit)
+
+
+def _content_type(request: Request, service: IngestService, device: Device, *, strict: bool) -> str | None:
+    """Return the media type as sent, None where the sender gave none (then the first byte decides).
+
+    Where not `strict`, one that the decoder does not read counts as none: who cannot choose an address's
+    header cannot choose its media type either.
     """
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    key = key.strip()
-    known = scheme.lower() == "bearer" and 0 < len(key) <= _MAX_KEY_CHARS
-    device = service.registry.device_of_key(key) if known else None
-    if device is None:
-        service.metrics.refuse("http", "key")
-        raise NotAuthorised(401, "send the device's key as: Authorization: Bearer <key>")
-    return device
-
-
-def _content_type(request: Request, service: IngestService, device: Device) -> str | None:
-    """Return the media type as sent, None where the sender gave none (then the first byte decides)."""
     header = request.headers.get("content-type", "")
     media, _ = media_type(header)
     readable = service.content_types(device)
     if media == CURL_DEFAULT:
         return None  # what `curl -d` and simple devices say when they say nothing
     if media and media not in readable:
+        if not strict:
+            return None
         service.metrics.refuse("http", "content_type")
         detail = f"expected one of {', '.join(readable)}"
         raise BodyRefused(415, "content_type", detail, "Content-Type")
@@ -147,13 +189,13 @@ class _Chunks:
         self.complete = True
 
 
-async def _body(request: Request, chunks: _Chunks, service: IngestService) -> bytes:
+async def _body(request: Request, chunks: _Chunks, service: IngestService, limit: int) -> bytes:
     limits = service.limits
     try:
-        declared_length(request.headers.get("content-length"), limits.max_body_bytes)
+        declared_length(request.headers.get("content-length"), limit)
         encoding = request.headers.get("content-encoding", "").strip().lower()
         async with asyncio.timeout(limits.read_timeout_s):
-            return await read_body(chunks, encoding, limits.max_body_bytes)
+            return await read_body(chunks, encoding, limit)
     except BodyRefused as error:
         service.metrics.refuse("http", "body_bytes" if error.status == 413 else "body")
         raise
@@ -167,7 +209,7 @@ def answer_error(error: IngestError) -> Response:
     """Return what the sender is told instead of an acknowledgement."""
     match error:
         case NotAuthorised():
-            headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
+            headers = {"WWW-Authenticate": CHALLENGE} if error.status == 401 else None
             return problem(error.status, str(error), headers=headers)
         case BodyRefused():
             errors = [{"field": error.field, "rule": error.rule, "detail": str(error)}]
@@ -182,12 +224,27 @@ def answer_error(error: IngestError) -> Response:
 
 def _answer(answer: IngestAnswer) -> Response:
     if answer.unreadable:
-        return problem(
-            400,
-            "nothing in the body could be read as an event",
-            [_shown(rejected) for rejected in answer.rejected[:_MAX_SHOWN]],
-        )
+        return _unreadable(answer)
     return Response(msgspec.json.encode(answer), 202, media_type="application/json")
+
+
+def _hook_answer(answer: IngestAnswer) -> Response:
+    """Return 200, the one status that all hardware knows, with the word that Dahua's cameras wait for.
+
+    What was refused is in quarantine: sent again it would be refused again.
+    """
+    if answer.unreadable:
+        return _unreadable(answer)
+    told = {"Result": True, "Message": "Success", **msgspec.to_builtins(answer)}
+    return Response(msgspec.json.encode(told), 200, media_type="application/json")
+
+
+def _unreadable(answer: IngestAnswer) -> Response:
+    return problem(
+        400,
+        "nothing in the body could be read as an event",
+        [_shown(rejected) for rejected in answer.rejected[:_MAX_SHOWN]],
+    )
 
 
 def _shown(rejected: RejectedEvent) -> dict[str, Any]:

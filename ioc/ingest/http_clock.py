@@ -5,8 +5,9 @@ from typing import Any, Final
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from ioc.ingest.http import answer_error, authenticate
+from ioc.ingest.http import answer_error
 from ioc.ingest.http_body import declared_length, read_body
+from ioc.ingest.http_keys import authenticate
 from ioc.ingest.ports import BodyRefused, IngestError, ToldClock
 from ioc.ingest.service import IngestService
 from ioc.model.times import format_us, parse_us

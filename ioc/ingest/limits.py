@@ -9,6 +9,8 @@ class IngestLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 1 << 20
     """Body of one request or MQTT message, after decompression. Beyond: 413 / connection closed
     (`body_bytes`)."""
+    max_picture_body_bytes: int = 8 << 20
+    """The same of devices whose decoder expects pictures beside the events (`CARRIES_PICTURES`)."""
     max_event_bytes: int = 65_536
     """One event. Beyond: that event is rejected and quarantined, shortened to this size
     (`result="rejected"`)."""
@@ -22,6 +24,16 @@ class IngestLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Sustained rate of one device (a token bucket). Beyond: HTTP 429 + Retry-After; MQTT waits (`rate`)."""
     device_burst_events: int = 40_000
     """What one device may send at once before the rate applies; at least `max_events_per_request`."""
+    error_share: float = 0.5
+    """Share of a device's events that may be refused. Beyond, it is throttled: HTTP 429 + Retry-After, MQTT
+    is not read meanwhile, messages of an external broker go to quarantine undecoded (`throttled`; gauge
+    `ioc_ingest_throttled_devices`). It recovers at half of this share."""
+    error_least_events: int = 100
+    """So many have to be refused within about `error_window_s` before the share is looked at."""
+    error_window_s: float = 60.0
+    """What a device sent counts for about this long."""
+    trickle_events_per_s: float = 2.0
+    """What a throttled device is let through, so that it can show that it was mended."""
     append_timeout_s: float = 10.0
     """Waiting for the log or the quarantine. Beyond: 503 / MQTT connection closed without PUBACK
     (`timeout`)."""
@@ -31,6 +43,8 @@ class IngestLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Events further in the future are quarantined (`not_in_future`)."""
     max_reading_requests: int = 256
     """HTTP bodies being received. Beyond: 503 + Retry-After before anything is read (`inflight`)."""
+    max_reading_pictures: int = 32
+    """The same of those devices whose bodies may be `max_picture_body_bytes`."""
     read_timeout_s: float = 30.0
     """A request body must be complete within this time. Beyond: 408 (`read_timeout`)."""
     linger_bytes: int = 16 << 20
@@ -59,3 +73,5 @@ class IngestLimits(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.device_burst_events < self.max_events_per_request:
             raise ValueError("device_burst_events must be at least max_events_per_request")
+        if not (0 < self.error_share < 1 and self.error_window_s > 0 and self.trickle_events_per_s > 0):
+            raise ValueError("error_share must be between 0 and 1, error_window_s and the trickle above 0")

@@ -1,7 +1,8 @@
 """Takes events from an external MQTT broker (Mosquitto, EMQX): a persistent session, QoS 1, manual PUBACK.
 
 The broker authenticates devices and must confine each to `ioc/v1/{its id}/#`; the topic then names the
-sender, and what follows is told to its decoder. A message is acknowledged to the broker only after its
+sender, and what follows is told to its decoder. Routes name the device of other topics (`mqtt_routes`); who
+may write these is the broker's to say. A message is acknowledged to the broker only after its
 events are durable, so a crash, a slow database or a lost connection leaves it with the broker, which delivers
 it again.
 """
@@ -10,11 +11,13 @@ import asyncio
 import logging
 import random
 import ssl
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import aiomqtt
 import msgspec
 
+from ioc.ingest.mqtt_routes import parse_routes, sender_of
 from ioc.ingest.ports import IngestError
 from ioc.ingest.service import IngestService
 from ioc.model.places import Device, DeviceKind
@@ -26,7 +29,9 @@ if TYPE_CHECKING:
 else:
     _MessageQueue = asyncio.Queue
 
-_TOPIC_PREFIX: Final = "ioc/v1/"
+
+_REFUSED: Final = 0x80
+"""Answer to a subscription that is not granted [MQTT-3.9.3]."""
 
 
 class SubscriberSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,8 +43,10 @@ class SubscriberSettings(msgspec.Struct, frozen=True, kw_only=True):
     password: str | None = None
     identifier: str = "ioc-ingest"
     """The session's name at the broker; one subscriber at a time may use it."""
-    topic: str = "ioc/v1/+/events"
-    """May be a shared subscription, `$share/ioc/ioc/v1/+/events`, where several subscribers run."""
+    topic: str = "ioc/v1/+/#"
+    """May be a shared subscription, `$share/ioc/ioc/v1/+/#`, where several subscribers run; "" for none."""
+    routes: Mapping[str, str] = {}
+    """Other topics to read: filter, which may be shared as well, and id of the device it stands for."""
     max_queued_messages: int = 1_000
     """Received but not yet stored; at least the broker's in-flight limit (Mosquitto: 20). Beyond: the
     connection is renewed, the broker delivers again what is unacknowledged."""
@@ -57,6 +64,7 @@ class MqttSubscriber:
         self._service = service
         self._settings = settings
         self._tls = tls
+        self._routes = parse_routes(settings.routes)
 
     async def run(self) -> None:
         """Subscribe, and connect again with growing, jittered pauses whenever the connection is lost."""
@@ -64,13 +72,21 @@ class MqttSubscriber:
         while True:
             try:
                 async with self._client(overflow := asyncio.Event()) as client:
-                    await client.subscribe(self._settings.topic, qos=1)
+                    await self._subscribe(client)
                     pause_s = self._settings.retry_min_s
                     await self._take_messages(client, overflow)
             except aiomqtt.MqttError as error:
                 log.warning("mqtt subscriber: %s; connecting again in about %.1f s", error, pause_s)
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
             pause_s = min(pause_s * 2, self._settings.retry_max_s)
+
+    async def _subscribe(self, client: aiomqtt.Client) -> None:
+        filters = [each for each in (self._settings.topic, *self._settings.routes) if each]
+        answers = await client.subscribe([(each, 1) for each in filters])
+        for each, answer in zip(filters, answers, strict=False):
+            code: Any = getattr(answer, "value", answer)  # a ReasonCode, which has no types
+            if code >= _REFUSED:
+                log.error("mqtt subscriber: the broker does not let us read %s; grant it to our login", each)
 
     def _client(self, overflow: asyncio.Event) -> aiomqtt.Client:
         class BoundedQueue(_MessageQueue):
@@ -136,6 +152,6 @@ class MqttSubscriber:
 
         An unregistered one becomes a sender without authority, so that its messages end in quarantine.
         """
-        device_id, _, rest = topic.removeprefix(_TOPIC_PREFIX).partition("/")
+        device_id, rest = sender_of(topic, self._routes)
         known = self._service.registry.device(device_id)
         return known or Device(id=device_id[:128], kind=DeviceKind.GATEWAY, name=device_id[:128]), rest

@@ -10,10 +10,11 @@ Errors of this package, by who acts:
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
+from ioc.geo.gazetteer import Placement
 from ioc.model.places import Device
 from ioc.model.records import NewRecord
 
@@ -44,10 +45,12 @@ class NotAuthorised(IngestError):
 
 
 class TooFast(IngestError):
-    """The device has used up its allowance."""
+    """The device has used up its allowance, or sends what is refused."""
 
-    def __init__(self, retry_after_s: float) -> None:
-        super().__init__("this device sends more events than its limit allows")
+    def __init__(
+        self, retry_after_s: float, detail: str = "this device sends more events than its limit allows"
+    ) -> None:
+        super().__init__(detail)
         self.retry_after_s = retry_after_s
 
 
@@ -133,6 +136,25 @@ class Registry(Protocol):
     def owns_key(self, device_id: str, key: str) -> bool:
         """Return whether `key` is one of that device's keys, in time independent of where they differ."""
         ...
+
+
+class Addresses(Protocol):
+    """Finds the place of an address as people write it."""
+
+    def find(self, text: str) -> Placement | None:
+        """Return where the address is, as far as is known; None for not at all."""
+        ...
+
+
+class NoAddresses:
+    """A gateway without gazetteer."""
+
+    def find(self, text: str) -> Placement | None:
+        """Return None: no address is known."""
+        return None
+
+
+NO_ADDRESSES: Final = NoAddresses()
 
 
 class Wards(Protocol):

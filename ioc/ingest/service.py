@@ -2,7 +2,8 @@
 
     HTTP ─┐                                                        ┌─► log append ──┐
     MQTT ─┼─► accept ─► allowance ─► decode ─► gateway (pure) ─────┤                ├─► answer
-    ext. ─┘                                                        └─► quarantine ──┘
+    ext. ─┘      ▲                                                 └─► quarantine ──┘    │
+                 └────────── error budget and health of the device ◄─────────────────────┘
 
 The answer exists only after everything it acknowledges is durable.
 """
@@ -12,12 +13,14 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import Final
 
 import msgspec
 import structlog
 
 from ioc.ingest.allowance import Allowances
-from ioc.ingest.decoders import DECODERS
+from ioc.ingest.decoders import CARRIES_PICTURES, DECODERS
 from ioc.ingest.decoders.base import (
     UNREADABLE_RULES,
     Decode,
@@ -28,6 +31,8 @@ from ioc.ingest.decoders.base import (
 )
 from ioc.ingest.decoders.media import media_type
 from ioc.ingest.decoders.moments import zone_of
+from ioc.ingest.device_counts import DeviceCounter
+from ioc.ingest.error_budget import ErrorBudgets
 from ioc.ingest.gateway import Admission, Gateway, RejectedEvent
 from ioc.ingest.limits import IngestLimits
 from ioc.ingest.metrics import IngestMetrics, Transport
@@ -44,6 +49,8 @@ from ioc.ingest.ports import (
 from ioc.model.places import Device
 from ioc.model.records import EVENTS_TOPIC
 from ioc.model.tracing import NO_TRACER, Tracer, Value
+
+DECODER_FAILED: Final = "decoder_failed"
 
 log = logging.getLogger(__name__)
 _log = structlog.get_logger()
@@ -100,6 +107,8 @@ class IngestService:
         self._topic = topic
         self._tracer = tracer
         self._allowances = Allowances(limits.device_events_per_s, limits.device_burst_events)
+        self.device_counts = DeviceCounter()
+        self.budgets = ErrorBudgets(limits)
         self._inflight = asyncio.Semaphore(limits.max_inflight_requests)
 
     def content_types(self, device: Device) -> Sequence[str]:
@@ -109,6 +118,11 @@ class IngestService:
             NotAuthorised: the device is registered with a decoder that does not exist.
         """
         return self._decoder(device).content_types
+
+    def body_limit(self, device: Device) -> int:
+        """Return how many bytes a body of this device may have."""
+        limits = self.limits
+        return limits.max_picture_body_bytes if device.decoder in CARRIES_PICTURES else limits.max_body_bytes
 
     async def accept(
         self,
@@ -124,7 +138,7 @@ class IngestService:
 
         Args:
             device: the authenticated sender.
-            body: uncompressed, at most `max_body_bytes`.
+            body: uncompressed, at most `body_limit`.
             content_type: media type, with its `boundary` where it is multipart; None where there is none.
             transport: for the metrics.
             topic: MQTT topic below the device's prefix.
@@ -156,6 +170,13 @@ class IngestService:
 
         All or nothing: on an error none of them may be acknowledged.
         """
+        if hold_s := self.budgets.hold_s(device.id, self._clock()):
+            if transport == "subscriber":  # one connection serves many devices: it must not wait for one
+                return await self._leave_unread(device, bodies)
+            if not wait:
+                self.metrics.refuse(transport, "throttled")
+                raise TooFast(hold_s, "most of what this device sends is refused: mend it and send little")
+            await asyncio.sleep(hold_s)
         if wait and (delay_s := self._allowances.debt_s(device.id, self._clock())):
             await asyncio.sleep(delay_s)  # before taking a place, which others may use meanwhile
         values: dict[str, Value] = {"ioc.transport": transport, "ioc.device.id": device.id}
@@ -174,9 +195,14 @@ class IngestService:
             topic=topic,
             zone=zone_of(device.time_zone),
             options=device.options,
+            options_of=partial(self._options_of, device),
             max_event_bytes=self.limits.max_event_bytes,
             max_events=self.limits.max_events_per_request,
         )
+
+    def _options_of(self, sender: Device, source: str) -> Mapping[str, str]:
+        found = self.registry.device(source) if sender.may_send_for(source) else None
+        return {} if found is None else found.options
 
     async def _take(
         self,
@@ -190,17 +216,50 @@ class IngestService:
         now_us = context.now_us
         admissions = []
         self.metrics.bytes.labels(transport).inc(sum(map(len, bodies)))
-        for body in bodies:
-            decode = self._decode(device, body, context, transport, wait)
+        for at, body in enumerate(bodies):
+            # What states no time happened in the order in which it came, and not at once.
+            told = msgspec.structs.replace(context, now_us=now_us + at) if at else context
+            decode = self._decode(device, body, told, transport, wait)
             self._charge(device, decode, transport, wait, now_us)
             self.metrics.dropped_fields.inc(decode.dropped_fields)
+            self.metrics.pictures.inc(decode.pictures)
             admissions.append(self._gateway.admit(device, decode.events, decode.rejections, now_us, trace))
         with self._tracer.span("append"), self.metrics.append_seconds.time():
             duplicates = await self._store(admissions, transport)
         self._count(admissions, duplicates)
+        for admission, repeats in zip(admissions, duplicates, strict=True):
+            self._judge(device, admission, repeats, now_us)
         return [
             _answer(admission, repeats) for admission, repeats in zip(admissions, duplicates, strict=True)
         ]
+
+    async def _leave_unread(self, device: Device, bodies: Sequence[bytes]) -> list[IngestAnswer]:
+        """Put what a throttled device sent into quarantine as it came."""
+        detail = "most of what this device sends is refused, so this was not looked at"
+        self.metrics.refused.labels("subscriber", "throttled").inc(len(bodies))
+        admissions = [
+            self._gateway.admit(
+                device, (), _refused_whole("throttled", detail, body).rejections, self._clock()
+            )
+            for body in bodies
+        ]
+        duplicates = await self._store(admissions, "subscriber")
+        self._count(admissions, duplicates)
+        return [_answer(admission, ()) for admission in admissions]
+
+    def _judge(self, device: Device, admission: Admission, duplicates: Sequence[bool], now_us: int) -> None:
+        """Count a body for its device's health and error budget."""
+        odd = self.device_counts.note(device.id, admission, duplicates, now_us)
+        for finding, count in odd.items():
+            self.metrics.times.labels(finding).inc(count)
+        # What failed in our own decoder is not the device's fault.
+        refused = sum(rejected.rule != DECODER_FAILED for rejected in admission.rejected)
+        self._note(device, len(admission.records), refused, now_us)
+
+    def _note(self, device: Device, taken: int, refused: int, now_us: int) -> None:
+        if self.budgets.note(device.id, taken, refused, now_us):
+            _log.warning("device throttled: most of what it sends is refused", device=device.id)
+        self.metrics.throttled_devices.set(len(self.budgets.throttled))
 
     def _decoder(self, device: Device) -> Decoder:
         decoder = self._decoders.get(device.decoder)
@@ -233,11 +292,13 @@ class IngestService:
         transport: Transport,
         wait: bool,
     ) -> Decode:
-        if len(body) > self.limits.max_body_bytes:
+        limit = self.body_limit(device)
+        if len(body) > limit:
             self.metrics.refuse(transport, "body_bytes")
-            detail = f"the body has {len(body)} bytes, at most {self.limits.max_body_bytes} are taken"
+            detail = f"the body has {len(body)} bytes, at most {limit} are taken"
             if wait:
                 return _refused_whole("max_body_bytes", detail, body)
+            self._refused(device, "max_body_bytes", context.now_us)
             raise BodyRefused(413, "max_body_bytes", detail)
         try:
             return self._decoder(device).decode(body, context)
@@ -245,13 +306,18 @@ class IngestService:
             self.metrics.refuse(transport, "events_per_request")
             if wait:
                 return _refused_whole("max_events_per_request", str(error), body)
+            self._refused(device, "max_events_per_request", context.now_us)
             raise BodyRefused(413, "max_events_per_request", str(error)) from error
         except Exception as error:
             if not wait:
                 raise
             # A fault of ours; but whoever sends until we acknowledge would stand still with it for ever.
             log.exception("the decoder %s failed", device.decoder)
-            return _refused_whole("decoder_failed", f"{device.decoder} failed: {type(error).__name__}", body)
+            return _refused_whole(DECODER_FAILED, f"{device.decoder} failed: {type(error).__name__}", body)
+
+    def _refused(self, device: Device, rule: str, now_us: int) -> None:
+        self.device_counts.refuse(device.id, rule, now_us)
+        self._note(device, 0, 1, now_us)
 
     async def _store(self, admissions: Sequence[Admission], transport: Transport) -> list[list[bool]]:
         """Make everything durable and return, per admission and record, whether it was a duplicate.

@@ -53,6 +53,9 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """IANA name of the zone of its local times; without one, times that state no zone are refused."""
     options: dict[str, str] = {}
     """What its decoder is told besides, by the names in the decoder's page."""
+    stream_url: str | None = None
+    """Where its moving picture is: MJPEG over http(s), of which pictures are taken, or another address (rtsp,
+    HLS) that is only kept for people."""
 
     def may_send_for(self, source: str) -> bool:
         """Return whether this device may send events of `source`."""

@@ -4,6 +4,7 @@ Integers order, hash and travel into NumPy without time zones; aware datetimes e
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
@@ -32,7 +33,13 @@ def from_us(time_us: int) -> datetime:
 
 def format_us(time_us: int) -> str:
     """Return `time_us` as RFC 3339 in UTC with milliseconds, the form of every wire of ours."""
-    return from_us(time_us).strftime("%Y-%m-%dT%H:%M:%S.") + f"{time_us % SECOND_US // 1000:03d}Z"
+    return f"{_second_text(time_us // SECOND_US)}.{time_us % SECOND_US // 1000:03d}Z"
+
+
+@lru_cache(maxsize=4_096)
+def _second_text(second: int) -> str:
+    # Remembered: what is written at once is mostly of the same few seconds.
+    return from_us(second * SECOND_US).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def parse_us(text: str) -> int:

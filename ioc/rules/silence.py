@@ -4,7 +4,8 @@ Silence is counted on a clock of its own: the time between consecutive ticks, ex
 than 10 s counts nothing, because nobody was listening. It is rounded to a grain of a tenth of `absence`, so
 that a talking key is written to the store at most once per grain; a rule therefore fires between `absence`
 and eleven tenths of it, never early. Arrival counts, not the event's own time: a device with a wrong clock is
-not silent.
+not silent. A device in maintenance counts as heard at every tick; when that is, is told beforehand
+(`ExpectedSource.away`) and compared with the ticks' time, so a replay excuses the same.
 """
 
 from collections.abc import Mapping
@@ -28,6 +29,8 @@ class ExpectedSource(NamedTuple):
     ward: str | None = None
     lon: float | None = None
     lat: float | None = None
+    away: tuple[tuple[int, int], ...] = ()
+    """Maintenance: times of the log, from ≤ t < to, in which it counts as heard."""
 
 
 class SilenceMachine(Machine[QuietState]):
@@ -44,6 +47,7 @@ class SilenceMachine(Machine[QuietState]):
         """Keys for which hearing more within this grain changes nothing."""
         self._armed: set[str] = set()
         """Keys with a timer: exactly one each."""
+        self._away: dict[str, tuple[tuple[int, int], ...]] = {}
 
     def _arm(self, key: str, due_us: int) -> None:
         if key not in self._armed:
@@ -63,6 +67,7 @@ class SilenceMachine(Machine[QuietState]):
         rule, fence = self.rule, self.compiled.fence
         if not self.by_source:
             return
+        self._away = {source: place.away for source, place in sorted(sources.items()) if place.away}
         for source, place in sorted(sources.items()):
             if source in self.states or place.stream != rule.stream.value:
                 continue
@@ -85,13 +90,27 @@ class SilenceMachine(Machine[QuietState]):
         elif state.heard_us == self._slot_us and state.episode is None:
             return
         else:
-            state.heard_us, state.last, state.last_id = self._slot_us, self._explainer.seen(event), event.id
-            if state.episode is not None:
-                self._clear(key, state.episode, "heard again", at_us, at_us)
-                state.episode = None
-                self._arm(key, self._slot_us + self._absence_us)
+            state.last, state.last_id = self._explainer.seen(event), event.id
+            self._hear(key, state, "heard again", at_us)
         self.changed.add(key)
         self.heard.add(key)
+
+    def _hear(self, key: str, state: QuietState, reason: str, at_us: int) -> None:
+        state.heard_us = self._slot_us
+        if state.episode is not None:
+            self._clear(key, state.episode, reason, at_us, at_us)
+            state.episode = None
+            self._arm(key, self._slot_us + self._absence_us)
+        self.changed.add(key)
+
+    def _excuse(self, now_us: int) -> None:
+        """Count those in maintenance as heard; like a talking key, that is written once per grain."""
+        for key, windows in self._away.items():
+            state = self.states.get(key)
+            if state is None or not any(begin <= now_us < end for begin, end in windows):
+                continue
+            if state.episode is not None or state.heard_us != self._slot_us:
+                self._hear(key, state, "in maintenance", now_us)
 
     def _forget(self, key: str) -> None:
         super()._forget(key)
@@ -104,6 +123,7 @@ class SilenceMachine(Machine[QuietState]):
         if slot_us != self._slot_us:
             self._slot_us = slot_us
             self.heard.clear()
+        self._excuse(now_us)
         for _, key in self._due(silence_us):
             self._armed.discard(key)
             state = self.states.get(key)

@@ -25,18 +25,20 @@ KEY_PREFIX: Final = "iocd_"
 
 _COLUMNS: Final[LiteralString] = (
     "id, kind, name, ward, lon, lat, expected_interval_s, picture_url, decoder, covers, trusts_position,"
-    " time_zone, options"
+    " time_zone, options, stream_url"
 )
 _UPSERT: Final[LiteralString] = (
     "INSERT INTO device (" + _COLUMNS + ")"  # noqa: S608 - names of ours
     """
     VALUES (%(id)s, %(kind)s, %(name)s, %(ward)s, %(lon)s, %(lat)s, %(expected_interval_s)s, %(picture_url)s,
-        %(decoder)s, %(covers)s, %(trusts_position)s, %(time_zone)s, %(options)s)
+        %(decoder)s, %(covers)s, %(trusts_position)s, %(time_zone)s, %(options)s,
+        %(stream_url)s)
     ON CONFLICT (id) DO UPDATE SET (kind, name, ward, lon, lat, expected_interval_s, picture_url, decoder,
-        covers, trusts_position, time_zone, options) =
+        covers, trusts_position, time_zone, options, stream_url) =
         (excluded.kind, excluded.name, excluded.ward, excluded.lon, excluded.lat,
         excluded.expected_interval_s, excluded.picture_url, excluded.decoder, excluded.covers,
-        excluded.trusts_position, excluded.time_zone, excluded.options)
+        excluded.trusts_position, excluded.time_zone, excluded.options,
+        excluded.stream_url)
     """
 )
 _ALL: Final[LiteralString] = "SELECT " + _COLUMNS + " FROM device ORDER BY id"  # noqa: S608 - names of ours

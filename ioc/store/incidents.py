@@ -71,6 +71,8 @@ class IncidentFilter(msgspec.Struct, frozen=True, kw_only=True):
     wards: tuple[str, ...] | None = None
     severities: tuple[Severity, ...] = ()
     category: str | None = None
+    ended_since: datetime | None = None
+    """Only what was resolved or closed then or later."""
     limit: int = 100
     cursor: str | None = None
 
@@ -341,6 +343,7 @@ async def read_page(
                AND (%(wards)s::text[] IS NULL OR ward = ANY(%(wards)s))
                AND (%(severities)s::text[] IS NULL OR severity = ANY(%(severities)s))
                AND (%(category)s::text IS NULL OR category = %(category)s)
+               AND (%(ended)s::timestamptz IS NULL OR resolved >= %(ended)s OR closed >= %(ended)s)
                AND (%(opened)s::timestamptz IS NULL OR (opened, id) < (%(opened)s, %(after_id)s))
              ORDER BY opened DESC, id DESC LIMIT %(limit)s
             """,
@@ -349,6 +352,7 @@ async def read_page(
                 "wards": None if query.wards is None else list(query.wards),
                 "severities": [str(severity) for severity in query.severities] or None,
                 "category": query.category,
+                "ended": query.ended_since,
                 "opened": opened,
                 "after_id": after_id,
                 "limit": limit + 1,

@@ -19,8 +19,6 @@ from ioc.store.incidents import decode_change, read_by_ids
 from ioc.store.layout import AGGREGATES
 from ioc.store.moment import KEYS, STATE_TYPES
 
-MAX_STATE_ROWS: Final = 100_000
-"""Values of a range, one per source, type, lane and step, of each stream."""
 MAX_OPEN: Final = 10_000
 COVERAGE_S: Final = 300
 """Width of the aggregates that tell how many events there are."""
@@ -117,12 +115,12 @@ _UNFINISHED: Final = OPEN_HANDLINGS | {Handling.MERGED}
 
 
 async def read_steps(
-    connection: AsyncConnection[Any], asked: PlaybackRange, step_us: int
+    connection: AsyncConnection[Any], asked: PlaybackRange, step_us: int, most: int
 ) -> list[tuple[int, Event]]:
     """Return the newest event per source, type and lane of each step, with its number from 1, in order.
 
     Raises:
-        TooMuchError: more than `MAX_STATE_ROWS` of one stream.
+        TooMuchError: more than `most` of one stream.
     """
     found: list[tuple[int, Event]] = []
     for stream, types in STATE_TYPES.items():
@@ -132,11 +130,11 @@ async def read_steps(
             _CHANGED.format(
                 keys=SQL(KEYS[stream]), columns=event_columns(table), table=Identifier(table.name)
             ),
-            asked.params() | {"step": step_us, "types": list(types), "limit": MAX_STATE_ROWS + 1},
+            asked.params() | {"step": step_us, "types": list(types), "limit": most + 1},
         )
         rows = await cursor.fetchall()
-        if len(rows) > MAX_STATE_ROWS:
-            raise TooMuchError(f"more than {MAX_STATE_ROWS} values: ask for a shorter range, or for one ward")
+        if len(rows) > most:
+            raise TooMuchError(f"more than {most} values: ask for a shorter range, or for one ward")
         # Beside the loop: the feed must not wait for thousands of rows.
         found += await asyncio.to_thread(_decoded, table, rows)
     return sorted(found, key=lambda item: (item[0], item[1].time_us))

@@ -23,7 +23,7 @@ MAX_EARLIER: Final = 300
 
 _COLUMNS: Final[LiteralString] = (
     "id, root, service, text, address, lon, lat, ward, channel, partner, language, contact, photos, received,"
-    " appended, digest, forgotten, separated, media_url, reopen_due, refused"
+    " appended, digest, forgotten, separated, media_url, reopen_due, refused, placed_by, place_confidence"
 )
 _SELECT: Final[LiteralString] = "SELECT " + _COLUMNS + " FROM citizen_report"  # noqa: S608 - names of ours
 _VOTES: Final[LiteralString] = (
@@ -64,6 +64,9 @@ class ReportRow(msgspec.Struct, frozen=True, kw_only=True):
     """It joined another, and whether that opens its incident again has still to be looked at."""
     refused: datetime | None = None
     """When the log last refused it for good."""
+    placed_by: str | None = None
+    """How its address gave its place (`ioc/geo/gazetteer.py`); None where its author did, or nobody could."""
+    place_confidence: float | None = None
 
 
 class Vote(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,14 +119,15 @@ async def add_report(
     """Store a report; False where its idempotency key is taken."""
     done = await connection.execute(
         "INSERT INTO citizen_report (id, root, service, text, address, lon, lat, ward, channel, partner,"
-        " language, contact, photos, media_url, received, digest, code_hash, contact_hash, idem, reopen_due)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " language, contact, photos, media_url, received, digest, code_hash, contact_hash, idem, reopen_due,"
+        " placed_by, place_confidence)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
         " ON CONFLICT (idem) DO NOTHING",
         (
             report.id, report.root, report.service, report.text, report.address, report.lon, report.lat,
             report.ward, report.channel, report.partner, report.language, report.contact, report.photos,
             report.media_url, report.received, report.digest, code_hash, contact_hash, idem,
-            report.reopen_due,
+            report.reopen_due, report.placed_by, report.place_confidence,
         ),
     )  # fmt: skip
     return done.rowcount == 1

@@ -4,14 +4,14 @@ from typing import Any, Literal
 
 from psycopg import AsyncConnection
 
-Dataset = Literal["area", "device"]
+Dataset = Literal["area", "device", "gazetteer"]
 
 
 async def dataset_version(connection: AsyncConnection[Any], name: Dataset) -> int:
     """Return the present version of a data set; equal versions mean equal contents."""
     found = await connection.execute("SELECT version FROM dataset_version WHERE name = %s", (name,))
     row = await found.fetchone()
-    assert row is not None, f"migration 0002 creates {name}"
+    assert row is not None, f"a migration creates {name}"
     return int(row[0])
 
 
@@ -21,5 +21,5 @@ async def bump_version(connection: AsyncConnection[Any], name: Dataset) -> int:
         "UPDATE dataset_version SET version = version + 1 WHERE name = %s RETURNING version", (name,)
     )
     row = await found.fetchone()
-    assert row is not None, f"migration 0002 creates {name}"
+    assert row is not None, f"a migration creates {name}"
     return int(row[0])

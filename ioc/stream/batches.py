@@ -3,8 +3,9 @@
 A batch encodes lazily and remembers the frame per scope, so that the first of five hundred clients pays.
 """
 
+import math
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -26,9 +27,11 @@ from ioc.stream.wire import (
 
 SNAP_PAGE: Final = 200
 STATE_PAGE: Final = 500
+TILES_ACROSS: Final = 8
+SMALLEST_VIEW_DEG: Final = 2.0**-7
 FEW_ENTRIES: Final = 48
 """Up to here looking at each costs less than making columns."""
-MAX_SHARED_FRAMES: Final = 64
+MAX_SHARED_FRAMES: Final = 256
 
 Box = tuple[float, float, float, float]
 """West, south, east, north in degrees; west > east crosses the antimeridian."""
@@ -40,6 +43,26 @@ def box_contains(box: Box, lon: float, lat: float) -> bool:
     if not south <= lat <= north:
         return False
     return west <= lon <= east if west <= east else (lon >= west or lon <= east)
+
+
+def tiled(box: Box) -> Box:
+    """Return `box` widened to the edges of tiles an eighth to a quarter of its longer side.
+
+    Consoles that look at nearly the same then get the very same frames, and one that is moved a little needs
+    nothing anew.
+    """
+    west, south, east, north = box
+    width = east - west if west <= east else 360 - (west - east)
+    step = 2.0 ** math.ceil(math.log2(max(width, north - south, SMALLEST_VIEW_DEG) / TILES_ACROSS))
+    tile_west, tile_east = math.floor(west / step) * step, math.ceil(east / step) * step
+    if west > east and tile_east >= tile_west:
+        tile_west, tile_east = -180.0, 180.0  # Both ends meet: that is all the way round.
+    return (
+        max(-180.0, tile_west),
+        max(-90.0, math.floor(south / step) * step),
+        min(180.0, tile_east),
+        min(90.0, math.ceil(north / step) * step),
+    )
 
 
 class EncodedChange(msgspec.Struct, frozen=True):
@@ -205,29 +228,29 @@ def within(entries: Sequence[StateEntry], box: Box | None) -> Sequence[StateEntr
 
 
 class _Places:
-    """Where entries are and were, as columns, because every client with a viewport of its own asks."""
+    """Where entries are, as columns, because every client with a viewport of its own asks."""
 
     def __init__(self, entries: Sequence[StateEntry]) -> None:
-        nowhere = Place(None, float("nan"), float("nan"))
         self._entries = entries
-        self._now = np.array([(entry.lon, entry.lat) for entry in entries]).T
-        self._before = np.array([(entry.left or nowhere)[1:] for entry in entries]).T
-        self._gone = np.array([entry.part is None for entry in entries])
+        self._lon = np.array([entry.lon for entry in entries])
+        self._lat = np.array([entry.lat for entry in entries])
+        # Few move or go, so they are looked at one by one.
+        self._special = [
+            (index, entry)
+            for index, entry in enumerate(entries)
+            if entry.part is None or entry.left is not None
+        ]
 
     def within(self, box: Box) -> Sequence[StateEntry]:
         """Return the entries that are or were inside `box`, and every removal."""
-        seen = self._gone | _inside(box, self._now) | _inside(box, self._before)
+        west, south, east, north = box
+        east_of, west_of = self._lon >= west, self._lon <= east
+        seen = east_of & west_of if west <= east else east_of | west_of
+        seen &= self._lat >= south
+        seen &= self._lat <= north
+        for index, entry in self._special:
+            seen[index] |= entry.part is None or _was_inside(box, entry)
         return [self._entries[index] for index in np.flatnonzero(seen).tolist()]
-
-
-def _inside(
-    box: Box, places: "np.ndarray[Any, np.dtype[np.float64]]"
-) -> "np.ndarray[Any, np.dtype[np.bool_]]":
-    west, south, east, north = box
-    lon, lat = places
-    across = (lon >= west) & (lon <= east) if west <= east else (lon >= west) | (lon <= east)
-    found: np.ndarray[Any, np.dtype[np.bool_]] = across & (lat >= south) & (lat <= north)
-    return found
 
 
 def _was_inside(box: Box, entry: StateEntry) -> bool:
@@ -245,11 +268,19 @@ def _as_seen(entry: StateEntry, scope: Scope) -> StateEntry | None:
 
 def state_frame(entries: Sequence[StateEntry], conflated: int) -> Frame:
     """Return the frame of `entries`; `conflated` is added to what they merged themselves."""
-    put = [entry.part for entry in entries if entry.part is not None]
-    gone = [entry.id for entry in entries if entry.part is None]
-    merged = conflated + sum(entry.merged for entry in entries)
-    received = [entry.received_us for entry in entries if entry.received_us is not None]
-    return encode_frame(State(put, gone, merged), None, min(received, default=None))
+    put: list[msgspec.Raw] = []
+    gone: list[str] = []
+    oldest_us: int | None = None
+    # One walk and no attributes: this runs for every client with a viewport of its own.
+    for entity_id, _, _, _, part, merged, received_us, _ in entries:
+        if part is None:
+            gone.append(entity_id)
+        else:
+            put.append(part)
+        conflated += merged
+        if received_us is not None and (oldest_us is None or received_us < oldest_us):
+            oldest_us = received_us
+    return encode_frame(State(put, gone, conflated), None, oldest_us)
 
 
 def state_frames(entries: Sequence[StateEntry], conflated: int = 0) -> tuple[Frame, ...]:

@@ -30,6 +30,7 @@ from ioc.stream.wire import (
     TOO_MANY,
     UNAVAILABLE,
     CloseRule,
+    Frame,
     NoticeLevel,
 )
 
@@ -44,8 +45,10 @@ class HubSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds and paces of the feed."""
 
     session: SessionLimits = SessionLimits()
-    flush_s: float = 0.15
-    """Least time between two publications; a quiet feed publishes at once."""
+    flush_s: float = 0.1
+    """Least time between two publications of changes; a quiet feed publishes at once."""
+    state_flush_s: float = 0.25
+    """The same of states, which are many: a map is drawn no oftener, and incidents do not wait for them."""
     poll_s: float = 1.0
     """How often the log of changes is looked at when nobody calls `wake`."""
     read_gap_s: float = 0.03
@@ -75,17 +78,46 @@ class Client:
     def __init__(self, session: Session, viewer: Viewer, drain_bytes: int) -> None:
         self.session = session
         self.viewer = viewer
-        self.woken = asyncio.Event()
+        self._woken = asyncio.Event()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_us = 0
         self.asked = asyncio.Event()
         """Set when the client wants to be authenticated again, with `newer_token` if that is not empty."""
         self.newer_token = ""
         self.conflated_reported = 0
-        self._drained = asyncio.Event()
+        self._drained: asyncio.Event | None = None
+        """Made for whoever waits, which most clients never do."""
         self._drain_bytes = drain_bytes
 
     def wake(self) -> None:
         """Make the writer flush."""
-        self.woken.set()
+        self._woken.set()
+
+    async def wait(self, now_us: int) -> None:
+        """Wait until there may be something to flush, at most until the session's deadline."""
+        if not self._woken.is_set():
+            self._set_alarm(self.session.deadline_us(), now_us)
+            await self._woken.wait()
+        self._woken.clear()
+
+    def _set_alarm(self, due_us: int, now_us: int) -> None:
+        # A deadline mostly moves away with every frame. An alarm that is too early only wakes for nothing;
+        # one that is set anew with every frame costs more than the frame.
+        if self._alarm is not None:
+            if now_us < self._alarm_us <= due_us:
+                return
+            self._alarm.cancel()
+        self._alarm_us = due_us
+        self._alarm = asyncio.get_running_loop().call_later(max(0, due_us - now_us) / 1e6, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self.wake()
+
+    def end(self) -> None:
+        """Call it when nobody waits any more."""
+        if self._alarm is not None:
+            self._alarm.cancel()
 
     def ask(self, token: str) -> None:
         """Have the guard look at once whether the person may still be here."""
@@ -94,20 +126,23 @@ class Client:
 
     def after_flush(self) -> None:
         """Call it when the frames of a flush have been sent."""
-        if self.session.outbox_bytes <= self._drain_bytes or self.session.closing is not None:
+        if self._drained and (
+            self.session.outbox_bytes <= self._drain_bytes or self.session.closing is not None
+        ):
             self._drained.set()
 
     async def drained(self) -> None:
         """Wait until the outbox is short enough for another page of changes."""
         while self.session.outbox_bytes > self._drain_bytes and self.session.closing is None:
-            self._drained.clear()
+            self._drained = asyncio.Event()
             self.wake()
             await self._drained.wait()
 
     def close(self, rule: CloseRule) -> None:
         """End the session for `rule`; its socket says goodbye and closes."""
         self.session.close(rule)
-        self._drained.set()
+        if self._drained:
+            self._drained.set()
         self.wake()
 
 
@@ -148,6 +183,7 @@ class Hub:
         self._ready = asyncio.Event()
         self._hint = asyncio.Event()
         self._dirty = asyncio.Event()
+        self._states_dirty = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
         self._snapshot: Snapshot | None = None
@@ -162,7 +198,8 @@ class Hub:
         """Follow the changes and publish, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow())
-            group.create_task(self._publish_forever())
+            group.create_task(_in_turns(self._dirty, self.publish_changes, self.settings.flush_s))
+            group.create_task(_in_turns(self._states_dirty, self.publish_states, self.settings.state_flush_s))
 
     def wake(self) -> None:
         """Say that changes were committed; cheap, and any number of calls cause one read."""
@@ -170,8 +207,8 @@ class Hub:
 
     def apply_event(self, event: Event) -> None:
         """Take an event into account for the state lane."""
-        if self._states.apply(event) and not self._dirty.is_set():
-            self._dirty.set()
+        if self._states.apply(event) and not self._states_dirty.is_set():
+            self._states_dirty.set()
 
     @property
     def ready(self) -> bool:
@@ -244,6 +281,7 @@ class Hub:
         if client not in self._clients:
             return
         del self._clients[client]
+        client.end()
         user = client.viewer.user
         self._per_user[user] -= 1
         if not self._per_user[user]:
@@ -254,10 +292,12 @@ class Hub:
         if client.session.closing is not None:
             self.metrics.closes.labels(client.session.closing.reason).inc()
 
-    def sent(self, client: Client, received_us: int | None) -> None:
-        """Say that a frame left for the socket; `received_us` is the frame's own."""
-        if received_us is not None:
-            self.metrics.delay.observe(max(0.0, (self.wall_clock_us() - received_us) / 1e6))
+    def sent(self, client: Client, frames: Sequence[Frame]) -> None:
+        """Say that the frames of a flush left for the socket."""
+        now_us = self.wall_clock_us()
+        for frame in frames:
+            if frame.received_us is not None:
+                self.metrics.delay.observe(max(0.0, (now_us - frame.received_us) / 1e6))
         if client.session.conflated != client.conflated_reported:
             self.metrics.conflated.inc(client.session.conflated - client.conflated_reported)
             client.conflated_reported = client.session.conflated
@@ -437,31 +477,35 @@ class Hub:
 
     # Publishing
 
-    async def _publish_forever(self) -> None:
-        while True:
-            await self._dirty.wait()
-            self._dirty.clear()
-            self.publish()
-            await asyncio.sleep(self.settings.flush_s)
-
-    def publish(self) -> None:
-        """Offer what is new to every live client; `run` calls it, never oftener than each `flush_s`."""
-        live = list(self._live())
-        # Without clients the states are left to wait: encoding them would be for nobody.
-        states = self._states.collect() if live else None
+    def publish_changes(self) -> None:
+        """Offer what changed to every live client; `run` calls it, never oftener than each `flush_s`."""
         batch = self._next_batch()
+        if batch is None:
+            return
         now_us = self.clock_us()
-        fullest = 0
-        for client in live:
+        fullest = oldest_us = 0
+        for client in list(self._live()):
             session = client.session
-            if batch is not None and not session.offer_changes(batch, now_us):
+            # What still waits now was not taken since the publication before.
+            oldest_us = max(oldest_us, session.outbox_age_us(now_us))
+            if not session.offer_changes(batch, now_us):
                 # Cannot happen while live; if it did, resuming is always right.
                 client.close(EPOCH_CHANGED)
-            if states is not None:
-                session.offer_states(states)
             fullest = max(fullest, session.outbox_bytes)
             client.wake()
         self.metrics.outbox_bytes.set(fullest)
+        self.metrics.outbox_age.observe(oldest_us / 1e6)
+
+    def publish_states(self) -> None:
+        """Offer the latest states to every live client, never oftener than each `state_flush_s`."""
+        live = list(self._live())
+        # Without clients the states are left to wait: encoding them would be for nobody.
+        states = self._states.collect() if live else None
+        if states is None:
+            return
+        for client in live:
+            client.session.offer_states(states)
+            client.wake()
 
     def _live(self) -> Iterator[Client]:
         return (client for client in self._clients if client.session.phase is Phase.LIVE)
@@ -491,6 +535,14 @@ class Hub:
         for client in list(self._clients):
             client.session.notify(level, code)
             client.wake()
+
+
+async def _in_turns(wanted: asyncio.Event, publish: Callable[[], None], gap_s: float) -> None:
+    while True:
+        await wanted.wait()
+        wanted.clear()
+        publish()
+        await asyncio.sleep(gap_s)
 
 
 async def _wait_at_most(event: asyncio.Event, timeout_s: float) -> None:

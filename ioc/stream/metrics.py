@@ -15,6 +15,11 @@ class FeedMetrics:
         self.outbox_bytes = Gauge(
             "ioc_feed_outbox_bytes", "Bytes waiting in the fullest client's incident lane.", registry=registry
         )
+        self.outbox_age = Histogram(
+            "ioc_feed_outbox_age_seconds",
+            "Per publication: age of the oldest change that a client was offered before and has not taken.",
+            buckets=_DELAY_BUCKETS_S, registry=registry,
+        )  # fmt: skip
         self.conflated = Counter(
             "ioc_feed_conflated_total", "State values replaced by newer ones before they were sent.",
             registry=registry,

@@ -92,12 +92,3 @@ async def first_ends_all(*parts: Callable[[], Coroutine[Any, Any, None]]) -> Non
         if len(errors.exceptions) == 1:
             raise errors.exceptions[0] from None
         raise
-
-
-async def wait_until(event: asyncio.Event, deadline_us: int, now_us: int) -> None:
-    """Wait for `event`, at most until `deadline_us` of the same clock as `now_us`."""
-    try:
-        async with asyncio.timeout(max(0.0, (deadline_us - now_us) / 1e6)):
-            await event.wait()
-    except TimeoutError:
-        return

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from ioc.stream.hub import Client, Hub, TooManyClientsError
 from ioc.stream.ports import Authenticate, SourceUnavailableError, Viewer
-from ioc.stream.shell import SESSION_COOKIE, SocketSettings, first_ends_all, guard, join, wait_until
+from ioc.stream.shell import SESSION_COOKIE, SocketSettings, first_ends_all, guard, join
 from ioc.stream.wire import SLOW, Frame, Hello, Resume
 
 RETRY_MS: Final = 2_000
@@ -123,16 +123,16 @@ class _EventStream(Response):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await self._send(send, f"retry: {RETRY_MS}\n\n", True)
         while session.closing is None or session.has_more:
-            client.woken.clear()
-            for frame in session.flush(hub.clock_us()):
+            frames = session.flush(hub.clock_us())
+            if frames:
                 try:
-                    await self._send(send, as_event(frame), True)
+                    await self._send(send, "".join(map(as_event, frames)), True)
                 except TimeoutError:
                     client.close(SLOW)
                     raise
-                hub.sent(client, frame.received_us)
+                hub.sent(client, frames)
             if not session.has_more and session.closing is None:
-                await wait_until(client.woken, session.deadline_us(), hub.clock_us())
+                await client.wait(hub.clock_us())
         await self._send(send, "", False)
 
     async def _send(self, send: Send, text: str, more: bool) -> None:

@@ -110,9 +110,9 @@ class EntityStates:
             return None
         entries = list(self._gone.values())
         for entity_id, entity in self._changed.items():
-            entry, before = _encode(entity), self._entries.get(entity_id)
-            self._entries[entity_id] = entry._replace(merged=0, received_us=None)
-            entries.append(entry._replace(left=_place(before)) if before and _moved(before, entry) else entry)
+            entry = _encode(entity, self._entries.get(entity_id))
+            self._entries[entity_id] = entry
+            entries.append(entry)
         self._changed.clear()
         self._gone.clear()
         self._full = None
@@ -121,7 +121,8 @@ class EntityStates:
     def everything(self) -> StateBatch:
         """Return all that was collected so far, for a client that joins or moves its viewport."""
         if self._full is None:
-            self._full = StateBatch(list(self._entries.values()))
+            # Whoever comes anew was shown nothing: no older values, no older place.
+            self._full = StateBatch([StateEntry(*entry[:5]) for entry in self._entries.values()])
         return self._full
 
 
@@ -167,30 +168,25 @@ def _objects(data: CameraCount) -> int:
     return data.people + data.vehicles or sum(data.counts.values())
 
 
-def _place(entry: StateEntry) -> Place:
-    return Place(entry.ward, entry.lon, entry.lat)
-
-
-def _moved(before: StateEntry, now: StateEntry) -> bool:
-    return before.ward != now.ward or before.lon != now.lon or before.lat != now.lat
-
-
-def _encode(entity: _Entity) -> StateEntry:
-    assert entity.lon is not None and entity.lat is not None, "an entity enters the map with its position"
+def _encode(entity: _Entity, before: StateEntry | None) -> StateEntry:
+    """Return the entry of `entity`; `before` is what was last shown of it."""
+    ward, lon, lat = entity.ward, entity.lon, entity.lat
+    assert lon is not None and lat is not None, "an entity enters the map with its position"
     if entity.kind == "camera":
         state = EntityState(
-            entity.id, "camera", format_us(entity.time_us), entity.lon, entity.lat, entity.ward,
+            entity.id, "camera", format_us(entity.time_us), lon, lat, ward,
             online=entity.online, objects=entity.objects, alarm=entity.alarm,
         )  # fmt: skip
     else:
         speed_kmh, occupancy, volume_veh = _flow(entity)
         state = EntityState(
-            entity.id, "detector", format_us(entity.time_us), entity.lon, entity.lat, entity.ward,
+            entity.id, "detector", format_us(entity.time_us), lon, lat, ward,
             online=entity.online, speed_kmh=speed_kmh, occupancy=occupancy, volume_veh=volume_veh,
         )  # fmt: skip
-    return StateEntry(
-        entity.id, entity.ward, entity.lon, entity.lat, encode_part(state), entity.merged, entity.received_us
-    )
+    left = None
+    if before is not None and (before.lon != lon or before.lat != lat or before.ward != ward):
+        left = Place(before.ward, before.lon, before.lat)
+    return StateEntry(entity.id, ward, lon, lat, encode_part(state), entity.merged, entity.received_us, left)
 
 
 def _flow(entity: _Entity) -> tuple[float | None, float | None, int | None]:

@@ -5,16 +5,22 @@ so neither a silent client nor a shutdown can leave one of them waiting.
 """
 
 import asyncio
+from collections.abc import Sequence
+from http import HTTPStatus
+from struct import pack
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+from websockets.protocol import State
 
 from ioc.stream.hub import Client, Hub, TooManyClientsError
 from ioc.stream.ports import Authenticate, SourceUnavailableError
 from ioc.stream.session import Join, Reauthenticate, ViewMoved
-from ioc.stream.shell import SESSION_COOKIE, SocketSettings, first_ends_all, guard, join, wait_until
+from ioc.stream.shell import SESSION_COOKIE, SocketSettings, first_ends_all, guard, join
 from ioc.stream.wire import (
     BAD_FRAME,
     FORBIDDEN,
@@ -24,24 +30,57 @@ from ioc.stream.wire import (
     UNAVAILABLE,
     Bye,
     CloseRule,
+    Frame,
     encode_frame,
 )
 
 WS_MAX_BYTES: Final = 64 * 1024
+FRAMES: Final = "ioc.frames"
 _ABORT_S: Final = 3.0
+_TEXT: Final = 0x81
 
 
 class FeedProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's own protocol, except that a peer which never reads cannot keep its socket open for ever.
+    """uvicorn's own protocol, except for two things.
 
-    After the application ended, uvicorn closes the transport, which first waits until everything written was
-    taken; a stalled peer never takes it.
+    A peer which never reads cannot keep its socket open for ever: after the application ended, uvicorn closes
+    the transport, which first waits until everything written was taken, and a stalled peer never takes it.
+
+    And the texts of one flush go out in one write, as the bytes that other sockets write too: a message of
+    type `websocket.send` may hold a list of them as `FRAMES`, where the scope's extensions name it.
     """
+
+    def handle_connect(self, event: Request) -> None:
+        """Say that a message may hold several frames, unless each has to be compressed."""
+        super().handle_connect(event)
+        # uvicorn made the task of the application, which has not begun.
+        if self.response.status_code == HTTPStatus.SWITCHING_PROTOCOLS and not self.conn.extensions:
+            self.scope["extensions"][FRAMES] = {}
+
+    async def send(self, message: Any) -> None:
+        """Send what the application sends."""
+        frames = message.get(FRAMES)
+        if frames is None:
+            await super().send(message)
+            return
+        await self.writable.wait()
+        if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
+            raise ClientDisconnected
+        self.transport.writelines([part for data in frames for part in (text_head(len(data)), data)])
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         """Give the peer a last chance to take what was written, then drop the connection."""
         super().on_task_complete(task)
         self.loop.call_later(_ABORT_S, self.transport.abort)
+
+
+def text_head(size: int) -> bytes:
+    """Return what a server sends before `size` bytes of text in one frame (RFC 6455, 5.2)."""
+    if size < 126:
+        return pack("!BB", _TEXT, size)
+    if size < 1 << 16:
+        return pack("!BBH", _TEXT, 126, size)
+    return pack("!BBQ", _TEXT, 127, size)
 
 
 UVICORN_OPTIONS: Final[dict[str, Any]] = {
@@ -135,21 +174,31 @@ class FeedSocket:
 
     async def _write(self, websocket: WebSocket, client: Client) -> None:
         session, hub = client.session, self._hub
+        at_once = FRAMES in websocket.scope["extensions"]
         while True:
-            client.woken.clear()
-            for frame in session.flush(hub.clock_us()):
+            frames = session.flush(hub.clock_us())
+            if frames:
                 try:
                     async with asyncio.timeout(self._settings.send_timeout_s):
-                        await websocket.send_text(frame.text)
+                        await _send(websocket, frames, at_once)
                 except TimeoutError:
                     # Not even a farewell would get through: only the connection itself can be ended.
                     client.close(SLOW)
                     raise
-                hub.sent(client, frame.received_us)
-            if session.closing is not None and not session.has_more:
+                hub.sent(client, frames)
+            if session.has_more:
+                continue
+            if session.closing is not None:
                 return
-            if not session.has_more:
-                await wait_until(client.woken, session.deadline_us(), hub.clock_us())
+            await client.wait(hub.clock_us())
+
+
+async def _send(websocket: WebSocket, frames: Sequence[Frame], at_once: bool) -> None:
+    if at_once:
+        await websocket.send({"type": "websocket.send", FRAMES: [frame.data for frame in frames]})
+    else:
+        for frame in frames:
+            await websocket.send_text(frame.text)
 
 
 def origin_allowed(origin: str | None, host: str, origins: frozenset[str]) -> bool:

@@ -426,24 +426,32 @@ def incident_json(incident: Incident) -> msgspec.Raw:
 
 
 class Frame(NamedTuple):
-    """An encoded server frame.
+    """An encoded server frame: JSON in UTF-8.
 
     `cursor` is (epoch, offset) where a client that has this frame may resume; `received_us` is when the
     oldest event behind it reached the gateway (wall clock), where that is known.
     """
 
-    text: str
-    size: int
+    data: bytes
     cursor: tuple[str, int] | None = None
     received_us: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of it."""
+        return len(self.data)
+
+    @property
+    def text(self) -> str:
+        """It as text, for whoever sends no bytes."""
+        return self.data.decode()
 
 
 def encode_frame(
     message: ServerFrame, cursor: tuple[str, int] | None = None, received_us: int | None = None
 ) -> Frame:
-    """Return `message` as text that any number of clients can share."""
-    data = _encoder.encode(message)
-    return Frame(data.decode(), len(data), cursor, received_us)
+    """Return `message` in a form that any number of clients can share."""
+    return Frame(_encoder.encode(message), cursor, received_us)
 
 
 def encode_part(part: ChangeEvent | EntityState) -> msgspec.Raw:

@@ -112,7 +112,7 @@ async def one_engine(roles: KafkaRoles) -> dict[str, tuple[object, ...]]:
             program,
             partition=0,
             lateness_us=int(settings.rules.lateness_s * SECOND_US),
-            expected_sources=expected_sources(placed(d, directory.ward_of) for d in directory.devices),
+            expected_sources=expected_sources((placed(d, directory.ward_of) for d in directory.devices), {}),
         )
         items = in_one_order(await whole_log(log), await log.firsts(EVENTS_TOPIC))
     found: dict[str, tuple[object, ...]] = {}

@@ -95,8 +95,8 @@ def test_every_figure_says_what_it_rests_on_and_none_is_a_zero_for_want_of_data(
         assert "n = " in tile.inner_text().replace("\u00a0", " "), tile.inner_text()
     assert leader.value("reopened_share") == "chưa có dữ liệu"
     page.get_by_test_id("lang-switch").click()
-    assert leader.value("reopened_share") == "no data yet"
     expect(page.get_by_role("heading", level=1)).to_have_text("Leaders’ figures")
+    assert leader.value("reopened_share") == "no data yet"
 
 
 def test_keys_and_buttons_change_the_period_and_the_address_keeps_it(leader: Leader) -> None:

@@ -132,6 +132,27 @@ def test_both_screens_survive_a_reload_and_become_one_again(new_console: OpenCon
     assert "pair=" not in console.page.url
 
 
+def test_both_screens_show_the_same_moment_and_say_so(new_console: OpenConsole, city: City) -> None:
+    console = new_console().open(f"?incident={city.incident}")
+    other = split(console)
+    expect(other.get_by_test_id("mode-replay")).to_have_count(0)
+    console.page.get_by_test_id("panel").press("Shift+R")
+    for page in (console.page, other):
+        expect(page.get_by_test_id("mode-replay")).to_have_text("XEM LẠI")
+        expect(page.get_by_test_id("link-state")).to_contain_text("Trực tiếp vẫn chạy phía sau")
+    other.get_by_test_id("replay-back-min").click()
+    moment = other.get_by_test_id("replay-moment").get_attribute("data-at") or ""
+    expect(console.at("replay-moment")).to_have_attribute("data-at", moment)
+
+    # A window that is opened or loaded anew stands where the other one does.
+    console.page.reload()
+    console.wait_live()
+    expect(console.at("replay-moment")).to_have_attribute("data-at", moment)
+    other.get_by_test_id("replay-leave").click()
+    expect(console.at("mode-replay")).to_have_count(0)
+    expect(console.at("link-state")).to_have_text(re.compile("^ *Trực tiếp"))
+
+
 def test_only_one_of_two_screens_sounds_and_the_other_takes_over_when_it_is_closed(
     new_console: OpenConsole,
 ) -> None:

@@ -155,7 +155,7 @@ def test_a_live_alarm_is_counted_during_replay_and_there_on_return(
     expect(console.row(incident)).to_have_count(0)
     console.page.wait_for_function("() => window.tones > 0", timeout=WAIT_MS)
     console.at("replay-fresh").click()
-    expect(console.row(incident)).to_be_visible()
+    expect(console.row(incident)).to_be_visible(timeout=WAIT_MS)
     assert console.feed("connected")
     assert console.feed(f"incident('{incident}').handling") == "new"
     city.command(incident, "resolve", note="hết buổi diễn tập", override="diễn tập")

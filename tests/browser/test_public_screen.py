@@ -15,7 +15,7 @@ from tests.browser.public import SOMEWHERE
 from tests.browser.test_screen import violations
 
 MAX_SCRIPT_BYTES = 60_000
-PAGES = ("report", "follow", "board")
+PAGES = ("report", "follow", "board", "ward")
 PHONE, NAME, PLATE = "0912 345 678", "Nguyễn Thị Hoa", "61A-123.45"
 
 
@@ -119,6 +119,21 @@ def test_the_wall_screen_turns_by_itself_and_shows_nobody(visit: OpenVisit, city
     seen += wall.page.content() + httpx.get(f"{city.url}/api/v1/public/board").text
     for personal in (PHONE, NAME, PLATE, "345 678", "345678", "Thị Hoa", code, "thoát hiểm"):
         assert personal not in seen
+
+
+def test_whoever_touches_the_wall_screen_may_read_on_for_a_minute(visit: OpenVisit) -> None:
+    wall = visit(width=1920, height=1080, color_scheme="dark")
+    wall.page.clock.install()
+    wall.open("/board?kiosk")
+    expect(wall.at("kiosk")).to_have_attribute("data-scene", "services")
+    wall.page.mouse.click(900, 500)
+    wall.page.clock.run_for(1_000)
+    expect(wall.at("resting")).to_be_visible()
+    wall.page.clock.run_for(45_000)
+    expect(wall.at("kiosk")).to_have_attribute("data-scene", "services")
+    wall.page.clock.run_for(30_000)
+    expect(wall.at("kiosk")).to_have_attribute("data-scene", "wards")
+    expect(wall.at("resting")).to_have_count(0)
 
 
 def test_a_wall_screen_says_that_its_figures_have_stopped_and_goes_on_by_itself(visit: OpenVisit) -> None:

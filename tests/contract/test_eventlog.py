@@ -7,12 +7,16 @@ from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
+from ioc.app.recordings.playback import LogPlayer, Shift
 from ioc.eventlog.port import AppendOutcome, Consumer, LogOverloaded, LogReader, LogRejected, partition_of
+from ioc.model.events import CameraCount, Event, decode_event
 from ioc.model.records import (
+    EVENTS_TOPIC,
     Activate,
     Batch,
     NewRecord,
     RecordKind,
+    Tick,
     decode_control,
     decode_tick,
     encode_control,
@@ -286,6 +290,37 @@ async def test_ticks_reach_every_partition_once(harness: LogHarness) -> None:
         assert {record.kind for record in batch.records} == {RecordKind.TICK}
         ticks[batch.partition] += [decode_tick(record.payload).now_us for record in batch.records]
     assert ticks == {number: [1_000_000, 2_000_000] for number in range(PARTITIONS)}
+
+
+async def test_a_replay_brings_ticks_and_events_in_order_to_every_partition_and_twice_only_once(
+    harness: LogHarness,
+) -> None:
+    await harness.log.create_topic(EVENTS_TOPIC, PARTITIONS)
+    entries: list[Event | Tick] = []
+    for second in range(4):
+        moment = {"time_us": second, "received_us": second, "data": CameraCount(people=second)}
+        entries += [
+            Event(id=f"{second}-{key}", source="cam", ward=key, **moment)  # type: ignore[arg-type]
+            for key in KEYS
+        ]
+        entries.append(Tick(second + 1))
+    for repeats in (0, 4 * len(KEYS)):
+        played = await LogPlayer(harness.log, PARTITIONS).play([entries], shift=Shift(0), speed=None)
+        assert played.repeats == repeats
+    reader = await harness.log.tail(EVENTS_TOPIC, dict.fromkeys(range(PARTITIONS), 0))
+    found: dict[int, list[Event | Tick]] = defaultdict(list)
+    async with asyncio.timeout(SOON_S):
+        while sum(map(len, found.values())) < 4 * (PARTITIONS + len(KEYS)):
+            for batch in await reader.poll(1000, 1.0):
+                for record in batch.records:
+                    decode = decode_tick if record.kind is RecordKind.TICK else decode_event
+                    found[batch.partition].append(decode(record.payload))
+    for number in range(PARTITIONS):
+        assert found[number] == [
+            entry
+            for entry in entries
+            if isinstance(entry, Tick) or partition_of(str(entry.ward), PARTITIONS) == number
+        ]
 
 
 async def test_a_control_record_reaches_every_partition_once(harness: LogHarness) -> None:

@@ -1,6 +1,6 @@
 """What every decoder takes and gives: bytes in, events and rejections out, nothing performed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
 from typing import Final, Protocol
 
@@ -12,6 +12,10 @@ UNREADABLE_RULES: Final = frozenset({"json", "xml", "multipart", "utf8", "depth"
 """Rules that mean "this is not even an event"; a body with nothing else is answered 400."""
 
 _RESERVED: Final = frozenset(" /+#*")
+
+
+def _no_options(source: str) -> Mapping[str, str]:
+    return {}
 
 
 class DecodeContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +35,8 @@ class DecodeContext(msgspec.Struct, frozen=True, kw_only=True):
     """Zone of times that state none; without it such times are refused (rule `zone`)."""
     options: Mapping[str, str] = {}
     """`Device.options`."""
+    options_of: Callable[[str], Mapping[str, str]] = _no_options
+    """The options of a source that the sender covers, by its id; none for any other."""
     max_event_bytes: int = 65_536
     max_events: int = 10_000
 
@@ -80,6 +86,8 @@ class Decode(msgspec.Struct, kw_only=True):
     rejections: list[Rejection] = []
     dropped_fields: int = 0
     """Unknown fields that could not be kept in `extra` (nested, too many, too large a number)."""
+    pictures: int = 0
+    """Pictures that came along. None is kept: they show people, and nobody asked for them."""
 
 
 class TooManyEvents(ValueError):

@@ -7,11 +7,16 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from ioc.ingest.decoders.data import Refused
-from ioc.model.times import to_us
+from ioc.model.times import HOUR_US, SECOND_US, to_us
 
 _EXTRA_DIGITS: Final = re.compile(r"(\.\d{6})\d+")
 _LATEST_S: Final = 253_402_300_800
 """Year 10000, in seconds; larger numbers are milliseconds."""
+
+FRESH_US: Final = 6 * HOUR_US
+"""A message of another authority that is older tells of the past."""
+HEARD_US: Final = 30 * SECOND_US
+"""Within what rules take an event to be in time."""
 
 
 @lru_cache(maxsize=1_024)
@@ -58,3 +63,12 @@ def epoch_us(seconds: float, field: str) -> int:
     if not 0 <= seconds < _LATEST_S * 1_000:  # not-a-number fails too
         raise Refused("unix_time", "expected seconds or milliseconds since 1970-01-01 UTC", field)
     return round(seconds * (1_000_000 if seconds < _LATEST_S else 1_000))
+
+
+def lasting_us(stated_us: int, told_us: int, now_us: int) -> int:
+    """Return the time of a state that lasts: when it began, or just now where we hear of it later.
+
+    Rules leave out what is long past, but a state that was published a few minutes after it began, or is
+    published anew each minute, holds still. A message that is itself old (`told_us`) keeps its times.
+    """
+    return max(stated_us, now_us - HEARD_US) if told_us > now_us - FRESH_US else stated_us

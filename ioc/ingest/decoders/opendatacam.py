@@ -1,7 +1,8 @@
-"""OpenDataCam (Darknet) detection frames: `{"frame_id", "objects": [{class_id, name, …}]}`.
+"""OpenDataCam: Darknet's detection frames, `{"frame_id", "objects": [{class_id, name, …}]}`, and its API.
 
 A frame names neither its camera nor, usually, its time: the device that sent it is the source, and the
-time of receipt stands in. Each object becomes one `camera.object`.
+time of receipt stands in. Each object becomes one `camera.object`. What is no such frame is looked at again
+as a document of OpenDataCam's API (`opendatacam_counts`).
 """
 
 import hashlib
@@ -10,15 +11,16 @@ from typing import Annotated, Final
 
 import msgspec
 
-from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, Rejection, TooManyEvents
-from ioc.ingest.decoders.data import MAX_NAME_CHARS, Refused, refusal
+from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, TooManyEvents
+from ioc.ingest.decoders.data import MAX_NAME_CHARS, Refused
+from ioc.ingest.decoders.fields import rejection
 from ioc.ingest.decoders.jsonlines import (
     JSON_ERRORS,
     JSON_TYPES,
     NDJSON_TYPES,
     split_objects,
-    why_unreadable,
 )
+from ioc.ingest.decoders.opendatacam_counts import read_document
 from ioc.model.events import CameraObject
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,7 +39,7 @@ class _Object(msgspec.Struct, frozen=True):
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_CHARS)]
     relative_coordinates: _Coordinates
     confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 1.0
-    class_id: int = -1
+    class_id: Annotated[int, msgspec.Meta(ge=-1, le=2**31)] = -1
 
 
 class _Frame(msgspec.Struct, frozen=True):
@@ -64,15 +66,25 @@ class OpenDataCam:
             try:
                 if b"\\u0000" in raw:
                     raise Refused("no_nul", "the character U+0000 cannot be stored")
-                frame = _frame_decoder.decode(raw)
+                events = _read(line, raw, context)
             except (Refused, *JSON_ERRORS) as error:
-                rejections.append(_rejection(line, raw, error))
+                rejections.append(rejection(line, raw, error))
                 continue
-            if len(result.events) + len(frame.objects) > context.max_events:
-                raise TooManyEvents(len(result.events) + len(frame.objects), context.max_events)
-            result.events.extend(_events(line, raw, frame, context))
+            if len(result.events) + len(events) > context.max_events:
+                raise TooManyEvents(len(result.events) + len(events), context.max_events)
+            result.events.extend(events)
         rejections.sort(key=lambda rejection: rejection.line)
         return result
+
+
+def _read(line: int, raw: bytes, context: DecodeContext) -> list[Decoded]:
+    try:
+        frame = _frame_decoder.decode(raw)
+    except msgspec.ValidationError:
+        if b'"frame_id"' in raw:
+            raise
+        return read_document(line, raw, context)
+    return _events(line, raw, frame, context)
 
 
 def _events(line: int, raw: bytes, frame: _Frame, context: DecodeContext) -> list[Decoded]:
@@ -101,12 +113,3 @@ def _object(found: _Object) -> CameraObject:
         box=(at.center_x - at.width / 2, at.center_y - at.height / 2, at.width, at.height),
         extra={} if found.class_id < 0 else {"class_id": found.class_id},
     )
-
-
-def _rejection(line: int, raw: bytes, error: Exception) -> Rejection:
-    if isinstance(error, msgspec.ValidationError):
-        error = refusal(error)
-    if isinstance(error, Refused):
-        return Rejection(line=line, rule=error.rule, detail=error.detail, raw=raw, field=error.field)
-    rule, detail = why_unreadable(error)
-    return Rejection(line=line, rule=rule, detail=detail, raw=raw)

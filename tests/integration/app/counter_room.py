@@ -13,6 +13,7 @@ from ioc.app.sealing import Seal
 from ioc.app.settings_sections import PhotoSettings
 from ioc.incidents.commands import Command
 from ioc.incidents.policies import Policies
+from ioc.ingest.ports import NO_ADDRESSES, Addresses
 from ioc.model.incidents import Change, Handling
 from ioc.model.records import NewRecord
 from ioc.model.times import to_us
@@ -53,12 +54,17 @@ class Incidents:
 
 
 def counter(
-    pool: ScopedPool, log: Log, incidents: Incidents | None = None, per_contact: int = 20
+    pool: ScopedPool,
+    log: Log,
+    incidents: Incidents | None = None,
+    per_contact: int = 20,
+    addresses: Addresses = NO_ADDRESSES,
 ) -> CitizenDesk:
     return CitizenDesk(
         pool, log=log, incidents=incidents or Incidents(), policies=Policies, ward_of=lambda *_: OWN,  # type: ignore[arg-type]
         pictures=StoredPhotos(pool, PhotoSettings(), kept_s=86_400.0),
         bounds=(106.0, 10.0, 107.0, 11.0), seal=SEAL, per_contact=per_contact,
+        addresses=addresses,
     )  # fmt: skip
 
 

@@ -13,7 +13,9 @@ from ioc.api.georeport_input import RequestQuery
 from ioc.app.citizen_desk import CitizenDesk
 from ioc.app.public_requests import StoredRequests
 from ioc.app.report_desk import ReportDesk
+from ioc.geo.gazetteer import Address, Gazetteer
 from ioc.incidents.policies import Policies
+from ioc.model.events import decode_event
 from ioc.model.tracking import hash_code, read_code
 from ioc.store.incidents import write_changes
 from ioc.store.public_requests import _BY_STATUS, _SELECT
@@ -44,6 +46,28 @@ async def test_a_report_sent_twice_at_once_is_one_report_and_one_event(pool: Sco
     assert [receipt.id for receipt in receipts] == [stored[0][0]] * 3
     assert stored[0][1] in {hash_code(read_code(receipt.code) or "") for receipt in receipts}
     assert len(stored) == len(log.told) == 1
+
+
+async def test_a_report_that_says_its_place_in_words_gets_ward_and_point_and_says_how_sure_that_is(
+    pool: ScopedPool,
+) -> None:
+    street = Address(code="", address="12 Đường Lê Lợi, Phường Phú Lợi", lon=106.69, lat=10.98, ward=OWN)
+    log = Log()
+    desk = counter(pool, log, addresses=Gazetteer([street], [(OWN, "Phường Phú Lợi")]))
+    words = msgspec.structs.replace(HOLE, lon=None, lat=None, idem=None)
+    for address in ("12 le loi, phu loi", "12 Lê Lợii, Phú Lợi", "sau chợ, phường Phú Lợi", "ở đâu đó"):
+        await desk.submit(msgspec.structs.replace(words, address=address))
+    events = [decode_event(record.payload) for record in log.told]
+    assert [(event.ward, event.lon, event.data.extra.get("placed_by")) for event in events] == [
+        (OWN, 106.69, "address"), (OWN, 106.69, "fuzzy"), (OWN, None, "ward"), (None, None, None),
+    ]  # fmt: skip
+    assert [event.data.extra.get("joins") for event in events] == [None] * 4, "no address is the same"
+    assert "place_confidence" not in events[3].data.extra
+    await raise_incident(pool, events[1].id)
+    with acting_as(RowScope.of_person("cuong", (OWN,))):
+        (shown,) = await ReportDesk(pool, SEAL).of_incident(f"inc-{events[1].id}")
+    assert shown.placed_by == "fuzzy"
+    assert shown.place_confidence == events[1].data.extra["place_confidence"]
 
 
 async def test_a_contact_cannot_be_guessed_from_what_recognises_a_repeat(pool: ScopedPool) -> None:

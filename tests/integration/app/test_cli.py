@@ -132,3 +132,49 @@ def test_users_who_exist_or_do_not_get_a_sentence(ioc: Ioc) -> None:
     code, _, err = ioc("users", "disable", "nobody")
     assert (code, err.splitlines()[0]) == (1, "error: there is no user 'nobody'")
     assert json.loads(ioc("users", "disable", "an", "--json")[1]) == {"user": "an", "disabled": True}
+
+
+def test_devices_go_out_and_in_as_table_and_as_geojson_the_same(ioc: Ioc, tmp_path: Path) -> None:
+    table = tmp_path / "devices.csv"
+    table.write_text(
+        "id,kind,name,lon,lat,stream_url\nc1,camera,Cổng,106.6,10.9,rtsp://10.0.0.7/1\nbad,x,y,,,\n"
+    )
+    code, _, err = ioc("devices", "import", str(table))
+    assert code == 1
+    assert "row 3 (id 'bad'): kind: expected one of" in err
+    assert "--keep-valid" in err
+    assert ioc("devices", "list", "--json")[1].strip() == "[]"
+    taken = json.loads(ioc("devices", "import", str(table), "--keep-valid", "--json")[1])
+    assert (taken["imported"], len(taken["refused"])) == (1, 1)
+    (listed,) = json.loads(ioc("devices", "list", "--json")[1])
+    assert (listed["stream_url"], listed["lon"]) == ("rtsp://10.0.0.7/1", 106.6)
+    for written_as in ("csv", "geojson"):
+        file = tmp_path / f"out.{written_as}"
+        file.write_text(ioc("devices", "export", "--format", written_as)[1], newline="")
+        assert json.loads(ioc("devices", "import", str(file), "--json")[1])["imported"] == 1
+        assert json.loads(ioc("devices", "list", "--json")[1]) == [listed]
+
+
+def test_the_gazetteer_is_imported_found_in_and_names_what_is_wrong(with_ward: Ioc, tmp_path: Path) -> None:
+    file = tmp_path / "addresses.csv"
+    file.write_text(
+        "code,address,lon,lat,old_wards\n"
+        'BD1,"12 Đường Lê Lợi, Phường Thủ Dầu Một",106.66,10.92,Phường Phú Cường\n'
+        'BD2,"14 Lê Lợi",10.92,106.66,\nBD3,,x,10.92,\n'
+    )
+    code, _, err = with_ward("gazetteer", "import", str(file))
+    assert code == 1
+    for finding in (
+        "row 3: lon: 10.92, 106.66: longitude and latitude are swapped",
+        "row 4: address: is missing",
+        "row 4: lon: expected degrees such as 106.65, found 'x'",
+        "--keep-valid",
+    ):
+        assert finding in err
+    taken = json.loads(with_ward("gazetteer", "import", str(file), "--keep-valid", "--json")[1])
+    assert (taken["imported"], len(taken["refused"])) == (1, 3)
+    found = json.loads(with_ward("gazetteer", "find", "12 le loi, phu cuong", "--json")[1])
+    assert (found["by"], found["ward"], found["lon"]) == ("fuzzy", "25747", 106.66)
+    ward = "Phường Phú Cường: no point, ward 25747 (ward, 30%)\n"
+    assert with_ward("gazetteer", "find", "chợ, phường Phú Cường")[1] == ward
+    assert with_ward("gazetteer", "find", "ở đâu đó")[1].startswith("not known")

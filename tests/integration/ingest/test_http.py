@@ -90,7 +90,7 @@ async def test_401_without_a_known_key(authorization: str | None) -> None:
         headers = {} if authorization is None else {"Authorization": authorization}
         response = await client.post(URL, content=body(cloud_event()), headers=headers)
     assert_problem(response, 401)
-    assert response.headers["www-authenticate"] == "Bearer"
+    assert response.headers["www-authenticate"] == 'Bearer, Basic realm="ingest"'
     assert city.log.records == []
 
 

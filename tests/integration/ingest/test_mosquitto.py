@@ -68,7 +68,9 @@ async def known(broker: NativeCompose) -> None:
 
 
 @asynccontextmanager
-async def reading(broker: NativeCompose, city: City) -> AsyncIterator[None]:
+async def reading(
+    broker: NativeCompose, city: City, routes: dict[str, str] | None = None
+) -> AsyncIterator[None]:
     """Read from it as compose.yaml tells the role `ingest` to."""
     ingest = SERVICES["ingest"]["environment"]
     settings = SubscriberSettings(
@@ -77,6 +79,7 @@ async def reading(broker: NativeCompose, city: City) -> AsyncIterator[None]:
         username=ingest["IOC_MQTT__BROKER_USERNAME"],
         password=OURS,
         topic=interpolated(ingest["IOC_MQTT__BROKER_TOPIC"], {}),
+        routes=routes or {},
         retry_min_s=0.05,
     )
     async with asyncio.TaskGroup() as group:
@@ -103,10 +106,34 @@ async def test_what_a_device_sends_reaches_us_and_what_it_sends_for_another_does
                 await camera.publish(TOPIC, payload(1), qos=1)
                 await asyncio.sleep(0.1)
         await camera.publish("ioc/v1/det-1/events", payload(2, "det-1"), qos=1)
-        await camera.publish("ioc/v1/cam-1/state", payload(3), qos=1)
+        await camera.publish("ioc/v1/cam-1/below/its/name", payload(3), qos=1)
         await camera.publish(TOPIC, payload(4), qos=1)
         await stored(city, "e-4")
-    assert set(city.log.ids) == {"e-1", "e-4"}
+    assert set(city.log.ids) == {"e-1", "e-3", "e-4"}
+    assert city.quarantine.rows == []
+
+
+async def test_a_frigate_server_keeps_its_own_topics_and_its_cameras_are_known(folder: Path) -> None:
+    city = City()
+    update = {"type": "lpr", "id": "1.2-a", "plate": "61A67890", "score": 0.9, "camera": "gate"}
+    with native_compose(folder, {"MQTT_PASSWORD": OURS}) as stack:
+        granted = "\nuser ioc\ntopic read frigate/#\nuser nvr-1\ntopic write frigate/#\n"
+        stack.append("mosquitto", "/mosquitto/config/mosquitto.acl", granted)
+        stack.start("mosquitto")
+        for name in ("cam-1", "nvr-1"):
+            stack.execute("mosquitto", "mosquitto_passwd", "-b", "/mosquitto/data/passwords", name, KEY)
+        stack.signal("mosquitto", signal.SIGHUP)
+        await known(stack)
+        async with reading(stack, city, {"frigate/#": "nvr-1"}), login(stack, "nvr-1") as frigate:
+            async with asyncio.timeout(20):
+                while not city.log.ids:
+                    await frigate.publish("frigate/available", b"online", qos=1)
+                    await asyncio.sleep(0.1)
+            await frigate.publish("frigate/tracked_object_update", json.dumps(update).encode(), qos=1)
+            async with asyncio.timeout(20):
+                while city.log.events[-1].source != "nvr-1-gate":  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+    assert city.log.events[-1].type == "camera.plate"
     assert city.quarantine.rows == []
 
 
@@ -115,7 +142,7 @@ async def test_a_device_reads_nothing_not_even_its_own(broker: NativeCompose) ->
     async with login(broker) as camera, login(broker, "ioc", OURS) as ours:
         await camera.subscribe("#", qos=1)
         await camera.subscribe(TOPIC, qos=1)
-        await ours.subscribe("ioc/v1/+/events", qos=1)
+        await ours.subscribe("ioc/v1/+/#", qos=1)
         await camera.publish(TOPIC, payload(1), qos=1)
         async with asyncio.timeout(10):
             assert bytes((await anext(ours.messages)).payload) == payload(1)

@@ -2,11 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+
+import pytest
 
 from ioc.ingest import mqtt_codec as codec
 from ioc.ingest.mqtt_subscriber import MqttSubscriber, SubscriberSettings
+from ioc.model.events import CameraStatus
 from tests.unit.ingest.fakes import City, cloud_event
 
 TOPIC = "ioc/v1/cam-1/events"
@@ -20,6 +25,18 @@ class Broker:
         self.acks: asyncio.Queue[int] = asyncio.Queue()
         self.connects: list[bytes] = []
         self.writer: asyncio.StreamWriter | None = None
+        self.answers: defaultdict[str, int] = defaultdict(lambda: 1)
+        """Filter of a subscription → what is granted: a QoS, or 128 for refused."""
+        self.read: list[str] = []
+
+    def _filters(self, content: bytes) -> list[str]:
+        found = []
+        while content:
+            length = int.from_bytes(content[:2], "big")
+            found.append(content[2 : 2 + length].decode())
+            content = content[3 + length :]
+        self.read = found
+        return found
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writer = writer
@@ -31,7 +48,8 @@ class Broker:
                     self.connects.append(content)
                     writer.write(codec.connack(0, len(self.connects) > 1))
                 elif first == 0x82:
-                    writer.write(b"\x90\x03" + content[:2] + content[-1:])
+                    answers = bytes(self.answers[each] for each in self._filters(content[2:]))
+                    writer.write(b"\x90" + codec.encode_length(2 + len(answers)) + content[:2] + answers)
                     self.subscribed.set()
                 elif first == 0x40:
                     self.acks.put_nowait(int.from_bytes(content, "big"))
@@ -68,12 +86,23 @@ class Broker:
 
 
 @asynccontextmanager
-async def subscribed(city: City, max_queued_messages: int = 1_000) -> AsyncIterator[Broker]:
+async def subscribed(
+    city: City,
+    max_queued_messages: int = 1_000,
+    routes: Mapping[str, str] | None = None,
+    refused: str | None = None,
+) -> AsyncIterator[Broker]:
     broker = Broker()
+    if refused is not None:
+        broker.answers[refused] = 0x80
     server = await asyncio.start_server(broker.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     settings = SubscriberSettings(
-        hostname="127.0.0.1", port=port, retry_min_s=0.01, max_queued_messages=max_queued_messages
+        hostname="127.0.0.1",
+        port=port,
+        retry_min_s=0.01,
+        max_queued_messages=max_queued_messages,
+        routes=routes or {},
     )
     async with asyncio.TaskGroup() as group:
         task = group.create_task(MqttSubscriber(city.service, settings).run())
@@ -172,3 +201,35 @@ async def test_more_than_fits_is_delivered_again_after_reconnecting() -> None:
             broker.publish(number, payload(number))
             await broker.acked()
     assert set(city.log.ids) == {f"e-{number}" for number in range(1, 12)}
+
+
+async def test_hardware_with_topics_of_its_own_is_the_device_its_route_names() -> None:
+    city = City()
+    async with subscribed(city, routes={"frigate/#": "nvr-1", "$share/ioc/+/onvif-ej/#": "gw-1"}) as broker:
+        assert broker.read == ["ioc/v1/+/#", "frigate/#", "$share/ioc/+/onvif-ej/#"]
+        broker.publish(1, b"offline", "frigate/gate/status/detect")
+        broker.publish(2, json.dumps(cloud_event(2)).encode(), "Cam1/onvif-ej/Device/Trigger/DigitalInput")
+        broker.publish(3, payload(3))
+        assert {await broker.acked(), await broker.acked(), await broker.acked()} == {1, 2, 3}
+    [status] = [event for event in city.log.events if event.source == "nvr-1-gate"]
+    assert status.data == CameraStatus(online=False, reason="detect offline")
+    assert {"e-2", "e-3"} <= set(city.log.ids)
+
+
+async def test_a_route_to_nobody_ends_in_quarantine() -> None:
+    city = City()
+    async with subscribed(city, routes={"other/#": "ghost"}) as broker:
+        broker.publish(1, payload(1), "other/events")
+        await broker.acked()
+    assert [row.device for row in city.quarantine.rows] == ["ghost"]
+    assert city.log.records == []
+
+
+async def test_a_topic_that_the_broker_does_not_let_us_read_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    city = City()
+    with caplog.at_level(logging.ERROR):
+        async with subscribed(city, routes={"frigate/#": "nvr-1"}, refused="frigate/#") as broker:
+            broker.publish(1, payload(1))
+            await broker.acked()
+    assert "does not let us read frigate/#" in caplog.text
+    assert "ioc/v1" not in caplog.text

@@ -157,6 +157,25 @@ async def test_a_filter_shows_its_wards_only_and_no_ward_shows_nothing(database:
         assert await read_page(connection, IncidentFilter(wards=())) == ([], None)
 
 
+async def test_what_ended_since_a_moment_is_listed_however_it_ended(database: Dsns) -> None:
+    since_us = incident(0).opened_us + 10_000_000
+    async with await connect(database) as connection:
+        ended = {"handling": Handling.RESOLVED, "condition": Condition.CLEARED}
+        await write_changes(
+            connection,
+            [
+                change(incident(0, resolved_us=since_us - 1, **ended)),
+                change(incident(1, resolved_us=since_us, **ended)),
+                change(incident(2, resolved_us=since_us - 1, closed_us=since_us + 1, **ended)),
+                change(incident(3, closed_us=since_us + 1, **ended)),
+                change(incident(4)),
+            ],
+        )
+        query = IncidentFilter(open_only=False, ended_since=from_us(since_us))
+        page, _ = await read_page(connection, query)
+        assert {row.id for row in page} == {"inc-0001", "inc-0002", "inc-0003"}
+
+
 async def test_what_a_console_starts_from_is_open_or_just_finished(database: Dsns) -> None:
     old = incident(
         1, handling=Handling.CLOSED, condition=Condition.CLEARED, updated_us=NOW_US - 10 * SECOND_US

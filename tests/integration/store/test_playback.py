@@ -9,7 +9,6 @@ import pytest
 from ioc.model.events import CameraCount, TrafficFlow
 from ioc.model.incidents import Audit, Change, Handling, Incident
 from ioc.model.times import HOUR_US, MINUTE_US, SECOND_US, from_us, to_us
-from ioc.store import playback
 from ioc.store.embedded import Dsns
 from ioc.store.incidents import write_changes
 from ioc.store.playback import PlaybackRange, TooMuchError, read_histogram, read_revisions, read_steps
@@ -122,20 +121,20 @@ async def test_steps_hold_the_newest_value_of_each_source_and_lane(
     flows.append(event(8, CameraCount(people=1), source="c", ward="a", time_us=NOON_US + 2 * SECOND_US))
     await HistoryWriter().write(connection, flows)  # type: ignore[arg-type]
     asked = PlaybackRange(from_us=NOON_US, to_us=NOON_US + 20 * SECOND_US, wards=("a",))
-    found = await read_steps(connection, asked, 10 * SECOND_US)
+    found = await read_steps(connection, asked, 10 * SECOND_US, most=100)
     assert sorted((step, each.id) for step, each in found) == [(1, "e-3"), (1, "e-5"), (1, "e-8"), (2, "e-4")]
-    everywhere = await read_steps(connection, msgspec.structs.replace(asked, wards=None), 20 * SECOND_US)
+    everywhere = await read_steps(
+        connection, msgspec.structs.replace(asked, wards=None), 20 * SECOND_US, most=100
+    )
     assert {each.id for _, each in everywhere} == {"e-4", "e-5", "e-8"}
 
 
-async def test_more_values_than_an_answer_holds_are_refused(
-    connection: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(playback, "MAX_STATE_ROWS", 2)
+async def test_more_values_than_an_answer_holds_are_refused(connection: Connection) -> None:
     await HistoryWriter().write(connection, [event(number, source=f"d{number}") for number in range(1, 4)])
     asked = PlaybackRange(from_us=NOON_US, to_us=NOON_US + MINUTE_US)
     with pytest.raises(TooMuchError, match="one ward"):
-        await read_steps(connection, asked, MINUTE_US)
+        await read_steps(connection, asked, MINUTE_US, most=2)
+    assert len(await read_steps(connection, asked, MINUTE_US, most=3)) == 3
 
 
 async def test_the_histogram_counts_incidents_by_severity_and_events_by_5_minutes(

@@ -201,7 +201,7 @@ async def test_every_table_with_a_ward_or_a_person_is_protected(database: Dsns) 
     `incident_1h` is a view that asks the incidents as whoever looks. A partition without rights of its own is
     reached through its parent alone.
     """
-    free = {"device", "rule_shadow_firing", "login_throttle", "feedback_intake", "incident_1h"}
+    free = {"device", "gazetteer", "rule_shadow_firing", "login_throttle", "feedback_intake", "incident_1h"}
     history = ("camera_event", "traffic_measurement", "camera_5m", "traffic_5m")
     with psycopg.connect(database.admin) as connection:
         found = connection.execute(

@@ -1,7 +1,7 @@
 """What the API stands on, in memory."""
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_network
@@ -11,6 +11,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from ioc.api.application import ApiDeps
+from ioc.api.device_ports import DeviceRefusedError, DeviceStanding
 from ioc.api.health import MetricsDoor
 from ioc.api.oidc import LoginRefusedError
 from ioc.api.pictures import PictureProxy
@@ -35,10 +36,11 @@ from ioc.incidents.shift import ShiftCommand, ShiftConflict, on_shift_command
 from ioc.incidents.shift_report import build_report
 from ioc.incidents.shipped_procedures import SHIPPED
 from ioc.ingest.allowance import Allowances
+from ioc.model.device_health import Condition, DeviceHealth, Window
 from ioc.model.events import Event
 from ioc.model.incidents import Audit, Handling, Incident, Severity
 from ioc.model.notices import Kind, Receiver
-from ioc.model.places import Area, Device
+from ioc.model.places import Area, Device, DeviceKind
 from ioc.model.shifts import Item, ItemKind, Listed, Shift, ShiftState
 from ioc.model.texts import Text
 from ioc.model.times import from_us
@@ -62,6 +64,8 @@ from tests.unit.stream.samples import T0_US, FakeLog, incident
 
 WARD = "25747"
 FOREIGN = "25750"
+OWN_CAMERA = Device(id="cam-1", kind=DeviceKind.CAMERA, name="Cổng", ward=WARD)
+FOREIGN_CAMERA = Device(id="cam-2", kind=DeviceKind.CAMERA, name="Cầu", ward=FOREIGN)
 
 
 @dataclass
@@ -265,6 +269,51 @@ class FakePlaces:
 
 
 @dataclass
+class FakeDevices:
+    """One camera in each of two wards; `now_us` is when maintenance begins that begins at once."""
+
+    known: dict[str, Device] = field(default_factory=lambda: {d.id: d for d in (OWN_CAMERA, FOREIGN_CAMERA)})
+    announced: list[Window] = field(default_factory=list)
+
+    async def standings(self) -> Sequence[DeviceStanding]:
+        return [
+            DeviceStanding(device, DeviceHealth(device_id=device.id, event_us=T0_US), Condition.STALE)
+            for device in self.known.values()
+        ]
+
+    async def registered(self) -> Sequence[Device]:
+        return list(self.known.values())
+
+    async def put(self, device_id: str, values: Mapping[str, object], actor: str) -> Device:
+        if "kind" not in values:
+            raise DeviceRefusedError([("kind", "is missing")])
+        self.known[device_id] = msgspec.convert({"id": device_id, **values}, Device)
+        return self.known[device_id]
+
+    async def windows(self) -> Sequence[Window]:
+        return self.announced
+
+    async def maintain(
+        self, device_id: str, from_us: int | None, to_us: int, reason: str, actor: str
+    ) -> Window:
+        begin = T0_US if from_us is None else from_us
+        if to_us <= begin:
+            raise DeviceRefusedError([("to", "expected later than from")])
+        window = Window(
+            id=1, device_id=device_id, from_us=begin, to_us=to_us, reason=reason, author=actor,
+            created_us=T0_US,
+        )  # fmt: skip
+        self.announced.append(window)
+        return window
+
+    async def end_maintenance(self, window_id: int, actor: str) -> Window:
+        for window in self.announced:
+            if window.id == window_id:
+                return window
+        raise NotFoundError(str(window_id))
+
+
+@dataclass
 class FakeHistory:
     events: list[Event] = field(default_factory=list)
     queries: list[HistoryQuery] = field(default_factory=list)
@@ -282,8 +331,8 @@ class FakeHistory:
         self.asked.append((None if wards is None else tuple(wards), moment_us, window_us))
         return self.events
 
-    async def steps(self, asked: PlaybackRange, step_us: int) -> Sequence[tuple[int, Event]]:
-        self.asked.append((asked, step_us))
+    async def steps(self, asked: PlaybackRange, step_us: int, most: int) -> Sequence[tuple[int, Event]]:
+        self.asked.append((asked, step_us, most))
         if self.too_much:
             raise TooMuchError("more than 100000 values: ask for a shorter range, or for one ward")
         return self.stepped
@@ -522,6 +571,7 @@ def make_deps(users: FakeUsers, **changes: object) -> ApiDeps:
         policies=FakePolicies(),
         shifts=FakeShifts(),
         places=FakePlaces([], []),
+        devices=FakeDevices(),
         history=FakeHistory(),
         quarantine=FakeQuarantine(),
         rules=FakeRules(),

@@ -16,7 +16,8 @@ from tests.unit.api.fakes import WARD, FakePersonal, FakeTokens, FakeUsers, make
 KNOWN = {"incident_id": "inc-1", "camera_id": "cam-1", "stream": "camera", "rule": "underpass-jam",
          "receiver_id": "other", "message_id": "1", "name": "grouping", "report_id": "r-1",
          "code": CODE, "token": CODE, "service_code": "light", "request_id": "r-1", "kind": "json",
-         "ref": "photo-1", "shift_id": "1", "figure": "open", "job": "1"}  # fmt: skip
+         "ref": "photo-1", "shift_id": "1", "figure": "open", "job": "1",
+         "device_id": "cam-1", "window_id": "1"}  # fmt: skip
 BODIES = {
     "commands": {"op": "comment", "expect_rev": 1, "idem": "11111111-aaaa", "args": {"note": "x"}},
     "release": {"released": False, "reason": "có mặt người trong ảnh"},
@@ -33,12 +34,19 @@ BODIES = {
 }
 QUERIES = {"moment": {"ward": WARD}, "series": {"source": "cam-1"}}
 FEED = {"WEBSOCKET /api/v1/feed", "GET /api/v1/feed/sse"}
-ELSEWHERE = {"POST /api/v1/ingest/events", "POST /api/v1/ingest/clock"}
+ELSEWHERE = {
+    "POST /api/v1/ingest/events",
+    "POST /api/v1/ingest/clock",
+    "POST /api/v1/ingest/hooks/{key}",
+    "POST /api/v1/ingest/hooks/{key}/{rest}",
+}
 """Included by whoever runs ingest; its own tests cover the device's key."""
 
 
 RULE_FILE = {"file": "jam.yaml", "text": "rule: underpass-jam"}
 OF_ROUTE: dict[str, dict[str, object]] = {
+    "PUT /api/v1/registry/devices/{device_id}": {"kind": "camera", "name": "Cổng"},
+    "POST /api/v1/registry/devices/{device_id}/maintenance": {"to": "2030-01-01T00:00:00Z", "reason": "thử"},
     "POST /api/v1/shifts": {"idem": "begin-anew"},
     "POST /api/v1/workbench/check": RULE_FILE,
     "POST /api/v1/workbench/test": RULE_FILE | {"tests": "tests: []"},

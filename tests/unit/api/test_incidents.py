@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -20,6 +21,7 @@ async def test_a_list_passes_its_filter_on(users: FakeUsers, browse: Browser) ->
     incidents = FakeIncidents()
     async with browse(deps=make_deps(users, incidents=incidents)) as client:
         query = "state=all&severity=high&severity=critical&category=traffic&ward=25747&limit=7&cursor=c"
+        query += "&ended_since=2026-11-27T17:00:00Z"
         response = await client.get(f"/api/v1/incidents?{query}")
     assert response.json()["next"] == "more"
     assert response.headers["cache-control"] == "no-store"
@@ -29,6 +31,7 @@ async def test_a_list_passes_its_filter_on(users: FakeUsers, browse: Browser) ->
             wards=("25747",),
             severities=(Severity.HIGH, Severity.CRITICAL),
             category="traffic",
+            ended_since=datetime(2026, 11, 27, 17, tzinfo=UTC),
             limit=7,
             cursor="c",
         )
@@ -37,7 +40,13 @@ async def test_a_list_passes_its_filter_on(users: FakeUsers, browse: Browser) ->
 
 @pytest.mark.parametrize(
     ("query", "field"),
-    [("limit=0", "limit"), ("limit=x", "limit"), ("severity=huge", "severity.0"), ("cursor=bad", "cursor")],
+    [
+        ("limit=0", "limit"),
+        ("limit=x", "limit"),
+        ("severity=huge", "severity.0"),
+        ("cursor=bad", "cursor"),
+        ("ended_since=2026-11-27T17:00:00", "ended_since"),
+    ],
 )
 async def test_a_refused_filter_is_named(browse: Browser, query: str, field: str) -> None:
     async with browse() as client:

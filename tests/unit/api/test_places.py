@@ -217,7 +217,7 @@ async def test_kept_pictures_are_bounded() -> None:
     for number in range(20):
         await pictures.fetch(f"http://cam.test/{number}")
     assert pictures._kept_bytes <= 300
-    assert pictures._locks == {}
+    assert len(pictures._locks) == len(pictures._hosts) == 0
 
 
 async def test_history_masks_the_contact_and_passes_the_question_on(

@@ -1,9 +1,12 @@
 """A past range as people may ask for it."""
 
+import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
+from ioc.api.replay import PlaybackBounds
 from ioc.model.events import CameraCount, TrafficFlow
-from ioc.model.times import MINUTE_US
+from ioc.model.times import HOUR_US, MINUTE_US
 from ioc.store.playback import PlaybackRange
 from ioc.store.users import Role
 from tests.unit.api.conftest import Browser
@@ -48,6 +51,32 @@ async def test_more_than_an_answer_holds_is_refused_with_what_to_do(
         answer = await client.get(f"{PLAYBACK}/states")
     assert answer.status_code == 422
     assert "ask for a shorter range" in answer.text
+
+
+async def test_bounds_that_are_set_hold_and_what_they_refuse_is_counted(
+    users: FakeUsers, browse: Browser
+) -> None:
+    bounds = PlaybackBounds(span_us=3 * HOUR_US, states_us=HOUR_US, steps=6, buckets=10, values=7)
+    history = FakeHistory()
+    deps = msgspec.structs.replace(make_deps(users, history=history), playback=bounds)
+    asked = {
+        "span": ("incidents?from=2026-11-18T06:59:59Z&to=2026-11-18T10:00:00Z", "at most 3 hours"),
+        "states": ("states?from=2026-11-18T08:59:59Z&to=2026-11-18T10:00:00Z", "at most 60 minutes"),
+        "steps": ("states?from=2026-11-18T09:58:59Z&to=2026-11-18T10:00:00Z", "at most 6 steps"),
+        "buckets": ("histogram?bucket_s=60&from=2026-11-18T09:49:59Z&to=2026-11-18T10:00:00Z", "at most 10"),
+    }
+    before = {bound: refusals(bound) for bound in asked}
+    async with browse(deps=deps) as client:
+        for path, words in asked.values():
+            answer = await client.get(f"{PLAYBACK}/{path}")
+            assert (answer.status_code, words in answer.text) == (422, True), answer.text
+        await client.get(f"{PLAYBACK}/states?from=2026-11-18T09:59:00Z&to=2026-11-18T10:00:00Z")
+    assert {bound: refusals(bound) - before[bound] for bound in asked} == dict.fromkeys(asked, 1)
+    assert [each[-1] for each in history.asked if isinstance(each[0], PlaybackRange)] == [7]
+
+
+def refusals(bound: str) -> float:
+    return REGISTRY.get_sample_value("ioc_playback_refused_total", {"bound": bound}) or 0.0
 
 
 @pytest.mark.parametrize(

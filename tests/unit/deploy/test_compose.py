@@ -149,7 +149,9 @@ def test_every_installation_is_from_a_lock_file_with_hashes() -> None:
         if " pip install" in command and ".whl" not in command:
             assert "--require-hashes" in command
             file = command.split(" -r ")[1].split()[0]
-            assert all((ROOT / file.replace("${LOCK}", lock)).exists() for lock in ("runtime", "otel"))
+            assert all(
+                (ROOT / file.replace("${LOCK}", lock)).exists() for lock in ("runtime", "otel", "parquet")
+            )
         if command.startswith("make "):
             done = subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, capture_output=True, check=False)
             assert done.returncode == 0, done.stderr

@@ -32,7 +32,15 @@ ODC = Device(
     id="odc-1", kind=DeviceKind.CAMERA, name="OpenDataCam", ward="25747", lon=106.6, lat=11.0,
     decoder="opendatacam",
 )  # fmt: skip
-DEVICES = (CAMERA, DETECTOR, NOWHERE, PORTAL, GATEWAY, ODC)
+NVR = Device(
+    id="nvr-1", kind=DeviceKind.GATEWAY, name="Frigate", ward="25747", lon=106.6, lat=11.0,
+    decoder="frigate", covers=("nvr-1-*",),
+)  # fmt: skip
+NVR_GATE = Device(id="nvr-1-gate", kind=DeviceKind.CAMERA, name="Gate", ward="25747", lon=106.6, lat=11.0)
+ONVIF = Device(
+    id="onvif-1", kind=DeviceKind.CAMERA, name="ONVIF", ward="25747", lon=106.6, lat=11.0, decoder="onvif"
+)  # fmt: skip
+DEVICES = (CAMERA, DETECTOR, NOWHERE, PORTAL, GATEWAY, ODC, NVR, NVR_GATE, ONVIF)
 KEYS = {device.id: f"key-of-{device.id}" for device in DEVICES}
 
 

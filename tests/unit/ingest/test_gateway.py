@@ -2,13 +2,22 @@
 
 from math import inf, nan
 
+import msgspec
 import pytest
 
+from ioc.geo.gazetteer import PlacedBy, Placement
 from ioc.ingest.decoders.base import Decoded, Rejection
-from ioc.ingest.gateway import POSITION_INVALID, UNLOCATED, Admission, Gateway
+from ioc.ingest.gateway import (
+    POSITION_OUTSIDE,
+    POSITION_SWAPPED,
+    POSITION_ZERO,
+    UNLOCATED,
+    Admission,
+    Gateway,
+)
 from ioc.ingest.limits import IngestLimits
 from ioc.ingest.registry import DeviceRegistry
-from ioc.model.events import AlarmKind, CameraAlarm, Event, decode_event
+from ioc.model.events import AlarmKind, CameraAlarm, Event, FeedbackReport, decode_event
 from ioc.model.places import Device
 from ioc.model.records import RecordKind
 from ioc.model.times import DAY_US, MINUTE_US
@@ -107,24 +116,40 @@ def test_a_position_of_an_ordinary_device_is_not_trusted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lon", "lat"),
-    [(0.0, 0.0), (nan, 11.0), (106.6, inf), (10.98, 106.65), (106.6, None), (None, 11.0), (106.6, 12.0)],
-)
+    ("lon", "lat", "finding"),
+    [
+        (0.0, 0.0, POSITION_ZERO), (nan, 11.0, POSITION_OUTSIDE), (106.6, inf, POSITION_OUTSIDE),
+        (106.6, None, POSITION_OUTSIDE), (None, 11.0, POSITION_OUTSIDE), (106.6, 12.0, POSITION_OUTSIDE),
+        (10.6, 12.0, POSITION_OUTSIDE),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("source", ["cam-1", "portal"])
 def test_an_impossible_position_falls_back_to_the_registered_one_and_is_counted(
-    source: str, lon: float | None, lat: float | None
+    source: str, lon: float | None, lat: float | None, finding: str
 ) -> None:
     sender = CAMERA if source == "cam-1" else PORTAL
     admission = admit(sender, decoded(source, lon=lon, lat=lat))
     event = event_of(admission)
     assert (event.lon, event.lat, event.ward) == (sender.lon, sender.lat, sender.ward)
-    assert admission.counts[POSITION_INVALID] == 1
+    assert admission.counts[finding] == 1
+    assert [seen.position_wrong for seen in admission.seen] == [True]
+
+
+def test_a_position_whose_numbers_changed_places_is_put_right_where_it_counts_and_says_so() -> None:
+    admission = admit(PORTAL, decoded("portal", lon=11.2, lat=106.9))
+    event = event_of(admission)
+    assert (event.lon, event.lat, event.ward) == (106.9, 11.2, "25750")
+    assert event.data.extra == {"position_corrected": "swapped"}
+    assert admission.counts == {POSITION_SWAPPED: 1}
+    camera = admit(CAMERA, decoded(lon=10.98, lat=106.65))
+    assert (event_of(camera).lon, event_of(camera).data.extra) == (CAMERA.lon, {})
+    assert camera.counts == {POSITION_SWAPPED: 1}
 
 
 def test_null_island_is_no_place_even_in_a_city_around_it() -> None:
     gateway = Gateway(DeviceRegistry(snapshot()), FakeWards(), (-1.0, -1.0, 1.0, 1.0), IngestLimits())
     admission = gateway.admit(PORTAL, [decoded("portal", lon=0.0, lat=0.0)], (), NOW_US)
-    assert admission.counts == {POSITION_INVALID: 1, UNLOCATED: 1}
+    assert admission.counts == {POSITION_ZERO: 1, UNLOCATED: 1}
 
 
 def test_the_portals_position_counts_and_gives_the_ward() -> None:
@@ -157,3 +182,43 @@ def test_the_answer_is_ordered_by_line_and_quarantine_keeps_at_most_one_event() 
     kept = [(len(row.raw), row.truncated) for row in admission.quarantine]
     assert kept == [(65_536, True), (10, False), (len(RAW), False)]
     assert {row.device for row in admission.quarantine} == {"cam-1"}
+
+
+class OneAddress:
+    def find(self, text: str) -> Placement | None:
+        return {
+            "12 Lê Lợi": Placement(
+                by=PlacedBy.FUZZY, confidence=0.8, matched="12 Lê Lợi", lon=106.9, lat=11.2, ward="25747"
+            ),
+            "phường A": Placement(by=PlacedBy.WARD, confidence=0.3, matched="Phường A", ward="25747"),
+        }.get(text)
+
+
+def reported(address: str | None, lon: float | None = None, lat: float | None = None) -> Decoded:
+    report = FeedbackReport(category="road", text="ổ gà", address=address, extra={"own": 1})
+    return msgspec.structs.replace(decoded("portal", lon=lon, lat=lat), data=report)
+
+
+@pytest.mark.parametrize(
+    ("event", "place", "by"),
+    [
+        (reported("12 Lê Lợi"), (106.9, 11.2, "25747"), "fuzzy"),
+        (reported("12 Lê Lợi", 0.0, 0.0), (106.9, 11.2, "25747"), "fuzzy"),
+        (reported("phường A"), (None, None, "25747"), "ward"),
+        (reported("12 Lê Lợi", 106.7, 11.0), (106.7, 11.0, "25750"), None),
+        (reported("đâu đó"), (None, None, None), None),
+        (reported(None), (None, None, None), None),
+    ],
+)
+def test_a_report_without_a_position_is_placed_by_its_address_and_says_how_sure_that_is(
+    event: Decoded, place: tuple[float | None, float | None, str | None], by: str | None
+) -> None:
+    gateway = Gateway(DeviceRegistry(snapshot()), FakeWards(), BOUNDS, IngestLimits(), OneAddress())
+    admission = gateway.admit(PORTAL, [event], (), NOW_US)
+    placed = event_of(admission)
+    assert (placed.lon, placed.lat, placed.ward) == place
+    confidence = {"fuzzy": 0.8, "ward": 0.3}
+    said = {"placed_by": by, "place_confidence": confidence[by]} if by else {}
+    expected = {"own": 1} | said
+    assert placed.data.extra == expected
+    assert sum(admission.counts[f"placed_{each}"] for each in PlacedBy) == (by is not None)

@@ -70,6 +70,7 @@ def test_an_empty_frame_holds_nothing_and_is_not_refused() -> None:
         ({"frame_id": None}, "frame_id", "type"),
         ({"objects": [{**OBJECT, "confidence": 3}]}, "objects[0].confidence", "in_range"),
         ({"objects": [{**OBJECT, "name": "\0"}]}, None, "no_nul"),
+        ({"objects": [{**OBJECT, "class_id": 10**30}]}, "objects[0].class_id", "in_range"),
         ({"objects": [{"name": "car"}]}, "objects[0].relative_coordinates", "required"),
     ],
 )

@@ -238,7 +238,10 @@ severity: low
 """
 INDEX = AreaIndex([zone("z1", 105.9995, -0.0005), zone("z2", 106.0005, -0.0005)])
 PROGRAM = load({"rules.yaml": RULES}, INDEX)
-EXPECTED = {"cam-9": ExpectedSource("camera", "w1", 106.0, 11.0)}
+EXPECTED = {
+    "cam-9": ExpectedSource("camera", "w1", 106.0, 11.0),
+    "a": ExpectedSource("camera", "w1", 106.0, 0.0, away=((us(10), us(35)), (us(50), us(70)))),
+}
 
 SOURCES = st.sampled_from(["a", "b"])
 WARDS = st.sampled_from(["w1", "w2", None])

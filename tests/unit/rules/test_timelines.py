@@ -320,6 +320,25 @@ def test_a_source_that_left_service_is_no_longer_missed() -> None:
     assert engine.key_counts == {"it": 1}
 
 
+def test_a_device_in_maintenance_is_not_missed_and_has_its_full_time_to_come_back() -> None:
+    #  0        60 [ maintenance ] 200         290 = 200 + 90
+    away = ExpectedSource("camera", "w1", 106.5, 11.0, away=((us(60), us(200)),))
+    engine = PartitionEngine(SILENT, partition=0, expected_sources={"a": away, "b": away._replace(away=())})
+    effects = play(engine, with_ticks([], 400))
+    raised = {effect.key: effect.at_us for effect in effects if isinstance(effect, Raised)}
+    assert raised["b"] == us(90)
+    assert us(289) <= raised["a"] <= us(299)  # a grain of nine seconds
+
+
+def test_maintenance_ends_the_alarm_of_a_device_that_is_silent_already() -> None:
+    away = ExpectedSource("camera", "w1", 106.5, 11.0, away=((us(120), us(150)),))
+    engine = PartitionEngine(SILENT, partition=0, expected_sources={"a": away})
+    effects = play(engine, with_ticks([], 160))
+    assert told(effects) == ["90 raised", "120 cleared"]
+    assert isinstance(effects[1], Cleared)
+    assert effects[1].reason == "in maintenance"
+
+
 def test_expected_sources_follow_ward_and_key_of_the_rule() -> None:
     sources = {"a": ExpectedSource("camera", "w1"), "b": ExpectedSource("camera", "w2")}
     by_ward = rule("stream: camera\nabsence: 90s\nby: [ward]\n")

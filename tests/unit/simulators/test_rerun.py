@@ -7,9 +7,10 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from simulators import rerun as module
+from simulators import front_door as module
 from simulators.fleet import Fleet
-from simulators.rerun import Report, Rerun, RerunError
+from simulators.front_door import FrontDoorError
+from simulators.rerun import Report, Rerun
 from simulators.scenario import Script, named_scenario
 from simulators.senders import KeysError
 from simulators.times import SECOND_US, parse_us
@@ -113,7 +114,7 @@ async def test_a_service_that_takes_no_time_from_others_is_named(
     fleet: Fleet, status: int, message: str
 ) -> None:
     service = Service(lambda *_: httpx.Response(status, json={"detail": "it is 08:00 already"}))
-    with pytest.raises(RerunError, match=message):
+    with pytest.raises(FrontDoorError, match=message):
         await play(fleet, service, 3)
     assert len(service.requests) == 1
 
@@ -123,7 +124,7 @@ async def test_a_service_that_never_answers_is_given_up(
 ) -> None:
     monkeypatch.setattr(module, "PAUSE_S", 0.0)
     service = Service(lambda *_: httpx.Response(503, json={"detail": "not now"}))
-    with pytest.raises(RerunError, match="in 20 attempts; the last: HTTP 503: not now"):
+    with pytest.raises(FrontDoorError, match="in 20 attempts; the last: HTTP 503: not now"):
         await play(fleet, service, 3)
     assert len(service.requests) == module.ATTEMPTS
 

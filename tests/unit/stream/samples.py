@@ -7,6 +7,7 @@ import msgspec
 from ioc.model.events import Event, EventData
 from ioc.model.incidents import Condition, Evidence, Handling, Incident, Severity, Why
 from ioc.model.texts import Text
+from ioc.stream.hub import Hub
 from ioc.stream.ports import SourceUnavailableError
 
 T0_US = 1_795_000_000_000_000
@@ -112,3 +113,9 @@ class FakeLog:
     def _work(self) -> None:
         if self.broken:
             raise SourceUnavailableError("the database is away")
+
+
+def publish(hub: Hub) -> None:
+    """Offer everything that is new, as the hub's two lanes do in their own time."""
+    hub.publish_changes()
+    hub.publish_states()

@@ -19,7 +19,7 @@ from ioc.stream.scope import Scope
 from ioc.stream.session import Phase, SessionLimits
 from ioc.stream.wire import EPOCH_CHANGED
 from tests.unit.stream.peer import Peer
-from tests.unit.stream.samples import T0_US, FakeLog, event
+from tests.unit.stream.samples import T0_US, FakeLog, event, publish
 
 WARDS = ["a", "b", None]
 SCOPES = [Scope(), Scope(frozenset({"a"})), Scope(frozenset({"a", "b"}))]
@@ -133,7 +133,7 @@ class Feed(RuleBasedStateMachine):
 
     @rule()
     def hub_publishes(self) -> None:
-        self.hub.publish()
+        publish(self.hub)
 
     # The consoles
 
@@ -229,7 +229,7 @@ class Feed(RuleBasedStateMachine):
             self.now_us += 100_000
             self._connect(console)
             self.runner.run(self.hub.follow_once())
-            self.hub.publish()
+            publish(self.hub)
             self.runner.run(self._read(console, 100_000))
             if self._is_current(console):
                 break

@@ -8,14 +8,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from ioc.model.events import TrafficFlow
-from ioc.stream.hub import Client, Hub, HubSettings, TooManyClientsError
+from ioc.stream.hub import Client, Hub, HubSettings, TooManyClientsError, monotonic_us
 from ioc.stream.metrics import FeedMetrics
 from ioc.stream.ports import Viewer
 from ioc.stream.scope import EVERYTHING, Scope
-from ioc.stream.session import SessionLimits
-from ioc.stream.wire import NO_SESSION
+from ioc.stream.session import Session, SessionLimits
+from ioc.stream.wire import NO_SESSION, Frame
 from tests.unit.stream.peer import Peer
-from tests.unit.stream.samples import FakeLog, event
+from tests.unit.stream.samples import FakeLog, event, publish
 
 
 def make_hub(log: FakeLog, **settings: object) -> Hub:
@@ -43,10 +43,9 @@ async def connected(
 
 
 def take(hub: Hub, client: Client, peer: Peer) -> None:
-    for frame in client.session.flush(hub.clock_us()):
-        peer.take([frame])
-        hub.sent(client, frame.received_us)
-    client.after_flush()
+    frames = client.session.flush(hub.clock_us())
+    peer.take(frames)
+    hub.sent(client, frames)
 
 
 async def test_clients_that_join_together_share_one_read_of_the_snapshot() -> None:
@@ -69,7 +68,7 @@ async def test_a_short_absence_is_answered_from_memory_and_a_longer_one_from_the
     for _ in range(8):
         log.touch("inc-1", "a")
     while await hub.follow_once():
-        hub.publish()
+        publish(hub)
     reads = log.reads
     async with connected(hub, peer):
         assert peer.welcome is not None and peer.welcome["mode"] == "resume"
@@ -78,7 +77,7 @@ async def test_a_short_absence_is_answered_from_memory_and_a_longer_one_from_the
         log.touch("inc-2", "a")
     for _ in range(20):
         await hub.follow_once()
-        hub.publish()
+        publish(hub)
     reads = log.reads
     async with connected(hub, peer):
         assert peer.welcome is not None and peer.welcome["mode"] == "resume"
@@ -94,7 +93,7 @@ async def test_a_burst_does_not_make_a_client_slow_that_keeps_up() -> None:
             log.touch(f"inc-{n}", "a")
         for _ in range(100):
             await hub.follow_once()
-            hub.publish()
+            publish(hub)
             take(hub, client, peer)
         assert client.session.closing is None
         assert len(peer.incidents) == 100
@@ -108,7 +107,7 @@ async def test_one_that_never_reads_is_closed_and_the_others_do_not_notice() -> 
         for n in range(100):
             log.touch(f"inc-{n}", "a")
             await hub.follow_once()
-            hub.publish()
+            publish(hub)
             take(hub, good, reading)
         assert bad.session.closing is not None and bad.session.closing.reason == "slow"
         assert len(reading.incidents) == 100
@@ -124,7 +123,7 @@ async def test_states_reach_everybody_who_joined_before_or_after() -> None:
     await hub.follow_once()
     async with connected(hub, early) as client:
         hub.apply_event(event("det-1", TrafficFlow(speed_kmh=30.0)))
-        hub.publish()
+        publish(hub)
         take(hub, client, early)
         async with connected(hub, late, user="binh"):
             assert early.states == late.states
@@ -137,7 +136,7 @@ async def test_states_that_nobody_watched_are_there_for_whoever_comes() -> None:
     await hub.follow_once()
     for n in range(3):
         hub.apply_event(event(f"det-{n}", TrafficFlow(speed_kmh=30.0)))
-        hub.publish()
+        publish(hub)
     async with connected(hub, peer):
         assert set(peer.states) == {"det-0", "det-1", "det-2"}
 
@@ -150,8 +149,7 @@ async def test_whoever_comes_while_incidents_are_delayed_is_told() -> None:
         async with connected(hub, Peer(), user="binh") as watching:
             log.broken = True
             while hub.ready:
-                await watching.woken.wait()
-                watching.woken.clear()
+                await watching.wait(hub.clock_us())
         async with connected(hub, peer):
             assert [frame["type"] for frame in peer.frames[:2]] == ["welcome", "notice"]
         running.cancel()
@@ -193,7 +191,7 @@ async def test_a_commit_reaches_a_client_without_waiting_for_the_poll() -> None:
         async with connected(hub, peer) as client:
             log.touch("inc-1", "a")
             hub.wake()
-            await client.woken.wait()
+            await client.wait(hub.clock_us())
             while "inc-1" not in peer.incidents:
                 take(hub, client, peer)
                 await asyncio.sleep(0.001)
@@ -258,3 +256,40 @@ async def test_a_hub_that_finds_nothing_of_what_the_position_promises_begins_ane
     assert not await hub.follow_once()
     async with connected(hub, peer):
         assert list(peer.incidents) == ["inc-1"]
+
+
+async def test_what_a_client_does_not_take_shows_in_the_age_of_the_outbox() -> None:
+    log, now_us = FakeLog(), 0
+    metrics = FeedMetrics(registry := CollectorRegistry())
+    hub = Hub(log, HubSettings(), metrics, clock_us=lambda: now_us)
+    await hub.follow_once()
+
+    async def change() -> float:
+        log.touch("inc-1", "a")
+        await hub.follow_once()
+        publish(hub)
+        return registry.get_sample_value("ioc_feed_outbox_age_seconds_sum") or 0.0
+
+    reading, stalled = Peer(), Peer()
+    async with connected(hub, reading, user="an") as good, connected(hub, stalled, user="binh") as bad:
+        assert await change() == 0
+        now_us = 2_000_000
+        take(hub, good, reading)
+        take(hub, bad, stalled)
+        assert await change() == 0, "both had taken what was offered before"
+        now_us = 5_000_000
+        take(hub, good, reading)
+        assert await change() == 3
+
+
+async def test_a_writer_is_woken_at_every_deadline() -> None:
+    session = Session(EVERYTHING, SessionLimits(hb_ms=20), monotonic_us(), one_way=True)
+    session.on_frame(Peer().hello, monotonic_us())
+    client = Client(session, Viewer("an", "login", EVERYTHING), 0)
+    frames: list[Frame] = []
+    async with asyncio.timeout(10):
+        while len(frames) < 3:
+            await client.wait(monotonic_us())
+            frames += session.flush(monotonic_us())
+    client.end()
+    assert all('"ping"' in frame.text for frame in frames)

@@ -142,8 +142,8 @@ def test_clients_of_one_scope_share_the_encoded_frame() -> None:
         session.offer_changes(changes, 0)
         session.offer_states(entries)
     first, second, third, fourth = (session.flush(0) for session in sessions)
-    assert all(a.text is b.text for a, b in zip(first, second, strict=True))
-    assert all(a.text is b.text for a, b in zip(third, fourth, strict=True))
+    assert all(a.data is b.data for a, b in zip(first, second, strict=True))
+    assert all(a.data is b.data for a, b in zip(third, fourth, strict=True))
 
 
 def test_a_long_snapshot_is_paged_and_only_its_end_is_a_position() -> None:
@@ -236,6 +236,13 @@ def test_states_of_other_wards_and_outside_the_view_are_not_sent() -> None:
     assert messages(session.flush(0))[0]["set"] == [{"id": "far", "v": 0}]
 
 
+def test_a_view_that_moves_within_its_tiles_is_given_nothing_anew() -> None:
+    session = live()
+    assert session.on_frame('{"type":"view","bbox":[106.01,10.01,106.99,10.99]}', 0) == [ViewMoved()]
+    assert session.on_frame('{"type":"view","bbox":[106.02,10.02,106.98,10.98]}', 0) == []
+    assert session.on_frame('{"type":"view","bbox":[106.3,10.01,107.28,10.99]}', 0) == [ViewMoved()]
+
+
 def test_a_view_across_the_antimeridian_works() -> None:
     session = live()
     session.on_frame('{"type":"view","bbox":[170,-10,-170,10]}', 0)
@@ -312,7 +319,7 @@ def test_nothing_but_hello_may_come_first() -> None:
 
 def test_unknown_fields_are_ignored() -> None:
     session = live()
-    assert session.on_frame('{"type":"view","bbox":null,"tilt":3}', 0) == [ViewMoved()]
+    assert session.on_frame('{"type":"view","bbox":[106,10,107,11],"tilt":3}', 0) == [ViewMoved()]
 
 
 def test_a_frame_beyond_the_limit_ends_the_session() -> None:

@@ -15,7 +15,17 @@ from ioc.model.events import (
     TrafficFlow,
     TrafficStatus,
 )
-from ioc.stream.batches import FEW_ENTRIES, Place, StateBatch, StateEntry, state_frames, within
+from ioc.stream.batches import (
+    FEW_ENTRIES,
+    SMALLEST_VIEW_DEG,
+    Place,
+    StateBatch,
+    StateEntry,
+    box_contains,
+    state_frames,
+    tiled,
+    within,
+)
 from ioc.stream.scope import EVERYTHING
 from ioc.stream.states import EntityStates
 from ioc.stream.wire import EntityState, encode_part
@@ -139,3 +149,20 @@ def test_the_map_is_bounded_and_says_what_it_let_go() -> None:
     assert {state["id"] for state in message["set"]} == {"det-1", "det-3"}
     assert {state["id"] for state in shown(states.everything())} == {"det-1", "det-3"}
     assert len(states) == 2
+
+
+lon_lat = st.tuples(st.floats(-180, 180), st.floats(-90, 90))
+
+
+@given(one=lon_lat, two=lon_lat, inner=lon_lat)
+def test_tiles_cover_the_view_and_little_more(
+    one: tuple[float, float], two: tuple[float, float], inner: tuple[float, float]
+) -> None:
+    box = (one[0], min(one[1], two[1]), two[0], max(one[1], two[1]))
+    wide = tiled(box)
+    assert -180 <= wide[0] <= 180 and -90 <= wide[1] <= wide[3] <= 90 and -180 <= wide[2] <= 180
+    if box_contains(box, *inner):
+        assert box_contains(wide, *inner)
+    if box[0] <= box[2]:
+        longer = max(box[2] - box[0], box[3] - box[1], SMALLEST_VIEW_DEG)
+        assert max(box[0] - wide[0], wide[2] - box[2], box[1] - wide[1], wide[3] - box[3]) <= longer / 4

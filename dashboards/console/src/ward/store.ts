@@ -1,6 +1,6 @@
 /** What the phone keeps while there is no network: the list as it was, checklists, and the outbox. */
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb'
-import type { Me, Procedure } from '../lib/api/types'
+import type { Device, Me, Procedure } from '../lib/api/types'
 import type { Incident } from '../lib/feed/types'
 import type { Entry } from './outbox'
 
@@ -11,6 +11,8 @@ export interface Kept {
   atMs: number
   /** Names of wards, by code. */
   wards: Record<string, { vi: string; en: string }>
+  /** Those the list speaks of; absent in what an older page kept. */
+  devices?: Device[]
 }
 
 interface Schema extends DBSchema {

@@ -7,6 +7,16 @@ export interface WardTexts {
   empty: Record<'new' | 'doing' | 'done', string>
   back: string
   navigate: string
+  locate: string
+  locateAgain: string
+  locating: string
+  located: string
+  locateFailed: string
+  away: (distance: string) => string
+  map: string
+  closeMap: string
+  mapOffline: string
+  mapFailed: string
   noPlace: string
   offline: string
   remembered: (age: string) => string
@@ -49,10 +59,20 @@ export interface WardTexts {
 export const TEXTS: Record<Lang, WardTexts> = {
   vi: {
     title: 'Việc của phường',
-    sections: { new: 'Mới', doing: 'Đang làm', done: 'Vừa xong' },
-    empty: { new: 'Không có việc mới', doing: 'Chưa nhận việc nào', done: 'Chưa xong việc nào trong một giờ qua' },
+    sections: { new: 'Mới', doing: 'Đang làm', done: 'Xong hôm nay' },
+    empty: { new: 'Không có việc mới', doing: 'Chưa nhận việc nào', done: 'Hôm nay chưa xong việc nào' },
     back: 'Danh sách',
     navigate: 'Chỉ đường',
+    locate: 'Cách chỗ tôi bao xa',
+    locateAgain: 'Lấy lại vị trí của tôi',
+    locating: 'Đang tìm vị trí…',
+    located: 'Vị trí chỉ ở trong máy này: không lưu, không gửi đi.',
+    locateFailed: 'Không lấy được vị trí. Hãy cho phép trang này dùng vị trí trong cài đặt của máy.',
+    away: (distance) => `Cách ${distance}`,
+    map: 'Xem bản đồ',
+    closeMap: 'Đóng bản đồ',
+    mapOffline: 'Bản đồ chưa tải được. Hãy mở lại khi có mạng.',
+    mapFailed: 'Không vẽ được bản đồ trên máy này.',
     noPlace: 'Không rõ vị trí',
     offline: 'Không có mạng. Việc anh chị làm được giữ trong máy và tự gửi khi có mạng lại.',
     remembered: (age) => `Danh sách của ${age} trước`,
@@ -93,10 +113,20 @@ export const TEXTS: Record<Lang, WardTexts> = {
   },
   en: {
     title: "The ward's work",
-    sections: { new: 'New', doing: 'In hand', done: 'Just done' },
-    empty: { new: 'Nothing new', doing: 'Nothing taken on yet', done: 'Nothing finished within the hour' },
+    sections: { new: 'New', doing: 'In hand', done: 'Done today' },
+    empty: { new: 'Nothing new', doing: 'Nothing taken on yet', done: 'Nothing finished today' },
     back: 'List',
     navigate: 'Directions',
+    locate: 'How far from me',
+    locateAgain: 'Take my place again',
+    locating: 'Looking for your place…',
+    located: 'Your place stays on this page: it is not stored and not sent.',
+    locateFailed: 'Your place cannot be read. Allow this page to use it in the settings of your phone.',
+    away: (distance) => `${distance} away`,
+    map: 'Show the map',
+    closeMap: 'Close the map',
+    mapOffline: 'The map could not be loaded. Open it again with a network.',
+    mapFailed: 'The map cannot be drawn on this phone.',
     noPlace: 'Place unknown',
     offline: 'No network. What you do is kept on this phone and sent by itself when it is back.',
     remembered: (age) => `The list of ${age} ago`,

@@ -1,5 +1,5 @@
 /** The ward page's state: who is here, what is open, what waits to be sent. */
-import { actAs, api, ApiError } from '../lib/api/client'
+import { actAs, api, ApiError, get } from '../lib/api/client'
 import type { CommandArgs, Me, Op, Procedure } from '../lib/api/types'
 import type { Incident } from '../lib/feed/types'
 import { cityData } from '../lib/state/city.svelte'
@@ -7,11 +7,15 @@ import { clock } from '../lib/state/clock.svelte'
 import { live } from '../lib/state/live.svelte'
 import { session } from '../lib/state/session.svelte'
 import { uuid } from '../lib/state/uuid'
+import { dayStart, together } from './day'
+import { here } from './here.svelte'
 import { again, drop, hasRoom, kept, sendable, settle, type Answer, type Entry } from './outbox'
 import { store } from './store'
 
 const KEEP_EVERY_MS = 500
 const RETRY_MS = 10_000
+/** More than a ward ends in a day; what is above is the oldest. */
+const ENDED_PAGES = 5
 /** In the local storage: somebody logged out while nobody could be told. */
 const LEAVING = 'ioc.ward-leaving'
 export const DRAFTS = 'ioc.ward-draft.'
@@ -23,6 +27,8 @@ class WardPage {
   /** Incidents from the feed, else as they were when the phone last heard of them. */
   remembered = $state.raw<Incident[]>([])
   rememberedMs = $state<number | null>(null)
+  /** What ended today before the feed began to tell of it. */
+  ended = $state.raw<Incident[]>([])
   wards = $state.raw<Record<string, { vi: string; en: string }>>({})
   entries = $state.raw<Entry[]>([])
   /** Nothing more fits into the outbox, or the phone does not keep it. */
@@ -37,7 +43,7 @@ class WardPage {
   readonly #tabs = new BroadcastChannel('ioc.ward')
 
   online = $derived(live.link.state === 'live' && !live.stale)
-  incidents = $derived(live.loaded ? live.incidents : this.remembered)
+  incidents = $derived(live.loaded ? together(live.incidents, this.ended) : this.remembered)
   mine = $derived(this.entries.filter(({ user }) => user === session.me?.user))
 
   /** Enter with the session there is; without a service that answers, as who was here last. */
@@ -57,6 +63,7 @@ class WardPage {
       this.remembered = list.incidents
       this.rememberedMs = list.atMs
       this.wards = list.wards
+      cityData.recall(list.devices ?? [])
     }
     session.me = me
     session.phase = me ? 'in' : 'out'
@@ -85,9 +92,30 @@ class WardPage {
       this.#tabs.onmessage = null
       actAs(null)
       // The next person at this phone sees nothing of it, whatever is stored.
-      this.remembered = []
+      this.remembered = this.ended = []
       this.rememberedMs = this.procedure = null
+      here.forget()
     }
+  }
+
+  /** Read what ended today: the feed begins with the last hour. */
+  async readEnded(): Promise<void> {
+    const user = session.me?.user
+    const since = new Date(dayStart(clock.exact())).toISOString()
+    const found: Incident[] = []
+    let cursor: string | null = ''
+    try {
+      for (let page = 0; cursor !== null && page < ENDED_PAGES; page++) {
+        const path: string = `/incidents?state=all&ended_since=${since}&limit=200${cursor && `&cursor=${encodeURIComponent(cursor)}`}`
+        const { items, next } = await get<{ items: Incident[]; next: string | null }>(path)
+        found.push(...items)
+        cursor = next
+      }
+    } catch {
+      // What was read before stands; with the next connection it is read again.
+      return
+    }
+    if (session.me?.user === user) this.ended = found
   }
 
   /** Keep the list for when the network is gone; call it from an effect. */
@@ -98,7 +126,8 @@ class WardPage {
     const wards = Object.fromEntries([...cityData.wards].map(([code, { vi, en }]) => [code, { vi, en }]))
     const keep = (): void => {
       this.#keptMs = Date.now()
-      void store.keepList({ me, incidents, atMs: clock.exact(), wards: cityData.wards.size ? wards : this.wards }).catch(() => undefined)
+      const devices = [...new Set(incidents.map(({ source }) => source ?? ''))].flatMap((id) => cityData.devices.get(id) ?? [])
+      void store.keepList({ me, incidents, atMs: clock.exact(), wards: cityData.wards.size ? wards : this.wards, devices }).catch(() => undefined)
     }
     // A busy feed must not keep it from being kept.
     if (Date.now() - this.#keptMs > KEEP_EVERY_MS) keep()

@@ -189,6 +189,10 @@ export interface CitizenReport {
   address: string | null
   lon: number | null
   lat: number | null
+  /** How its address gave its place; null where its author did, or nobody could. */
+  placed_by: 'code' | 'address' | 'fuzzy' | 'ward' | null
+  /** How sure that is, 0 to 1. */
+  place_confidence: number | null
   /** A mask where there is one. */
   contact: string | null
   photos: string[]

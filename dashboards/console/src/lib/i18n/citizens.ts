@@ -18,6 +18,8 @@ export interface ReportTexts {
   place: string
   locate: string
   noPlace: string
+  placedBy: Record<'code' | 'address' | 'fuzzy' | 'ward', string>
+  sure: (percent: number) => string
   contact: string
   noContact: string
   contactGone: string
@@ -75,6 +77,8 @@ export const reportTexts: Record<Lang, ReportTexts> = {
     place: 'Nơi',
     locate: 'Tới vị trí',
     noPlace: 'không ghi địa chỉ',
+    placedBy: { code: 'vị trí theo mã địa chỉ', address: 'vị trí theo địa chỉ', fuzzy: 'vị trí theo địa chỉ gần giống', ward: 'chỉ biết phường, xã' },
+    sure: (percent) => `tin cậy ${percent} %`,
     contact: 'Liên hệ',
     noContact: 'không để lại',
     contactGone: 'không còn lưu',
@@ -118,6 +122,8 @@ export const reportTexts: Record<Lang, ReportTexts> = {
     place: 'Place',
     locate: 'Go to place',
     noPlace: 'no address given',
+    placedBy: { code: 'placed by address code', address: 'placed by its address', fuzzy: 'placed by a similar address', ward: 'only the ward is known' },
+    sure: (percent) => `${percent} % sure`,
     contact: 'Contact',
     noContact: 'left none',
     contactGone: 'no longer kept',

@@ -1,6 +1,10 @@
-/** The console's texts. */
-import { en } from './en'
-import { Language } from './language.svelte'
-import { vi } from './vi'
+/** The console's texts. One language is loaded; the other when somebody changes to it. */
+import { Language, remembered } from './language.svelte'
 
-export const i18n = new Language({ vi, en })
+const load = {
+  vi: async () => (await import('./vi')).vi,
+  en: async () => (await import('./en')).en,
+}
+const first = remembered()
+
+export const i18n = new Language({ [first]: await load[first]() }, load)

@@ -16,6 +16,8 @@ export interface ReplayTexts {
   speed: string
   stepS: (s: number) => string
   stepM: (m: number) => string
+  shortS: string
+  shortM: string
   buffering: string
   failed: string
   notKept: (at: string) => string
@@ -25,6 +27,8 @@ export interface ReplayTexts {
   counted: (n: number) => string
   fresh: (n: number) => string
   locked: string
+  behind: string
+  behindHelp: string
   keys: { enter: string; play: string; seconds: string; minutes: string; speed: string; back: string }
 }
 
@@ -44,6 +48,8 @@ export const replayTexts: Record<Lang, ReplayTexts> = {
     speed: 'Tốc độ ×',
     stepS: (s) => `${s > 0 ? 'Tới' : 'Lùi'} ${Math.abs(s)} giây`,
     stepM: (m) => `${m > 0 ? 'Tới' : 'Lùi'} ${Math.abs(m)} phút`,
+    shortS: 'giây',
+    shortM: 'phút',
     buffering: 'Đang tải…',
     failed: 'Không tải được, đang thử lại',
     notKept: (at) => `Thay đổi của sự cố chỉ còn lưu từ ${at}`,
@@ -52,6 +58,8 @@ export const replayTexts: Record<Lang, ReplayTexts> = {
     covered: (n) => `${n} số đo trong 5 phút`,
     counted: (n) => `${n} sự cố trong khoảng`,
     fresh: (n) => `${n} sự cố mới trực tiếp`,
+    behind: 'Trực tiếp vẫn chạy phía sau',
+    behindHelp: 'Màn hình cho thấy quá khứ. Sự cố mới vẫn tới và vẫn báo âm.',
     locked: 'Đang xem lại quá khứ: không ra lệnh được. Về trực tiếp (Esc) để xử lý.',
     keys: { enter: 'Xem lại quá khứ', play: 'Xem lại: phát, dừng', seconds: 'Xem lại: lùi, tới 10 giây', minutes: 'Xem lại: lùi, tới 1 phút', speed: 'Xem lại: chậm hơn, nhanh hơn', back: 'Xem lại: về trực tiếp' },
   },
@@ -70,6 +78,8 @@ export const replayTexts: Record<Lang, ReplayTexts> = {
     speed: 'Speed ×',
     stepS: (s) => `${s > 0 ? 'Forward' : 'Back'} ${Math.abs(s)} s`,
     stepM: (m) => `${m > 0 ? 'Forward' : 'Back'} ${Math.abs(m)} min`,
+    shortS: 's',
+    shortM: 'min',
     buffering: 'Loading…',
     failed: 'Loading failed, trying again',
     notKept: (at) => `Changes of incidents are kept from ${at} only`,
@@ -78,6 +88,8 @@ export const replayTexts: Record<Lang, ReplayTexts> = {
     covered: (n) => `${n} measurements in 5 min`,
     counted: (n) => `${n} incident${n === 1 ? '' : 's'} in the range`,
     fresh: (n) => `${n} new live incident${n === 1 ? '' : 's'}`,
+    behind: 'Live goes on behind it',
+    behindHelp: 'The screen shows the past. New incidents still come and still sound.',
     locked: 'This is the past: commands are off. Go back to live (Esc) to act.',
     keys: { enter: 'Play back the past', play: 'Replay: play, pause', seconds: 'Replay: back, forward 10 s', minutes: 'Replay: back, forward 1 min', speed: 'Replay: slower, faster', back: 'Replay: back to live' },
   },

@@ -8,6 +8,7 @@ import { diffFeatures, type PointFeature } from './features'
 import { loadFonts } from './fonts'
 import { widened } from './geometry'
 import { mapImages, PIXEL_RATIO } from './icons'
+import { Pace } from './pace'
 import { readPalette } from './palette'
 import { buildStyle, EMPTY } from './style'
 
@@ -17,6 +18,12 @@ setWorkerUrl(workerUrl)
 const UPDATE_EVERY_MS = 250
 const PULSE_MS = 1000
 const VIEW_DEBOUNCE_MS = 300
+/**
+ * Until all of it is there the map is drawn this coarsely, behind a curtain: without a GPU it is the pixels that take the
+ * time, and a map that comes piece by piece is drawn nearly ten times. A slow ground is not waited for.
+ */
+const ROUGH = 0.1
+const ROUGH_MS = 3_000
 const CLICK_SLACK_PX = 4
 /** A revealed place is at least this far from the edge. */
 const EDGE_PX = 48
@@ -55,11 +62,15 @@ export class ConsoleMap {
   readonly map: MapLibreMap
   #known: Record<'incidents' | 'devices', Map<string, string>> = { incidents: new Map(), devices: new Map() }
   #pending: Partial<Record<'incidents' | 'devices', PointFeature[]>> = {}
+  /** Of the devices: incidents never wait for a slow machine. */
+  #pace = new Pace()
   #timers: ReturnType<typeof setInterval>[] = []
   #viewTimer: ReturnType<typeof setTimeout> | undefined
   #ready = false
-  /** Style, images and first data are in. */
+  /** The map has been drawn with all that was known when its style was there. */
   readonly whenReady: Promise<void>
+  /** From here on there is something to look at. */
+  readonly whenSharp: Promise<void>
   #gone = false
   #pulseOn = false
   /** Nobody has moved the map yet, or somebody asked for home: it stays whole when its pane changes size. */
@@ -92,6 +103,7 @@ export class ConsoleMap {
       pitchWithRotate: false,
       touchPitch: false,
       fadeDuration: 0,
+      pixelRatio: ROUGH,
       locale: { 'Map.Title': content.title },
     })
     this.map.touchZoomRotate.disableRotation()
@@ -99,7 +111,14 @@ export class ConsoleMap {
     this.map.addControl(new ScaleControl({ maxWidth: 110 }), 'bottom-right')
     const ready = Promise.withResolvers<void>()
     this.whenReady = ready.promise
-    this.map.once('load', () => {
+    const late = new Promise<void>((resolve) => setTimeout(resolve, ROUGH_MS))
+    this.whenSharp = Promise.race([ready.promise, late]).then(() => {
+      // No ratio of ours means the screen's, also after the window has moved to another one.
+      if (!this.#gone) this.map.setPixelRatio(undefined as unknown as number)
+    })
+    // Before the first tile is asked for, so that the first picture has everything in it: without a GPU each drawing
+    // of the map takes a good part of a second.
+    this.map.once('style.load', () => {
       for (const [name, image] of mapImages(content.letters, palette)) {
         this.map.addImage(name, image, { pixelRatio: PIXEL_RATIO })
       }
@@ -107,8 +126,8 @@ export class ConsoleMap {
       this.#showSelection()
       this.#flush()
       this.#reportView()
-      ready.resolve()
     })
+    this.map.once('load', () => ready.resolve())
     this.#listen()
     this.#timers = [setInterval(() => this.#flush(), UPDATE_EVERY_MS), setInterval(() => this.#pulse(), PULSE_MS)]
   }
@@ -170,11 +189,12 @@ export class ConsoleMap {
     if (!this.#ready) return
     for (const name of ['incidents', 'devices'] as const) {
       const features = this.#pending[name]
-      if (!features) continue
+      if (!features || (name === 'devices' && !this.#pace.mayChange(performance.now()))) continue
       delete this.#pending[name]
       if (name === 'incidents') this.#showGroupSelection()
       const diff = diffFeatures(this.#known[name], features)
       if (!diff) continue
+      if (name === 'devices') this.#pace.changed(performance.now())
       const source = this.map.getSource<GeoJSONSource>(name)
       // A refused difference would leave the map wrong for good: rebuild it from the whole.
       source?.updateData(diff).catch(() => source.setData({ type: 'FeatureCollection', features }))
@@ -228,6 +248,7 @@ export class ConsoleMap {
       if (!this.#ready) return
       this.map.getCanvas().style.cursor = this.#hit(point.x, point.y) ? 'pointer' : ''
     })
+    this.map.on('idle', () => this.#pace.drawn(performance.now()))
     let grounded = false
     this.map.on('data', (event) => {
       if ('tile' in event && event.sourceId === BASEMAP_SOURCE) grounded = true

@@ -80,10 +80,12 @@ export function deviceFeatures(
   const features: PointFeature[] = []
   for (const { id, kind, lon, lat } of devices) {
     if ((kind !== 'camera' && kind !== 'detector') || lon == null || lat == null) continue
-    const look = deviceLook(kind, stateOf(id), nowMs, ttlMs)
+    const state = stateOf(id)
+    const look = deviceLook(kind, state, nowMs, ttlMs)
     features.push({
       type: 'Feature',
-      geometry: { type: 'Point', coordinates: [lon, lat] },
+      // One that moves is where it last said.
+      geometry: { type: 'Point', coordinates: state ? [state.lon, state.lat] : [lon, lat] },
       properties: { id, look, bad: ABNORMAL.has(look) ? 1 : 0 },
     })
   }

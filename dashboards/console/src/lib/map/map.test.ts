@@ -67,6 +67,13 @@ describe('features', () => {
     expect(draw(detector(5, 0.6))).toMatchObject({ remove: ['d'], add: [{ properties: { look: 'det-jam' } }] })
   })
 
+  it('draws a device where it last said it is, and one that said nothing where it is registered', () => {
+    const devices: Device[] = [{ id: 'd', kind: 'detector', name: 'd', ward: null, lon: 5, lat: 6, has_picture: false }]
+    const place = (state?: DeviceState) => deviceFeatures(devices, () => state, NOW, TTL)[0]?.geometry.coordinates
+    expect(place()).toEqual([5, 6])
+    expect(place(detector(60, 0.1))).toEqual([1, 1])
+  })
+
   it('lets a device that is no longer reported go stale, at the limit and not before', () => {
     const devices: Device[] = [{ id: 'd', kind: 'detector', name: 'd', ward: null, lon: 1, lat: 1, has_picture: false }]
     const last = detector(60, 0.1)

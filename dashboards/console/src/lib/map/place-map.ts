@@ -1,6 +1,6 @@
 /** A map to choose one place on: whatever lies under its centre. Loaded when somebody asks for it. */
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url'
-import { Map as MapLibreMap, setWorkerUrl } from 'maplibre-gl'
+import { LngLatBounds, Map as MapLibreMap, Marker, setWorkerUrl } from 'maplibre-gl'
 import 'maplibre-gl/dist/maplibre-gl.css'
 import type { Areas, Basemap } from '../api/types'
 import type { Ground } from './basemap'
@@ -12,6 +12,7 @@ import { groundStyle } from './style'
 setWorkerUrl(workerUrl)
 
 const CLOSE_ZOOM = 16
+const FIT_PADDING_PX = 48
 const DEGREES_DIGITS = 6
 
 export interface PlaceMapContent {
@@ -70,6 +71,20 @@ export class PlaceMap {
 
   zoomBy(steps: number): void {
     this.map.easeTo({ zoom: this.map.getZoom() + steps })
+  }
+
+  /** Draw a point of class `look` at a place. Returns the undo. */
+  mark(place: [lon: number, lat: number], look: string): () => void {
+    const element = document.createElement('div')
+    element.className = look
+    const marker = new Marker({ element }).setLngLat(place).addTo(this.map)
+    return () => marker.remove()
+  }
+
+  /** Show all of `places`, no closer than needed. */
+  fit(places: [lon: number, lat: number][]): void {
+    const bounds = places.reduce((box, place) => box.extend(place), new LngLatBounds())
+    this.map.fitBounds(bounds, { padding: FIT_PADDING_PX, maxZoom: CLOSE_ZOOM, animate: false })
   }
 
   centre(): [lon: number, lat: number] {

@@ -58,6 +58,11 @@ class CityData {
     }
   }
 
+  /** Names for as long as the service has told none. */
+  recall(devices: Device[]): void {
+    if (!this.devices.size) this.devices = new Map(devices.map((device) => [device.id, device]))
+  }
+
   wardName(code: string | null): string {
     if (!code) return i18n.t.noWard
     const ward = this.wards.get(code)

@@ -7,6 +7,8 @@ import { clock } from './clock.svelte'
 
 const TICK_MS = 250
 const RETRY_MS = 3_000
+/** Two windows may differ by so much of their own time before one is moved. */
+const APART_MS = 700
 /** Stretches kept in memory; the farthest from the clock goes first. */
 const KEPT = 6
 const MAX_PAGES = 40
@@ -43,6 +45,8 @@ class Replay {
   keptFromMs = $state<number | null>(null)
   /** Live incidents that came while the past was shown. */
   fresh = $state(0)
+  /** Raised by what a person does here, not by the passing of time or by the other window. */
+  acts = $state(0)
   #stretches = $state.raw<ReadonlyMap<number, Stretch>>(new Map())
   #loading = new Set<number>()
   #retryAtMs = 0
@@ -60,10 +64,29 @@ class Replay {
   /** Begin at `atMs`, by default five minutes ago. */
   enter(atMs = clock.now - 5 * 60_000, minutes = 60, speed = 1): void {
     if (this.clock === null) this.fresh = 0
+    this.acts += 1
     this.#begin(around(atMs, minutes, clock.now, speed))
   }
 
   leave(): void {
+    this.acts += 1
+    this.#end()
+  }
+
+  /** Stand where the other window stands; null: live. Only a clock that runs apart is moved. */
+  follow(clock: ReplayClock | null): void {
+    const own = this.clock
+    if (!clock) return own ? this.#end() : undefined
+    const same = own && own.fromMs === clock.fromMs && own.toMs === clock.toMs && own.speed === clock.speed
+    if (!same) return this.#begin(clock)
+    const apart = Math.abs(own.atMs - clock.atMs) > (clock.playing ? APART_MS * clock.speed : 0)
+    if (!apart && own.playing === clock.playing) return
+    this.clock = clock
+    this.#save()
+    this.#load()
+  }
+
+  #end(): void {
     this.#turn += 1
     this.clock = this.histogram = null
     this.#stretches = new Map()
@@ -75,11 +98,14 @@ class Replay {
 
   /** A range of another length around the same moment. */
   setRange(minutes: number): void {
-    if (this.clock) this.#begin(around(this.clock.atMs, minutes, clock.now, this.clock.speed))
+    if (!this.clock) return
+    this.acts += 1
+    this.#begin(around(this.clock.atMs, minutes, clock.now, this.clock.speed))
   }
 
   setSpeed(speed: number): void {
     if (!this.clock) return
+    this.acts += 1
     const playing = this.clock.playing
     this.#begin({ ...this.clock, speed: validSpeed(speed), playing }, this.histogram)
   }
@@ -88,6 +114,7 @@ class Replay {
   seek(atMs: number): void {
     const now = this.clock
     if (!now || !Number.isFinite(atMs)) return
+    this.acts += 1
     if (atMs >= now.fromMs && atMs <= now.toMs) this.clock = seek(now, atMs)
     else this.#begin({ ...around(atMs, (now.toMs - now.fromMs) / 60_000, clock.now, now.speed), playing: now.playing })
     this.#save()
@@ -100,6 +127,7 @@ class Replay {
 
   toggle(): void {
     if (!this.clock) return
+    this.acts += 1
     this.clock = toggle(this.clock)
     this.#save()
   }
@@ -107,7 +135,7 @@ class Replay {
   /** Run the clock; enters by itself where the address names a moment. Returns the undo. */
   start(): () => void {
     const asked = readAddress(new URLSearchParams(location.search))
-    if (asked) this.enter(asked.atMs, asked.minutes, asked.speed)
+    if (asked) this.#begin(around(asked.atMs, asked.minutes, clock.now, asked.speed))
     let last = performance.now()
     const timer = setInterval(() => {
       const now = performance.now()

@@ -2,16 +2,21 @@
  * One console over two windows: the map on one screen, queue and panel on the other.
  *
  * The two know each other by a name in their addresses, so both survive a reload; what is selected in one is selected
- * in the other. Where both have their sound on, one of them sounds: closing it leaves no silence.
+ * in the other, and both show the same moment: live, or where the replay stands. Where both have their sound on, one of them sounds: closing it leaves no silence.
  */
+import type { ReplayClock } from '../replay/clock'
+import { replay } from './replay.svelte'
 import { uuid } from './uuid'
 import { view, type Selection } from './view.svelte'
 
 export type Screen = 'whole' | 'map' | 'queue'
 
-type Message = { selection: Selection | null } | { flight: [number, number] } | 'merged'
+type Message = { selection: Selection | null } | { flight: [number, number] } | { replay: ReplayClock | null } | 'joined' | 'merged'
 
 const PARTS: readonly Screen[] = ['map', 'queue']
+
+/** While it runs, the clock of the window that was used last is told so often. */
+const TELL_EVERY_MS = 1_000
 
 class Windows {
   screen = $state<Screen>('whole')
@@ -25,6 +30,10 @@ class Windows {
   /** What came from the other window is not sent back. */
   #told = ''
   #flown: [number, number] | null = null
+  #acts = 0
+  /** The replay was last used here: the other window follows this one's clock. */
+  #leads = false
+  #toldMs = 0
 
   /** Become what the address says. Returns the undo. */
   start(): () => void {
@@ -70,12 +79,26 @@ class Windows {
     }
   }
 
+  /** Tell the other window where the replay stands; call it from an effect. */
+  tellReplay(acts: number, now: ReplayClock | null): void {
+    if (acts !== this.#acts) this.#leads = true
+    const due = acts !== this.#acts || (this.#leads && now?.playing && performance.now() - this.#toldMs >= TELL_EVERY_MS)
+    this.#acts = acts
+    if (due) this.#sendReplay(now)
+  }
+
+  #sendReplay(now: ReplayClock | null): void {
+    this.#toldMs = performance.now()
+    this.#channel?.postMessage({ replay: now && { ...now } } satisfies Message)
+  }
+
   #join(screen: Screen, pair: string): void {
     this.screen = screen
     this.#pair = pair
     this.#told = JSON.stringify(view.selection)
     this.#channel = new BroadcastChannel(`ioc.pair.${pair}`)
     this.#channel.onmessage = ({ data }: MessageEvent<Message>) => this.#heard(data)
+    this.#channel.postMessage('joined' satisfies Message)
   }
 
   /** Say whether this window's sound is on; call it from an effect. Browsers without locks sound in both. */
@@ -100,6 +123,11 @@ class Windows {
       close()
       this.#leave()
       this.#save(null)
+    } else if (message === 'joined') {
+      this.#sendReplay(replay.clock)
+    } else if ('replay' in message) {
+      this.#leads = false
+      replay.follow(message.replay)
     } else if ('flight' in message) {
       this.#flown = message.flight
       view.flight = message.flight

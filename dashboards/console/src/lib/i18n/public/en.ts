@@ -176,6 +176,7 @@ export const en: Catalogue = {
     stale: (text) => `NO CONNECTION · figures stopped ${text} ago`,
     never: 'No figures received',
     kiosk: 'Large screen',
+    resting: 'Pages pause for a minute',
     page: (n, of) => `Page ${n} of ${of}`,
     at: 'Report at',
   },

@@ -175,6 +175,7 @@ export const vi = {
     stale: (text: string) => `MẤT KẾT NỐI · số liệu dừng ở ${text} trước`,
     never: 'Chưa nhận được số liệu',
     kiosk: 'Chế độ màn hình lớn',
+    resting: 'Tạm dừng chuyển trang',
     page: (n: number, of: number) => `Trang ${n} trên ${of}`,
     at: 'Gửi phản ánh tại',
   },

@@ -1,0 +1,197 @@
+"""Fields of a vendor's message: read leniently, bounded strictly, refused by their path on the wire.
+
+XML becomes the same tree of maps, lists and texts that JSON is, so a vendor that speaks both is read once.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+from xml.etree.ElementTree import Element
+
+import msgspec
+
+from ioc.ingest.decoders.base import DecodeContext, Rejection
+from ioc.ingest.decoders.data import COUNT_MAX, MAX_NAME_CHARS, Refused, as_number, refusal
+from ioc.ingest.decoders.jsonlines import JSON_ERRORS, parse_any, why_unreadable
+from ioc.model.events import Extra
+
+Tree = dict[str, Any]
+_INT64_MAX: Final = 2**63 - 1
+_MAX_EXTRA_CHARS: Final = 1_024
+_NONE: Final = ("", "unknown", "unknow", "none", "null", "n/a")
+"""What vendors write for "not recognised"."""
+NUL_ESCAPE: Final = b"\\u0000"
+
+
+def parse_object(raw: bytes) -> Tree:
+    """Return the JSON object of `raw`.
+
+    Raises:
+        Refused: it is none, or holds U+0000, which cannot be stored.
+    """
+    try:
+        value = parse_any(raw)
+    except JSON_ERRORS as error:
+        raise Refused(*why_unreadable(error)) from None
+    if not isinstance(value, dict):
+        raise Refused("object", f"expected one JSON object, got {type(value).__name__}")
+    if NUL_ESCAPE in raw:
+        raise Refused("no_nul", "the character U+0000 cannot be stored")
+    return value
+
+
+def tree_of(element: Element) -> Any:
+    """Return an element as a map of its children, or as its text where it has none.
+
+    Children of the same name become a list. Attributes are left out.
+    """
+    if not len(element):
+        return (element.text or "").strip()
+    found: Tree = {}
+    for child in element:
+        value = tree_of(child)
+        known = found.get(child.tag)
+        if known is None:
+            found[child.tag] = value
+        elif isinstance(known, list):
+            known.append(value)
+        else:
+            found[child.tag] = [known, value]
+    return found
+
+
+def map_of(tree: Mapping[str, Any], key: str) -> Tree:
+    """Return the map at `key`, an empty one for anything else."""
+    value = tree.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def maps_of(value: Any) -> Iterator[Tree]:
+    """Yield the maps of `value`: itself or, of a list, those in it."""
+    for each in value if isinstance(value, list) else (value,):
+        if isinstance(each, dict):
+            yield each
+
+
+def text_of(tree: Mapping[str, Any], key: str, under: str = "") -> str | None:
+    """Return the short text or number at `key` as text, None where there is none.
+
+    Raises:
+        Refused: `type`, `length` or `printable`, naming `under` + `key`.
+    """
+    value = tree.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise Refused("type", f"expected a text, got {type(value).__name__}", under + key)
+        value = str(value)
+    value = value.strip()
+    if len(value) > MAX_NAME_CHARS:
+        detail = f"{len(value)} characters, at most {MAX_NAME_CHARS} are taken"
+        raise Refused("length", detail, under + key)
+    if not value.isprintable():
+        raise Refused("printable", "control characters are not allowed here", under + key)
+    return value or None
+
+
+def known_text_of(tree: Mapping[str, Any], key: str, under: str = "") -> str | None:
+    """Return `text_of`, None also for the words that mean "not recognised"."""
+    value = text_of(tree, key, under)
+    return None if value is None or value.lower() in _NONE else value
+
+
+def number_of(
+    tree: Mapping[str, Any], key: str, low: float, high: float, under: str = ""
+) -> int | float | None:
+    """Return the number at `key`, also one written as text, None where there is none.
+
+    Raises:
+        Refused: `type` or `in_range`, naming `under` + `key`.
+    """
+    value = tree.get(key)
+    if isinstance(value, str):
+        value = as_number(value.strip())
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Refused("type", "expected a number", under + key)
+    if not low <= value <= high:
+        raise Refused("in_range", f"{value} is not within {low:g}…{high:g}", under + key)
+    return value
+
+
+def count_of(tree: Mapping[str, Any], key: str, under: str = "") -> int | None:
+    """Return the count at `key`; errors as `number_of`."""
+    value = number_of(tree, key, 0, COUNT_MAX, under)
+    return None if value is None else int(value)
+
+
+def flag_of(tree: Mapping[str, Any], key: str) -> bool:
+    """Return whether `key` says yes in any of the ways that vendors have."""
+    return str(tree.get(key)).strip().lower() in ("true", "yes", "1")
+
+
+def extra_of(tree: Mapping[str, Any], names: Iterable[tuple[str, str]]) -> Extra:
+    """Return the scalars of `tree` by (key on the wire, name of ours); what says nothing is left out."""
+    extra: Extra = {}
+    for key, name in names:
+        value = tree.get(key)
+        if isinstance(value, str):
+            value = value.strip()
+            if value.lower() in _NONE or len(value) > _MAX_EXTRA_CHARS:
+                continue
+        elif value is None or not isinstance(value, int | float) or not -_INT64_MAX <= value <= _INT64_MAX:
+            continue
+        extra[name] = value
+    return extra
+
+
+def id_of(*parts: object) -> str:
+    """Return the id of what `parts` tell, 24 hexadecimal digits."""
+    return hashlib.blake2b(
+        "\x1f".join(map(str, parts)).encode("utf-8", "replace"), digest_size=12
+    ).hexdigest()
+
+
+def heading_deg(word: str | None, context: DecodeContext, against: frozenset[str]) -> float | None:
+    """Return the compass direction of a vehicle that drives with the camera's view or against it.
+
+    Cameras tell the one from the other; only the option `forward_deg` (degrees clockwise from north of what
+    they call forward) makes a direction of it. `against` are the words, in lower case, for the other way.
+
+    Raises:
+        Refused: `option`, it is no number within 0…360.
+    """
+    if word is None or "forward_deg" not in context.options:
+        return None
+    try:
+        forward = number_of(context.options, "forward_deg", 0, 360, "options.")
+    except Refused as refused:
+        raise Refused("option", refused.detail, refused.field) from None
+    if forward is None:
+        return None
+    return (forward + (180.0 if word.lower() in against else 0.0)) % 360.0
+
+
+def channel_source(channel: str | None, context: DecodeContext) -> str:
+    """Return the source of a channel of a camera or recorder.
+
+    The sender speaks for itself in its first channel and with the option `channels=one` in all of them; any
+    other channel, and with `channels=parts` or a `prefix` the first too, is a part of the sender.
+    """
+    wish = context.options.get("channels", "parts" if "prefix" in context.options else "")
+    if wish == "one" or channel is None or (channel in ("0", "1") and wish != "parts"):
+        return context.device_id
+    return context.part(channel[:64])
+
+
+def rejection(line: int, raw: bytes, error: Exception, source: str | None = None) -> Rejection:
+    """Return why a message is refused: `error` is a Refused or one of msgspec's."""
+    if isinstance(error, msgspec.ValidationError):
+        error = refusal(error)
+    if isinstance(error, Refused):
+        detail, field = error.detail[:500], error.field
+        return Rejection(line=line, rule=error.rule, detail=detail, raw=raw, field=field, source=source)
+    rule, detail = why_unreadable(error)
+    return Rejection(line=line, rule=rule, detail=detail, raw=raw, source=source)

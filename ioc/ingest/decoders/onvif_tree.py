@@ -1,0 +1,107 @@
+"""ONVIF's own mapping of XML to JSON (Analytics service specification, "Metadata over MQTT").
+
+Attributes are `@Name`, text beside attributes is `#text`, repeated elements are lists. XML is turned into it,
+so that one reading serves both. zeep's dictionaries (`_value_1`, attributes without sign) pass as well.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+from xml.etree.ElementTree import Element
+
+from ioc.ingest.decoders.data import as_number
+
+Tree = dict[str, Any]
+
+
+def tree_of(element: Element) -> Any:
+    """Return an element with local names as a tree, or as its text where it has nothing else."""
+    tree: Tree = {f"@{name}": value for name, value in element.attrib.items()}
+    for child in element:
+        value = tree_of(child)
+        if child.tag not in tree:
+            tree[child.tag] = value
+        elif isinstance(tree[child.tag], list):
+            tree[child.tag].append(value)
+        else:
+            tree[child.tag] = [tree[child.tag], value]
+    text = (element.text or "").strip()
+    if not tree:
+        return text
+    if text:
+        tree["#text"] = text
+    return tree
+
+
+def each(node: Any, *path: str) -> Iterator[Any]:
+    """Yield what stands at `path` below `node`, every one where it repeats."""
+    if isinstance(node, list):
+        for member in node:
+            yield from each(member, *path)
+    elif not path:
+        yield node
+    elif isinstance(node, dict) and (child := node.get(path[0])) is not None:
+        yield from each(child, *path[1:])
+
+
+def first(node: Any, *path: str) -> Any:
+    """Return the first at `path`, None where there is none."""
+    for name in path:
+        while isinstance(node, list):
+            node = node[0] if node else None
+        if not isinstance(node, dict):
+            return None
+        node = node.get(name)
+    while isinstance(node, list):
+        node = node[0] if node else None
+    return node
+
+
+def attribute(node: Any, name: str) -> Any:
+    """Return the attribute `name` of `node`, None without."""
+    if not isinstance(node, dict):
+        return None
+    value = node.get(f"@{name}")
+    return node.get(name) if value is None else value
+
+
+def text(node: Any) -> str:
+    """Return the text of a node, "" for none."""
+    if isinstance(node, dict):
+        node = node.get("#text", node.get("_value_1"))
+    if isinstance(node, str):
+        return node.strip()
+    return str(node) if isinstance(node, int | float) and not isinstance(node, bool) else ""
+
+
+def number(value: Any) -> float | None:
+    """Return the number a value is or spells, None for anything else."""
+    if isinstance(value, dict):
+        value = value.get("#text")
+    value = as_number(value.strip()) if isinstance(value, str) else value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def items(node: Any) -> Tree:
+    """Return a message's Source, Key or Data as names and values, however they were written.
+
+    XML lists SimpleItem and ElementItem; MQTT's JSON has them as fields already.
+    """
+    if isinstance(node, list):
+        return {name: value for member in node for name, value in items(member).items()}
+    if not isinstance(node, dict):
+        return {}
+    if "SimpleItem" not in node and "ElementItem" not in node:
+        return node
+    found: Tree = {}
+    for item in each(node, "SimpleItem"):
+        if isinstance(name := attribute(item, "Name"), str):
+            found[name] = attribute(item, "Value")
+    for item in each(node, "ElementItem"):
+        if isinstance(name := attribute(item, "Name"), str):
+            found[name] = {key: value for key, value in item.items() if key not in ("@Name", "Name")}
+    return found

@@ -1,0 +1,2 @@
+-- Where a camera's moving picture is, beside its still one.
+ALTER TABLE device ADD COLUMN stream_url text;
