@@ -66,7 +66,7 @@ def scored(name: str, seed: int = 1, rules: Path = ROOT / "rules") -> Scored:
     script = Script(scenario, fleet, start_us)
     world = World(fleet, [script], seed=seed, start_us=start_us)
     program = RuleFolder(rules).compiled_for(_areas())
-    replay = Replay(program, begin_us=start_us, expected=expected_sources(_devices()))
+    replay = Replay(program, begin_us=start_us, expected=expected_sources(_devices(), {}))
     gate = _Gate()
     for second in range(0, length_s, SLICE_S):
         begin_us = start_us + second * SECOND_US
