@@ -1,11 +1,12 @@
 """A simulated city that speaks the service's public protocols only.
 
-The core (`city`, `fleet`, `scenario`, `truth`, `world`, `crew`, `picture`, `tracker`) is pure: the same
-arguments give the same bytes. `live`, `senders`, `crew_client`, `snapshots` and `cli` add the clock and the
-wires.
+The core (`city`, `fleet`, `steps`, `scenario`, `unfold`, `rhythm`, `weather`, `faults`, `world`, `truth`,
+`score`, `crew`, `picture`, `tracker`) is pure: the same arguments give the same bytes. `live`, `senders`,
+`load`, `raised`, `crew_client`, `snapshots` and `cli` add the clock and the wires.
 
 Errors: `SimulatorError` and below it `FleetError` (a device or area file), `ScenarioError` (a scenario file,
-with its line) and `KeysError` (the keys file). All are the caller's to mend.
+with its line), `KeysError` (the keys file) and `RaisedError` (incidents to score). All are the caller's to
+mend.
 """
 
 

@@ -22,11 +22,13 @@ from rich.table import Table
 from simulators import SimulatorError, cli_play
 from simulators.citizens_client import CitizensClient
 from simulators.city import build
+from simulators.cli_score import score_scenario
 from simulators.crew import Crew
 from simulators.crew_client import CrewClient, password_of
+from simulators.faults import MAX_FAULTS, background
 from simulators.fleet import Fleet, load_fleet
 from simulators.live import LiveCity, Status, Target
-from simulators.load import load
+from simulators.load import CONNECTIONS, LoadReport, load
 from simulators.outbox import Counters
 from simulators.recording import load_recording
 from simulators.replay import replay
@@ -41,6 +43,7 @@ from simulators.world import World
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 city_app = typer.Typer(no_args_is_help=True, help="The demo city's files.")
 app.add_typer(city_app, name="city")
+app.command("score")(score_scenario)
 
 T = TypeVar("T")
 LOG_EVERY_S = 10.0
@@ -63,6 +66,9 @@ Scenarios = Annotated[
     list[str] | None, typer.Option(help="File or shipped name; `none` for a calm city; repeatable.")
 ]
 Start = Annotated[str, typer.Option(help="RFC 3339, e.g. 2026-11-23T06:45:00+07:00.")]
+Faults = Annotated[
+    int, typer.Option(min=0, max=MAX_FAULTS, help="Faults of devices an hour, strewn over the city.")
+]
 Seed = Annotated[int, typer.Option(help="Chooses the noise; the same seed gives the same events.")]
 
 DEVICES = Path("demo/devices.geojson")
@@ -89,6 +95,7 @@ def run(
     mqtt: Annotated[str, typer.Option(help="MQTT broker, host:port.")] = "127.0.0.1:1883",
     scenario: Scenarios = None,
     seed: Seed = 1,
+    faults: Faults = 0,
     speed: Annotated[float, typer.Option(help="How fast the day passes; event times stay real.")] = 1.0,
     duration: Annotated[float | None, typer.Option(help="Seconds to run; for ever without.")] = None,
     snapshot_port: Annotated[int, typer.Option(help="Camera pictures; 0 for none.")] = 8090,
@@ -111,7 +118,7 @@ def run(
     if not host or not port.isdigit():
         raise SimulatorError(f"--mqtt wants host:port, not {mqtt!r}")
     start_us = time.time_ns() // 1000
-    world = _world(_fleet(devices, areas), scenario or ["demo"], seed, start_us, speed)
+    world = _world(_fleet(devices, areas), scenario or ["demo"], seed, start_us, speed, faults)
     parts = [part.value for part in only or ()]
     crew = _crew(logins, url, seed) if logins else None
     citizens = CitizensClient(world.fleet, world, url, seed) if counter else None
@@ -130,13 +137,14 @@ def generate(
     out: Annotated[Path, typer.Option(help="NDJSON file; the truth goes beside it as .truth.json.")],
     scenario: Scenarios = None,
     seed: Seed = 1,
+    faults: Faults = 0,
     speed: Annotated[float, typer.Option(help="How fast the day passes.")] = 1.0,
     devices: Devices = DEVICES,
     areas: Areas = AREAS,
 ) -> None:
     """Write a scenario's events without waiting for them. The same arguments give the same bytes."""
     start_us = _start_us(start)
-    world = _world(_fleet(devices, areas), scenario or [], seed, start_us, speed)
+    world = _world(_fleet(devices, areas), scenario or [], seed, start_us, speed, faults)
     count, end_us = 0, start_us + round(duration * SECOND_US)
     with out.open("wb") as file:
         for t0_us in range(start_us, end_us, 60 * SECOND_US):
@@ -252,18 +260,35 @@ def offer_load(
     rate: Annotated[float, typer.Option(min=1, help="Events a second to offer.")],
     duration: Annotated[float, typer.Option(min=1, help="Seconds.")] = 30.0,
     url: Url = URL,
+    connections: Annotated[int, typer.Option(min=1, max=1024, help="Posts in flight at most.")] = CONNECTIONS,
     devices: Devices = DEVICES,
     as_json: Json = False,
 ) -> None:
-    """Offer detector events at a fixed rate, whether or not the service keeps up."""
+    """Offer detector events at a fixed rate, come what may, and say what could not be sent.
+
+    Latencies count from when a post was due. Exit code 1 where not all of it was acknowledged.
+    """
     fleet = load_fleet(devices)
     sources = [unit.id for unit in fleet.detectors]
     key = key_of(load_keys(keys), fleet.sender_of(sources[0]))
-    report = _until_signal(lambda stop: load(url, key, sources, rate, duration, stop))
-    if as_json:
-        typer.echo(json_bytes(msgspec.to_builtins(report)).decode())
-    else:
-        typer.echo(json.dumps(msgspec.to_builtins(report), indent=2))
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=as_json or not console.is_terminal
+    ) as bar:
+        task = bar.add_task("load", total=duration)
+
+        def told(report: LoadReport, seconds: float) -> None:
+            words = f"load, {report.acked:,} acked, {report.unsent:,} unsent"
+            bar.update(task, completed=seconds, description=words)
+
+        report = _until_signal(
+            lambda stop: load(url, key, sources, rate, duration, stop, told, connections=connections)
+        )
+    found = msgspec.to_builtins(report)
+    typer.echo(json_bytes(found).decode() if as_json else json.dumps(found, indent=2))
+    if report.acked < report.offered:
+        raise typer.Exit(1)
 
 
 def main() -> None:
@@ -321,8 +346,12 @@ def _fleet(devices: Path, areas: Path) -> Fleet:
     return load_fleet(devices, areas if areas.exists() else None)
 
 
-def _world(fleet: Fleet, scenarios: list[str], seed: int, start_us: int, speed: float) -> World:
+def _world(
+    fleet: Fleet, scenarios: list[str], seed: int, start_us: int, speed: float, faults: int = 0
+) -> World:
     scripts = [Script(named_scenario(name), fleet, start_us) for name in scenarios if name != "none"]
+    if faults:
+        scripts.append(Script(background(fleet, seed, faults), fleet, start_us))
     return World(fleet, scripts, seed=seed, start_us=start_us, speed=speed)
 
 

@@ -39,7 +39,7 @@ def draw(view: View) -> bytes:
     image = image.copy()
     pen = ImageDraw.Draw(image, "RGBA")
     rng = stream(view.camera.id, view.time_us // 1_000_000)
-    if Kind.FLOOD_REPORT in view.kinds:
+    if Kind.FLOOD_REPORT in view.kinds or Kind.FLOOD in view.kinds:
         _water(pen, light)
     _traffic(pen, view, light, rng)
     if view.stopped or Kind.STOPPED_VEHICLE in view.kinds:

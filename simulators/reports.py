@@ -1,6 +1,11 @@
 """What simulated citizens write. Everything is invented, phone numbers included."""
 
 import random
+import unicodedata
+from typing import Any, Final
+
+UNACCENTED_SHARE: Final = 0.3
+"""Citizens who type without diacritics."""
 
 _ORDINARY = (
     ("pothole", "Ổ gà lớn giữa đường", "Ổ gà sâu, xe máy đi qua rất nguy hiểm, đề nghị vá sớm."),
@@ -21,10 +26,10 @@ _FLOOD = (
 _CHANNELS = ("app", "1022", "web", "zalo")
 
 
-def ordinary_report(rng: random.Random) -> dict[str, object]:
-    """Return a report about anything but a flood."""
+def ordinary_report(rng: random.Random, *, accented: bool = False) -> dict[str, object]:
+    """Return a report about anything but a flood; `accented` ones have all their diacritics."""
     category, title, text = rng.choice(_ORDINARY)
-    return _report(rng, category, title, text)
+    return _report(rng, category, title, text, accented)
 
 
 def flood_report(rng: random.Random) -> dict[str, object]:
@@ -33,11 +38,37 @@ def flood_report(rng: random.Random) -> dict[str, object]:
     return _report(rng, "flood", title, text)
 
 
-def _report(rng: random.Random, category: str, title: str, text: str) -> dict[str, object]:
+def retold(report: dict[str, Any], number: int) -> dict[str, object]:
+    """Return the same complaint as neighbour `number` writes it; every second does without diacritics."""
+    told: dict[str, object] = report | {"contact": f"0900 001 {number % 1000:03d}"}
+    if number % 2:
+        told |= {name: unaccented(report[name]) for name in ("title", "text")}
+    return told
+
+
+def misplaced(lon: float, lat: float, number: int) -> dict[str, object]:
+    """Return one of the positions that phones and forms get wrong: none, swapped, abroad, the equator."""
+    wrong = ((0.0, 0.0), (lat, lon), (103.85, 1.29), (lon, 0.0))
+    east, north = wrong[number % len(wrong)]
+    return {"lon": round(east, 6), "lat": round(north, 6)}
+
+
+def unaccented(text: str) -> str:
+    """Return Vietnamese `text` as it is typed without diacritics."""
+    plain = unicodedata.normalize("NFD", text.replace("đ", "d").replace("Đ", "D"))
+    return "".join(letter for letter in plain if not unicodedata.combining(letter))
+
+
+def _report(
+    rng: random.Random, category: str, title: str, text: str, accented: bool = False
+) -> dict[str, object]:
+    channel, contact = rng.choice(_CHANNELS), f"0900 000 {rng.randrange(1000):03d}"
+    if not accented and rng.random() < UNACCENTED_SHARE:
+        title, text = unaccented(title), unaccented(text)
     return {
         "category": category,
         "title": title,
         "text": text,
-        "contact": f"0900 000 {rng.randrange(1000):03d}",
-        "channel": rng.choice(_CHANNELS),
+        "contact": contact,
+        "channel": channel,
     }

@@ -5,33 +5,38 @@ ever; a step that lists several places takes the next one in each round.
 """
 
 import re
-from collections.abc import Iterator
-from enum import StrEnum
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import yaml
 
 from simulators import SimulatorError
 from simulators.fleet import Fleet
+from simulators.scenario_checks import explained, given_fields, start_fault, step_faults
+from simulators.steps import CITY, Happening, Kind, Step, happens_to
 from simulators.times import SECOND_US
+from simulators.unfold import unfold
+
+__all__ = [
+    "Happening",
+    "Kind",
+    "Scenario",
+    "ScenarioError",
+    "Script",
+    "Step",
+    "Title",
+    "load_scenario",
+    "named_scenario",
+    "parse_scenario",
+    "shipped_names",
+]
 
 
 class ScenarioError(SimulatorError):
     """A scenario file is wrong; the message begins with `file:line:`."""
-
-
-class Kind(StrEnum):
-    """What can happen."""
-
-    CONGESTION = "congestion"
-    WRONG_WAY = "wrong_way"
-    STOPPED_VEHICLE = "stopped_vehicle"
-    CROWD = "crowd"
-    CAMERA_SILENT = "camera_silent"
-    FLOOD_REPORT = "flood_report"
-    FIRE_SMOKE = "fire_smoke"
 
 
 class Title(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,32 +46,6 @@ class Title(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     en: str
 
 
-class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One thing that happens. Exactly one of `source`, `area` and `ward` says where.
-
-    `area` and `ward` mean the first fitting device there (for `flood_report`, the ward itself).
-    """
-
-    at: float
-    duration_s: float
-    kind: Kind
-    source: str | list[str] | None = None
-    area: str | list[str] | None = None
-    ward: str | list[str] | None = None
-    speed_kmh: float = 9.0
-    """Congestion: mean speed."""
-    occupancy: float = 0.58
-    """Congestion: mean occupancy, 0 to 1."""
-    people: int = 130
-    """Crowd: people in view."""
-    vehicles: int = 1
-    """Stopped vehicle: how many stand."""
-    confidence: float = 0.9
-    """Alarms: what the camera claims, 0 to 1."""
-    reports: int = 3
-    """Flood: citizens who report, evenly over the duration."""
-
-
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A whole file."""
 
@@ -74,51 +53,47 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     title: Title
     steps: list[Step]
     loop_s: float | None = None
-
-
-class Happening(msgspec.Struct, frozen=True):
-    """One step of one round at one place. `target` is a device id, or a ward code for reports."""
-
-    step: Step
-    target: str
-    round: int
-    start_us: int
-    end_us: int
-
-
-FIRST_WORD_S = 20.0
-"""Every camera has spoken once by then; silence before it is no silence to anybody."""
-_TARGET_KIND = {Kind.CONGESTION: "detector", Kind.FLOOD_REPORT: "ward"}
+    start: str | None = None
+    """When it is meant to begin, RFC 3339: the day of the week and the hour make the traffic."""
+    duration_s: float | None = None
+    """How much of it shows everything."""
 
 
 class Script:
     """A scenario bound to a fleet and a start: what happens between two moments."""
 
     def __init__(self, scenario: Scenario, fleet: Fleet, start_us: int) -> None:
-        """Resolve every place.
+        """Resolve every place, and what follows from each step.
 
         Raises:
             ScenarioError: a step names a place the fleet does not have.
         """
         self.scenario = scenario
         self._start_us = start_us
-        self._targets = [_targets(step, fleet, index) for index, step in enumerate(scenario.steps)]
+        self._acts = [
+            [unfold(step, target, fleet) for target in _targets(step, fleet, index)]
+            for index, step in enumerate(scenario.steps)
+        ]
+        """Of each step, of each of its places: the simple steps it comes to, and where."""
+        acts = [act for places in self._acts for place in places for act in place]
+        self._longest_s = max(step.at + step.duration_s for step, _ in acts)
 
     def between(self, t0_us: int, t1_us: int) -> Iterator[Happening]:
         """Yield what overlaps [t0, t1), by start and then by step."""
         loop_us = round(self.scenario.loop_s * SECOND_US) if self.scenario.loop_s else 0
         rounds = [0]
         if loop_us:
-            # A step may reach into the next round, never further (checked on loading).
-            first = max(0, (t0_us - self._start_us) // loop_us - 1)
+            reach = 1 + int(self._longest_s * SECOND_US) // loop_us
+            first = max(0, (t0_us - self._start_us) // loop_us - reach)
             rounds = list(range(first, max(first, (t1_us - self._start_us) // loop_us) + 1))
         found: list[Happening] = []
         for number in rounds:
-            for step, targets in zip(self.scenario.steps, self._targets, strict=True):
-                start_us = self._start_us + number * loop_us + round(step.at * SECOND_US)
-                end_us = start_us + round(step.duration_s * SECOND_US)
-                if start_us < t1_us and end_us >= t0_us:
-                    found.append(Happening(step, targets[number % len(targets)], number, start_us, end_us))
+            for places in self._acts:
+                for step, target in places[number % len(places)]:
+                    start_us = self._start_us + number * loop_us + round(step.at * SECOND_US)
+                    end_us = start_us + round(step.duration_s * SECOND_US)
+                    if start_us < t1_us and end_us >= t0_us:
+                        found.append(Happening(step, target, number, start_us, end_us))
         yield from sorted(found, key=lambda happening: happening.start_us)
 
 
@@ -166,45 +141,43 @@ def parse_scenario(text: str, name: str) -> Scenario:
     try:
         scenario = msgspec.convert(plain, Scenario)
     except msgspec.ValidationError as problem:
-        raise ScenarioError(f"{name}:{_line_of(str(problem), lines)}: {problem}") from problem
-    for path, fault in _faults(scenario):
+        line = _line_of(str(problem), lines)
+        raise ScenarioError(f"{name}:{line}: {explained(str(problem))}") from problem
+    for path, fault in _faults(scenario, plain):
         raise ScenarioError(f"{name}:{lines.get(path, 1)}: {fault} - at `{path}`")
     return scenario
 
 
-def _faults(scenario: Scenario) -> Iterator[tuple[str, str]]:
+def _faults(scenario: Scenario, plain: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if not scenario.steps:
         yield "$.steps", "a scenario needs at least one step"
+    wrong = start_fault(scenario.start) if scenario.start is not None else None
+    if wrong:
+        yield "$.start", wrong
+    for name in ("loop_s", "duration_s"):
+        length_s = getattr(scenario, name)
+        if length_s is not None and length_s <= 0:
+            yield f"$.{name}", f"{name} must be above 0"
     for index, step in enumerate(scenario.steps):
         here = f"$.steps[{index}]"
-        if sum(place is not None for place in (step.source, step.area, step.ward)) != 1:
-            yield here, "say where by exactly one of source, area and ward"
-        if step.kind is Kind.FLOOD_REPORT and step.ward is None:
-            yield here, "citizens report from a ward: use ward"
-        if step.kind is Kind.CAMERA_SILENT and step.at < FIRST_WORD_S:
-            yield f"{here}.at", f"a camera must speak before it falls silent: at {FIRST_WORD_S:.0f} or later"
-        if step.at < 0:
-            yield f"{here}.at", "at counts seconds from the start: 0 or more"
-        if step.duration_s <= 0:
-            yield f"{here}.duration_s", "duration_s must be above 0"
-        if scenario.loop_s is not None and step.duration_s > scenario.loop_s:
-            yield f"{here}.duration_s", "a step may not outlast the loop"
-        for field in ("occupancy", "confidence"):
-            if not 0 <= getattr(step, field) <= 1:
-                yield f"{here}.{field}", f"{field} is a fraction, 0 to 1"
-        if step.speed_kmh < 0 or min(step.people, step.vehicles, step.reports) < 1:
-            yield here, "people, vehicles and reports are at least 1, speed_kmh at least 0"
+        given = given_fields(plain, index)
+        for field, fault in step_faults(step, given, scenario.loop_s):
+            yield f"{here}.{field}" if field in given else here, fault
 
 
 def _targets(step: Step, fleet: Fleet, index: int) -> list[str]:
-    kind = _TARGET_KIND.get(step.kind, "camera")
+    kind = happens_to(step.kind)
+    if kind == CITY:
+        return [CITY]
     names = next(place for place in (step.source, step.area, step.ward) if place is not None)
     found: list[str] = []
     for name in [names] if isinstance(names, str) else names:
         if kind == "ward":
             hit = [name] if name in fleet.wards else []
         elif step.source is not None:
-            hit = [name] if name in fleet.units and fleet.units[name].kind == kind else []
+            unit = fleet.units.get(name)
+            fits = unit is not None and unit.kind in (("camera", "detector") if kind == "device" else (kind,))
+            hit = [name] if fits else []
         else:
             units = fleet.of_area(name, kind) if step.area is not None else fleet.of_ward(name, kind)
             hit = [units[0].id] if units else []

@@ -11,14 +11,17 @@ from typing import Final
 import msgspec
 
 from simulators.city.plane import stream
+from simulators.days import Day, day_of
+from simulators.faults import Event, afflict
 from simulators.fleet import Fleet, Unit
-from simulators.reports import flood_report, ordinary_report
-from simulators.rhythm import crowding, rush
-from simulators.scenario import Happening, Kind, Script
+from simulators.reports import flood_report, misplaced, ordinary_report, retold
+from simulators.rhythm import crowding, motorbikes, rush
+from simulators.scenario import Script
+from simulators.steps import CITY, Happening, Kind
 from simulators.times import SECOND_US, format_us, local_hour
+from simulators.weather import rain_at, slowed, thinned
 
-Event = dict[str, object]
-"""One CloudEvent, ready for JSON."""
+__all__ = ["Event", "View", "World", "event_of"]
 
 PORTAL: Final = "portal-citizen"
 PERIODS_S: Final[Mapping[str, float]] = {
@@ -30,7 +33,8 @@ PERIODS_S: Final[Mapping[str, float]] = {
     "feedback.report": 240.0,
 }
 """How often each device speaks; about 55 events a second for the demo fleet."""
-_ALARM_EVERY_S: Final = {Kind.WRONG_WAY: 5.0, Kind.FIRE_SMOKE: 10.0}
+_ALARM_EVERY_S: Final = {Kind.WRONG_WAY: 5.0, Kind.FIRE_SMOKE: 10.0, Kind.FLOOD: 30.0}
+_REPORTING: Final = (Kind.FLOOD_REPORT, Kind.DUPLICATE_REPORTS, Kind.MISPLACED_REPORTS)
 _QUEUE_VIEW_M: Final = 450.0
 """Cameras this near to a congested detector see its queue."""
 _LABELS: Final = ("motorcycle", "motorcycle", "motorcycle", "car", "car", "truck", "bus", "person")
@@ -74,17 +78,24 @@ class World:
         self._phases: dict[tuple[str, int], int] = {}
 
     def events_between(self, t0_us: int, t1_us: int) -> list[Event]:
-        """Return the events of [t0, t1) sorted by time, then source, then id."""
+        """Return the events sent in [t0, t1), sorted by that time, then source, then id."""
+        return [event for _, event in self.sent_between(t0_us, t1_us)]
+
+    def sent_between(self, t0_us: int, t1_us: int) -> list[tuple[int, Event]]:
+        """Return the events of [t0, t1) with when each is sent: its own time unless its clock is wrong."""
         happenings = [item for script in self.scripts for item in script.between(t0_us, t1_us)]
         on = self._by_device(happenings)
+        rains = on.get(CITY, ())
         found: list[tuple[int, Event]] = []
         for camera in self.fleet.cameras:
-            found += self._camera(camera, on.get(camera.id, ()), t0_us, t1_us)
+            own = on.get(camera.id, ())
+            found += afflict(self._camera(camera, own, rains, t0_us, t1_us), own, self.seed)
         for detector in self.fleet.detectors:
-            found += self._detector(detector, on.get(detector.id, ()), t0_us, t1_us)
+            own = on.get(detector.id, ())
+            found += afflict(self._detector(detector, own, rains, t0_us, t1_us), own, self.seed)
         found += self._citizens(happenings, t0_us, t1_us)
         found.sort(key=lambda item: (item[0], str(item[1]["source"]), str(item[1]["id"])))
-        return [event for _, event in found]
+        return found
 
     def view(self, camera_id: str, at_us: int) -> View:
         """Return what a camera sees.
@@ -101,15 +112,26 @@ class World:
         rng = stream(
             self.seed, camera_id, "count", (at_us - self._phase_us(camera_id, period_us)) // period_us
         )
-        people, vehicles, stopped = self._scene(camera, acting, at_us, rng)
+        rain = rain_at(on.get(CITY, ()), at_us)
+        people, vehicles, stopped = self._scene(camera, acting, rain, at_us, rng)
         kinds = frozenset(item.step.kind for item in acting)
-        if any(item.start_us <= at_us < item.end_us for item in on.get(camera.ward, ())):
+        if any(
+            item.start_us <= at_us < item.end_us and item.step.kind is Kind.FLOOD_REPORT
+            for item in on.get(camera.ward, ())
+        ):
             kinds |= {Kind.FLOOD_REPORT}
         silent = Kind.CAMERA_SILENT in kinds
         return View(camera, at_us, self._hour(at_us), vehicles, people, stopped, kinds, silent)
 
+    def _fast_us(self, at_us: int) -> int:
+        return self.start_us + round((at_us - self.start_us) * self.speed)
+
     def _hour(self, at_us: int) -> float:
-        return local_hour(self.start_us + round((at_us - self.start_us) * self.speed))
+        return local_hour(self._fast_us(at_us))
+
+    def _clock(self, at_us: int) -> tuple[float, Day]:
+        fast_us = self._fast_us(at_us)
+        return local_hour(fast_us), day_of(fast_us)
 
     def _phase_us(self, device: str, period_us: int) -> int:
         """Return a device's own offset within a period, in whole milliseconds."""
@@ -135,28 +157,26 @@ class World:
 
     def _samples(self, device: str, kind: str, t0_us: int, t1_us: int) -> Iterator[tuple[int, random.Random]]:
         """Yield the sample times of a device in [t0, t1), each with its own random generator."""
+        for number, at_us in self._times(device, kind, t0_us, t1_us):
+            yield at_us, stream(self.seed, device, kind.partition(".")[2], number)
+
+    def _times(self, device: str, kind: str, t0_us: int, t1_us: int) -> Iterator[tuple[int, int]]:
+        """Yield (number, time) of a device's samples in [t0, t1)."""
         period_us = round(PERIODS_S[kind] * SECOND_US)
         phase_us = self._phase_us(device, period_us)
         number = -((phase_us - t0_us) // period_us)
         while (at_us := phase_us + number * period_us) < t1_us:
-            yield at_us, stream(self.seed, device, kind.partition(".")[2], number)
+            yield number, at_us
             number += 1
 
     def _camera(
-        self, camera: Unit, on: Sequence[Happening], t0_us: int, t1_us: int
-    ) -> Iterator[tuple[int, Event]]:
-        silences = [item for item in on if item.step.kind is Kind.CAMERA_SILENT]
-        for at_us, event in self._camera_events(camera, on, t0_us, t1_us):
-            if not any(item.start_us <= at_us < item.end_us for item in silences):
-                yield at_us, event
-
-    def _camera_events(
-        self, camera: Unit, on: Sequence[Happening], t0_us: int, t1_us: int
+        self, camera: Unit, on: Sequence[Happening], rains: Sequence[Happening], t0_us: int, t1_us: int
     ) -> Iterator[tuple[int, Event]]:
         for at_us, rng in self._samples(camera.id, "camera.count", t0_us, t1_us):
             acting = [item for item in on if item.start_us <= at_us < item.end_us]
-            people, vehicles, stopped = self._scene(camera, acting, at_us, rng)
-            bikes = round(vehicles * 0.7)
+            rain = rain_at(rains, at_us)
+            people, vehicles, stopped = self._scene(camera, acting, rain, at_us, rng)
+            bikes = round(vehicles * motorbikes(*self._clock(at_us)))
             data: dict[str, object] = {
                 "people": people,
                 "vehicles": vehicles,
@@ -164,33 +184,43 @@ class World:
                 "counts": {"motorcycle": bikes, "car": vehicles - bikes},
             }
             yield at_us, event_of(camera.id, "camera.count", at_us, data)
-        for at_us, _ in self._samples(camera.id, "camera.status", t0_us, t1_us):
+        for _, at_us in self._times(camera.id, "camera.status", t0_us, t1_us):
             yield at_us, event_of(camera.id, "camera.status", at_us, {"online": True})
         for at_us, rng in self._samples(camera.id, "camera.object", t0_us, t1_us):
             yield at_us, event_of(camera.id, "camera.object", at_us, _object(rng))
         for at_us, rng in self._samples(camera.id, "camera.plate", t0_us, t1_us):
-            if rng.random() < rush(self._hour(at_us)):
+            if rng.random() < rush(*self._clock(at_us)):
                 yield at_us, event_of(camera.id, "camera.plate", at_us, _plate(rng))
         for item in on:
             if item.step.kind in _ALARM_EVERY_S:
                 yield from self._alarms(camera, item, t0_us, t1_us)
+            elif item.step.kind is Kind.FALSE_ALARM and t0_us <= item.start_us < t1_us:
+                step = item.step
+                claimed: dict[str, object] = {"kind": step.alarm.value, "confidence": step.confidence}
+                yield item.start_us, event_of(camera.id, "camera.alarm", item.start_us, claimed, "false")
 
     def _alarms(self, camera: Unit, item: Happening, t0_us: int, t1_us: int) -> Iterator[tuple[int, Event]]:
         every_us = round(_ALARM_EVERY_S[item.step.kind] * SECOND_US)
         for at_us in (*range(item.start_us, item.end_us, every_us), item.end_us):
-            if t0_us <= at_us < t1_us:
+            missed = at_us < item.end_us and self._misses(camera, item, at_us)
+            if t0_us <= at_us < t1_us and not missed:
                 data: dict[str, object] = {"kind": item.step.kind.value, "confidence": item.step.confidence}
                 if at_us == item.end_us:
                     data["active"] = False
                 yield at_us, event_of(camera.id, "camera.alarm", at_us, data, item.step.kind.value)
 
+    def _misses(self, camera: Unit, item: Happening, at_us: int) -> bool:
+        share = item.step.missed
+        return share > 0 and stream(self.seed, camera.id, "missed", at_us).random() < share
+
     def _scene(
-        self, camera: Unit, acting: Sequence[Happening], at_us: int, rng: random.Random
+        self, camera: Unit, acting: Sequence[Happening], rain: float, at_us: int, rng: random.Random
     ) -> tuple[int, int, int]:
         """Return people, vehicles and stopped vehicles; without a scenario, nothing that any rule minds."""
-        own, hour = self._character[camera.id], self._hour(at_us)
-        people = min(45, round(own.people * crowding(hour) * rng.uniform(0.6, 1.4)))
-        vehicles = min(24, round(own.vehicles * rush(hour) * rng.uniform(0.6, 1.4)))
+        own, clock = self._character[camera.id], self._clock(at_us)
+        about = thinned(own.people * crowding(*clock), rain, outdoors=0.6)
+        people = min(45, round(about * rng.uniform(0.6, 1.4)))
+        vehicles = min(24, round(thinned(own.vehicles * rush(*clock), rain) * rng.uniform(0.6, 1.4)))
         stopped = 0
         for item in acting:
             match item.step.kind:
@@ -203,21 +233,22 @@ class World:
         return people, vehicles, stopped
 
     def _detector(
-        self, detector: Unit, on: Sequence[Happening], t0_us: int, t1_us: int
+        self, detector: Unit, on: Sequence[Happening], rains: Sequence[Happening], t0_us: int, t1_us: int
     ) -> Iterator[tuple[int, Event]]:
         own = self._character[detector.id]
         interval_s = PERIODS_S["traffic.flow"]
         for at_us, rng in self._samples(detector.id, "traffic.flow", t0_us, t1_us):
-            demand = rush(self._hour(at_us)) * own.flow
-            # Never under 30 km/h nor above 0.3 without a scenario: far from what the rules call congestion.
-            speed = max(30.0, own.free_kmh * (1 - 0.33 * demand) + rng.gauss(0, 1.8))
-            occupancy = min(0.30, max(0.01, 0.02 + 0.22 * demand + rng.gauss(0, 0.015)))
-            volume = max(0, round(interval_s / 3600 * 1900 * demand * rng.uniform(0.75, 1.25)))
-            for item in on:
-                if item.step.kind is Kind.CONGESTION and item.start_us <= at_us < item.end_us:
-                    speed = item.step.speed_kmh * rng.uniform(0.85, 1.1)
-                    occupancy = min(0.95, item.step.occupancy * rng.uniform(0.92, 1.12))
-                    volume = max(1, round(interval_s / 3600 * 800 * rng.uniform(0.8, 1.2)))
+            rain = rain_at(rains, at_us)
+            demand = rush(*self._clock(at_us)) * own.flow
+            # Never under 21 km/h nor above 0.33 without a scenario: far from what the rules call congestion.
+            speed = slowed(max(30.0, own.free_kmh * (1 - 0.33 * demand) + rng.gauss(0, 1.8)), rain)
+            occupancy = min(0.30, max(0.01, 0.02 + 0.22 * demand + rng.gauss(0, 0.015))) + 0.03 * rain
+            volume = max(0, round(interval_s / 3600 * 1900 * thinned(demand, rain) * rng.uniform(0.75, 1.25)))
+            jam = _worst_jam(on, at_us)
+            if jam is not None:
+                speed = jam.step.speed_kmh * rng.uniform(0.85, 1.1)
+                occupancy = min(0.95, jam.step.occupancy * rng.uniform(0.92, 1.12))
+                volume = max(1, round(interval_s / 3600 * 800 * rng.uniform(0.8, 1.2)))
             yield (
                 at_us,
                 event_of(
@@ -239,19 +270,34 @@ class World:
         if PORTAL not in self.fleet.units:
             return
         for at_us, rng in self._samples(PORTAL, "feedback.report", t0_us, t1_us):
-            if rng.random() < 0.25 + crowding(self._hour(at_us)):
+            if rng.random() < 0.25 + crowding(*self._clock(at_us)):
                 near = rng.choice(self.fleet.cameras)
                 yield at_us, _reported(at_us, ordinary_report(rng), near, rng, "")
         for item in happenings:
-            if item.step.kind is not Kind.FLOOD_REPORT:
+            if item.step.kind in _REPORTING:
+                yield from self._burst(item, t0_us, t1_us)
+
+    def _burst(self, item: Happening, t0_us: int, t1_us: int) -> Iterator[tuple[int, Event]]:
+        """Yield the reports of one step, evenly over its time."""
+        gap_us = (item.end_us - item.start_us) // item.step.reports
+        for number in range(item.step.reports):
+            at_us = (item.start_us + number * gap_us) // 1000 * 1000
+            if not t0_us <= at_us < t1_us:
                 continue
-            gap_us = (item.end_us - item.start_us) // item.step.reports
-            for number in range(item.step.reports):
-                at_us = (item.start_us + number * gap_us) // 1000 * 1000
-                if t0_us <= at_us < t1_us:
-                    rng = stream(self.seed, item.target, "flood", at_us)
-                    near = rng.choice(self.fleet.of_ward(item.target, "camera"))
+            rng = stream(self.seed, item.target, "flood", at_us)
+            near = rng.choice(self.fleet.of_ward(item.target, "camera"))
+            match item.step.kind:
+                case Kind.FLOOD_REPORT:
                     yield at_us, _reported(at_us, flood_report(rng), near, rng, f"{item.target}-{number}")
+                case Kind.DUPLICATE_REPORTS:
+                    first = ordinary_report(
+                        stream(self.seed, item.target, "first", item.start_us), accented=True
+                    )
+                    told = retold(first, number)
+                    yield at_us, _reported(at_us, told, near, rng, f"again-{item.target}-{number}")
+                case _:
+                    event = _reported(at_us, ordinary_report(rng), near, rng, f"lost-{item.target}-{number}")
+                    yield at_us, event | misplaced(near.lon, near.lat, number)
 
 
 class _Character(msgspec.Struct, frozen=True):
@@ -272,6 +318,11 @@ class _Character(msgspec.Struct, frozen=True):
             free_kmh=rng.uniform(46, 62),
             flow=rng.uniform(0.55, 1.0),
         )
+
+
+def _worst_jam(on: Sequence[Happening], at_us: int) -> Happening | None:
+    jams = [i for i in on if i.step.kind is Kind.CONGESTION and i.start_us <= at_us < i.end_us]
+    return min(jams, key=lambda item: item.step.speed_kmh, default=None)
 
 
 def event_of(

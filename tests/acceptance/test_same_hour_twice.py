@@ -64,7 +64,7 @@ def exported(service: Service) -> bytes:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_same_time_twice_exports_the_same_bytes() -> None:
+def test_the_same_time_twice_exports_the_same_bytes_and_they_score_well(tmp_path: Path) -> None:
     exports = []
     # Neither the size of batches nor the number of partitions may show.
     for settings in ({}, {"IOC_RULES__BATCH_RECORDS": "217", "IOC_LOG__PARTITIONS": "3"}):
@@ -80,6 +80,13 @@ def test_the_same_time_twice_exports_the_same_bytes() -> None:
     assert len(ids) == len(set(ids)) > 30
     assert len({incident["rule"] for incident in incidents}) >= 6
     assert hashlib.sha256(exports[0]).hexdigest() == hashlib.sha256(exports[1]).hexdigest()
+    file = tmp_path / "incidents.ndjson"
+    file.write_bytes(exports[0])
+    told = ("--incidents", file, "--start", START, "--duration", LENGTH_S, "--json")
+    score = json.loads(command("simulators.cli", "score", "demo", *told))
+    assert score["detection"] >= 0.95
+    assert score["total"]["expected"] > 30
+    assert (score["total"]["repeated"], score["false"]) == (0, [])
 
 
 @pytest.mark.slow

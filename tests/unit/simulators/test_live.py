@@ -12,7 +12,6 @@ import pytest
 
 from simulators.fleet import Fleet
 from simulators.live import LiveCity, Status, Target
-from simulators.load import load
 from simulators.recording import Detection, Frame, Place
 from simulators.replay import replay
 from simulators.senders import KeysError
@@ -86,22 +85,6 @@ def test_a_sender_without_a_key_stops_the_start(fleet: Fleet) -> None:
     world = World(fleet, [], seed=1, start_us=0)
     with pytest.raises(KeysError, match="gw-traffic"):
         LiveCity(world, Target("http://x", "x", 1), {}, ["detectors"])
-
-
-async def test_load_keeps_its_schedule_and_accounts_for_every_event() -> None:
-    with service() as (url, taken):
-        report = await load(url, "k", ["det-1", "det-2"], 900, 0.5, asyncio.Event())
-    assert report.offered == report.acked + report.unsent + report.rejected + report.failed == 450
-    assert report.acked == len(taken) == len(set(taken))
-    assert report.p50_ms is not None and report.p99_ms is not None
-    assert report.p50_ms <= report.p99_ms
-
-
-async def test_load_on_a_dead_service_says_so() -> None:
-    report = await load("http://127.0.0.1:1", "k", ["det-1"], 100, 0.2, asyncio.Event())
-    assert (report.offered, report.failed, report.acked) == (20, 20, 0)
-    assert report.p50_ms is None
-    assert report.errors
 
 
 async def test_a_replay_delivers_the_whole_recording() -> None:
