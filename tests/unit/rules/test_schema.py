@@ -88,6 +88,7 @@ def test_defaults() -> None:
         "traffic.flow",
         "traffic.travel_time",
         "traffic.status",
+        "traffic.situation",
     )
     assert parse_rules("r", edited("category", "noise"))[0][0].category == "noise"
 
