@@ -24,6 +24,16 @@ def ward_names(index: AreaIndex) -> Sequence[tuple[str, str]]:
     return [(area.code, area.name.vi) for area in index.members(WARD)]
 
 
+def former_names(index: AreaIndex) -> Sequence[tuple[str, str]]:
+    """Return code and name of what those wards took over, by the property `former` of the areas' file."""
+    return [
+        (area.code, name.strip())
+        for area in index.members(WARD)
+        for name in str(area.properties.get("former") or "").split(";")
+        if name.strip()
+    ]
+
+
 class AddressBook:
     """The gazetteer as of the last refresh; without any address it still knows wards by name."""
 
@@ -53,6 +63,8 @@ class AddressBook:
             if version == self._version:
                 return
             addresses = await read_addresses(connection)
-        wards = ward_names(self._directory.index)
-        self._gazetteer = await anyio.to_thread.run_sync(Gazetteer, addresses, wards)
+        index = self._directory.index
+        self._gazetteer = await anyio.to_thread.run_sync(
+            Gazetteer, addresses, ward_names(index), former_names(index)
+        )
         self._version = version

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from ioc.app.address_book import ward_names
+from ioc.app.address_book import former_names, ward_names
 from ioc.app.address_file import AddressFileError, read_address_file
 from ioc.app.cli_data import FileArgument
 from ioc.app.cli_database import Connection, with_connection
@@ -74,8 +74,9 @@ def find(
     """Say where an address is, how it was found, and how sure that is."""
 
     async def look(connection: Connection) -> Placement | None:
-        wards = ward_names(await _index(connection))
-        return Gazetteer(await read_addresses(connection), wards).find(address)
+        index = await _index(connection)
+        addresses = await read_addresses(connection)
+        return Gazetteer(addresses, ward_names(index), former_names(index)).find(address)
 
     found = with_connection(settings_from(config, data), look)
     if as_json:

@@ -90,8 +90,13 @@ def _words(folded: str) -> list[str]:
 class Gazetteer:
     """An index over addresses and wards: some 65 MB for 100,000, a look-up well below 1 ms."""
 
-    def __init__(self, addresses: Iterable[Address], wards: Iterable[tuple[str, str]] = ()) -> None:
-        """Index `addresses`; `wards` are (code, name) of those in force."""
+    def __init__(
+        self,
+        addresses: Iterable[Address],
+        wards: Iterable[tuple[str, str]] = (),
+        former: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        """Index `addresses`; `wards` are (code, name) of those in force, `former` of what they took over."""
         self._codes: dict[str, int] = {}
         self._exact: dict[str, int] = {}
         self._texts: list[str] = []
@@ -109,6 +114,8 @@ class Gazetteer:
             self._add(address, interned)
         self._weights = array("d", (math.log1p(len(self._texts) / len(post)) for post in self._postings))
         self._near = self._neighbours()
+        for code, name in former:
+            self._name_ward(_bare_ward(name), code, name, over=False)
         for code, name in wards:
             self._name_ward(_bare_ward(name), code, name, over=True)
 

@@ -71,7 +71,10 @@ def areas_geojson(built: City) -> bytes:
     """Return `areas.geojson`: wards, water, roads and places, one feature a line."""
     features: list[Feature] = []
     for ward in built.wards:
-        features.append(_area(ward.code, "ward", ward.name, ward.name_en, built.shapes[ward.code]))
+        former = {"former": "; ".join(ward.former)}
+        features.append(
+            _area(ward.code, "ward", ward.name, ward.name_en, built.shapes[ward.code], former)
+        )
     for water in built.water:
         features.append(_area(water.code, "water", water.name, water.name_en, water.shape))
     for road in (*built.roads, *built.streets):

@@ -27,6 +27,8 @@ class Ward(msgspec.Struct, frozen=True):
     code: str
     name: str
     name_en: str
+    former: tuple[str, ...]
+    """Wards and communes of before July 2025 that it took over, wholly or in part."""
     center: tuple[float, float]
     area_km2: int
     urban: int

@@ -46,6 +46,18 @@ def test_arrow_keys_walk_the_list_and_say_where_they_stand(new_console: OpenCons
     expect(console.page.locator('[role=option][aria-selected="true"]')).to_have_count(1)
 
 
+def test_a_ward_is_found_by_what_it_was_called_before(new_console: OpenConsole, city: City) -> None:
+    incident = city.raise_incident()
+    console = new_console().open()
+    type_into(console, "phu cuong")
+    expect(console.at("palette").locator('[aria-selected="true"]')).to_contain_text("Thủ Dầu Một")
+    console.page.keyboard.press("Escape")
+    console.page.keyboard.press("/")
+    console.page.keyboard.type("chanh nghia")
+    expect(console.row(incident)).to_be_visible(timeout=WAIT_MS)
+    city.command(incident, "resolve", note="hết buổi diễn tập", override="diễn tập")
+
+
 def test_a_ward_and_a_state_are_filters_in_the_address(new_console: OpenConsole, city: City) -> None:
     console = new_console().open()
     ward = next(

@@ -101,11 +101,13 @@ _LABELS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
 )
 
 
+@lru_cache(maxsize=2_048)
 def words_mean(words: str) -> AlarmKind:
     """Return the kind of alarm that lower-case words tell of, `other` for none."""
     return next((kind for kind, pattern in _KINDS if pattern.search(words)), AlarmKind.OTHER)
 
 
+@lru_cache(maxsize=2_048)
 def label_in(words: str) -> str | None:
     """Return the class of object that lower-case words name, None for none."""
     return next((label for label, pattern in _LABELS if pattern.search(words)), None)

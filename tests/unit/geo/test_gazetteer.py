@@ -101,6 +101,15 @@ def test_both_spellings_of_a_tone_and_both_forms_of_a_letter_are_one() -> None:
     assert fold("Phường Hoà Lợi") == fold("Phường Hòa Lợi") == fold("phuo\u031b\u0300ng hoa lo\u031b\u0323i")
 
 
+def test_a_ward_is_known_by_what_it_took_over_unless_that_was_divided() -> None:
+    former = [("25747", "Phường Phú Cường"), ("25747", "Phường Hiệp Thành"), ("25750", "Phường Hiệp Thành")]
+    book = Gazetteer((), WARDS, former)
+    found = book.find("chợ, phuong phu cuong")
+    assert found is not None
+    assert (found.ward, found.matched, found.by) == ("25747", "Phường Phú Cường", PlacedBy.WARD)
+    assert book.find("chợ, phường Hiệp Thành") is None
+
+
 def test_an_empty_gazetteer_still_knows_wards() -> None:
     found = Gazetteer((), WARDS).find("chợ, phường phú lợi")
     assert found is not None

@@ -38,6 +38,8 @@ export interface AreaProperties {
   kind: string
   name: string
   name_en?: string | null
+  /** Wards it took over, parted by semicolons. */
+  former?: string
   illustrative?: boolean
   class?: string | null
   [more: string]: unknown

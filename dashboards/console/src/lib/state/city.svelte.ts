@@ -15,6 +15,8 @@ export interface Ward {
   code: string
   vi: string
   en: string
+  /** Names that people still use: what it took over in 2025. */
+  former: string
   centre: [number, number] | null
 }
 
@@ -28,8 +30,8 @@ class CityData {
     const wards = new Map<string, Ward>()
     for (const { properties, geometry } of this.areas?.features ?? []) {
       if (properties.kind !== 'ward') continue
-      const { code, name, name_en } = properties
-      wards.set(code, { code, vi: name, en: name_en || name, centre: centreOf(geometry) })
+      const { code, name, name_en, former = '' } = properties
+      wards.set(code, { code, vi: name, en: name_en || name, former, centre: centreOf(geometry) })
     }
     return wards
   })
@@ -67,6 +69,11 @@ class CityData {
     if (!code) return i18n.t.noWard
     const ward = this.wards.get(code)
     return ward ? ward[i18n.lang] : code
+  }
+
+  /** What a ward's area was called before. */
+  formerNames(code: string | null): string {
+    return (code && this.wards.get(code)?.former) || ''
   }
 
   deviceName(id: string | null): string {
