@@ -72,9 +72,7 @@ def areas_geojson(built: City) -> bytes:
     features: list[Feature] = []
     for ward in built.wards:
         former = {"former": "; ".join(ward.former)}
-        features.append(
-            _area(ward.code, "ward", ward.name, ward.name_en, built.shapes[ward.code], former)
-        )
+        features.append(_area(ward.code, "ward", ward.name, ward.name_en, built.shapes[ward.code], former))
     for water in built.water:
         features.append(_area(water.code, "water", water.name, water.name_en, water.shape))
     for road in (*built.roads, *built.streets):
