@@ -29,7 +29,7 @@ setup: $(STAMPS)/runtime $(CONSOLE)/dist/index.html
 KAFKA := $(if $(IOC_TEST_KAFKA),,$(if $(and $(shell command -v java),$(shell command -v mvn)),$(STAMPS)/kafka))
 
 test: setup $(STAMPS)/dev $(KAFKA) ## set everything up, then run every test
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(TEST_ARGS)
 	@cd $(CONSOLE) && npm test --silent
 
 check: $(STAMPS)/dev $(CONSOLE)/node_modules/.package-lock.json ## lint, types, direction of imports, sizes
