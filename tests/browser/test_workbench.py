@@ -22,8 +22,8 @@ WAIT_MS = 30_000
 JOB_MS = 120_000
 RULE = "wrong-way"
 LINE = 'where: kind == "wrong_way" && confidence >= 0.6 && active'
-CAMERA, UNSURE, SURE = "cam-25750-01", "cam-25750-02", "cam-25750-03"
-QUIET_CAMERA = "cam-25750-04"
+CAMERA, UNSURE, SURE = "cam-25987-01", "cam-25987-02", "cam-25987-03"
+QUIET_CAMERA = "cam-25987-04"
 """Nothing else is sent of it, so no incident of it is still open when it is asked about."""
 
 
@@ -128,7 +128,7 @@ def send_alarms(city: City, camera: str, count: int, confidence: float) -> None:
         for number in range(count)
     ]
     body = "\n".join(map(json.dumps, events)).encode()
-    answer = city.service.ingest(body, city.service.device_key("gw-25750"))
+    answer = city.service.ingest(body, city.service.device_key("gw-25987"))
     assert answer.json()["accepted"] == count, answer.text
 
 
@@ -152,7 +152,7 @@ def test_an_error_is_marked_at_its_line_fixed_tested_tried_on_history_and_fires_
 ) -> None:
     send_alarms(city, CAMERA, 3, 0.7)
     city.incident_of(CAMERA)
-    city.end_all("25750")
+    city.end_all("25987")
     bench = open_bench().open(RULE)
     number = shipped().splitlines().index(LINE) + 1
 
@@ -201,8 +201,8 @@ def test_an_error_is_marked_at_its_line_fixed_tested_tried_on_history_and_fires_
     send_alarms(city, SURE, 1, 0.95)
     city.incident_of(SURE)
     # Both are of one ward, so the unsure one has been judged before.
-    assert UNSURE not in {found["source"] for found in city.get("/incidents?ward=25750")["items"]}
-    city.end_all("25750")
+    assert UNSURE not in {found["source"] for found in city.get("/incidents?ward=25987")["items"]}
+    city.end_all("25987")
 
 
 def test_a_backtest_is_cancelled_and_a_person_has_one_at_a_time(city: City) -> None:
