@@ -1,10 +1,12 @@
 """`ioc import`: rows of a file are judged and stored as if a device had sent them."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.integration.app.test_cli import Ioc, ioc, with_ward  # noqa: F401 - fixtures
 
@@ -31,11 +33,14 @@ def table(path: Path, bad: tuple[int, ...] = ()) -> Path:
 
 
 @pytest.fixture
-def sender(with_ward: Ioc) -> Ioc:  # noqa: F811
+def sender(with_ward: Ioc, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ioc]:  # noqa: F811
     assert with_ward("devices", "add", "counts-7", "--ward", "25747", "--kind", "detector")[0] == 0
     assert with_ward("devices", "add", "counts", "--covers", "counts-*")[0] == 0
     Path("m.yaml").write_text(MAPPING, "utf-8")
-    return with_ward
+    # A process of its own would log to its standard error; this one's must outlive the test.
+    monkeypatch.setattr("ioc.app.cli_import.configure_logs", lambda _level: None)
+    with capture_logs():
+        yield with_ward
 
 
 def test_rows_are_stored_once_however_often_the_file_is_imported(sender: Ioc, tmp_path: Path) -> None:
