@@ -24,9 +24,12 @@ def machine() -> dict[str, object]:
 
 
 def family(pid: int) -> list[psutil.Process]:
-    """Return process `pid` and everything below it."""
-    process = psutil.Process(pid)
-    return [process, *process.children(recursive=True)]
+    """Return process `pid` and everything below it; nothing where it has ended."""
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def resident_mb(processes: list[psutil.Process]) -> float:

@@ -20,6 +20,7 @@ from benchmarks.machine import family
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 20.0
+GONE_TIMEOUT_S = 10.0
 
 
 def free_port() -> int:
@@ -77,13 +78,15 @@ class Service:
         raise RuntimeError(f"not ready after {START_TIMEOUT_S:.0f} s:\n{self.output.read_text()}")
 
     def kill(self) -> None:
-        """End the whole service as a power cut would, the database included."""
-        for process in reversed(self.processes()):
+        """End the whole service as a power cut would, the database included, and wait until it is gone."""
+        processes = self.processes()
+        for process in processes:  # parents first: nobody begins anew what has just died
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         assert self._process
         self._process.wait()
         self._process = None
+        psutil.wait_procs(processes, GONE_TIMEOUT_S)
 
     def stop(self) -> int:
         """Ask it to stop as Ctrl-C does and return its exit code; a second call does nothing."""

@@ -74,6 +74,8 @@ class Bench:
         self.at("reason").fill(reason)
         self.at("trial").click()
         expect(self.at("tried")).to_be_visible(timeout=JOB_MS)
+        if self.at("flood").count():  # what other tests raised within the hour counts too
+            self.at("flood").fill("diễn tập")
         # After a second trial the first one's result still stands while it runs.
         expect(self.at("activate")).to_be_enabled(timeout=JOB_MS)
         self.at("activate").click()
