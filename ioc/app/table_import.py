@@ -16,7 +16,14 @@ from ioc.app.core import Core
 from ioc.app.retry import RETRYABLE
 from ioc.app.views import StoredQuarantine
 from ioc.ingest.decoders.jsonlines import NDJSON_TYPES
-from ioc.ingest.decoders.tabular import CSV_TYPES, InvalidMapping, decoded_text, read_mapping
+from ioc.ingest.decoders.tabular import (
+    CSV_TYPES,
+    InvalidMapping,
+    decoded_text,
+    delimiter_of,
+    encoding_of,
+    read_mapping,
+)
 from ioc.ingest.gateway import Gateway, RejectedEvent
 from ioc.ingest.limits import IngestLimits
 from ioc.ingest.metrics import IngestMetrics
@@ -137,12 +144,11 @@ def _json_pieces(file: BinaryIO) -> Iterator[Piece]:
 def _csv_pieces(path: Path, file: BinaryIO, options: Mapping[str, str]) -> Iterator[Piece]:
     """Cut at rows, not at lines: a quoted cell may hold several."""
     table = read_mapping(options)
-    utf16 = file.read(2) in (b"\xff\xfe", b"\xfe\xff")
+    encoding = encoding_of(file.read(2), table.encoding)
     file.seek(0)
-    encoding = table.encoding or ("utf-16" if utf16 else "utf-8-sig")
     with io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="") as text:
         first = text.readline()
-        delimiter = table.delimiter or max(",;\t|", key=first.count)
+        delimiter = delimiter_of(first, table)
         text.seek(0)
         yield from _csv_bodies(path, file, csv.reader(text, delimiter=delimiter), delimiter)
 
@@ -200,9 +206,7 @@ def sender_of(device: Device, options: Mapping[str, str] | None) -> Device:
             what = "\n".join(f"{key}: {detail}" for key, detail in error.faults)
             raise TableError(f"{device.id} has no mapping among its options:\n{what}") from error
         options = device.options
-    # Pieces are UTF-8 whatever the file was.
-    told = {key: value for key, value in options.items() if key != "encoding"}
-    return msgspec.structs.replace(device, decoder="tabular", options=told)
+    return msgspec.structs.replace(device, decoder="tabular", options=dict(options))
 
 
 async def import_table(
@@ -215,8 +219,11 @@ async def import_table(
         IngestError: what came before is stored; import the same file again, its rows are known by their ids.
     """
     report = ImportReport()
+    # Pieces are UTF-8 whatever the file was.
+    options = {key: value for key, value in device.options.items() if key != "encoding"}
+    sender = msgspec.structs.replace(device, options=options)
     for piece in found:
-        answer = await service.accept(device, piece.body, piece.media, transport="file", wait=True)
+        answer = await service.accept(sender, piece.body, piece.media, transport="file", wait=True)
         report.accepted += answer.accepted
         report.duplicate += answer.duplicate
         report.rejected += len(answer.rejected)

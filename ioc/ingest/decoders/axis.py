@@ -6,11 +6,11 @@ import msgspec
 
 from ioc.ingest.decoders.base import Decode, DecodeContext
 from ioc.ingest.decoders.data import Refused
-from ioc.ingest.decoders.gathering import part_of, pieces_of, put_extra, tidy
-from ioc.ingest.decoders.jsonlines import JSON_ERRORS, JSON_TYPES, NDJSON_TYPES
+from ioc.ingest.decoders.gathering import part_of, put_extra, tidy
+from ioc.ingest.decoders.jsonlines import JSON_TYPES, NDJSON_TYPES
 from ioc.ingest.decoders.media import XML_TYPES
 from ioc.ingest.decoders.moments import epoch_us
-from ioc.ingest.decoders.onvif import Onvif, Writer, decode_xml, is_xml
+from ioc.ingest.decoders.onvif import Onvif, Writer, decode_xml, is_xml, read_json
 from ioc.ingest.decoders.onvif_notices import Notice, Told, read_notice
 from ioc.ingest.decoders.onvif_scene import fraction
 from ioc.ingest.decoders.onvif_tree import Tree, each, first, number, text
@@ -61,19 +61,12 @@ class Axis:
             return decode_xml(body, context)
         if context.topic is not None and "onvif-" in context.topic:
             return _onvif.decode(body, context)  # these cameras speak Profile M as well
-        pieces, rejections = pieces_of(body, context)
         writer = Writer(context)
-        result = writer.gathering.result
-        result.rejections = rejections
-        for line, raw in pieces:
-            try:
-                if b"\\u0000" in raw:
-                    raise Refused("no_nul", "the character U+0000 cannot be stored")
-                _take_message(writer, line, raw, _message_decoder.decode(raw), context)
-            except (Refused, *JSON_ERRORS) as error:
-                writer.gathering.refuse(line, raw, error)
-        result.rejections.sort(key=lambda rejection: rejection.line)
-        return result
+
+        def take(line: int, raw: bytes) -> None:
+            _take_message(writer, line, raw, _message_decoder.decode(raw), context)
+
+        return read_json(body, context, writer, take)
 
 
 def _take_message(writer: Writer, line: int, raw: bytes, message: _Message, context: DecodeContext) -> None:

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from ioc.ingest.decoders.data import as_number
+
 Point = tuple[float, float]
 """Longitude and latitude in degrees, WGS 84."""
 
@@ -35,6 +37,12 @@ def point_of(geometry: Any) -> Point | None:
         else:
             at = at[len(at) // 2]
     return None
+
+
+def degrees_of(value: Any) -> float | None:
+    """Return a coordinate told as a number or as text, None for anything else."""
+    number = as_number(value)
+    return float(number) if type(number) in (int, float) and abs(number) <= 360 else None
 
 
 def middle_of_bounds(points: list[Point]) -> Point | None:

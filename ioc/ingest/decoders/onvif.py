@@ -4,7 +4,7 @@ A message's content says what it is; the MQTT topic adds the event's topic, whic
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, tzinfo
 from typing import Any, Final
 from xml.etree.ElementTree import Element, tostring
@@ -188,21 +188,32 @@ def _untimed(identity: bytes, time_us: int) -> bytes:
 # --- JSON -------------------------------------------------------------------------------------------------
 
 
-def _decode_json(body: bytes, context: DecodeContext) -> Decode:
+def read_json(
+    body: bytes, context: DecodeContext, writer: Writer, take: Callable[[int, bytes], None]
+) -> Decode:
+    """Let `take` read each message of a body, by its line and bytes; what it raises refuses that message."""
     pieces, rejections = pieces_of(body, context)
-    camera, topic = topic_parts(context.topic)
-    writer = Writer(context, camera)
     result = writer.gathering.result
     result.rejections = rejections
     for line, raw in pieces:
         try:
             if b"\\u0000" in raw:
                 raise Refused("no_nul", "the character U+0000 cannot be stored")
-            _take_message(writer, line, raw, _message_decoder.decode(raw), topic)
+            take(line, raw)
         except (Refused, *JSON_ERRORS) as error:
             writer.gathering.refuse(line, raw, error)
     result.rejections.sort(key=lambda rejection: rejection.line)
     return result
+
+
+def _decode_json(body: bytes, context: DecodeContext) -> Decode:
+    camera, topic = topic_parts(context.topic)
+    writer = Writer(context, camera)
+
+    def take(line: int, raw: bytes) -> None:
+        _take_message(writer, line, raw, _message_decoder.decode(raw), topic)
+
+    return read_json(body, context, writer, take)
 
 
 def _take_message(writer: Writer, line: int, raw: bytes, message: _Message, topic: str) -> None:

@@ -12,7 +12,8 @@ from xml.etree.ElementTree import Element, tostring
 import msgspec
 
 from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, Rejection, TooManyEvents
-from ioc.ingest.decoders.data import Refused, as_number, typed_data
+from ioc.ingest.decoders.data import Refused, typed_data
+from ioc.ingest.decoders.geometry import degrees_of
 from ioc.ingest.decoders.jsonlines import BLANK, BOM, JSON_ERRORS, JSON_TYPES, parse_any, why_unreadable
 from ioc.ingest.decoders.media import XML_TYPES
 from ioc.ingest.decoders.moments import moment_us
@@ -127,13 +128,8 @@ def _decoded(line: int, request: Any, raw: bytes, context: DecodeContext) -> tup
             time_us=moment_us(str(requested), context.zone, "requested_datetime"),
             data=data,
             raw=raw,
-            lon=_degrees(known.get("long")),
-            lat=_degrees(known.get("lat")),
+            lon=degrees_of(known.get("long")),
+            lat=degrees_of(known.get("lat")),
         ),
         dropped,
     )
-
-
-def _degrees(value: Any) -> float | None:
-    number = as_number(value)
-    return float(number) if type(number) in (int, float) and abs(number) <= 360 else None

@@ -33,6 +33,7 @@ import msgspec
 
 from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, Rejection, TooManyEvents
 from ioc.ingest.decoders.data import SCHEMAS, Refused, as_number, typed_data, unknown_type
+from ioc.ingest.decoders.geometry import degrees_of
 from ioc.ingest.decoders.jsonlines import (
     BOM,
     JSON_ERRORS,
@@ -251,7 +252,7 @@ def _csv_rows(body: bytes, table: Table, context: DecodeContext, result: Decode)
     text = decoded_text(body, table.encoding)
     header_end = text.find("\n")
     first = text if header_end < 0 else text[:header_end]
-    delimiter = table.delimiter or max(_DELIMITERS, key=first.count)
+    delimiter = delimiter_of(first, table)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     header: list[str] | None = None
     while True:
@@ -285,11 +286,21 @@ def _csv_rows(body: bytes, table: Table, context: DecodeContext, result: Decode)
         result.rejections.append(_rejection(1, b"", Refused("empty", "the body holds no row")))
 
 
+def encoding_of(start: bytes, encoding: str | None) -> str:
+    """Return the encoding of bytes that begin so: the stated one, or what their mark says."""
+    if encoding is not None:
+        return encoding
+    return "utf-16" if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+
+
+def delimiter_of(header: str, table: Table) -> str:
+    """Return what parts the cells: as stated, or what the header has most of."""
+    return table.delimiter or max(_DELIMITERS, key=header.count)
+
+
 def decoded_text(body: bytes, encoding: str | None) -> str:
     """Return the text of `body`, composed as Unicode's NFC; what is none of the encoding becomes U+FFFD."""
-    if encoding is None:
-        encoding = "utf-16" if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-    text = body.decode(encoding, "replace")
+    text = body.decode(encoding_of(body, encoding), "replace")
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
@@ -333,8 +344,8 @@ def _decoded(
             time_us=moment,
             data=data,
             raw=raw,
-            lon=_degrees(at.get("lon"), table),
-            lat=_degrees(at.get("lat"), table),
+            lon=degrees_of(_number(at.get("lon"), table)),
+            lat=degrees_of(_number(at.get("lat"), table)),
             subject=None
             if (subject := at.get("subject")) is None
             else _short(str(subject), MAX_SUBJECT_CHARS, table.columns["subject"]),
@@ -406,11 +417,6 @@ def _by_column(refused: Refused, table: Table) -> Refused:
     """Return the refusal of a field under the name of its column."""
     name = (refused.field or "").removeprefix("data.")
     return Refused(refused.rule, refused.detail, table.fields.get(name, refused.field))
-
-
-def _degrees(value: Any, table: Table) -> float | None:
-    number = _number(value, table)
-    return float(number) if type(number) in (int, float) and abs(number) <= 360 else None
 
 
 def _short(text: str, most: int, column: str | None) -> str:

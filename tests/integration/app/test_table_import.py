@@ -69,6 +69,18 @@ def test_a_dry_run_stores_nothing_and_shows_what_would_be(sender: Ioc, tmp_path:
     assert json.loads(sender(*command[:-1], "--json")[1])["duplicate"] == 0, "nothing had been stored"
 
 
+def test_a_file_is_read_in_the_encoding_that_the_mapping_states(sender: Ioc, tmp_path: Path) -> None:
+    Path("m.yaml").write_text(MAPPING.replace("v,", "Tốc,") + "encoding: windows-1258\n", "utf-8")
+    text = f"n,when,site,Tốc,q\n1,{datetime.now(UTC).isoformat()},7,40,3\n"
+    # The code page has the letter and, behind it, its tone.
+    (tmp_path / "t.csv").write_bytes(text.replace("ố", "ô\u0301").encode("windows-1258"))
+    code, out, err = sender(
+        "import", str(tmp_path / "t.csv"), "--device", "counts", "--mapping", "m.yaml", "--json"
+    )
+    assert code == 0, err
+    assert json.loads(out)["accepted"] == 1
+
+
 @pytest.mark.parametrize(
     ("mapping", "said"),
     [

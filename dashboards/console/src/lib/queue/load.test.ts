@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { Incident } from '../feed/types'
-import { alarmLoad, HOUR_MS } from './load'
+import { alarmLoad as loadOf, HOUR_MS } from './load'
+
+const alarmLoad = (incidents: Incident[], nowMs: number) => loadOf(incidents, nowMs, (source) => source !== 'citizens')
 
 const NOW = Date.parse('2026-11-22T10:00:00Z')
 
@@ -30,6 +32,12 @@ describe('alarm load', () => {
     const three = [1, 2, 3].map((minutes) => incident(`i${minutes}`, minutes))
     const other = [1, 2].map((minutes) => incident(`o${minutes}`, minutes, { rule: 'crowd' }))
     expect(alarmLoad([...three, ...other], NOW).chattering).toEqual([{ source: 'cam-1', rule: 'wrong-way', n: 3 }])
+  })
+
+  it('lets people report as often as they like', () => {
+    const reports = [1, 2, 3].map((minutes) => incident(`r${minutes}`, minutes, { source: 'citizens' }))
+    const load = alarmLoad(reports, NOW)
+    expect([load.chattering, load.sources]).toEqual([[], [{ source: 'citizens', n: 3 }]])
   })
 
   it('finds what has gone on for more than a day, oldest first', () => {

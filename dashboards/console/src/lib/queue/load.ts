@@ -30,8 +30,11 @@ export interface AlarmLoad {
   stale: Incident[]
 }
 
-/** The load at `nowMs`; `incidents` hold at least what was detected within the hour and what is open. */
-export function alarmLoad(incidents: Incident[], nowMs: number): AlarmLoad {
+/**
+ * The load at `nowMs`; `incidents` hold at least what was detected within the hour and what is open. Only what
+ * `isDevice` chatters: people who report often have something to say.
+ */
+export function alarmLoad(incidents: Incident[], nowMs: number, isDevice: (source: string) => boolean): AlarmLoad {
   const sources = new Map<string, number>()
   const pairs = new Map<string, Chatter>()
   let hour = 0
@@ -40,6 +43,7 @@ export function alarmLoad(incidents: Incident[], nowMs: number): AlarmLoad {
     hour += 1
     if (!source) continue
     sources.set(source, (sources.get(source) ?? 0) + 1)
+    if (!isDevice(source)) continue
     const key = `${rule} ${source}`
     const pair = pairs.get(key) ?? { source, rule, n: 0 }
     pair.n += 1
