@@ -206,6 +206,11 @@ class StateEntry(NamedTuple):
     left: Place | None = None
 
 
+def removal(entity_id: str, left: Place) -> StateEntry:
+    """Return the entry that tells whoever saw the entity at `left` that it is gone."""
+    return StateEntry(entity_id, left.ward, 0.0, 0.0, None, left=left)
+
+
 def within(entries: Sequence[StateEntry], box: Box | None) -> Sequence[StateEntry]:
     """Return the entries that are or were inside `box`, and every removal, wherever it was."""
     if box is None:
@@ -262,7 +267,7 @@ def _as_seen(entry: StateEntry, scope: Scope) -> StateEntry | None:
     if scope.allows(entry.ward):
         return entry
     if entry.left is not None and scope.allows(entry.left.ward):
-        return StateEntry(entry.id, entry.left.ward, 0.0, 0.0, None)
+        return removal(entry.id, entry.left)
     return None
 
 

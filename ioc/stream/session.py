@@ -340,8 +340,8 @@ class Session:
             if old is not None:
                 self._pending_conflated += 1 + old.merged
                 self.conflated += 1 + old.merged
-                if old.left is not None and entry.part is not None:
-                    # The client still has it where it was before both.
+                if old.left is not None:
+                    # The client still has it where it was before both, even if the older one took it away.
                     entry = entry._replace(left=old.left)  # noqa: PLW2901
             self._pending[entry.id] = entry
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from ioc.model.events import CameraAlarm, CameraCount, CameraStatus, Event, TrafficFlow, TrafficStatus
 from ioc.model.times import SECOND_US, format_us
-from ioc.stream.batches import Place, StateBatch, StateEntry
+from ioc.stream.batches import Place, StateBatch, StateEntry, removal
 from ioc.stream.wire import EntityState, encode_part
 
 MAX_LANES: Final = 16
@@ -94,21 +94,25 @@ class EntityStates:
             entity.received_us = event.received_us
         self._entities[entity.id] = entity
         self._entities.move_to_end(entity.id)
-        self._gone.pop(entity.id, None)
+        shown = self._gone.pop(entity.id, None)
+        if shown is not None:
+            # Back before anybody was told: they still have it where it was.
+            self._entries[entity.id] = shown
         if len(self._entities) > self._max:
             self._evict()
 
     def _evict(self) -> None:
-        entity_id, entity = self._entities.popitem(last=False)
+        entity_id, _ = self._entities.popitem(last=False)
         self._changed.pop(entity_id, None)
-        if self._entries.pop(entity_id, None) is not None:
-            self._gone[entity_id] = StateEntry(entity_id, entity.ward, 0.0, 0.0, None)
+        shown = self._entries.pop(entity_id, None)
+        if shown is not None:
+            self._gone[entity_id] = shown
 
     def collect(self) -> StateBatch | None:
         """Return what changed since the last call, None when nothing did."""
         if not self.changed:
             return None
-        entries = list(self._gone.values())
+        entries = [removal(shown.id, _place(shown)) for shown in self._gone.values()]
         for entity_id, entity in self._changed.items():
             entry = _encode(entity, self._entries.get(entity_id))
             self._entries[entity_id] = entry
@@ -185,8 +189,12 @@ def _encode(entity: _Entity, before: StateEntry | None) -> StateEntry:
         )  # fmt: skip
     left = None
     if before is not None and (before.lon != lon or before.lat != lat or before.ward != ward):
-        left = Place(before.ward, before.lon, before.lat)
+        left = _place(before)
     return StateEntry(entity.id, ward, lon, lat, encode_part(state), entity.merged, entity.received_us, left)
+
+
+def _place(entry: StateEntry) -> Place:
+    return Place(entry.ward, entry.lon, entry.lat)
 
 
 def _flow(entity: _Entity) -> tuple[float | None, float | None, int | None]:

@@ -40,6 +40,7 @@ class Console:
         self.url = url
         self.frames: list[dict[str, Any]] = []
         self.complaints: list[str] = []
+        self._forgiven = EXPECTED_COMPLAINTS
         page.on("websocket", lambda socket: socket.on("framereceived", self._received))
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -49,8 +50,12 @@ class Console:
 
     def _said(self, message: ConsoleMessage) -> None:
         text = f"{message.text} {message.location.get('url', '')}"
-        if message.type in {"error", "warning"} and not EXPECTED_COMPLAINTS.search(text):
+        if message.type in {"error", "warning"} and not self._forgiven.search(text):
             self.complaints.append(text)
+
+    def forgive(self, pattern: str) -> None:
+        """Let complaints that match `pattern` pass from now on."""
+        self._forgiven = re.compile(f"{self._forgiven.pattern}|{pattern}")
 
     def open(self, query: str = "") -> "Console":
         """Open the page with the session that the context has, and wait until the feed is live."""

@@ -59,8 +59,14 @@ def live(fleet: Fleet, url: str, *parts: str) -> LiveCity:
 
 async def test_all_that_is_made_is_delivered_once_before_the_end(fleet: Fleet) -> None:
     with service() as (url, taken):
-        city, seen = live(fleet, url, "detectors"), list[Status]()
-        await city.run(asyncio.Event(), 1.2, seen.append)
+        city, seen, stop = live(fleet, url, "detectors"), list[Status](), asyncio.Event()
+
+        def watch(status: Status) -> None:
+            seen.append(status)
+            if status.counters.made > 5:
+                stop.set()
+
+        await city.run(stop, 60, watch)
     counters = city.status().counters
     assert counters.made == counters.acked == len(taken) == len(set(taken)) > 5
     assert {source[:4] for source, _ in taken} == {"det-"}

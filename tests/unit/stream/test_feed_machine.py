@@ -32,6 +32,7 @@ BOXES: list[Box | None] = [
     (107.0, 10.0, 106.5, 12.0),
 ]
 """The last one goes around the back of the world."""
+MAX_DEVICES = 2
 
 
 class Console:
@@ -68,6 +69,7 @@ class Feed(RuleBasedStateMachine):
             ring_bytes=9_000,
             snapshot_age_s=1,
             batch_bytes=3_000,
+            max_entities=MAX_DEVICES,
         )
         return Hub(self.log, sizes, FeedMetrics(CollectorRegistry()), clock_us=lambda: self.now_us)
 
@@ -110,18 +112,21 @@ class Feed(RuleBasedStateMachine):
         self.now_us += passed_us
 
     @rule(
-        number=st.integers(0, 1),
+        number=st.integers(0, MAX_DEVICES),
         ward=st.sampled_from(WARDS),
         place=st.sampled_from(PLACES),
         speed=st.integers(1, 90),
     )
     def device_reports(self, number: int, ward: str | None, place: tuple[float, float], speed: int) -> None:
-        """From somewhere else each time: what moves leaves wards and viewports."""
+        """From somewhere else each time: what moves leaves wards and viewports, and one is too many."""
         self.reports += 1
         name, (lon, lat) = f"det-{number}", place
         flow = TrafficFlow(interval_s=60, speed_kmh=float(speed))
         told = event(name, flow, time_us=T0_US + self.reports, ward=ward, lon=lon, lat=lat)
         self.hub.apply_event(told)
+        self.devices.pop(name, None)
+        if len(self.devices) == MAX_DEVICES:
+            del self.devices[next(iter(self.devices))]
         self.devices[name] = {"ward": ward, "lon": lon, "lat": lat, "speed_kmh": float(speed)}
 
     # The hub

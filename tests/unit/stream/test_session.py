@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ioc.stream.batches import ChangeBatch, Snapshot, StateBatch, StateEntry, encode_change
+from ioc.stream.batches import ChangeBatch, Place, Snapshot, StateBatch, StateEntry, encode_change
 from ioc.stream.scope import EVERYTHING, Scope
 from ioc.stream.session import (
     Horizon,
@@ -234,6 +234,20 @@ def test_states_of_other_wards_and_outside_the_view_are_not_sent() -> None:
     session.on_frame('{"type":"view","bbox":null}', 0)
     session.offer_states(states("far", lon=108.0))
     assert messages(session.flush(0))[0]["set"] == [{"id": "far", "v": 0}]
+
+
+def test_what_left_the_scope_and_came_back_out_of_view_is_taken_from_where_it_was_seen() -> None:
+    session = live(Scope(frozenset({"a"})))
+    session.on_frame('{"type":"view","bbox":[107,10,108,12]}', 0)
+    part = encode_part({"id": "bus"})  # type: ignore[arg-type]
+    seen, away = Place("a", 107.4, 11.0), Place(None, 106.2, 11.0)
+    for entry in (
+        StateEntry("bus", *away, part, left=seen),
+        StateEntry("bus", "a", away.lon, away.lat, part, left=away),
+    ):
+        session.offer_states(StateBatch([entry]))
+    (message,) = messages(session.flush(0))
+    assert message["set"] == [{"id": "bus"}]
 
 
 def test_a_view_that_moves_within_its_tiles_is_given_nothing_anew() -> None:

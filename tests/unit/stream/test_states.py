@@ -26,7 +26,7 @@ from ioc.stream.batches import (
     tiled,
     within,
 )
-from ioc.stream.scope import EVERYTHING
+from ioc.stream.scope import EVERYTHING, Scope
 from ioc.stream.states import EntityStates
 from ioc.stream.wire import EntityState, encode_part
 from tests.unit.stream.samples import T0_US, event
@@ -149,6 +149,31 @@ def test_the_map_is_bounded_and_says_what_it_let_go() -> None:
     assert {state["id"] for state in message["set"]} == {"det-1", "det-3"}
     assert {state["id"] for state in shown(states.everything())} == {"det-1", "det-3"}
     assert len(states) == 2
+
+
+def test_what_comes_back_before_its_removal_was_told_tells_where_it_was() -> None:
+    """Else whoever looks at its old place would keep it there for ever."""
+    states = EntityStates(max_entities=1)
+    states.apply(event("det-1", TrafficFlow(speed_kmh=1.0), lon=106.5))
+    states.collect()
+    states.apply(event("det-2", TrafficFlow(speed_kmh=1.0)))
+    states.apply(event("det-1", TrafficFlow(speed_kmh=2.0), time_us=T0_US + 1, lon=108.0))
+    batch = states.collect()
+    assert batch is not None
+    (frame,) = batch.frames(EVERYTHING, (106.4, 10.0, 106.6, 12.0))
+    assert [(state["id"], state["lon"]) for state in json.loads(frame.text)["set"]] == [("det-1", 108.0)]
+
+
+def test_what_is_let_go_is_told_to_those_who_saw_it_wherever_it_went_since() -> None:
+    states = EntityStates(max_entities=1)
+    states.apply(event("det-1", TrafficFlow(speed_kmh=1.0), ward="a"))
+    states.collect()
+    states.apply(event("det-1", TrafficFlow(speed_kmh=2.0), time_us=T0_US + 1, ward="b"))
+    states.apply(event("det-2", TrafficFlow(speed_kmh=1.0), ward="c"))
+    batch = states.collect()
+    assert batch is not None
+    (frame,) = batch.frames(Scope(frozenset({"a"})), None)
+    assert json.loads(frame.text)["del"] == ["det-1"]
 
 
 lon_lat = st.tuples(st.floats(-180, 180), st.floats(-90, 90))
