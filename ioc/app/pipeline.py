@@ -63,7 +63,7 @@ from ioc.app.rule_sets import RuleSets
 from ioc.app.rule_view import RunningRules
 from ioc.app.rules_worker import RulesWorker
 from ioc.app.settings import Settings
-from ioc.app.settings_sections import HttpSettings, IngestSettings, MqttSettings, PlaybackSettings
+from ioc.app.settings_sections import HttpSettings, MqttSettings, PlaybackSettings
 from ioc.app.shift_keeper import ShiftKeeper
 from ioc.app.shift_service import ShiftService
 from ioc.app.state_lane import StateLane
@@ -82,7 +82,6 @@ from ioc.ingest.allowance import Allowances
 from ioc.ingest.gateway import Gateway
 from ioc.ingest.http import ingest_router
 from ioc.ingest.http_clock import clock_router
-from ioc.ingest.limits import IngestLimits
 from ioc.ingest.metrics import IngestMetrics
 from ioc.ingest.mqtt import MqttListener
 from ioc.ingest.mqtt_subscriber import MqttSubscriber, SubscriberSettings
@@ -142,7 +141,7 @@ class Pipeline:
 
     def _ingest(self, plan: Plan) -> IngestService:
         core, settings = self._core, self._core.settings
-        limits = _limits(settings.ingest)
+        limits = settings.ingest.limits
         service = IngestService(
             log=core.log,
             quarantine=StoredQuarantine(core.pool, QuarantineLimits(max_rows=settings.store.quarantine_rows)),
@@ -281,7 +280,7 @@ class Pipeline:
 
     def _web(self, plan: Plan, ingest: IngestService | None, *, with_console: bool) -> None:
         core, settings = self._core, self._core.settings
-        hub = Hub(FeedSource(core.feed_pool, core.tracer))
+        hub = Hub(FeedSource(core.feed_pool, core.tracer), settings.feed.hub)
         pictures = _pictures(settings.http)
         oidc = OidcLogins(settings.oidc, core.api_pool.of(SERVICE)) if settings.oidc.issuer else None
         incidents = IncidentService(core.api_pool, core.desk.policies, core.api_pool.of(SERVICE))
@@ -367,15 +366,6 @@ class Pipeline:
             Service("state lane", StateLane(core.log, hub, self._ticks).run),
             Service("change listener", ChangeListener(core.dsn, hub.wake, hub.close_user).run),
         )
-
-
-def _limits(settings: IngestSettings) -> IngestLimits:
-    return IngestLimits(
-        error_share=settings.error_share,
-        error_least_events=settings.error_least_events,
-        error_window_s=settings.error_window_s,
-        trickle_events_per_s=settings.trickle_events_per_s,
-    )
 
 
 def _pictures(settings: HttpSettings) -> PictureProxy:

@@ -25,6 +25,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from ioc.app.settings_bounds import FeedSettings, IngestSettings
 from ioc.app.settings_origin import DELIMITER, PREFIX, Origins, no_json, variable_name
 from ioc.app.settings_sections import (
     AuditSettings,
@@ -35,7 +36,6 @@ from ioc.app.settings_sections import (
     DatabaseSettings,
     FigureSettings,
     HttpSettings,
-    IngestSettings,
     LogSettings,
     MqttSettings,
     NotifySettings,
@@ -85,6 +85,7 @@ class Settings(BaseSettings):
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level written")
     http: HttpSettings = HttpSettings()
     ingest: IngestSettings = IngestSettings()
+    feed: FeedSettings = FeedSettings()
     mqtt: MqttSettings = MqttSettings()
     database: DatabaseSettings = DatabaseSettings()
     log: LogSettings = LogSettings()

@@ -1,4 +1,4 @@
-"""The sections of the settings: every bound of the service is a field of one of them."""
+"""The sections of the settings but those of ingest and feed, which are bounds (`settings_bounds`)."""
 
 import re
 from enum import StrEnum
@@ -11,9 +11,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     field_validator,
@@ -21,16 +19,13 @@ from pydantic import (
 )
 
 from ioc.api.basemap import BasemapKind, TileSchema
+from ioc.app.settings_base import Count, Port, Seconds, Section
 from ioc.ingest.decoders import DECODERS
 from ioc.ingest.mqtt_routes import parse_routes
 from ioc.outbound.sending import MailTls
 from ioc.store.users import Role
 
 _SERVERS = r"^([^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*)?$"
-
-Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(gt=0)]
 
 
 def _network(text: str) -> str:
@@ -64,11 +59,7 @@ Dsn = Annotated[str, AfterValidator(_dsn)]
 Bounds = Annotated[tuple[float, float, float, float], BeforeValidator(_four), AfterValidator(_ordered)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class HttpSettings(_Section):
+class HttpSettings(Section):
     """The one HTTP port: API, feed, console, metrics."""
 
     host: str = Field("127.0.0.1", description="address to listen on")
@@ -94,21 +85,7 @@ class HttpSettings(_Section):
     )
 
 
-class IngestSettings(_Section):
-    """When a device is throttled for what it sends, and how often devices' health is written."""
-
-    error_share: float = Field(
-        0.5, gt=0, lt=1, description="share of a device's events that may be refused before it is throttled"
-    )
-    error_least_events: Count = Field(
-        100, description="so many must be refused within about the window before the share is looked at"
-    )
-    error_window_s: Seconds = Field(60, description="how long what a device sent counts")
-    trickle_events_per_s: Seconds = Field(2, description="what a throttled device is let through, per second")
-    health_s: Seconds = Field(15, description="how often devices' health is written")
-
-
-class MqttSettings(_Section):
+class MqttSettings(Section):
     """The MQTT listener for field hardware, and an external broker to read from."""
 
     enabled: bool = Field(True, description="listen for MQTT at all")
@@ -137,7 +114,7 @@ class MqttSettings(_Section):
         return routes
 
 
-class DatabaseSettings(_Section):
+class DatabaseSettings(Section):
     """Which PostgreSQL; empty means the embedded one inside the data folder."""
 
     admin_dsn: Dsn = Field("", description="connection that may migrate; empty for the embedded database")
@@ -175,7 +152,7 @@ class SaslMechanism(StrEnum):
     SCRAM_SHA_512 = "SCRAM-SHA-512"
 
 
-class LogSettings(_Section):
+class LogSettings(Section):
     """The event log: embedded in PostgreSQL, or Kafka."""
 
     kind: LogKind = Field(LogKind.EMBEDDED, description="where the log is: `embedded` or `kafka`")
@@ -244,7 +221,7 @@ class LogSettings(_Section):
         return self
 
 
-class RelaySettings(_Section):
+class RelaySettings(Section):
     """Publishing incident changes to Kafka for other systems; the store role does it."""
 
     enabled: bool = Field(
@@ -261,7 +238,7 @@ def _decoder(name: str) -> str:
     return name
 
 
-class BridgeTopic(_Section):
+class BridgeTopic(Section):
     """A foreign topic of Kafka that the ingest role reads."""
 
     topic: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
@@ -271,7 +248,7 @@ class BridgeTopic(_Section):
     """Empty: `ioc-bridge-` and the topic, so that no topic waits for another one's members."""
 
 
-class BridgeSection(_Section):
+class BridgeSection(Section):
     """Taking events from foreign topics of Kafka."""
 
     topics: Annotated[tuple[BridgeTopic, ...], Field(max_length=32)] = Field(
@@ -287,7 +264,7 @@ class BridgeSection(_Section):
     )
 
 
-class RulesSettings(_Section):
+class RulesSettings(Section):
     """The rule engine."""
 
     folder: Path = Field(Path("rules"), description="folder of rule files")
@@ -327,7 +304,7 @@ class RulesSettings(_Section):
     )
 
 
-class StoreSettings(_Section):
+class StoreSettings(Section):
     """History and its limits."""
 
     batch_records: Count = Field(2_000, description="records taken per poll")
@@ -351,7 +328,7 @@ class StoreSettings(_Section):
     quarantine_rows: Count = Field(100_000, description="refused messages kept; the oldest go first")
 
 
-class NotifySettings(_Section):
+class NotifySettings(Section):
     """Telling others of incidents: mail and webhooks. Receivers themselves are data, see the API."""
 
     smtp_host: str = Field("", description="mail server that takes our messages; empty sends no mail")
@@ -366,7 +343,7 @@ class NotifySettings(_Section):
     )
 
 
-class PullSettings(_Section):
+class PullSettings(Section):
     """Fetching what other systems hold, e.g. other cities' service requests (Open311)."""
 
     every_s: Seconds = Field(300.0, ge=10.0, description="time between two fetches from one system")
@@ -384,7 +361,7 @@ class PullSettings(_Section):
     )
 
 
-class PrivacySettings(_Section):
+class PrivacySettings(Section):
     """How long personal data is kept in plain text; `ioc retention report` shows where each stands."""
 
     plate_s: Seconds = Field(
@@ -408,7 +385,7 @@ class PrivacySettings(_Section):
     )
 
 
-class PhotoSettings(_Section):
+class PhotoSettings(Section):
     """Pictures of citizens and staff: at most 10 MB and 25 megapixels each, re-encoded, in the database."""
 
     processes: Annotated[int, Field(gt=0, le=16)] = Field(
@@ -428,7 +405,7 @@ class PhotoSettings(_Section):
     )
 
 
-class CitizenSettings(_Section):
+class CitizenSettings(Section):
     """The public counter: how much one address and one contact may send."""
 
     free_per_hour: int = Field(
@@ -456,7 +433,7 @@ class CitizenSettings(_Section):
     )
 
 
-class PlaybackSettings(_Section):
+class PlaybackSettings(Section):
     """How much of the past one question may ask for; the console needs the least that is allowed here."""
 
     max_span_h: int = Field(
@@ -480,7 +457,7 @@ class PlaybackSettings(_Section):
     )
 
 
-class FigureSettings(_Section):
+class FigureSettings(Section):
     """Figures of incidents and early warnings about them."""
 
     fold_s: Seconds = Field(10.0, description="time between two foldings of changed counts into the sums")
@@ -489,7 +466,7 @@ class FigureSettings(_Section):
     )
 
 
-class OidcSettings(_Section):
+class OidcSettings(Section):
     """Logging in at an identity provider; without an issuer everybody logs in here."""
 
     issuer: str = Field("", description="the provider's issuer, exactly as it names itself; empty: none")
@@ -520,7 +497,7 @@ class OidcSettings(_Section):
         return self
 
 
-class AuditSettings(_Section):
+class AuditSettings(Section):
     """The audit log's anchors outside the database."""
 
     anchors: Path | None = Field(
@@ -529,7 +506,7 @@ class AuditSettings(_Section):
     interval_s: Seconds = Field(3_600.0, description="time between two anchors")
 
 
-class BasemapSettings(_Section):
+class BasemapSettings(Section):
     """The ground under the map. Without a file in the folder and without an address: our own areas and roads.
 
     An address wins over a file. Whoever loads a page can read it, so a key in it is no secret: bind it to
@@ -570,7 +547,7 @@ class BasemapSettings(_Section):
         return self
 
 
-class TracingSettings(_Section):
+class TracingSettings(Section):
     """OpenTelemetry traces; credentials come from the standard `OTEL_EXPORTER_OTLP_…` variables."""
 
     endpoint: str = Field(
@@ -586,7 +563,7 @@ class TracingSettings(_Section):
     timeout_s: Seconds = Field(5.0, le=60.0, description="longest wait for the collector's answer")
 
 
-class ReplaySettings(_Section):
+class ReplaySettings(Section):
     """Installations that relive a recording, see docs/operations.md."""
 
     enabled: bool = Field(

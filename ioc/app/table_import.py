@@ -25,7 +25,6 @@ from ioc.ingest.decoders.tabular import (
     read_mapping,
 )
 from ioc.ingest.gateway import Gateway, RejectedEvent
-from ioc.ingest.limits import IngestLimits
 from ioc.ingest.metrics import IngestMetrics
 from ioc.ingest.ports import QuarantineRow
 from ioc.ingest.service import IngestService
@@ -178,7 +177,7 @@ def _csv_bodies(path: Path, file: BinaryIO, reader: Any, delimiter: str) -> Iter
 
 def front_door(core: Core, instead: Nowhere | None = None) -> IngestService:
     """Return an ingest service with the limits, log and quarantine of the running one; or none of the two."""
-    limits = IngestLimits()
+    limits = core.settings.ingest.limits
     settings = core.settings
     quarantine = StoredQuarantine(core.pool, QuarantineLimits(max_rows=settings.store.quarantine_rows))
     return IngestService(

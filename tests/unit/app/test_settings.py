@@ -6,6 +6,8 @@ import pytest
 
 from ioc.app.settings import SettingsError, load_settings
 from ioc.app.settings_page import PAGE, render
+from ioc.ingest.limits import IngestLimits
+from ioc.stream.hub import HubSettings
 
 
 @pytest.fixture(autouse=True)
@@ -237,3 +239,27 @@ def test_foreign_topics_are_read_from_the_file() -> None:
     Path("ioc.toml").write_text(_KAFKA + _FOREIGN, "utf-8")
     (topic,) = load_settings().bridge.topics
     assert (topic.topic, topic.decoder, topic.device, topic.group) == ("a", "cloudevents", "gw", "")
+
+
+def test_bounds_of_ingest_and_feed_reach_them_in_their_units() -> None:
+    Path("ioc.toml").write_text(
+        "[ingest]\nmax_body_bytes = 2048\nread_timeout_s = 2.5\n"
+        "[feed]\nheartbeat_s = 5\noutbox_age_s = 1.5\nmax_clients = 7\n",
+        "utf-8",
+    )
+    settings = load_settings()
+    limits, hub = settings.ingest.limits, settings.feed.hub
+    assert (limits.max_body_bytes, limits.read_timeout_s) == (2_048, 2.5)
+    assert (hub.max_clients, hub.session.hb_ms, hub.session.outbox_age_us) == (7, 5_000, 1_500_000)
+
+
+def test_bounds_that_nobody_sets_are_those_of_ingest_and_feed() -> None:
+    settings = load_settings()
+    assert settings.ingest.limits == IngestLimits()
+    assert settings.feed.hub == HubSettings()
+
+
+def test_a_burst_smaller_than_a_body_may_be_is_refused() -> None:
+    Path("ioc.toml").write_text("[ingest]\ndevice_burst_events = 10\n", "utf-8")
+    with pytest.raises(SettingsError, match="device_burst_events: expected at least max_events_per_request"):
+        load_settings()
