@@ -11,6 +11,8 @@ class IngestLimits(msgspec.Struct, frozen=True, kw_only=True):
     (`body_bytes`)."""
     max_picture_body_bytes: int = 8 << 20
     """The same of devices whose decoder expects pictures beside the events (`CARRIES_PICTURES`)."""
+    decode_at_once_bytes: int = 65_536
+    """Larger bodies are decoded in a thread, one after the other, so that the rest of the service goes on."""
     max_event_bytes: int = 65_536
     """One event. Beyond: that event is rejected and quarantined, shortened to this size
     (`result="rejected"`)."""

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
@@ -110,6 +111,8 @@ class IngestService:
         self.device_counts = DeviceCounter()
         self.budgets = ErrorBudgets(limits)
         self._inflight = asyncio.Semaphore(limits.max_inflight_requests)
+        # One is enough: decoders hold the interpreter's lock, so two would not be done sooner.
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="decode")
 
     def content_types(self, device: Device) -> Sequence[str]:
         """Return the media types this device may send.
@@ -219,7 +222,7 @@ class IngestService:
         for at, body in enumerate(bodies):
             # What states no time happened in the order in which it came, and not at once.
             told = msgspec.structs.replace(context, now_us=now_us + at) if at else context
-            decode = self._decode(device, body, told, transport, wait)
+            decode = await self._decode(device, body, told, transport, wait)
             self._charge(device, decode, transport, wait, now_us)
             self.metrics.dropped_fields.inc(decode.dropped_fields)
             self.metrics.pictures.inc(decode.pictures)
@@ -284,7 +287,7 @@ class IngestService:
             self.metrics.refuse(transport, "rate")
             raise TooFast(delay_s)
 
-    def _decode(
+    async def _decode(
         self,
         device: Device,
         body: bytes,
@@ -301,7 +304,11 @@ class IngestService:
             self._refused(device, "max_body_bytes", context.now_us)
             raise BodyRefused(413, "max_body_bytes", detail)
         try:
-            return self._decoder(device).decode(body, context)
+            decoder = self._decoder(device)
+            if len(body) <= self.limits.decode_at_once_bytes:
+                return decoder.decode(body, context)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._aside, decoder.decode, body, context)
         except TooManyEvents as error:
             self.metrics.refuse(transport, "events_per_request")
             if wait:

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from ioc.ingest.decoders.base import Decode, DecodeContext
+from ioc.ingest.decoders.cloudevents import CloudEvents
 from ioc.ingest.http import ingest_router
 from ioc.ingest.limits import IngestLimits
 from ioc.model.times import MINUTE_US, format_us
@@ -107,6 +110,24 @@ async def test_413_for_a_declared_length() -> None:
     problem = assert_problem(await post(city, b"x" * 1001), 413)
     assert problem["errors"][0]["rule"] == "max_body_bytes"
     assert city.metric("ioc_ingest_refused_total", transport="http", reason="body_bytes") == 1
+
+
+class SlowDecoder(CloudEvents):
+    """One that ends once the loop has done something else."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop, self._done = loop, threading.Event()
+
+    def decode(self, body: bytes, context: DecodeContext) -> Decode:
+        self._loop.call_soon_threadsafe(self._done.set)
+        assert self._done.wait(20), "the loop stands still"
+        return super().decode(body, context)
+
+
+async def test_a_large_body_is_decoded_while_the_loop_goes_on() -> None:
+    slow = SlowDecoder(asyncio.get_running_loop())
+    city = City(IngestLimits(decode_at_once_bytes=100), {"cloudevents": slow})
+    assert (await post(city, body(cloud_event(), cloud_event(2)))).json()["accepted"] == 2
 
 
 async def call_raw(

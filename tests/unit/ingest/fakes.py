@@ -2,11 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry
 
+from ioc.ingest.decoders import DECODERS
+from ioc.ingest.decoders.base import Decoder
 from ioc.ingest.gateway import Gateway
 from ioc.ingest.limits import IngestLimits
 from ioc.ingest.metrics import IngestMetrics
@@ -124,7 +126,9 @@ class Clock:
 class City:
     """A service with fakes around it."""
 
-    def __init__(self, limits: IngestLimits | None = None) -> None:
+    def __init__(
+        self, limits: IngestLimits | None = None, decoders: Mapping[str, Decoder] = DECODERS
+    ) -> None:
         self.limits = limits or IngestLimits()
         self.log = FakeLog()
         self.quarantine = FakeQuarantine()
@@ -140,6 +144,7 @@ class City:
             clock=self.clock,
             limits=self.limits,
             retryable=(LogDown,),
+            decoders=decoders,
         )
 
     def metric(self, name: str, **labels: str) -> float:
