@@ -288,18 +288,34 @@ def _cell(column: Column, form: Form) -> Composable:
     return name
 
 
+_POINT: Final[LiteralString] = (
+    """CASE WHEN lon IS NOT NULL AND lat IS NOT NULL """
+    """THEN '{"type":"Point","coordinates":[' || lon || ',' || lat || ']}' ELSE 'null' END"""
+)
+
+
 def _feature(columns: Sequence[Column]) -> Composable:
-    values: list[Composable] = []
+    """Return the JSON of a row as text: PostgreSQL's own builders of JSON take more than twice as long."""
+    parts: list[Composable] = [Literal('{"type":"Feature","geometry":'), SQL(_POINT)]
+    opening = ',"properties":{'
     for column in columns:
         if column.name not in ("lon", "lat"):
-            name = Identifier(column.name)
-            values += [Literal(column.name), _time(name) if column.kind is Kind.TIME else name]
-    return SQL(
-        "json_build_object('type', 'Feature', 'geometry',"
-        " CASE WHEN lon IS NOT NULL AND lat IS NOT NULL THEN"
-        " json_build_object('type', 'Point', 'coordinates', json_build_array(lon, lat)) END,"
-        " 'properties', json_build_object({}))"
-    ).format(SQL(", ").join(values))
+            parts += [Literal(f'{opening}"{column.name}":'), _json(column)]
+            opening = ","
+    return SQL(" || ").join([*parts, Literal("}}")])
+
+
+def _json(column: Column) -> Composable:
+    name = Identifier(column.name)
+    match column.kind:
+        case Kind.TEXT:
+            value: Composable = SQL("to_json({})::text").format(name)
+        case Kind.TIME:
+            value = SQL("'\"' || {} || '\"'").format(_time(name))
+        case _:
+            # What is stored is finite, so these look the same in JSON.
+            value = SQL("{}::text").format(name)
+    return SQL("coalesce({}, 'null')").format(value)
 
 
 def _time(name: Identifier) -> Composable:
