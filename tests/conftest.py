@@ -9,7 +9,8 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
@@ -46,6 +47,9 @@ class Server(Protocol):
     def drop(self, name: str) -> None:
         """Drop a test's database where nobody else clears up."""
 
+    def alone(self) -> AbstractContextManager[None]:
+        """Hold off other workers, while that is done which concerns the whole server."""
+
 
 class Embedded:
     """The embedded server in a throw-away folder."""
@@ -62,6 +66,9 @@ class Embedded:
     def drop(self, name: str) -> None:
         pass
 
+    def alone(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
 
 class External:
     """Somebody else's server; databases carry a name of this run and are dropped at its end."""
@@ -69,7 +76,9 @@ class External:
     def __init__(self, url: str) -> None:
         self._url = url
         self._run = f"ioc_{secrets.token_hex(4)}"
-        self._password = secrets.token_hex(8)
+        # The role is the server's, so all workers must give it the same one.
+        run = os.environ.get("PYTEST_XDIST_TESTRUNUID", self._run)
+        self._password = sha256(run.encode()).hexdigest()[:16]
         self._made: list[str] = []
 
     def create(self, name: str, template: str | None = None) -> Dsns:
@@ -113,6 +122,12 @@ class External:
         self._made.remove(name)
         self._run_alone(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(self._name(name)))
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            connection.execute("SELECT pg_advisory_lock(hashtext('ioc tests'))")
+            yield
+
     def drop_all(self) -> None:
         for name in list(self._made):
             self.drop(name)
@@ -154,9 +169,10 @@ def postgres() -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def migrated_template(postgres: Server) -> str:
     """A migrated database that tests copy, so that each starts from the real schema in milliseconds."""
-    dsns = postgres.create("ioc_template")
-    migrate(dsns.admin)
-    postgres.seal("ioc_template")
+    with postgres.alone():
+        dsns = postgres.create("ioc_template")
+        migrate(dsns.admin)
+        postgres.seal("ioc_template")
     return "ioc_template"
 
 

