@@ -31,9 +31,10 @@ _BUSY: Final = {429: "refused_429", 503: "refused_503"}
 class LoadReport(msgspec.Struct):
     """Events, except the latencies: those are per post, from the moment it was due to its answer.
 
-    `offered = unsent + acked + rejected + refused_429 + refused_503 + unanswered + failed`. `unsent` found
-    every connection busy, `late` (of those sent) left behind schedule, `unanswered` got no answer or lost its
-    connection, `failed` anything else, by name in `errors`.
+    `offered = unsent + acked + shed + rejected + refused_429 + refused_503 + unanswered + failed`. `shed` the
+    service left out, and said so, because it could not keep up; `unsent` found every connection busy, `late`
+    (of those sent) left behind schedule, `unanswered` got no answer or lost its connection, `failed` anything
+    else, by name in `errors`.
     """
 
     rate: float
@@ -42,6 +43,7 @@ class LoadReport(msgspec.Struct):
     unsent: int = 0
     late: int = 0
     acked: int = 0
+    shed: int = 0
     duplicate: int = 0
     rejected: int = 0
     refused_429: int = 0
@@ -91,7 +93,8 @@ class _Run:
                 setattr(report, busy, getattr(report, busy) + count)
                 return
             receipt = receipt_of(answer, count)
-            report.acked += count - receipt.rejected
+            report.acked += count - receipt.rejected - receipt.shed
+            report.shed += receipt.shed
             report.duplicate += receipt.duplicate
             report.rejected += receipt.rejected
             self.latencies_s.append(time.monotonic() - due)

@@ -31,6 +31,8 @@ class Receipt(msgspec.Struct, frozen=True):
     accepted: int
     duplicate: int = 0
     rejected: int = 0
+    shed: int = 0
+    """Left out on purpose, because the service could not keep up: not to be sent again."""
 
 
 class Outbox:

@@ -175,6 +175,7 @@ def receipt_of(answer: httpx.Response, count: int) -> Receipt:
         accepted=int(body.get("accepted", 0)),
         duplicate=int(body.get("duplicate", 0)),
         rejected=len(body.get("rejected", ())),
+        shed=int(body.get("shed", 0)),
     )
 
 

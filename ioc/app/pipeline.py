@@ -44,6 +44,7 @@ from ioc.app.incident_keeper import IncidentKeeper
 from ioc.app.incident_relay import IncidentRelay
 from ioc.app.incident_service import IncidentService
 from ioc.app.listener import ChangeListener
+from ioc.app.load_watch import LoadWatch
 from ioc.app.loop_watch import watch_loop
 from ioc.app.mqtt_tls import broker_tls, listener_tls
 from ioc.app.notifier import Deliverer, mail_settings, queue_notices
@@ -280,7 +281,7 @@ class Pipeline:
 
     def _web(self, plan: Plan, ingest: IngestService | None, *, with_console: bool) -> None:
         core, settings = self._core, self._core.settings
-        hub = Hub(FeedSource(core.feed_pool, core.tracer), settings.feed.hub)
+        hub = self._hub(plan, ingest)
         pictures = _pictures(settings.http)
         oidc = OidcLogins(settings.oidc, core.api_pool.of(SERVICE)) if settings.oidc.issuer else None
         incidents = IncidentService(core.api_pool, core.desk.policies, core.api_pool.of(SERVICE))
@@ -356,6 +357,19 @@ class Pipeline:
             settings=rules,
             jobs=jobs,
         )
+
+    def _hub(self, plan: Plan, ingest: IngestService | None) -> Hub:
+        """Return the hub; where this process takes events, consoles are told when it sheds some."""
+        core, settings = self._core, self._core.settings
+        hub = Hub(FeedSource(core.feed_pool, core.tracer), settings.feed.hub)
+        after_s = settings.ingest.shed_after_s
+        if ingest and after_s and self._told is None:
+            watch = LoadWatch(
+                core.log, core.pool, ingest.shedder, ingest.metrics, after_s,
+                lambda level: hub.say_thinned(level > 0),
+            )  # fmt: skip
+            plan.work.append(Service("load watch", watch.run))
+        return hub
 
     def _live(self, hub: Hub, shifts: ShiftService) -> tuple[Service, ...]:
         """Return what keeps consoles true."""

@@ -77,6 +77,11 @@ class IngestSettings(Section):
     trickle_events_per_s: Seconds = Field(
         _INGEST.trickle_events_per_s, description="what a throttled device is let through, per second"
     )
+    shed_after_s: Annotated[float, Field(ge=0)] = Field(
+        3,
+        description="where consumers fall further behind than this, cameras' counts and objects, then "
+        "measurements, are thinned to one per source every 15 s, and counted; 0: never",
+    )
     health_s: Seconds = Field(15, description="how often devices' health is written")
 
     @model_validator(mode="after")
@@ -88,7 +93,7 @@ class IngestSettings(Section):
     @property
     def limits(self) -> IngestLimits:
         """The same for ingest."""
-        return IngestLimits(**self.model_dump(exclude={"health_s"}))
+        return IngestLimits(**self.model_dump(exclude={"health_s", "shed_after_s"}))
 
 
 class FeedSettings(Section):

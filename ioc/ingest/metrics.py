@@ -57,6 +57,16 @@ class IngestMetrics:
             "ioc_ingest_throttled_devices",
             "Devices let through at a trickle, because most of what they send is refused.",
         )
+        self.shed = counter(
+            "ioc_ingest_shed_events", "Events left out because the service could not keep up.", ["type"]
+        )
+        self.shed_level = gauge(
+            "ioc_ingest_shed_level", "What is thinned: 0 nothing, 1 cameras' analytics, 2 measurements, too."
+        )
+        self.delay_seconds = gauge(
+            "ioc_ingest_delay_seconds",
+            "How far the slowest working group of consumers is behind, at the pace it works at.",
+        )
         self.dropped_fields = counter(
             "ioc_ingest_dropped_fields",
             "Unknown data fields that could not be kept (nested, too many, too large a number).",

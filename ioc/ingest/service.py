@@ -47,6 +47,7 @@ from ioc.ingest.ports import (
     TooFast,
     Unavailable,
 )
+from ioc.ingest.shedding import Shedder
 from ioc.model.places import Device
 from ioc.model.records import EVENTS_TOPIC
 from ioc.model.tracing import NO_TRACER, Tracer, Value
@@ -63,11 +64,13 @@ class IngestAnswer(msgspec.Struct, frozen=True, kw_only=True):
     accepted: int
     duplicate: int
     rejected: tuple[RejectedEvent, ...] = ()
+    shed: int | msgspec.UnsetType = msgspec.UNSET
+    """Events left out because the service cannot keep up; there only while some are."""
 
     @property
     def unreadable(self) -> bool:
         """True where nothing in the body could even be read as an event."""
-        return not (self.accepted or self.duplicate) and all(
+        return not (self.accepted or self.duplicate or self.shed) and all(
             rejected.rule in UNREADABLE_RULES for rejected in self.rejected
         )
 
@@ -110,6 +113,7 @@ class IngestService:
         self._allowances = Allowances(limits.device_events_per_s, limits.device_burst_events)
         self.device_counts = DeviceCounter()
         self.budgets = ErrorBudgets(limits)
+        self.shedder = Shedder(registry)
         self._inflight = asyncio.Semaphore(limits.max_inflight_requests)
         # One is enough: decoders hold the interpreter's lock, so two would not be done sooner.
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="decode")
@@ -217,7 +221,7 @@ class IngestService:
     ) -> list[IngestAnswer]:
         trace = self._tracer.current() if self._tracer.on else None
         now_us = context.now_us
-        admissions = []
+        admissions, left_out = [], []
         self.metrics.bytes.labels(transport).inc(sum(map(len, bodies)))
         for at, body in enumerate(bodies):
             # What states no time happened in the order in which it came, and not at once.
@@ -226,15 +230,19 @@ class IngestService:
             self._charge(device, decode, transport, wait, now_us)
             self.metrics.dropped_fields.inc(decode.dropped_fields)
             self.metrics.pictures.inc(decode.pictures)
-            admissions.append(self._gateway.admit(device, decode.events, decode.rejections, now_us, trace))
+            events, shed = self.shedder.thin(decode.events, now_us)
+            left_out.append(shed)
+            admissions.append(self._gateway.admit(device, events, decode.rejections, now_us, trace))
         with self._tracer.span("append"), self.metrics.append_seconds.time():
             duplicates = await self._store(admissions, transport)
         self._count(admissions, duplicates)
-        for admission, repeats in zip(admissions, duplicates, strict=True):
+        for kind, count in sum(left_out, Counter()).items():
+            self.metrics.shed.labels(kind).inc(count)
+        answers = []
+        for admission, repeats, shed in zip(admissions, duplicates, left_out, strict=True):
             self._judge(device, admission, repeats, now_us)
-        return [
-            _answer(admission, repeats) for admission, repeats in zip(admissions, duplicates, strict=True)
-        ]
+            answers.append(_answer(admission, repeats, shed.total()))
+        return answers
 
     async def _leave_unread(self, device: Device, bodies: Sequence[bytes]) -> list[IngestAnswer]:
         """Put what a throttled device sent into quarantine as it came."""
@@ -377,12 +385,13 @@ class IngestService:
                 self.metrics.positions.labels(finding).inc(count)
 
 
-def _answer(admission: Admission, duplicates: Sequence[bool]) -> IngestAnswer:
+def _answer(admission: Admission, duplicates: Sequence[bool], shed: int = 0) -> IngestAnswer:
     repeated = sum(duplicates)
     return IngestAnswer(
         accepted=len(duplicates) - repeated,
         duplicate=repeated,
         rejected=tuple(admission.rejected),
+        shed=shed or msgspec.UNSET,
     )
 
 

@@ -198,6 +198,11 @@ _STREAM_OF: Final[dict[type[_Data], Stream]] = {
 }
 
 
+def type_of(data: EventData) -> str:
+    """Return the CloudEvents type of `data`, e.g. `traffic.flow`."""
+    return _TYPE_OF[type(data)]
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One validated, located event."""
 
@@ -218,7 +223,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def type(self) -> str:
         """The CloudEvents type, e.g. `traffic.flow`."""
-        return _TYPE_OF[type(self.data)]
+        return type_of(self.data)
 
     @property
     def stream(self) -> Stream:

@@ -39,6 +39,8 @@ _SPREAD_MS = 3_000
 _CURRENT: Final[tuple[NoticeLevel, str]] = ("info", "incidents_current")
 _CUT: Final[tuple[NoticeLevel, str]] = ("warning", "incidents_cut")
 _DELAYED: Final[tuple[NoticeLevel, str]] = ("warning", "incidents_delayed")
+_THINNED: Final[tuple[NoticeLevel, str]] = ("warning", "events_thinned")
+_WHOLE: Final[tuple[NoticeLevel, str]] = ("info", "events_whole")
 
 
 class HubSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,6 +192,7 @@ class Hub:
         self._snapshot_at_us = 0
         self._snapshot_lock = asyncio.Lock()
         self._current = True
+        self._thinned = False
         self._closing = False
 
     # For the process that owns the hub
@@ -330,6 +333,8 @@ class Hub:
         plan = session.start(Horizon(self._epoch, self._ring.last), format_us(self.wall_clock_us()))
         if not self._current:
             session.notify(*_DELAYED)
+        if self._thinned:
+            session.notify(*_THINNED)
         client.wake()
         if isinstance(plan, TakeSnapshot):
             self.metrics.resumes.labels(plan.reason).inc()
@@ -531,7 +536,15 @@ class Hub:
             return
         self._current = current
         _log.log(20 if current else 30, "feed_source", current=current, reason=reason)
-        level, code = _CURRENT if current else _DELAYED
+        self._tell_all(*(_CURRENT if current else _DELAYED))
+
+    def say_thinned(self, thinned: bool) -> None:
+        """Tell everybody, now and when they join, whether events are left out because there are too many."""
+        if thinned != self._thinned:
+            self._thinned = thinned
+            self._tell_all(*(_THINNED if thinned else _WHOLE))
+
+    def _tell_all(self, level: NoticeLevel, code: str) -> None:
         for client in list(self._clients):
             client.session.notify(level, code)
             client.wake()

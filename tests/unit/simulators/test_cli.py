@@ -78,7 +78,7 @@ def test_a_run_ends_when_the_process_that_started_it_is_gone(tmp_path: Path) -> 
     command = [sys.executable, "-m", "simulators.cli", "run", "--keys", str(keys), "--snapshot-port", "0"]
     done = subprocess.run(
         [*command, "--parent", "1", "--url", "http://127.0.0.1:1", "--mqtt", "127.0.0.1:1"],
-        timeout=30,
+        timeout=120,
         capture_output=True,
     )
     assert done.returncode == 0, done.stderr

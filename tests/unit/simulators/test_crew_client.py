@@ -180,14 +180,14 @@ async def test_it_waits_as_long_as_the_service_asks() -> None:
     assert await Session(throttled).rounds(1) == [45.0]
 
 
-async def test_a_city_with_a_crew_stops_quickly_without_a_service(fleet: Fleet) -> None:
+async def test_a_city_with_a_crew_stops_without_a_service(fleet: Fleet) -> None:
     crew = CrewClient(Crew(1, {}), "http://127.0.0.1:1", "secret")
     world = World(fleet, [], seed=1, start_us=time.time_ns() // 1000)
     keys = {unit.id: "k" for unit in fleet.units.values()}
     city = LiveCity(world, Target("http://127.0.0.1:1", "127.0.0.1", 1), keys, ["citizens"], crew)
-    began = time.monotonic()
-    await city.run(asyncio.Event(), 0.5, lambda _: None)
-    assert time.monotonic() - began < 10  # three on a machine that does nothing else
+    stop = asyncio.Event()
+    async with asyncio.timeout(60):
+        await city.run(stop, None, lambda status: stop.set() if "crew" in status.troubles else None)
     status = city.status()
     assert status.crew is not None
     assert status.crew.handled == 0

@@ -49,7 +49,7 @@ async def offered(url: str, rate: float, duration_s: float, connections: int = 6
     report = await load(
         url, "k", ["det-1", "det-2"], rate, duration_s, asyncio.Event(), connections=connections
     )
-    ends = (report.unsent, report.acked, report.rejected, report.refused_429, report.refused_503)
+    ends = (report.unsent, report.acked, report.shed, report.rejected, report.refused_429, report.refused_503)
     assert report.offered == sum(ends) + report.unanswered + report.failed
     return report
 

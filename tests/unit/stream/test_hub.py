@@ -170,6 +170,20 @@ async def test_an_unreachable_log_is_told_to_the_people_and_so_is_its_return() -
         running.cancel()
 
 
+async def test_everybody_and_whoever_comes_is_told_while_measurements_are_thinned() -> None:
+    hub, early, late = make_hub(FakeLog()), Peer(), Peer()
+    await hub.follow_once()
+    async with connected(hub, early) as client:
+        hub.say_thinned(True)
+        hub.say_thinned(True)
+        async with connected(hub, late, user="binh"):
+            assert "events_thinned" in [frame.get("code") for frame in late.frames]
+        hub.say_thinned(False)
+        take(hub, client, early)
+    codes = [frame["code"] for frame in early.frames if "code" in frame]
+    assert codes == ["events_thinned", "events_whole"]
+
+
 async def test_a_console_is_told_that_it_was_not_given_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ioc.stream.hub.MAX_LIVE", 2)
     log = FakeLog()

@@ -52,6 +52,7 @@ export const en: Catalogue = {
     never: 'No data received yet',
     retryNow: 'Reconnect now',
     delayed: 'New incidents come late',
+    thinned: 'Overload: measurements are thinned, alarms and reports are all taken',
     cut: 'Only the gravest incidents are shown',
   },
   severity: { critical: 'Critical', high: 'High', medium: 'Medium', low: 'Low' },

@@ -50,6 +50,7 @@ export const vi = {
     never: 'Chưa nhận được dữ liệu',
     retryNow: 'Nối lại ngay',
     delayed: 'Sự cố mới đang đến chậm',
+    thinned: 'Quá tải: số đo được lấy thưa, cảnh báo và phản ánh vẫn nhận đủ',
     cut: 'Chỉ hiện những sự cố nặng nhất',
   },
   severity: { critical: 'Khẩn cấp', high: 'Cao', medium: 'Vừa', low: 'Thấp' },

@@ -19,6 +19,7 @@ class Live {
   loaded = $state(false)
   /** The service cannot read incidents at the moment: new ones come late. */
   delayed = $state(false)
+  thinned = $state(false)
   /** There are more incidents than a console is given; the gravest are here. */
   cut = $state(false)
   /** Raised at most twice a second when device states have changed. */
@@ -85,11 +86,13 @@ class Live {
   #effect(effect: Effect, receivedMs: number): void {
     switch (effect.kind) {
       case 'welcome':
-        this.delayed = this.cut = false
+        this.delayed = this.cut = this.thinned = false
         return clock.sync(effect.serverTimeMs, receivedMs)
       case 'notice':
         if (effect.code === 'incidents_delayed') this.delayed = true
         else if (effect.code === 'incidents_current') this.delayed = false
+        else if (effect.code === 'events_thinned') this.thinned = true
+        else if (effect.code === 'events_whole') this.thinned = false
         else if (effect.code === 'incidents_cut') this.cut = true
         return
       case 'replace':
