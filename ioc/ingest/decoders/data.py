@@ -11,6 +11,7 @@ from math import isfinite
 from typing import Any, Final, Union, get_args, get_origin
 
 import msgspec
+from msgspec.structs import replace
 
 from ioc.model.events import DATA_TYPES, EventData, Extra
 
@@ -102,12 +103,15 @@ def _schema(cls: Any) -> _Schema:
 SCHEMAS: Final[dict[str, _Schema]] = {name: _schema(cls) for name, cls in DATA_TYPES.items()}
 
 
-def typed_data(type_name: str, fields: dict[str, Any]) -> tuple[EventData, int]:
+def typed_data(
+    type_name: str, fields: dict[str, Any], extra: Extra | None = None
+) -> tuple[EventData, int]:
     """Return the data of an event and how many unknown fields could not be kept.
 
     Args:
         type_name: the CloudEvents type.
         fields: the JSON object under `data`, not changed.
+        extra: what a decoder keeps of the source's own, within the bounds of `put_extra` already.
 
     Raises:
         Refused: unknown type, or a field that is missing, of a wrong type or out of range.
@@ -123,7 +127,7 @@ def typed_data(type_name: str, fields: dict[str, Any]) -> tuple[EventData, int]:
     except msgspec.ValidationError as error:
         data = _with_numbers_read(schema, fields, error)
     _check(schema, data)
-    return data, dropped
+    return (replace(data, extra=extra) if extra else data), dropped
 
 
 def _with_extra(schema: _Schema, fields: dict[str, Any]) -> tuple[dict[str, Any], int]:

@@ -124,9 +124,7 @@ class Gathering:
             TooManyEvents: more than the context allows.
         """
         extra = fields.pop("extra", None)
-        data, _ = typed_data(type_name, fields)
-        if extra:  # bounded by `put_extra`, so it need not be looked through again
-            data = replace(data, extra=extra)
+        data, _ = typed_data(type_name, fields, extra)
         digest = hashlib.blake2b(identity, digest_size=12).digest()
         self._seen[digest] += 1
         number = self._seen[digest]

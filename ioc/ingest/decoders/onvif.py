@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, tzinfo
 from typing import Any, Final
-from xml.etree.ElementTree import Element, tostring
+from xml.etree.ElementTree import Element
 
 import msgspec
 
@@ -20,7 +20,7 @@ from ioc.ingest.decoders.moments import moment_us
 from ioc.ingest.decoders.onvif_notices import Notice, Told, read_notice
 from ioc.ingest.decoders.onvif_scene import objects_of
 from ioc.ingest.decoders.onvif_tree import Tree, attribute, each, first, items, number, text, tree_of
-from ioc.ingest.decoders.xml import parse_xml
+from ioc.ingest.decoders.xml import parse_xml, written
 from ioc.model.events import Extra
 
 _MARKS: Final = ("onvif-ej", "onvif-mj", "onvif-sj")
@@ -296,7 +296,7 @@ def decode_xml(body: bytes, context: DecodeContext) -> Decode:
         return gathering.result
     for line, element in enumerate(found, 1):
         # Of many, each is kept by itself: a thousand refusals must not keep the body a thousand times.
-        raw = body if len(found) == 1 else tostring(element, "utf-8")[: len(body)]
+        raw = body if len(found) == 1 else written(element)[: len(body)]
         try:
             _take_element(writer, line, raw, element)
         except Refused as refused:
