@@ -24,6 +24,8 @@ COUNT_MAX: Final = 1e9
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,17})?(?:[eE][+-]?\d{1,3})?")
 """JSON's own numbers, so `0x10`, `1_000`, `nan` and `٣` stay what they are: text."""
 
+_BEGINS_NUMBER: Final = frozenset("-0123456789")
+
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _BOUND = re.compile(r" [<>]=? ")
 _MISSING = re.compile(r"Object missing required field `([^`]+)`")
@@ -167,9 +169,9 @@ def _with_numbers_read(schema: _Schema, fields: dict[str, Any], error: msgspec.V
 
 def as_number(value: Any) -> Any:
     """Return the number a string spells in JSON's way, else `value` itself."""
-    if not isinstance(value, str) or not _NUMBER.fullmatch(value):
+    if not isinstance(value, str) or value[:1] not in _BEGINS_NUMBER or not _NUMBER.fullmatch(value):
         return value
-    if not any(c in value for c in ".eE"):
+    if "." not in value and "e" not in value and "E" not in value:
         return int(value)
     number = float(value)
     return number if isfinite(number) else value
@@ -185,7 +187,7 @@ def _check(schema: _Schema, data: EventData) -> None:
         if value is not None and len(value) > MAX_NAME_CHARS:
             detail = f"{len(value)} characters, at most {MAX_NAME_CHARS} are taken"
             raise Refused("length", detail, f"data.{name}")
-    counts = getattr(data, "counts", None)
+    counts: dict[str, int] | None = getattr(data, "counts") if "counts" in schema.fields else None
     if counts and not all(0 <= count <= COUNT_MAX for count in counts.values()):
         raise Refused("in_range", f"a count is not within 0…{COUNT_MAX:g}", "data.counts")
 

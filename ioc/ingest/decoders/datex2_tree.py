@@ -9,6 +9,7 @@ serves all of them.
 import re
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from math import isfinite
 from typing import Any, Final
 from xml.etree.ElementTree import Element, SubElement
@@ -146,10 +147,20 @@ def _append(element: Element, name: str, value: Any, origins: dict[Element, Any]
 
 
 def _class_of(name: str) -> str | None:
+    """Return the class that a key names, None for a key that names none."""
+    return _known_class(name) if len(name) <= _MAX_REMEMBERED_CHARS else _read_class(name)
+
+
+def _read_class(name: str) -> str | None:
     if name in _SLOTS or "Extension" in name:
         return None
     found = _CLASS.fullmatch(name)
     return found[1] if found else None
+
+
+_known_class = lru_cache(maxsize=1_024)(_read_class)
+_MAX_REMEMBERED_CHARS: Final = 128
+"""Longer names are of no standard; the memory of them must stay small."""
 
 
 def _own(element: Element, name: str, text: str) -> None:

@@ -1,7 +1,6 @@
 """What decoders of foreign formats share: gathering events under ids of their content, tidy names, parts."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -32,8 +31,8 @@ _KINDS: Final = frozenset(AlarmKind)
 
 def tidy(text: str, limit: int = MAX_NAME_CHARS) -> str:
     """Return `text` on one line, without signs that cannot be printed, at most `limit` characters."""
-    if text.isalnum() and len(text) <= limit:
-        return text
+    if len(text) <= limit and " " not in text and text.isprintable():
+        return text  # a printable text has no other blanks
     if not text.isprintable():
         text = "".join(sign if sign.isprintable() else " " for sign in text)
     return " ".join(text.split())[:limit]
@@ -53,8 +52,7 @@ def part_of(context: DecodeContext, name: str, field: str) -> str:
 
 def put_extra(extra: Extra, name: str, value: Any) -> bool:
     """Keep what a source adds, if it is a scalar that rules can read; return whether it was kept."""
-    name = tidy(name, MAX_EXTRA_KEY_CHARS)
-    if not name or value is None or value == "":
+    if value is None or value == "" or not (name := tidy(name, MAX_EXTRA_KEY_CHARS)):
         return True  # nothing was said
     if isinstance(value, str):
         if len(value) > MAX_EXTRA_CHARS:
@@ -103,7 +101,7 @@ class Gathering:
     def __init__(self, context: DecodeContext) -> None:
         self.result = Decode()
         self._limit = context.max_events
-        self._seen: Counter[bytes] = Counter()
+        self._seen: dict[bytes, int] = {}
 
     def take(
         self,
@@ -126,8 +124,7 @@ class Gathering:
         extra = fields.pop("extra", None)
         data, _ = typed_data(type_name, fields, extra)
         digest = hashlib.blake2b(identity, digest_size=12).digest()
-        self._seen[digest] += 1
-        number = self._seen[digest]
+        number = self._seen[digest] = self._seen.get(digest, 0) + 1
         if once and number > 1:
             return
         self.result.events.append(

@@ -144,18 +144,22 @@ class Writer:
 
         An empty identity stands for the object's own content.
         """
-        time_us = self.time_us(attribute(frame, "UtcTime"), "Frame.UtcTime")
+        written = attribute(frame, "UtcTime")
+        time_us = self.time_us(written, "Frame.UtcTime")
         source = self.source_of({})
-        untimed = not attribute(frame, "UtcTime")
         for node, found in objects_of(frame):
             own = identity or _written(time_us, attribute(frame, "Source"), node)
-            if untimed:
+            if not written:
                 own = _untimed(own, time_us)
+            self.gathering.result.dropped_fields += found.dropped
+            told = [("camera.object", found.fields, own)]
+            if found.plate is not None:
+                told.append(("camera.plate", found.plate, own + b"plate"))
             try:
-                self.told(line, raw, Told("camera.object", found.fields, found.dropped), source, time_us, own)
-                if found.plate is not None:
-                    plate = Told("camera.plate", found.plate, 0)
-                    self.told(line, raw, plate, source, time_us, own + b"plate")
+                for type_name, fields, own in told:
+                    self.gathering.take(
+                        line, raw, type_name, fields, source=source, time_us=time_us, identity=own
+                    )
             except Refused as refused:
                 self.gathering.refuse(line, raw, refused, source)
 
@@ -218,22 +222,14 @@ def _decode_json(body: bytes, context: DecodeContext) -> Decode:
 
 def _take_message(writer: Writer, line: int, raw: bytes, message: _Message, topic: str) -> None:
     identity = topic.encode("utf-8", "replace") + b"\0" + raw
-    if message.MetadataStream is not None or message.VideoAnalytics is not None or message.Frame is not None:
-        stream = message.MetadataStream
-        inside = [message.VideoAnalytics, first(stream, "VideoAnalytics")]
-        frames = [*each(message.Frame), *(frame for node in inside for frame in each(node, "Frame"))]
-        for frame in frames:
-            if not isinstance(frame, dict):
-                raise Refused("type", "expected an object with UtcTime and Object", "Frame")
-            writer.frame(line, raw, identity, frame)
-        for node in each(stream, "Event", "NotificationMessage"):
-            _notification(writer, line, raw, identity, node)
+    if message.Frame is not None or message.VideoAnalytics is not None or message.MetadataStream is not None:
+        _metadata(writer, line, raw, identity, message)
     elif message.SensorData is not None:
         for node in each(message.SensorData):
             writer.sensor(line, raw, identity, node)
     elif message.Message is not None:
         _notification(writer, line, raw, identity, {"Topic": message.Topic, "Message": message.Message})
-    elif any(part is not None for part in _unread(message)):
+    elif _is_unread(message):
         return  # metadata all the same, several times a second: nothing to refuse
     elif message.UtcTime is None and message.Source is None and message.Data is None:
         raise Refused("known_type", "no event (UtcTime, Source, Data) and no metadata (Frame)")
@@ -248,9 +244,27 @@ def _take_message(writer: Writer, line: int, raw: bytes, message: _Message, topi
         writer.notice(line, raw, identity, notice, message.UtcTime)
 
 
-def _unread(message: _Message) -> tuple[Any, ...]:
-    """Return the kinds of metadata that tell of the camera or of sound."""
-    return message.PTZ, message.PTZStatus, message.AudioAnalytics, message.AudioDescriptor
+def _metadata(writer: Writer, line: int, raw: bytes, identity: bytes, message: _Message) -> None:
+    """Take frames and notifications, bare or inside what XML has around them."""
+    stream = message.MetadataStream
+    frames = [] if message.Frame is None else each(message.Frame)
+    frames += each(message.VideoAnalytics, "Frame") + each(first(stream, "VideoAnalytics"), "Frame")
+    for frame in frames:
+        if not isinstance(frame, dict):
+            raise Refused("type", "expected an object with UtcTime and Object", "Frame")
+        writer.frame(line, raw, identity, frame)
+    for node in each(stream, "Event", "NotificationMessage"):
+        _notification(writer, line, raw, identity, node)
+
+
+def _is_unread(message: _Message) -> bool:
+    """Return whether it is metadata of the camera itself or of sound."""
+    return not (
+        message.PTZ is None
+        and message.PTZStatus is None
+        and message.AudioAnalytics is None
+        and message.AudioDescriptor is None
+    )
 
 
 def _group(node: Any, field: str) -> Tree:

@@ -106,6 +106,8 @@ def _plain(value: Any) -> Any:
 
 def _take(rest: Tree, names: tuple[str, ...]) -> Any:
     """Remove and return the first of `names` that says something."""
+    if rest.keys().isdisjoint(names):
+        return None
     for name in names:
         if rest.get(name) not in (None, "") and not isinstance(rest[name], dict | list):
             return rest.pop(name)
@@ -128,11 +130,14 @@ def _alarm(
     share = fraction(number(_take(rest, _SHARES)))
     if share is None:
         share = seen.get("confidence")
-    for name, value in (("zone", zone), ("track_id", track), ("confidence", share)):
-        if value is not None:
-            fields[name] = value
+    if zone is not None:
+        fields["zone"] = zone
+    if track is not None:
+        fields["track_id"] = track
+    if share is not None:
+        fields["confidence"] = share
     states = {name: flag for name in notice.data if (flag := _state(name, notice.data[name])) is not None}
-    said = next((name for name, flag in states.items() if flag), next(iter(states), None))
+    said = next((name for name, flag in states.items() if flag), next(iter(states))) if states else None
     kind = _chosen(options, zone, topic) or _kind(topic, rest, said)
     fields["kind"] = kind
     fields["active"] = _active(topic, notice, kind, states)
@@ -147,6 +152,8 @@ def _alarm(
 
 def _chosen(options: Mapping[str, str], zone: str | None, topic: Topic) -> AlarmKind | None:
     """Return the kind that the operator says a rule, a scenario or a topic means."""
+    if not options:
+        return None
     return kind_option(options, (zone, topic.scenario, "/".join(topic.path), *topic.path[::-1]))
 
 
@@ -159,7 +166,7 @@ def _kind(topic: Topic, rest: Tree, said: str | None) -> AlarmKind:
         kind = AlarmKind.LINE_CROSSING if scenario.lower() == "fence" else words_mean("/" + scenario.lower())
     else:
         kind = words_mean("/" + said.lower().removeprefix("is")) if said else AlarmKind.OTHER
-    if kind in (AlarmKind.OTHER, AlarmKind.MOTION):
+    if kind in (AlarmKind.OTHER, AlarmKind.MOTION) and not rest.keys().isdisjoint(_CLASSES):
         classes = " ".join(text(rest.get(name)) for name in _CLASSES).lower()
         if "fire" in classes or "smoke" in classes:
             kind = AlarmKind.FIRE_SMOKE
@@ -174,9 +181,9 @@ def _active(topic: Topic, notice: Notice, kind: AlarmKind, states: dict[str, boo
         return False
     if states:
         return any(states.values())
-    classes = [notice.data[name] for name in _CLASSES if name in notice.data]
-    if classes and not any(classes):
-        return False  # a list of what is in view that has become empty
+    if not notice.data.keys().isdisjoint(_CLASSES):
+        if not any(notice.data.get(name) for name in _CLASSES):
+            return False  # a list of what is in view that has become empty
     return not (topic.pulse and notice.operation == "initialized")
 
 
