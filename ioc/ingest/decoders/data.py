@@ -133,8 +133,10 @@ def typed_data(
 
 
 def _with_extra(schema: _Schema, fields: dict[str, Any]) -> tuple[dict[str, Any], int]:
-    known = {name: value for name, value in fields.items() if name in schema.fields}
-    unknown = {name: value for name, value in fields.items() if name not in schema.fields}
+    known: dict[str, Any] = {}
+    unknown: dict[str, Any] = {}
+    for name, value in fields.items():
+        (known if name in schema.fields else unknown)[name] = value
     nested = unknown.pop("extra", None)
     dropped = 0
     if isinstance(nested, dict):
@@ -147,13 +149,16 @@ def _with_extra(schema: _Schema, fields: dict[str, Any]) -> tuple[dict[str, Any]
             extra[name] = value
         else:
             dropped += 1
-    return {**known, "extra": extra}, dropped
+    known["extra"] = extra
+    return known, dropped
 
 
 def _is_scalar(value: Any) -> bool:
+    if isinstance(value, str):
+        return True
     if isinstance(value, int):  # the log's encoding ends at 64 bits
         return -_INT64_MAX <= value <= _INT64_MAX
-    return value is None or isinstance(value, str | float)
+    return value is None or isinstance(value, float)
 
 
 def _with_numbers_read(schema: _Schema, fields: dict[str, Any], error: msgspec.ValidationError) -> EventData:

@@ -18,8 +18,9 @@ from ioc.model.events import Extra
 Tree = dict[str, Any]
 _INT64_MAX: Final = 2**63 - 1
 _MAX_EXTRA_CHARS: Final = 1_024
-_NONE: Final = ("", "unknown", "unknow", "none", "null", "n/a")
+_NONE: Final = frozenset({"", "unknown", "unknow", "none", "null", "n/a"})
 """What vendors write for "not recognised"."""
+_MAX_NONE_CHARS: Final = max(map(len, _NONE))
 NUL_ESCAPE: Final = b"\\u0000"
 
 
@@ -139,7 +140,7 @@ def extra_of(tree: Mapping[str, Any], names: Iterable[tuple[str, str]]) -> Extra
         value = tree.get(key)
         if isinstance(value, str):
             value = value.strip()
-            if value.lower() in _NONE or len(value) > _MAX_EXTRA_CHARS:
+            if len(value) > _MAX_EXTRA_CHARS or (len(value) <= _MAX_NONE_CHARS and value.lower() in _NONE):
                 continue
         elif value is None or not isinstance(value, int | float) or not -_INT64_MAX <= value <= _INT64_MAX:
             continue
