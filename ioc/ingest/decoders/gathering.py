@@ -127,7 +127,8 @@ class Gathering:
         number = self._seen[digest] = self._seen.get(digest, 0) + 1
         if once and number > 1:
             return
-        self.result.events.append(
+        events = self.result.events
+        events.append(
             Decoded(
                 line=line,
                 id=digest.hex() if number == 1 else f"{digest.hex()}-{number}",
@@ -137,8 +138,8 @@ class Gathering:
                 raw=raw,
             )
         )
-        if len(self.result.events) > self._limit:
-            raise TooManyEvents(len(self.result.events), self._limit)
+        if len(events) > self._limit:
+            raise TooManyEvents(len(events), self._limit)
 
     def refuse(self, line: int, raw: bytes, error: Exception, source: str | None = None) -> None:
         """Add a refusal, from `Refused` or one of JSON_ERRORS."""

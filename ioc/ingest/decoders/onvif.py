@@ -248,7 +248,10 @@ def _metadata(writer: Writer, line: int, raw: bytes, identity: bytes, message: _
     """Take frames and notifications, bare or inside what XML has around them."""
     stream = message.MetadataStream
     frames = [] if message.Frame is None else each(message.Frame)
-    frames += each(message.VideoAnalytics, "Frame") + each(first(stream, "VideoAnalytics"), "Frame")
+    if message.VideoAnalytics is not None:
+        frames += each(message.VideoAnalytics, "Frame")
+    if stream is not None:
+        frames += each(stream, "VideoAnalytics", "Frame")
     for frame in frames:
         if not isinstance(frame, dict):
             raise Refused("type", "expected an object with UtcTime and Object", "Frame")

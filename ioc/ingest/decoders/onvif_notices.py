@@ -100,8 +100,9 @@ def _plain(value: Any) -> Any:
     """Return what a text spells: quotes are optional in ONVIF's JSON, and XML has nothing else."""
     if not isinstance(value, str):
         return value
-    low = value.lower()
-    return low == "true" if low in ("true", "false") else as_number(value)
+    if len(value) in (4, 5) and (low := value.lower()) in ("true", "false"):
+        return low == "true"
+    return as_number(value)
 
 
 def _take(rest: Tree, names: tuple[str, ...]) -> Any:
