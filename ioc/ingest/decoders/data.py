@@ -13,13 +13,16 @@ from typing import Any, Final, Union, get_args, get_origin
 import msgspec
 from msgspec.structs import replace
 
-from ioc.model.events import DATA_TYPES, EventData, Extra
+from ioc.model.events import DATA_TYPES, CameraCount, EventData, Extra
 
 MAX_EXTRA_FIELDS: Final = 64
 MAX_EXTRA_KEY_CHARS: Final = 128
 MAX_NAME_CHARS: Final = 256
 _INT64_MAX: Final = 2**63 - 1
 COUNT_MAX: Final = 1e9
+NUMBERS: Final = (int, float)
+NESTED: Final = (dict, list)
+"""For `isinstance`, which takes half the time where the types need not be put together first."""
 
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,17})?(?:[eE][+-]?\d{1,3})?")
 """JSON's own numbers, so `0x10`, `1_000`, `nan` and `٣` stay what they are: text."""
@@ -105,9 +108,7 @@ def _schema(cls: Any) -> _Schema:
 SCHEMAS: Final[dict[str, _Schema]] = {name: _schema(cls) for name, cls in DATA_TYPES.items()}
 
 
-def typed_data(
-    type_name: str, fields: dict[str, Any], extra: Extra | None = None
-) -> tuple[EventData, int]:
+def typed_data(type_name: str, fields: dict[str, Any], extra: Extra | None = None) -> tuple[EventData, int]:
     """Return the data of an event and how many unknown fields could not be kept.
 
     Args:
@@ -192,7 +193,7 @@ def _check(schema: _Schema, data: EventData) -> None:
         if value is not None and len(value) > MAX_NAME_CHARS:
             detail = f"{len(value)} characters, at most {MAX_NAME_CHARS} are taken"
             raise Refused("length", detail, f"data.{name}")
-    counts: dict[str, int] | None = getattr(data, "counts") if "counts" in schema.fields else None
+    counts: dict[str, int] | None = data.counts if isinstance(data, CameraCount) else None
     if counts and not all(0 <= count <= COUNT_MAX for count in counts.values()):
         raise Refused("in_range", f"a count is not within 0…{COUNT_MAX:g}", "data.counts")
 

@@ -12,6 +12,7 @@ from ioc.ingest.decoders.data import (
     MAX_EXTRA_FIELDS,
     MAX_EXTRA_KEY_CHARS,
     MAX_NAME_CHARS,
+    NUMBERS,
     Refused,
     refusal,
     typed_data,
@@ -58,9 +59,7 @@ def put_extra(extra: Extra, name: str, value: Any) -> bool:
         if len(value) > MAX_EXTRA_CHARS:
             return False
         value = tidy(value)
-    elif not isinstance(value, bool | int | float) or (
-        isinstance(value, int) and not -_INT64 <= value < _INT64
-    ):
+    elif not isinstance(value, NUMBERS) or (isinstance(value, int) and not -_INT64 <= value < _INT64):
         return False
     if len(extra) >= _MAX_OWN and name not in extra:
         return False

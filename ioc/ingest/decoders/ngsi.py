@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, Rejection, TooManyEvents
-from ioc.ingest.decoders.data import Refused, as_number, typed_data
+from ioc.ingest.decoders.data import NESTED, Refused, as_number, typed_data
 from ioc.ingest.decoders.geometry import Point, point_of
 from ioc.ingest.decoders.jsonlines import (
     BLANK,
@@ -68,7 +68,7 @@ class _Entity:
                 continue
             # Expanded where the sender's context was not applied.
             name = key.rpartition("/")[2].rpartition("#")[2] if "/" in key else key
-            if not isinstance(attribute, dict | list):
+            if not isinstance(attribute, NESTED):
                 self.values[name] = attribute
                 continue
             self.values[name], notes = _reduced(attribute)
@@ -459,7 +459,7 @@ def _of_injured(entity: _Entity) -> str:
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None or isinstance(value, dict | list) else str(value)
+    return None if value is None or isinstance(value, NESTED) else str(value)
 
 
 def _road(entity: _Entity) -> str | None:

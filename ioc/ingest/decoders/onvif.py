@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element
 import msgspec
 
 from ioc.ingest.decoders.base import Decode, DecodeContext, TooManyEvents
-from ioc.ingest.decoders.data import Refused
+from ioc.ingest.decoders.data import NESTED, Refused
 from ioc.ingest.decoders.gathering import Gathering, part_of, pieces_of, put_extra
 from ioc.ingest.decoders.jsonlines import JSON_ERRORS, JSON_TYPES, NDJSON_TYPES
 from ioc.ingest.decoders.media import XML_TYPES
@@ -273,7 +273,7 @@ def _is_unread(message: _Message) -> bool:
 def _group(node: Any, field: str) -> Tree:
     if node is None or node == "":
         return {}
-    if not isinstance(node, dict | list):
+    if not isinstance(node, NESTED):
         raise Refused("type", f"expected an object, got {type(node).__name__}", field)
     return items(node)
 

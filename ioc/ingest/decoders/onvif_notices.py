@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ioc.ingest.decoders.data import COUNT_MAX, MAX_EXTRA_KEY_CHARS, as_number
+from ioc.ingest.decoders.data import COUNT_MAX, MAX_EXTRA_KEY_CHARS, NESTED, as_number
 from ioc.ingest.decoders.gathering import kind_option, put_extra, tidy
 from ioc.ingest.decoders.onvif_scene import PICTURE, box_of, fraction, inner, kmh, plate_of, read_object
 from ioc.ingest.decoders.onvif_topics import Topic, label_in, topic_of, words_mean
@@ -110,7 +110,7 @@ def _take(rest: Tree, names: tuple[str, ...]) -> Any:
     if rest.keys().isdisjoint(names):
         return None
     for name in names:
-        if rest.get(name) not in (None, "") and not isinstance(rest[name], dict | list):
+        if rest.get(name) not in (None, "") and not isinstance(rest[name], NESTED):
             return rest.pop(name)
     return None
 
@@ -182,9 +182,9 @@ def _active(topic: Topic, notice: Notice, kind: AlarmKind, states: dict[str, boo
         return False
     if states:
         return any(states.values())
-    if not notice.data.keys().isdisjoint(_CLASSES):
-        if not any(notice.data.get(name) for name in _CLASSES):
-            return False  # a list of what is in view that has become empty
+    classes = [notice.data[name] for name in _CLASSES if name in notice.data]
+    if classes and not any(classes):
+        return False  # a list of what is in view that has become empty
     return not (topic.pulse and notice.operation == "initialized")
 
 

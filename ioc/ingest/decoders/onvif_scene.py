@@ -175,8 +175,8 @@ def box_of(node: Any, within: Scale) -> tuple[float, float, float, float] | None
         x, x_end = x_end, x
     if y > y_end:
         y, y_end = y_end, y
-    if not (_NEAREST <= x and x_end <= _FURTHEST and _NEAREST <= y and y_end <= _FURTHEST):
-        return None  # not-a-number too
+    if not (_NEAREST <= x <= x_end <= _FURTHEST and _NEAREST <= y <= y_end <= _FURTHEST):
+        return None
     return (round(x, 6), round(y, 6), round(x_end - x, 6), round(y_end - y, 6))
 
 

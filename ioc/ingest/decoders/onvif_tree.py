@@ -7,7 +7,7 @@ so that one reading serves both. zeep's dictionaries (`_value_1`, attributes wit
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from ioc.ingest.decoders.data import as_number
+from ioc.ingest.decoders.data import NUMBERS, as_number
 
 Tree = dict[str, Any]
 
@@ -73,7 +73,7 @@ def text(node: Any) -> str:
         node = node.get("#text", node.get("_value_1"))
     if isinstance(node, str):
         return node.strip()
-    return str(node) if isinstance(node, int | float) and not isinstance(node, bool) else ""
+    return str(node) if isinstance(node, NUMBERS) and not isinstance(node, bool) else ""
 
 
 def number(value: Any) -> float | None:
@@ -83,7 +83,7 @@ def number(value: Any) -> float | None:
     if isinstance(value, dict):
         value = value.get("#text")
     value = as_number(value.strip()) if isinstance(value, str) else value
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, NUMBERS):
         return None
     try:
         return float(value)

@@ -126,7 +126,7 @@ def _read_mapping(items: tuple[tuple[str, str], ...]) -> Table:
     faults += _setting_faults(options)
     if faults:
         raise InvalidMapping(faults)
-    columns = {name: options[name] for name in _COLUMNS if name in options}
+    columns: dict[str, str] = {name: options[name] for name in _COLUMNS if name in options}
     return Table(
         type=kind,
         columns=columns,
@@ -314,7 +314,7 @@ def _decoded(
     Raises:
         Refused: what is wrong with it.
     """
-    if any([isinstance(cell, str) and _UNREAD in cell for cell in row.values()]):
+    if any(isinstance(cell, str) and _UNREAD in cell for cell in row.values()):
         raise Refused("encoding", f"bytes that are no {table.encoding or 'UTF-8'}; state the `encoding`")
     if b"\0" in raw or b"\\u0000" in raw:
         raise Refused("no_nul", "the character U+0000 cannot be stored")
