@@ -342,7 +342,9 @@ def _decoded(
         Decoded(
             line=line,
             id=_short(str(identity), MAX_ID_CHARS, table.columns.get("id")),
-            source=context.device_id if source is None else context.part(str(source)),
+            source=context.device_id
+            if source is None
+            else _short(context.part(str(source)), MAX_ID_CHARS, table.columns["source"]),
             time_us=moment,
             data=data,
             raw=raw,
