@@ -21,7 +21,7 @@ from ioc.ingest.decoders.geometry import Point
 from ioc.ingest.decoders.media import XML_TYPES
 from ioc.ingest.decoders.moments import lasting_us, moment_us
 from ioc.ingest.decoders.positions import middle, plausible
-from ioc.ingest.decoders.xml import children, found_at, own_text, parse_xml, text_of, written
+from ioc.ingest.decoders.xml import children, found_at, own_text, parse_xml, text_of, xml_of
 
 MAX_REFERENCES: Final = 100
 SEVERITIES: Final = {"Extreme": "critical", "Severe": "high", "Moderate": "medium", "Minor": "low"}
@@ -63,7 +63,7 @@ class Cap:
         if not alerts:
             result.rejections.append(rejection(1, body, Refused("required", "no alert in it", "alert")))
         for line, alert in enumerate(alerts, 1):
-            raw = written(alert)
+            raw = xml_of(alert)
             try:
                 result.events.extend(_events(line, alert, raw, context))
             except Refused as refused:

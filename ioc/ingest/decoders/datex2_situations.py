@@ -139,11 +139,8 @@ class _Reader:
         phase, since_us = _phase(record, self._at_us, zone)
         version = label(attribute(record, "version") or text_of(record, "situationRecordVersion"))
         place = next((position_of(e) for e in record if e.tag in _LOCATIONS), None)
-        data, _ = typed_data(
-            "traffic.situation",
-            self._fields(situation, record, name, version, phase),
-            self._extra(situation, record, phase, stated),
-        )
+        fields = self._fields(situation, record, name, version, phase)
+        data, _ = typed_data("traffic.situation", fields, self._extra(situation, record, phase, stated))
         return Decoded(
             line=line,
             id=_event_id(phase, raw),

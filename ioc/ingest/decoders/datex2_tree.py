@@ -20,7 +20,7 @@ from ioc.ingest.decoders.base import Rejection
 from ioc.ingest.decoders.data import Refused
 from ioc.ingest.decoders.jsonlines import BLANK, BOM, JSON_ERRORS, parse_any, why_unreadable
 from ioc.ingest.decoders.moments import moment_us
-from ioc.ingest.decoders.xml import MAX_DEPTH, own_text, parse_xml, text_of, written
+from ioc.ingest.decoders.xml import MAX_DEPTH, own_text, parse_xml, text_of, xml_of
 
 MAX_UNPACKED_BYTES: Final = 8 << 20
 """What a gzip body may hold, which is 7,000 sites of two lanes; more is refused (`gzip_bytes`)."""
@@ -39,6 +39,8 @@ _CLASS: Final = re.compile(
     r"(?:locationReferencing|roadTrafficData|situation|common|sit|loc|roa|rtd|com)?([A-Z]\w*)"
 )
 """A key that names a class: a package's prefix, long or short or none, before a name in capitals."""
+_MAX_REMEMBERED_CHARS: Final = 128
+"""Of a key whose class is remembered: longer ones are of no standard, and the memory must stay small."""
 _SLOTS: Final = frozenset(
     {
         "payload",
@@ -69,7 +71,7 @@ class Tree:
         """Return a record's bytes, of XML without its namespaces."""
         if self._origins is not None:
             return msgspec.json.encode(self._origins.get(record, record.text))
-        return written(record)
+        return xml_of(record)
 
 
 def read_tree(body: bytes) -> Tree:
@@ -159,8 +161,6 @@ def _read_class(name: str) -> str | None:
 
 
 _known_class = lru_cache(maxsize=1_024)(_read_class)
-_MAX_REMEMBERED_CHARS: Final = 128
-"""Longer names are of no standard; the memory of them must stay small."""
 
 
 def _own(element: Element, name: str, text: str) -> None:

@@ -20,7 +20,7 @@ from ioc.ingest.decoders.moments import moment_us
 from ioc.ingest.decoders.onvif_notices import Notice, Told, read_notice
 from ioc.ingest.decoders.onvif_scene import objects_of
 from ioc.ingest.decoders.onvif_tree import Tree, attribute, each, first, items, number, text, tree_of
-from ioc.ingest.decoders.xml import parse_xml, written
+from ioc.ingest.decoders.xml import parse_xml, xml_of
 from ioc.model.events import Extra
 
 _MARKS: Final = ("onvif-ej", "onvif-mj", "onvif-sj")
@@ -313,7 +313,7 @@ def decode_xml(body: bytes, context: DecodeContext) -> Decode:
         return gathering.result
     for line, element in enumerate(found, 1):
         # Of many, each is kept by itself: a thousand refusals must not keep the body a thousand times.
-        raw = body if len(found) == 1 else written(element)[: len(body)]
+        raw = body if len(found) == 1 else xml_of(element)[: len(body)]
         try:
             _take_element(writer, line, raw, element)
         except Refused as refused:

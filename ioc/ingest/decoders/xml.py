@@ -28,9 +28,8 @@ def parse_xml(body: bytes) -> Element:
         Refused: `xml`, not well-formed or of an unknown encoding; `xml_entity`, it declares entities or a
             document type; `depth`, nested beyond `MAX_DEPTH`.
     """
-    utf16 = body.startswith(_UTF16)
-    text = body if utf16 else body.strip(b" \t\r\n\0")  # some devices end a text with NUL
-    root = None if utf16 else _at_once(text)
+    text = body if body.startswith(_UTF16) else body.strip(b" \t\r\n\0")  # some devices end a text with NUL
+    root = _at_once(text)
     if root is None:
         root = _guarded(text)
     _to_local_names(root)
@@ -108,7 +107,7 @@ def children(element: Element, name: str) -> list[Element]:
     return element.findall(name)
 
 
-def written(element: Element) -> bytes:
+def xml_of(element: Element) -> bytes:
     """Return what `tostring` writes for an element of local names, in a third of the time."""
     parts: list[str] = []
     _write(element, parts.append)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ioc.ingest.decoders.data import Refused
-from ioc.ingest.decoders.xml import MAX_DEPTH, _at_once, _guarded, found_at, parse_xml, written
+from ioc.ingest.decoders.xml import MAX_DEPTH, _at_once, _guarded, found_at, parse_xml, xml_of
 from tests.unit.ingest.test_hostile_input import CUTS, SAMPLES, broken
 
 XML = [sample.content for sample in SAMPLES if sample.content and sample.content.lstrip().startswith(b"<")]
@@ -61,7 +61,7 @@ def test_no_encoding_hides_a_document_type(encoding: str) -> None:
 
 @given(ELEMENTS)
 def test_an_element_is_written_as_the_standard_library_writes_it(made: Element) -> None:
-    assert written(made) == tostring(made, encoding="unicode").encode()
+    assert xml_of(made) == tostring(made, encoding="unicode").encode()
 
 
 @given(ELEMENTS, st.lists(NAMES, min_size=1, max_size=3))
