@@ -47,6 +47,8 @@ class DecodeContext(msgspec.Struct, frozen=True, kw_only=True):
         addresses give a meaning become hyphens. The sender must cover it.
         """
         prefix = self.options.get("prefix", f"{self.device_id}-")
+        if name.isprintable() and _RESERVED.isdisjoint(name):
+            return prefix + name
         return prefix + "".join("-" if sign in _RESERVED or not sign.isprintable() else sign for sign in name)
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any, Final
-from xml.etree.ElementTree import Element, tostring
+from xml.etree.ElementTree import Element
 
 import msgspec
 
@@ -21,7 +21,7 @@ from ioc.ingest.decoders.geometry import Point
 from ioc.ingest.decoders.media import XML_TYPES
 from ioc.ingest.decoders.moments import lasting_us, moment_us
 from ioc.ingest.decoders.positions import middle, plausible
-from ioc.ingest.decoders.xml import children, parse_xml, text_of
+from ioc.ingest.decoders.xml import children, found_at, own_text, parse_xml, text_of, xml_of
 
 MAX_REFERENCES: Final = 100
 SEVERITIES: Final = {"Extreme": "critical", "Severe": "high", "Moderate": "medium", "Minor": "low"}
@@ -63,7 +63,7 @@ class Cap:
         if not alerts:
             result.rejections.append(rejection(1, body, Refused("required", "no alert in it", "alert")))
         for line, alert in enumerate(alerts, 1):
-            raw = tostring(alert, encoding="unicode").encode()
+            raw = xml_of(alert)
             try:
                 result.events.extend(_events(line, alert, raw, context))
             except Refused as refused:
@@ -96,7 +96,7 @@ def _events(line: int, alert: Element, raw: bytes, context: DecodeContext) -> li
     if message == "Cancel" and not references:
         raise Refused("required", "a cancellation says what it cancels", "alert.references")
     first = references[0].identifier if references else identifier
-    infos = list(children(alert, "info"))
+    infos = children(alert, "info")
     phase = _Phase.CANCELLED if message == "Cancel" else _phase(infos, context)
     digest = hashlib.blake2b(raw, digest_size=16).hexdigest()
     told = [(first, phase)] + [
@@ -197,7 +197,7 @@ def _time_us(phase: _Phase, sent_us: int, ends_us: int | None, now_us: int) -> i
 
 def _is_over(info: Element) -> bool:
     return text_of(info, "urgency") == "Past" or any(
-        text_of(response, ".") == "AllClear" for response in children(info, "responseType")
+        own_text(response) == "AllClear" for response in children(info, "responseType")
     )
 
 
@@ -223,7 +223,7 @@ def _fields(
         "effective": text_of(gravest, "effective"),
         "onset": text_of(gravest, "onset"),
         "expires": text_of(gravest, "expires"),
-        "area": text_of(told, "area/areaDesc"),
+        "area": own_text(found_at(told, "area", "areaDesc")),
         "geocode": _geocodes(gravest),
     }
     return {

@@ -107,7 +107,7 @@ def _one(line: int, raw: bytes) -> tuple[Decoded, int]:
     Raises:
         Refused: what is wrong with it.
     """
-    if _NUL_ESCAPE.search(raw):
+    if b"\\u0000" in raw and _NUL_ESCAPE.search(raw):
         raise Refused("no_nul", "the character U+0000 cannot be stored")
     try:
         envelope = _decode_strictly(raw)

@@ -91,6 +91,8 @@ _COUNTS: Final = {
     "CrowdDetection": ("PeopleNum", "GlobalPeopleNum"),
 }
 """Codes that count, and where `Data` says how many people are in view."""
+_SEEN: Final = ("EventID", "EventSeq", "GroupID", "RuleID", "Name")
+"""What tells two happenings of one moment apart."""
 _PASSED: Final = (
     ("EnteredNumber", "entered"),
     ("EnteredSubtotal", "entered"),
@@ -180,7 +182,8 @@ def _with_room(context: DecodeContext) -> DecodeContext:
 
 def _records(part: Part) -> Iterator[tuple[int, bytes]]:
     """Cut text into one record per `Code=` at the start of a line; several may follow one another."""
-    starts = [found.start() for found in _CODE.finditer(part.body)]
+    single = part.body.lower().count(b"code=") < 2
+    starts = [] if single else [found.start() for found in _CODE.finditer(part.body)]
     if len(starts) < 2:
         yield part.line, part.body.strip()
         return
@@ -323,9 +326,7 @@ def _found(
             CameraStatus(online=not active, reason="videoloss" if active else "heartbeat"),
         )
         return
-    seen = tuple(
-        text_of(data, name, "data.") for name in ("EventID", "EventSeq", "GroupID", "RuleID", "Name")
-    )
+    seen = [text_of(data, name, "data.") for name in _SEEN]
     counts = _counts(code, data)
     if counts is not None:
         yield ("count", action, *seen), counts

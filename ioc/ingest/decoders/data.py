@@ -11,17 +11,23 @@ from math import isfinite
 from typing import Any, Final, Union, get_args, get_origin
 
 import msgspec
+from msgspec.structs import replace
 
-from ioc.model.events import DATA_TYPES, EventData, Extra
+from ioc.model.events import DATA_TYPES, CameraCount, EventData, Extra
 
 MAX_EXTRA_FIELDS: Final = 64
 MAX_EXTRA_KEY_CHARS: Final = 128
 MAX_NAME_CHARS: Final = 256
 _INT64_MAX: Final = 2**63 - 1
 COUNT_MAX: Final = 1e9
+NUMBERS: Final = (int, float)
+NESTED: Final = (dict, list)
+"""For `isinstance`, which takes half the time where the types need not be put together first."""
 
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,17})?(?:[eE][+-]?\d{1,3})?")
 """JSON's own numbers, so `0x10`, `1_000`, `nan` and `٣` stay what they are: text."""
+
+_BEGINS_NUMBER: Final = frozenset("-0123456789")
 
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _BOUND = re.compile(r" [<>]=? ")
@@ -102,12 +108,13 @@ def _schema(cls: Any) -> _Schema:
 SCHEMAS: Final[dict[str, _Schema]] = {name: _schema(cls) for name, cls in DATA_TYPES.items()}
 
 
-def typed_data(type_name: str, fields: dict[str, Any]) -> tuple[EventData, int]:
+def typed_data(type_name: str, fields: dict[str, Any], extra: Extra | None = None) -> tuple[EventData, int]:
     """Return the data of an event and how many unknown fields could not be kept.
 
     Args:
         type_name: the CloudEvents type.
         fields: the JSON object under `data`, not changed.
+        extra: what a decoder keeps of the source's own, within the bounds of `put_extra` already.
 
     Raises:
         Refused: unknown type, or a field that is missing, of a wrong type or out of range.
@@ -123,12 +130,14 @@ def typed_data(type_name: str, fields: dict[str, Any]) -> tuple[EventData, int]:
     except msgspec.ValidationError as error:
         data = _with_numbers_read(schema, fields, error)
     _check(schema, data)
-    return data, dropped
+    return (replace(data, extra=extra) if extra else data), dropped
 
 
 def _with_extra(schema: _Schema, fields: dict[str, Any]) -> tuple[dict[str, Any], int]:
-    known = {name: value for name, value in fields.items() if name in schema.fields}
-    unknown = {name: value for name, value in fields.items() if name not in schema.fields}
+    known: dict[str, Any] = {}
+    unknown: dict[str, Any] = {}
+    for name, value in fields.items():
+        (known if name in schema.fields else unknown)[name] = value
     nested = unknown.pop("extra", None)
     dropped = 0
     if isinstance(nested, dict):
@@ -141,13 +150,16 @@ def _with_extra(schema: _Schema, fields: dict[str, Any]) -> tuple[dict[str, Any]
             extra[name] = value
         else:
             dropped += 1
-    return {**known, "extra": extra}, dropped
+    known["extra"] = extra
+    return known, dropped
 
 
 def _is_scalar(value: Any) -> bool:
+    if isinstance(value, str):
+        return True
     if isinstance(value, int):  # the log's encoding ends at 64 bits
         return -_INT64_MAX <= value <= _INT64_MAX
-    return value is None or isinstance(value, str | float)
+    return value is None or isinstance(value, float)
 
 
 def _with_numbers_read(schema: _Schema, fields: dict[str, Any], error: msgspec.ValidationError) -> EventData:
@@ -163,9 +175,9 @@ def _with_numbers_read(schema: _Schema, fields: dict[str, Any], error: msgspec.V
 
 def as_number(value: Any) -> Any:
     """Return the number a string spells in JSON's way, else `value` itself."""
-    if not isinstance(value, str) or not _NUMBER.fullmatch(value):
+    if not isinstance(value, str) or value[:1] not in _BEGINS_NUMBER or not _NUMBER.fullmatch(value):
         return value
-    if not any(c in value for c in ".eE"):
+    if "." not in value and "e" not in value and "E" not in value:
         return int(value)
     number = float(value)
     return number if isfinite(number) else value
@@ -181,7 +193,7 @@ def _check(schema: _Schema, data: EventData) -> None:
         if value is not None and len(value) > MAX_NAME_CHARS:
             detail = f"{len(value)} characters, at most {MAX_NAME_CHARS} are taken"
             raise Refused("length", detail, f"data.{name}")
-    counts = getattr(data, "counts", None)
+    counts: dict[str, int] | None = data.counts if isinstance(data, CameraCount) else None
     if counts and not all(0 <= count <= COUNT_MAX for count in counts.values()):
         raise Refused("in_range", f"a count is not within 0…{COUNT_MAX:g}", "data.counts")
 

@@ -14,6 +14,7 @@ from ioc.ingest.decoders.datex2_situations import situations, withdrawals
 from ioc.ingest.decoders.datex2_tree import (
     Tree,
     is_of,
+    own_time,
     publications,
     read_tree,
     rejection,
@@ -22,9 +23,10 @@ from ioc.ingest.decoders.datex2_tree import (
 )
 from ioc.ingest.decoders.jsonlines import JSON_TYPES
 from ioc.ingest.decoders.media import XML_TYPES
-from ioc.ingest.decoders.xml import text_of
+from ioc.ingest.decoders.xml import own_text
 
-_COUNTED = ("situationRecord", "siteMeasurements", "elaboratedData", "elementReference")
+_WITHDRAWN = "elementReference"
+_COUNTED = ("situationRecord", "siteMeasurements", "elaboratedData", _WITHDRAWN)
 
 
 class Datex2:
@@ -38,7 +40,8 @@ class Datex2:
             tree = read_tree(body)
         except Refused as refused:
             return Decode(rejections=[rejection(1, body, refused)])
-        count = sum(1 for name in _COUNTED for _ in tree.root.iter(name))
+        counts = {name: len(list(tree.root.iter(name))) for name in _COUNTED}
+        count = sum(counts.values())
         if count > context.max_events:
             raise TooManyEvents(count, context.max_events)
         result = Decode()
@@ -46,8 +49,9 @@ class Datex2:
         for publication in found:
             for item in _publication(publication, tree, context):
                 _take(item, result, context)
-        for item in withdrawals(tree, context, _generated_us(tree, context)):
-            _take(item, result, context)
+        if counts[_WITHDRAWN]:
+            for item in withdrawals(tree, context, _generated_us(tree, context)):
+                _take(item, result, context)
         if not found and not result.events and not _is_keep_alive(tree.root):
             detail = "expected a DATEX II message with a payload"
             nothing = Refused("publication", detail, "payloadPublication")
@@ -101,7 +105,7 @@ def _generated_us(tree: Tree, context: DecodeContext) -> int:
     for name in ("messageGenerationTimestamp", "publicationTime"):
         for found in tree.root.iter(name):
             try:
-                stated_us = time_at(found, ".", context.zone, name)
+                stated_us = own_time(found, context.zone, name)
             except Refused:
                 continue
             if stated_us is not None:
@@ -110,6 +114,6 @@ def _generated_us(tree: Tree, context: DecodeContext) -> int:
 
 
 def _is_keep_alive(root: Element) -> bool:
-    return any(text_of(found, ".") in ("true", "1") for found in root.iter("keepAlive")) or any(
+    return any(own_text(found) in ("true", "1") for found in root.iter("keepAlive")) or any(
         True for _ in root.iter("exchangeInformation")
     )

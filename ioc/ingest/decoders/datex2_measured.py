@@ -20,12 +20,14 @@ from ioc.ingest.decoders.datex2_tree import (
     is_true,
     label,
     number,
+    own_time,
+    own_value,
     rejection,
     time_at,
     value_text,
 )
 from ioc.ingest.decoders.wire import MAX_ID_CHARS
-from ioc.ingest.decoders.xml import children, text_of
+from ioc.ingest.decoders.xml import children, found_at, text_of
 from ioc.model.events import EventData, TrafficFlow, TrafficStatus, TrafficTravelTime
 from ioc.model.times import SECOND_US
 
@@ -93,8 +95,8 @@ def _predefined(value: Element) -> str:
 
 def _default_us(site: Element, context: DecodeContext, at_us: int) -> int:
     field = f"{_SITE}.measurementTimeDefault"
-    for path in ("measurementTimeDefault/timeValue", "measurementTimeDefault"):
-        stated_us = time_at(site, path, context.zone, field)
+    for path in (("measurementTimeDefault", "timeValue"), ("measurementTimeDefault",)):
+        stated_us = own_time(found_at(site, *path), context.zone, field)
         if stated_us is not None:
             return stated_us
     return at_us
@@ -165,14 +167,16 @@ class _Site:
     def _value(self, value: Element, basic: Element, index: str | None, default_us: int) -> int:
         """Take the numbers of one value and return how many of them are of kinds that we know."""
         fault = value_text(next(value.iter("physicalQuantityFault"), None), "physicalQuantityFaultType")
-        fault = fault or value_text(next(value.iter("measurementEquipmentFault"), None), ".//*")
+        if not fault:
+            equipment = next(value.iter("measurementEquipmentFault"), ())
+            fault = own_value(next(iter(equipment), None))
         known = 0
         for name, outer, inner, most in _VALUES:
             found = basic.find(outer)
             if found is None:
                 continue
             known += 1
-            quantity = number(found, inner)
+            quantity = number(found.find(inner))
             quantity = number(found) if quantity is None else quantity
             reason = fault or _fault(found, quantity, most)
             if reason or quantity is None:
@@ -203,12 +207,12 @@ class _Site:
         own = basic.find("measurementOrCalculationTime")
         if own is None:
             return default_us, period_s or self._period_s or DEFAULT_PERIOD_S
-        start_us = time_at(own, "period/startOfPeriod", zone, field)
-        end_us = time_at(own, "period/endOfPeriod", zone, field)
+        start_us = own_time(found_at(own, "period", "startOfPeriod"), zone, field)
+        end_us = own_time(found_at(own, "period", "endOfPeriod"), zone, field)
         if start_us is not None and end_us is not None and end_us > start_us:
             period_s = (end_us - start_us) / SECOND_US
         stated_us = time_at(own, "timeValue", zone, field)
-        stated_us = time_at(own, ".", zone, field) if stated_us is None else stated_us
+        stated_us = own_time(own, zone, field) if stated_us is None else stated_us
         moment_us = next((m for m in (stated_us, end_us, start_us) if m is not None), default_us)
         return moment_us, period_s or self._period_s or DEFAULT_PERIOD_S
 
@@ -274,7 +278,7 @@ def _basics(value: Element) -> Iterator[Element]:
 
 def _fault(found: Element, quantity: float | None, most: float) -> str | None:
     if is_true(found, "dataError") or found.get("dataError") in ("true", "1"):
-        return value_text(found, "reasonForDataError/values/value") or "data_error"
+        return own_value(found_at(found, "reasonForDataError", "values", "value")) or "data_error"
     if quantity is not None and not 0 <= quantity <= most:
         return "no_value" if quantity < 0 else "out_of_range"
     return None

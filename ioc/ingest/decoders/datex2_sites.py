@@ -24,7 +24,7 @@ from ioc.ingest.decoders.datex2_tree import (
 )
 from ioc.ingest.decoders.positions import position_of
 from ioc.ingest.decoders.wire import MAX_ID_CHARS
-from ioc.ingest.decoders.xml import children, text_of
+from ioc.ingest.decoders.xml import children, own_text
 from ioc.model.places import Device, DeviceKind
 
 MAX_OPTION_CHARS: Final = 200
@@ -118,7 +118,7 @@ def _options(site: Element) -> tuple[dict[str, str], float | None]:
         kind = value_text(inner, "specificMeasurementValueType")
         if index is None or kind not in _VALUE_TYPES:
             continue
-        if (period_s := number(inner, "period")) and period_s > 0:
+        if (period_s := number(inner.find("period"))) and period_s > 0:
             periods.append(period_s)
         classes = indexes.setdefault((_lane(inner), kind), {})
         classes.setdefault(_vehicle_class(inner), []).append(index)
@@ -140,9 +140,9 @@ def _lane(inner: Element) -> str:
     found = inner.find("specificLane")
     if found is None:
         return WHOLE
-    if (of_road := number(found, "laneNumber")) is not None:
+    if (of_road := number(found.find("laneNumber"))) is not None:
         return f"lane{of_road:g}"
-    lane = label(value_text(found, "laneUsage") or text_of(found, "."))
+    lane = label(value_text(found, "laneUsage") or own_text(found))
     return WHOLE if lane is None or lane in _WHOLE_LANES else lane[:64]
 
 
@@ -151,5 +151,5 @@ def _vehicle_class(inner: Element) -> str | None:
     found = inner.find("specificVehicleCharacteristics")
     if found is None:
         return None
-    texts = [text for part in found.iter() if (text := text_of(part, "."))]
+    texts = [text for part in found.iter() if (text := own_text(part))]
     return " ".join(texts) or None

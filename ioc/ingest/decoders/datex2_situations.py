@@ -23,6 +23,7 @@ from ioc.ingest.decoders.datex2_tree import (
     identity,
     is_true,
     label,
+    own_value,
     rejection,
     time_at,
     type_of,
@@ -31,7 +32,8 @@ from ioc.ingest.decoders.datex2_tree import (
 )
 from ioc.ingest.decoders.moments import lasting_us
 from ioc.ingest.decoders.positions import position_of
-from ioc.ingest.decoders.xml import children, text_of
+from ioc.ingest.decoders.xml import children, found_at, own_text, text_of
+from ioc.model.events import Extra
 
 SEVERITIES: Final = {
     "highest": "critical",
@@ -43,6 +45,7 @@ SEVERITIES: Final = {
 """`none` and `unknown` say nothing of it."""
 _RECORD: Final = "situation.situationRecord"
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_TIMES: Final = ("validity", "validityTimeSpecification")
 _LOCATIONS: Final = ("locationReference", "groupOfLocations")
 
 
@@ -127,7 +130,8 @@ class _Reader:
             Refused: what is wrong with it.
         """
         name = identity(record, f"{_RECORD}.id")
-        status = value_text(situation.find("headerInformation"), "informationStatus") or "real"
+        stated = value_text(situation.find("headerInformation"), "informationStatus")
+        status = stated or "real"
         if status != "real" and not self._takes_tests:
             detail = f"{status[:64]}: only what is real is taken; the option tests=accept takes exercises too"
             raise Refused("real", detail, "situation.headerInformation.informationStatus")
@@ -135,7 +139,8 @@ class _Reader:
         phase, since_us = _phase(record, self._at_us, zone)
         version = label(attribute(record, "version") or text_of(record, "situationRecordVersion"))
         place = next((position_of(e) for e in record if e.tag in _LOCATIONS), None)
-        data, _ = typed_data("traffic.situation", self._fields(situation, record, name, version, phase))
+        fields = self._fields(situation, record, name, version, phase)
+        data, _ = typed_data("traffic.situation", fields, self._extra(situation, record, phase, stated))
         return Decoded(
             line=line,
             id=_event_id(phase, raw),
@@ -152,18 +157,6 @@ class _Reader:
         self, situation: Element, record: Element, name: str, version: str | None, phase: _Phase
     ) -> dict[str, Any]:
         severity = value_text(record, "severity") or value_text(situation, "overallSeverity") or ""
-        extra = {
-            "situation": label(attribute(situation, "id")),
-            "detail": _detail(record),
-            "cause": _cause(record),
-            "phase": phase.value,
-            "probability": label(value_text(record, "probabilityOfOccurrence")),
-            "version_time": label(text_of(record, "situationRecordVersionTime")),
-            "valid_from": label(text_of(record, "validity/validityTimeSpecification/overallStartTime")),
-            "valid_to": label(text_of(record, "validity/validityTimeSpecification/overallEndTime")),
-            "publisher": self._creator,
-            "information_status": label(value_text(situation.find("headerInformation"), "informationStatus")),
-        }
         return {
             "situation_id": name,
             "kind": snake(label(type_of(record)) or "situation_record"),
@@ -172,8 +165,22 @@ class _Reader:
             "version": version,
             "text": self._text(record) or self._text_of_another(situation),
             "road": _road(record, self._languages),
-            "extra": {key: value for key, value in extra.items() if value is not None},
         }
+
+    def _extra(self, situation: Element, record: Element, phase: _Phase, status: str | None) -> Extra:
+        extra = {
+            "situation": label(attribute(situation, "id")),
+            "detail": _detail(record),
+            "cause": _cause(record),
+            "phase": phase.value,
+            "probability": label(value_text(record, "probabilityOfOccurrence")),
+            "version_time": label(text_of(record, "situationRecordVersionTime")),
+            "valid_from": label(own_text(found_at(record, *_TIMES, "overallStartTime"))),
+            "valid_to": label(own_text(found_at(record, *_TIMES, "overallEndTime"))),
+            "publisher": self._creator,
+            "information_status": label(status),
+        }
+        return {key: value for key, value in extra.items() if value is not None}
 
     def _text(self, record: Element) -> str | None:
         """Return what is for the public; a comment for operators only is not."""
@@ -208,7 +215,7 @@ def _phase(record: Element, at_us: int, zone: tzinfo | None) -> tuple[_Phase, in
 
     Times of the day and week that recur are not looked at: within its whole period such a record is in force.
     """
-    life = record.find("management/lifeCycleManagement")
+    life = found_at(record, "management", "lifeCycleManagement")
     if is_true(life, "cancel"):
         return _Phase.CANCELLED, None
     if is_true(life, "end"):
@@ -244,26 +251,27 @@ def _phase(record: Element, at_us: int, zone: tzinfo | None) -> tuple[_Phase, in
     )
 
 
+_CAUSES: Final = (("cause", "causeType"), ("accidentCause",), ("cause", "managedCause"))
 _NO_DETAIL: Final = frozenset({"vehicleType", "sourceType"})
 
 
 def _detail(record: Element) -> str | None:
     """Return the record's own kind within its class, e.g. `multivehicle_accident` of an accident."""
     for child in record:
-        if child.tag.endswith("Type") and child.tag not in _NO_DETAIL and (text := value_text(child, ".")):
+        if child.tag.endswith("Type") and child.tag not in _NO_DETAIL and (text := own_value(child)):
             return label(snake(text))
     return None
 
 
 def _cause(record: Element) -> str | None:
-    for path in ("cause/causeType", "accidentCause", "cause/managedCause"):
-        if text := value_text(record, path):
+    for path in _CAUSES:
+        if text := own_value(found_at(record, *path)):
             return label(snake(text))
     return None
 
 
 _ROAD: Final[tuple[tuple[str, Callable[[Element, tuple[str, ...]], str | None]], ...]] = (
-    ("roadNumber", lambda found, _: text_of(found, ".")),
+    ("roadNumber", lambda found, _: own_text(found)),
     ("roadName", words),
 )
 

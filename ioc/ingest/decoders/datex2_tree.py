@@ -9,9 +9,10 @@ serves all of them.
 import re
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from math import isfinite
 from typing import Any, Final
-from xml.etree.ElementTree import Element, tostring
+from xml.etree.ElementTree import Element, SubElement
 
 import msgspec
 
@@ -19,7 +20,7 @@ from ioc.ingest.decoders.base import Rejection
 from ioc.ingest.decoders.data import Refused
 from ioc.ingest.decoders.jsonlines import BLANK, BOM, JSON_ERRORS, parse_any, why_unreadable
 from ioc.ingest.decoders.moments import moment_us
-from ioc.ingest.decoders.xml import MAX_DEPTH, children, parse_xml, text_of
+from ioc.ingest.decoders.xml import MAX_DEPTH, own_text, parse_xml, text_of, xml_of
 
 MAX_UNPACKED_BYTES: Final = 8 << 20
 """What a gzip body may hold, which is 7,000 sites of two lanes; more is refused (`gzip_bytes`)."""
@@ -29,11 +30,17 @@ _GZIP: Final = b"\x1f\x8b"
 _GZIP_WBITS: Final = 31
 
 _ATTRIBUTES: Final = frozenset({"id", "version", "index", "lang", "type", "targetClass", "srsDimension"})
-_TEXT_KEYS: Final = frozenset({"#text", "$", "$t"})
+_SHORT: Final = {"idG": "id", "versionG": "version"}
+_TEXT_KEYS: Final = frozenset({"#text", "$", "$t", "value"})
+_EXTENDED: Final = frozenset({"extendedValueG", "_extendedValue"})
+_OWN: Final = _ATTRIBUTES | _TEXT_KEYS | _EXTENDED | _SHORT.keys()
+"""What is said of an element itself; any other scalar is a child of its own."""
 _CLASS: Final = re.compile(
     r"(?:locationReferencing|roadTrafficData|situation|common|sit|loc|roa|rtd|com)?([A-Z]\w*)"
 )
 """A key that names a class: a package's prefix, long or short or none, before a name in capitals."""
+_MAX_REMEMBERED_CHARS: Final = 128
+"""Of a key whose class is remembered: longer ones are of no standard, and the memory must stay small."""
 _SLOTS: Final = frozenset(
     {
         "payload",
@@ -64,7 +71,7 @@ class Tree:
         """Return a record's bytes, of XML without its namespaces."""
         if self._origins is not None:
             return msgspec.json.encode(self._origins.get(record, record.text))
-        return tostring(record, encoding="unicode").encode()
+        return xml_of(record)
 
 
 def read_tree(body: bytes) -> Tree:
@@ -86,6 +93,7 @@ def read_tree(body: bytes) -> Tree:
     for item in value if isinstance(value, list) else [value]:
         if not isinstance(item, dict):
             raise Refused("object", "expected a JSON object")
+        origins.setdefault(root, item)
         _fill(root, item, origins, 1)
     return Tree(root, origins)
 
@@ -111,48 +119,58 @@ def _unpacked(body: bytes) -> bytes:
 def _fill(element: Element, value: dict[str, Any], origins: dict[Element, Any], depth: int) -> None:
     if depth > MAX_DEPTH:
         raise Refused("depth", "nested more deeply than any message of ours")
-    origins.setdefault(element, value)
+    is_slot = element.tag in _SLOTS
     for key, inner in value.items():
-        name = key.removeprefix("@").rpartition(":")[2]
-        if name in ("idG", "versionG"):
-            name = name[:-1]
-        if isinstance(inner, dict) and (kind := _class_of(element, name)):
-            element.set("type", kind)
-            _fill(element, inner, origins, depth + 1)
-        elif isinstance(inner, dict | list):
-            for item in inner if isinstance(inner, list) else [inner]:
+        name = key if key.isalnum() else key.removeprefix("@").rpartition(":")[2]
+        if isinstance(inner, dict):
+            if is_slot and (kind := _class_of(_SHORT.get(name, name))):
+                element.set("type", kind)
+                _fill(element, inner, origins, depth + 1)
+            else:
+                _append(element, name, inner, origins, depth)
+        elif isinstance(inner, list):
+            for item in inner:
                 _append(element, name, item, origins, depth)
         elif inner is not None:
-            _scalar(element, name, _spelt(inner), key.startswith("@"))
-
-
-def _class_of(element: Element, name: str) -> str | None:
-    if element.tag not in _SLOTS or name in _SLOTS or "Extension" in name:
-        return None
-    found = _CLASS.fullmatch(name)
-    return found[1] if found else None
+            text = inner if isinstance(inner, str) else _spelt(inner)
+            if name in _OWN or key[:1] == "@":
+                _own(element, _SHORT.get(name, name), text)
+            else:
+                SubElement(element, name).text = text
 
 
 def _append(element: Element, name: str, value: Any, origins: dict[Element, Any], depth: int) -> None:
-    child = Element(name)
-    element.append(child)
+    child = SubElement(element, _SHORT.get(name, name))
     if isinstance(value, dict):
+        origins[child] = value
         _fill(child, value, origins, depth + 1)
     elif value is not None and not isinstance(value, list):
         child.text = _spelt(value)
 
 
-def _scalar(element: Element, name: str, text: str, is_attribute: bool) -> None:
-    if name in _TEXT_KEYS or name == "value":
+def _class_of(name: str) -> str | None:
+    """Return the class that a key names, None for a key that names none."""
+    return _known_class(name) if len(name) <= _MAX_REMEMBERED_CHARS else _read_class(name)
+
+
+def _read_class(name: str) -> str | None:
+    if name in _SLOTS or "Extension" in name:
+        return None
+    found = _CLASS.fullmatch(name)
+    return found[1] if found else None
+
+
+_known_class = lru_cache(maxsize=1_024)(_read_class)
+
+
+def _own(element: Element, name: str, text: str) -> None:
+    """Take what is the element's own: its text or an attribute."""
+    if name in _TEXT_KEYS:
         element.text = element.text or text
-    elif name in ("extendedValueG", "_extendedValue"):
+    elif name in _EXTENDED:
         element.text = text
-    elif is_attribute or name in _ATTRIBUTES:
-        element.set(name, text)
     else:
-        child = Element(name)
-        child.text = text
-        element.append(child)
+        element.set(name, text)
 
 
 def _spelt(value: Any) -> str:
@@ -197,25 +215,29 @@ def identity(element: Element, field: str) -> str:
     return found
 
 
-def value_text(element: Element | None, path: str) -> str | None:
-    """Return the text at `path`; of an enumeration beyond the standard's the publisher's own value."""
-    found = None if element is None else element.find(path)
-    if found is None:
-        return None
-    return found.get("_extendedValue") or text_of(found, ".")
+def value_text(element: Element | None, name: str) -> str | None:
+    """Return `own_value` of the first child of that name."""
+    return None if element is None else own_value(element.find(name))
+
+
+def own_value(element: Element | None) -> str | None:
+    """Return an element's text; of an enumeration beyond the standard's the publisher's own value."""
+    return None if element is None else element.get("_extendedValue") or own_text(element)
 
 
 def label(text: str | None) -> str | None:
     """Return short text fit for a key or a line: on one line, shortened, None where nothing is left."""
     if text is None:
         return None
+    if len(text) <= MAX_LABEL_CHARS and " " not in text and text.isprintable():
+        return text or None  # a printable text has no other blanks
     line = " ".join(text.split())[:MAX_LABEL_CHARS].rstrip()
     return line if line and line.isprintable() else None
 
 
-def number(element: Element | None, path: str = ".") -> float | None:
-    """Return the finite number at `path`, None where there is none."""
-    text = text_of(element, path)
+def number(element: Element | None) -> float | None:
+    """Return the finite number that an element holds, None where there is none."""
+    text = own_text(element)
     if text is None or not text.isascii() or "_" in text:
         return None
     try:
@@ -225,9 +247,9 @@ def number(element: Element | None, path: str = ".") -> float | None:
     return found if isfinite(found) else None
 
 
-def is_true(element: Element | None, path: str) -> bool:
-    """Return whether the boolean at `path` is set."""
-    return text_of(element, path) in ("true", "1")
+def is_true(element: Element | None, name: str) -> bool:
+    """Return whether the boolean of that name is set."""
+    return text_of(element, name) in ("true", "1")
 
 
 def words(element: Element | None, languages: tuple[str, ...]) -> str | None:
@@ -239,17 +261,26 @@ def words(element: Element | None, languages: tuple[str, ...]) -> str | None:
         if part.tag in ("value", "values") and part.text and (text := part.text.strip()):
             found.setdefault((part.get("lang") or "")[:2].lower(), text)
     chosen = next((found[language] for language in languages if language in found), None)
-    chosen = chosen or next(iter(found.values()), None) or text_of(element, ".")
+    chosen = chosen or next(iter(found.values()), None) or own_text(element)
     return chosen.replace("\0", "")[:MAX_WORDS_CHARS] if chosen else None
 
 
-def time_at(element: Element | None, path: str, zone: Any, field: str) -> int | None:
-    """Return the moment at `path`, None where there is none.
+def time_at(element: Element | None, name: str, zone: Any, field: str) -> int | None:
+    """Return `own_time` of the first child of that name.
 
     Raises:
         Refused: it is no time, with `field`.
     """
-    text = text_of(element, path)
+    return None if element is None else own_time(element.find(name), zone, field)
+
+
+def own_time(element: Element | None, zone: Any, field: str) -> int | None:
+    """Return the moment that an element holds, None where there is none.
+
+    Raises:
+        Refused: it is no time, with `field`.
+    """
+    text = own_text(element)
     return None if text is None else moment_us(text, zone, field)
 
 
@@ -261,4 +292,4 @@ def publications(root: Element) -> Iterator[Element]:
 
 def is_of(publication: Element, kind: str, part: str) -> bool:
     """Return whether a publication is of that class, or has its parts where it does not say."""
-    return type_of(publication) == kind or next(children(publication, part), None) is not None
+    return type_of(publication) == kind or publication.find(part) is not None

@@ -11,15 +11,16 @@ from xml.etree.ElementTree import Element
 import msgspec
 
 from ioc.ingest.decoders.base import DecodeContext, Rejection
-from ioc.ingest.decoders.data import COUNT_MAX, MAX_NAME_CHARS, Refused, as_number, refusal
+from ioc.ingest.decoders.data import COUNT_MAX, MAX_NAME_CHARS, NUMBERS, Refused, as_number, refusal
 from ioc.ingest.decoders.jsonlines import JSON_ERRORS, parse_any, why_unreadable
 from ioc.model.events import Extra
 
 Tree = dict[str, Any]
 _INT64_MAX: Final = 2**63 - 1
 _MAX_EXTRA_CHARS: Final = 1_024
-_NONE: Final = ("", "unknown", "unknow", "none", "null", "n/a")
+_NONE: Final = frozenset({"", "unknown", "unknow", "none", "null", "n/a"})
 """What vendors write for "not recognised"."""
+_MAX_NONE_CHARS: Final = max(map(len, _NONE))
 NUL_ESCAPE: Final = b"\\u0000"
 
 
@@ -83,7 +84,7 @@ def text_of(tree: Mapping[str, Any], key: str, under: str = "") -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, NUMBERS):
             raise Refused("type", f"expected a text, got {type(value).__name__}", under + key)
         value = str(value)
     value = value.strip()
@@ -114,7 +115,7 @@ def number_of(
         value = as_number(value.strip())
     if value is None or value == "":
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, NUMBERS):
         raise Refused("type", "expected a number", under + key)
     if not low <= value <= high:
         raise Refused("in_range", f"{value} is not within {low:g}…{high:g}", under + key)
@@ -137,11 +138,13 @@ def extra_of(tree: Mapping[str, Any], names: Iterable[tuple[str, str]]) -> Extra
     extra: Extra = {}
     for key, name in names:
         value = tree.get(key)
+        if value is None:
+            continue
         if isinstance(value, str):
             value = value.strip()
-            if value.lower() in _NONE or len(value) > _MAX_EXTRA_CHARS:
+            if len(value) > _MAX_EXTRA_CHARS or (len(value) <= _MAX_NONE_CHARS and value.lower() in _NONE):
                 continue
-        elif value is None or not isinstance(value, int | float) or not -_INT64_MAX <= value <= _INT64_MAX:
+        elif not isinstance(value, NUMBERS) or not -_INT64_MAX <= value <= _INT64_MAX:
             continue
         extra[name] = value
     return extra

@@ -1,7 +1,6 @@
 """What decoders of foreign formats share: gathering events under ids of their content, tidy names, parts."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from ioc.ingest.decoders.data import (
     MAX_EXTRA_FIELDS,
     MAX_EXTRA_KEY_CHARS,
     MAX_NAME_CHARS,
+    NUMBERS,
     Refused,
     refusal,
     typed_data,
@@ -32,8 +32,8 @@ _KINDS: Final = frozenset(AlarmKind)
 
 def tidy(text: str, limit: int = MAX_NAME_CHARS) -> str:
     """Return `text` on one line, without signs that cannot be printed, at most `limit` characters."""
-    if text.isalnum() and len(text) <= limit:
-        return text
+    if len(text) <= limit and " " not in text and text.isprintable():
+        return text  # a printable text has no other blanks
     if not text.isprintable():
         text = "".join(sign if sign.isprintable() else " " for sign in text)
     return " ".join(text.split())[:limit]
@@ -53,16 +53,13 @@ def part_of(context: DecodeContext, name: str, field: str) -> str:
 
 def put_extra(extra: Extra, name: str, value: Any) -> bool:
     """Keep what a source adds, if it is a scalar that rules can read; return whether it was kept."""
-    name = tidy(name, MAX_EXTRA_KEY_CHARS)
-    if not name or value is None or value == "":
+    if value is None or value == "" or not (name := tidy(name, MAX_EXTRA_KEY_CHARS)):
         return True  # nothing was said
     if isinstance(value, str):
         if len(value) > MAX_EXTRA_CHARS:
             return False
         value = tidy(value)
-    elif not isinstance(value, bool | int | float) or (
-        isinstance(value, int) and not -_INT64 <= value < _INT64
-    ):
+    elif not isinstance(value, NUMBERS) or (isinstance(value, int) and not -_INT64 <= value < _INT64):
         return False
     if len(extra) >= _MAX_OWN and name not in extra:
         return False
@@ -103,7 +100,7 @@ class Gathering:
     def __init__(self, context: DecodeContext) -> None:
         self.result = Decode()
         self._limit = context.max_events
-        self._seen: Counter[bytes] = Counter()
+        self._seen: dict[bytes, int] = {}
 
     def take(
         self,
@@ -124,15 +121,13 @@ class Gathering:
             TooManyEvents: more than the context allows.
         """
         extra = fields.pop("extra", None)
-        data, _ = typed_data(type_name, fields)
-        if extra:  # bounded by `put_extra`, so it need not be looked through again
-            data = replace(data, extra=extra)
+        data, _ = typed_data(type_name, fields, extra)
         digest = hashlib.blake2b(identity, digest_size=12).digest()
-        self._seen[digest] += 1
-        number = self._seen[digest]
+        number = self._seen[digest] = self._seen.get(digest, 0) + 1
         if once and number > 1:
             return
-        self.result.events.append(
+        events = self.result.events
+        events.append(
             Decoded(
                 line=line,
                 id=digest.hex() if number == 1 else f"{digest.hex()}-{number}",
@@ -142,8 +137,8 @@ class Gathering:
                 raw=raw,
             )
         )
-        if len(self.result.events) > self._limit:
-            raise TooManyEvents(len(self.result.events), self._limit)
+        if len(events) > self._limit:
+            raise TooManyEvents(len(events), self._limit)
 
     def refuse(self, line: int, raw: bytes, error: Exception, source: str | None = None) -> None:
         """Add a refusal, from `Refused` or one of JSON_ERRORS."""

@@ -77,7 +77,10 @@ def _within_limits(
     if len(pieces) > context.max_events:
         raise TooManyEvents(len(pieces), context.max_events)
     limit = context.max_event_bytes
-    if max([len(piece) for _, piece in pieces], default=0) <= limit:
+    for _, piece in pieces:
+        if len(piece) > limit:
+            break
+    else:
         return pieces, []
     return [piece for piece in pieces if len(piece[1]) <= limit], [
         Rejection(

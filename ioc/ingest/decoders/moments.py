@@ -10,6 +10,8 @@ from ioc.ingest.decoders.data import Refused
 from ioc.model.times import HOUR_US, SECOND_US, to_us
 
 _EXTRA_DIGITS: Final = re.compile(r"(\.\d{6})\d+")
+_FIRST_US: Final = to_us(datetime.min.replace(tzinfo=UTC))
+_LAST_US: Final = to_us(datetime.max.replace(tzinfo=UTC))
 _LATEST_S: Final = 253_402_300_800
 """Year 10000, in seconds; larger numbers are milliseconds."""
 
@@ -39,19 +41,29 @@ def moment_us(text: str, zone: tzinfo | None, field: str) -> int:
     Raises:
         Refused: `iso8601`, it is no such time; `zone`, it states none and the device has none.
     """
-    try:
-        moment = datetime.fromisoformat(_EXTRA_DIGITS.sub(r"\1", text.strip()))
-    except ValueError:
-        raise Refused("iso8601", "expected ISO 8601, e.g. 2026-11-22T10:00:00+07:00", field) from None
+    moment = _moment(text.strip())
+    if moment is None:
+        raise Refused("iso8601", "expected ISO 8601, e.g. 2026-11-22T10:00:00+07:00", field)
     if moment.tzinfo is None:
         if zone is None:
             detail = "a local time without zone; register the device with its `time_zone`"
             raise Refused("zone", detail, field)
         moment = moment.replace(tzinfo=zone)
+    time_us = to_us(moment)
+    if not _FIRST_US <= time_us <= _LAST_US:
+        raise Refused("iso8601", "not within the years 1 to 9999", field)
+    return time_us
+
+
+def _moment(text: str) -> datetime | None:
     try:
-        return to_us(moment.astimezone(UTC))
-    except (OverflowError, ValueError):
-        raise Refused("iso8601", "not within the years 1 to 9999", field) from None
+        return datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    try:
+        return datetime.fromisoformat(_EXTRA_DIGITS.sub(r"\1", text))
+    except ValueError:
+        return None
 
 
 def epoch_us(seconds: float, field: str) -> int:

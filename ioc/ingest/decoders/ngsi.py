@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, Rejection, TooManyEvents
-from ioc.ingest.decoders.data import Refused, as_number, typed_data
+from ioc.ingest.decoders.data import NESTED, Refused, as_number, typed_data
 from ioc.ingest.decoders.geometry import Point, point_of
 from ioc.ingest.decoders.jsonlines import (
     BLANK,
@@ -68,7 +68,7 @@ class _Entity:
                 continue
             # Expanded where the sender's context was not applied.
             name = key.rpartition("/")[2].rpartition("#")[2] if "/" in key else key
-            if not isinstance(attribute, dict | list):
+            if not isinstance(attribute, NESTED):
                 self.values[name] = attribute
                 continue
             self.values[name], notes = _reduced(attribute)
@@ -173,9 +173,11 @@ def _decoded(line: int, raw: Any, context: DecodeContext) -> tuple[Decoded, int]
         raise Refused("known_type", f"no entity type of ours: {entity.type}. Known: {known}", "type")
     point = _position(entity)
     kind, fields, time_us, measures = read(entity, context)
+    told = {name: value for name, value in fields.items() if value is not None}
     for name, value in entity.values.items():
-        fields.setdefault(name, value)
-    data, dropped = typed_data(kind, {name: value for name, value in fields.items() if value is not None})
+        if value is not None and name not in fields:
+            told[name] = value
+    data, dropped = typed_data(kind, told)
     content = msgspec.json.encode(raw)
     if b"\\u0000" in content:
         raise Refused("no_nul", "the character U+0000 cannot be stored")
@@ -252,6 +254,8 @@ def _name(value: Any, field: str) -> str:
 
 def _type(value: Any) -> str:
     """Return the short name of a type; of several the first that we know."""
+    if isinstance(value, str) and value in _READERS:
+        return value
     names = [_name(one, "type") for one in (value if isinstance(value, list) else [value])]
     short = [name.rpartition("/")[2].rpartition("#")[2] for name in names]
     return next((name for name in short if name in _READERS), short[0] if short else _name(None, "type"))
@@ -419,7 +423,7 @@ def _speed(entity: _Entity, name: str) -> Any:
     value, unit = as_number(entity.take(name)), entity.note(name, "unitCode")
     if unit is None or type(value) not in (int, float):
         return value
-    if unit not in _KMH_OF:
+    if not isinstance(unit, str) or unit not in _KMH_OF:
         raise Refused("unit", f"{unit!r} is no speed; known: {', '.join(_KMH_OF)}", f"{name}.unitCode")
     return value * _KMH_OF[unit]
 
@@ -455,7 +459,7 @@ def _of_injured(entity: _Entity) -> str:
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None or isinstance(value, dict | list) else str(value)
+    return None if value is None or isinstance(value, NESTED) else str(value)
 
 
 def _road(entity: _Entity) -> str | None:

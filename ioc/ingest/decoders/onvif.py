@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, tzinfo
 from typing import Any, Final
-from xml.etree.ElementTree import Element, tostring
+from xml.etree.ElementTree import Element
 
 import msgspec
 
 from ioc.ingest.decoders.base import Decode, DecodeContext, TooManyEvents
-from ioc.ingest.decoders.data import Refused
+from ioc.ingest.decoders.data import NESTED, Refused
 from ioc.ingest.decoders.gathering import Gathering, part_of, pieces_of, put_extra
 from ioc.ingest.decoders.jsonlines import JSON_ERRORS, JSON_TYPES, NDJSON_TYPES
 from ioc.ingest.decoders.media import XML_TYPES
@@ -20,7 +20,7 @@ from ioc.ingest.decoders.moments import moment_us
 from ioc.ingest.decoders.onvif_notices import Notice, Told, read_notice
 from ioc.ingest.decoders.onvif_scene import objects_of
 from ioc.ingest.decoders.onvif_tree import Tree, attribute, each, first, items, number, text, tree_of
-from ioc.ingest.decoders.xml import parse_xml
+from ioc.ingest.decoders.xml import parse_xml, xml_of
 from ioc.model.events import Extra
 
 _MARKS: Final = ("onvif-ej", "onvif-mj", "onvif-sj")
@@ -144,18 +144,22 @@ class Writer:
 
         An empty identity stands for the object's own content.
         """
-        time_us = self.time_us(attribute(frame, "UtcTime"), "Frame.UtcTime")
+        written = attribute(frame, "UtcTime")
+        time_us = self.time_us(written, "Frame.UtcTime")
         source = self.source_of({})
-        untimed = not attribute(frame, "UtcTime")
         for node, found in objects_of(frame):
             own = identity or _written(time_us, attribute(frame, "Source"), node)
-            if untimed:
+            if not written:
                 own = _untimed(own, time_us)
+            self.gathering.result.dropped_fields += found.dropped
+            told = [("camera.object", found.fields, own)]
+            if found.plate is not None:
+                told.append(("camera.plate", found.plate, own + b"plate"))
             try:
-                self.told(line, raw, Told("camera.object", found.fields, found.dropped), source, time_us, own)
-                if found.plate is not None:
-                    plate = Told("camera.plate", found.plate, 0)
-                    self.told(line, raw, plate, source, time_us, own + b"plate")
+                for type_name, fields, own in told:
+                    self.gathering.take(
+                        line, raw, type_name, fields, source=source, time_us=time_us, identity=own
+                    )
             except Refused as refused:
                 self.gathering.refuse(line, raw, refused, source)
 
@@ -218,22 +222,14 @@ def _decode_json(body: bytes, context: DecodeContext) -> Decode:
 
 def _take_message(writer: Writer, line: int, raw: bytes, message: _Message, topic: str) -> None:
     identity = topic.encode("utf-8", "replace") + b"\0" + raw
-    if message.MetadataStream is not None or message.VideoAnalytics is not None or message.Frame is not None:
-        stream = message.MetadataStream
-        inside = [message.VideoAnalytics, first(stream, "VideoAnalytics")]
-        frames = [*each(message.Frame), *(frame for node in inside for frame in each(node, "Frame"))]
-        for frame in frames:
-            if not isinstance(frame, dict):
-                raise Refused("type", "expected an object with UtcTime and Object", "Frame")
-            writer.frame(line, raw, identity, frame)
-        for node in each(stream, "Event", "NotificationMessage"):
-            _notification(writer, line, raw, identity, node)
+    if message.Frame is not None or message.VideoAnalytics is not None or message.MetadataStream is not None:
+        _metadata(writer, line, raw, identity, message)
     elif message.SensorData is not None:
         for node in each(message.SensorData):
             writer.sensor(line, raw, identity, node)
     elif message.Message is not None:
         _notification(writer, line, raw, identity, {"Topic": message.Topic, "Message": message.Message})
-    elif any(part is not None for part in _unread(message)):
+    elif _is_unread(message):
         return  # metadata all the same, several times a second: nothing to refuse
     elif message.UtcTime is None and message.Source is None and message.Data is None:
         raise Refused("known_type", "no event (UtcTime, Source, Data) and no metadata (Frame)")
@@ -248,15 +244,36 @@ def _take_message(writer: Writer, line: int, raw: bytes, message: _Message, topi
         writer.notice(line, raw, identity, notice, message.UtcTime)
 
 
-def _unread(message: _Message) -> tuple[Any, ...]:
-    """Return the kinds of metadata that tell of the camera or of sound."""
-    return message.PTZ, message.PTZStatus, message.AudioAnalytics, message.AudioDescriptor
+def _metadata(writer: Writer, line: int, raw: bytes, identity: bytes, message: _Message) -> None:
+    """Take frames and notifications, bare or inside what XML has around them."""
+    stream = message.MetadataStream
+    frames = [] if message.Frame is None else each(message.Frame)
+    if message.VideoAnalytics is not None:
+        frames += each(message.VideoAnalytics, "Frame")
+    if stream is not None:
+        frames += each(stream, "VideoAnalytics", "Frame")
+    for frame in frames:
+        if not isinstance(frame, dict):
+            raise Refused("type", "expected an object with UtcTime and Object", "Frame")
+        writer.frame(line, raw, identity, frame)
+    for node in each(stream, "Event", "NotificationMessage"):
+        _notification(writer, line, raw, identity, node)
+
+
+def _is_unread(message: _Message) -> bool:
+    """Return whether it is metadata of the camera itself or of sound."""
+    return not (
+        message.PTZ is None
+        and message.PTZStatus is None
+        and message.AudioAnalytics is None
+        and message.AudioDescriptor is None
+    )
 
 
 def _group(node: Any, field: str) -> Tree:
     if node is None or node == "":
         return {}
-    if not isinstance(node, dict | list):
+    if not isinstance(node, NESTED):
         raise Refused("type", f"expected an object, got {type(node).__name__}", field)
     return items(node)
 
@@ -296,7 +313,7 @@ def decode_xml(body: bytes, context: DecodeContext) -> Decode:
         return gathering.result
     for line, element in enumerate(found, 1):
         # Of many, each is kept by itself: a thousand refusals must not keep the body a thousand times.
-        raw = body if len(found) == 1 else tostring(element, "utf-8")[: len(body)]
+        raw = body if len(found) == 1 else xml_of(element)[: len(body)]
         try:
             _take_element(writer, line, raw, element)
         except Refused as refused:

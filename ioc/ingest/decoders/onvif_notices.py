@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ioc.ingest.decoders.data import COUNT_MAX, MAX_EXTRA_KEY_CHARS, as_number
+from ioc.ingest.decoders.data import COUNT_MAX, MAX_EXTRA_KEY_CHARS, NESTED, as_number
 from ioc.ingest.decoders.gathering import kind_option, put_extra, tidy
 from ioc.ingest.decoders.onvif_scene import PICTURE, box_of, fraction, inner, kmh, plate_of, read_object
 from ioc.ingest.decoders.onvif_topics import Topic, label_in, topic_of, words_mean
@@ -100,14 +100,17 @@ def _plain(value: Any) -> Any:
     """Return what a text spells: quotes are optional in ONVIF's JSON, and XML has nothing else."""
     if not isinstance(value, str):
         return value
-    low = value.lower()
-    return low == "true" if low in ("true", "false") else as_number(value)
+    if len(value) in (4, 5) and (low := value.lower()) in ("true", "false"):
+        return low == "true"
+    return as_number(value)
 
 
 def _take(rest: Tree, names: tuple[str, ...]) -> Any:
     """Remove and return the first of `names` that says something."""
+    if rest.keys().isdisjoint(names):
+        return None
     for name in names:
-        if rest.get(name) not in (None, "") and not isinstance(rest[name], dict | list):
+        if rest.get(name) not in (None, "") and not isinstance(rest[name], NESTED):
             return rest.pop(name)
     return None
 
@@ -128,11 +131,14 @@ def _alarm(
     share = fraction(number(_take(rest, _SHARES)))
     if share is None:
         share = seen.get("confidence")
-    for name, value in (("zone", zone), ("track_id", track), ("confidence", share)):
-        if value is not None:
-            fields[name] = value
+    if zone is not None:
+        fields["zone"] = zone
+    if track is not None:
+        fields["track_id"] = track
+    if share is not None:
+        fields["confidence"] = share
     states = {name: flag for name in notice.data if (flag := _state(name, notice.data[name])) is not None}
-    said = next((name for name, flag in states.items() if flag), next(iter(states), None))
+    said = next((name for name, flag in states.items() if flag), next(iter(states))) if states else None
     kind = _chosen(options, zone, topic) or _kind(topic, rest, said)
     fields["kind"] = kind
     fields["active"] = _active(topic, notice, kind, states)
@@ -147,6 +153,8 @@ def _alarm(
 
 def _chosen(options: Mapping[str, str], zone: str | None, topic: Topic) -> AlarmKind | None:
     """Return the kind that the operator says a rule, a scenario or a topic means."""
+    if not options:
+        return None
     return kind_option(options, (zone, topic.scenario, "/".join(topic.path), *topic.path[::-1]))
 
 
@@ -159,7 +167,7 @@ def _kind(topic: Topic, rest: Tree, said: str | None) -> AlarmKind:
         kind = AlarmKind.LINE_CROSSING if scenario.lower() == "fence" else words_mean("/" + scenario.lower())
     else:
         kind = words_mean("/" + said.lower().removeprefix("is")) if said else AlarmKind.OTHER
-    if kind in (AlarmKind.OTHER, AlarmKind.MOTION):
+    if kind in (AlarmKind.OTHER, AlarmKind.MOTION) and not rest.keys().isdisjoint(_CLASSES):
         classes = " ".join(text(rest.get(name)) for name in _CLASSES).lower()
         if "fire" in classes or "smoke" in classes:
             kind = AlarmKind.FIRE_SMOKE

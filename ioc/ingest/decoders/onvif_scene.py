@@ -1,7 +1,6 @@
 """ONVIF's scene description: frames with objects, from XML or `onvif-mj`, and the plates read on them."""
 
 from collections.abc import Iterator
-from math import isfinite
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +11,7 @@ from ioc.ingest.decoders.onvif_tree import Tree, attribute, each, first, number,
 from ioc.model.events import Extra
 
 _KMH_PER_MS: Final = 3.6
-_BEYOND: Final = 0.5
+_NEAREST, _FURTHEST = -0.5, 1.5
 """How far a box may reach out of the picture; further out it is no place in it."""
 
 
@@ -24,20 +23,30 @@ class Scale(msgspec.Struct, frozen=True):
     shift_x: float = 0.0
     shift_y: float = 0.0
 
+    def across(self, x: float) -> float:
+        """Return where `x` lies in the picture, as a share of its width from the left."""
+        return (self.scale_x * x + self.shift_x + 1.0) / 2.0
+
+    def down(self, y: float) -> float:
+        """Return where `y` lies in the picture, as a share of its height from the top."""
+        return (1.0 - self.scale_y * y - self.shift_y) / 2.0
+
     def inside(self, transformation: Any) -> "Scale":
         """Return the mapping below a node that holds `transformation`."""
+        if transformation is None:
+            return self
         scale, shift = first(transformation, "Scale"), first(transformation, "Translate")
-        scale_x, scale_y = (_or(number(attribute(scale, axis)), 1.0) for axis in "xy")
-        shift_x, shift_y = (_or(number(attribute(shift, axis)), 0.0) for axis in "xy")
         return Scale(
-            self.scale_x * scale_x,
-            self.scale_y * scale_y,
-            self.scale_x * shift_x + self.shift_x,
-            self.scale_y * shift_y + self.shift_y,
+            self.scale_x * _or(number(attribute(scale, "x")), 1.0),
+            self.scale_y * _or(number(attribute(scale, "y")), 1.0),
+            self.scale_x * _or(number(attribute(shift, "x")), 0.0) + self.shift_x,
+            self.scale_y * _or(number(attribute(shift, "y")), 0.0) + self.shift_y,
         )
 
 
 PICTURE: Final = Scale()
+_CANDIDATES: Final = (("ClassCandidate",), ("Extension", "OtherTypes"))
+"""Where the classes stand that ONVIF has since deprecated."""
 
 
 def _or(value: float | None, other: float) -> float:
@@ -68,7 +77,8 @@ def read_object(node: Any, within: Scale = PICTURE) -> Found:
     look, behaviour = first(node, "Appearance"), first(node, "Behaviour")
     extra: Extra = {}
     label, likelihood = _class_of(look)
-    vehicle, vehicle_likelihood = likely(first(look, "VehicleInfo", "Type"))
+    info = first(look, "VehicleInfo")
+    vehicle, vehicle_likelihood = likely(first(info, "Type"))
     if label is None or label == "vehicle":
         label, likelihood = (vehicle or label), (vehicle_likelihood if vehicle else likelihood)
     fields: dict[str, Any] = {"label": label or "object", "extra": extra}
@@ -84,8 +94,9 @@ def read_object(node: Any, within: Scale = PICTURE) -> Found:
     if (speed := kmh(number(first(behaviour, "Speed")))) is not None:
         fields["speed_kmh"] = speed
     _put_behaviour(extra, node, behaviour)
-    for name in ("Brand", "Model"):
-        put_extra(extra, name.lower(), likely(first(look, "VehicleInfo", name))[0])
+    if info is not None:
+        put_extra(extra, "brand", likely(first(info, "Brand"))[0])
+        put_extra(extra, "model", likely(first(info, "Model"))[0])
     plate = plate_of(look)
     if plate is not None:
         plate["vehicle"] = vehicle
@@ -109,17 +120,22 @@ def _put_behaviour(extra: Extra, node: Any, behaviour: Any) -> None:
 
 def _class_of(look: Any) -> tuple[str | None, float | None]:
     """Return the most likely class, in lower case: of `Type`, or of the deprecated candidates."""
-    found = [likely(node) for node in each(look, "Class", "Type")]
-    for path in (("ClassCandidate",), ("Extension", "OtherTypes")):
-        for candidate in each(look, "Class", *path):
+    classes = [told for told in each(look, "Class") if isinstance(told, dict)]
+    found = [likely(name) for told in classes for name in each(told.get("Type"))]
+    for path in _CANDIDATES:
+        for candidate in [each_ for told in classes if path[0] in told for each_ in each(told, *path)]:
             name = tidy(text(first(candidate, "Type"))).lower()
             found.append((name or None, fraction(number(first(candidate, "Likelihood")))))
     named = [(name, share) for name, share in found if name is not None]
+    if len(named) == 1:
+        return named[0]
     return max(named, key=lambda pair: _or(pair[1], 1.0), default=(None, None))
 
 
 def likely(node: Any) -> tuple[str | None, float | None]:
     """Return the text of a `tt:StringLikelihood` in lower case and its likelihood."""
+    if node is None:
+        return None, None
     name = tidy(text(node)).lower()
     return name or None, fraction(number(attribute(node, "Likelihood")))
 
@@ -149,15 +165,19 @@ def track_of(node: Any) -> str | None:
 
 def box_of(node: Any, within: Scale) -> tuple[float, float, float, float] | None:
     """Return a rectangle as left, top, width, height in fractions of the picture; None for one outside it."""
-    edges = [number(attribute(node, side)) for side in ("left", "right", "top", "bottom")]
-    if None in edges:
+    left, right = number(attribute(node, "left")), number(attribute(node, "right"))
+    top, bottom = number(attribute(node, "top")), number(attribute(node, "bottom"))
+    if left is None or right is None or top is None or bottom is None:
         return None
-    left, right, top, bottom = (_or(edge, 0.0) for edge in edges)
-    xs = sorted((within.scale_x * x + within.shift_x + 1.0) / 2.0 for x in (left, right))
-    ys = sorted((1.0 - within.scale_y * y - within.shift_y) / 2.0 for y in (top, bottom))
-    if not all(isfinite(edge) and -_BEYOND <= edge <= 1.0 + _BEYOND for edge in (*xs, *ys)):
+    x, x_end = within.across(left), within.across(right)
+    y, y_end = within.down(top), within.down(bottom)
+    if x > x_end:
+        x, x_end = x_end, x
+    if y > y_end:
+        y, y_end = y_end, y
+    if not (_NEAREST <= x <= x_end <= _FURTHEST and _NEAREST <= y <= y_end <= _FURTHEST):
         return None
-    return (round(xs[0], 6), round(ys[0], 6), round(xs[1] - xs[0], 6), round(ys[1] - ys[0], 6))
+    return (round(x, 6), round(y, 6), round(x_end - x, 6), round(y_end - y, 6))
 
 
 def plate_of(node: Any) -> dict[str, Any] | None:
@@ -165,6 +185,8 @@ def plate_of(node: Any) -> dict[str, Any] | None:
     info: Any = first(node, "LicensePlateInfo")
     while isinstance(info, dict) and "LicensePlateInfo" in info:  # an ElementItem holds the element itself
         info = first(info, "LicensePlateInfo")
+    if info is None:
+        return None
     written = first(info, "PlateNumber")
     plate = tidy(text(written))
     if not plate:

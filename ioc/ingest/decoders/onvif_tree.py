@@ -4,11 +4,10 @@ Attributes are `@Name`, text beside attributes is `#text`, repeated elements are
 so that one reading serves both. zeep's dictionaries (`_value_1`, attributes without sign) pass as well.
 """
 
-from collections.abc import Iterator
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from ioc.ingest.decoders.data import as_number
+from ioc.ingest.decoders.data import NUMBERS, as_number
 
 Tree = dict[str, Any]
 
@@ -32,25 +31,29 @@ def tree_of(element: Element) -> Any:
     return tree
 
 
-def each(node: Any, *path: str) -> Iterator[Any]:
-    """Yield what stands at `path` below `node`, every one where it repeats."""
-    if isinstance(node, list):
-        for member in node:
-            yield from each(member, *path)
-    elif not path:
-        yield node
-    elif isinstance(node, dict) and (child := node.get(path[0])) is not None:
-        yield from each(child, *path[1:])
+def each(node: Any, *path: str) -> list[Any]:
+    """Return what stands at `path` below `node`, every one where it repeats."""
+    for depth, name in enumerate(path):
+        if isinstance(node, list):
+            return [found for member in node for found in each(member, *path[depth:])]
+        node = node.get(name) if isinstance(node, dict) else None
+        if node is None:
+            return []
+    return [found for member in node for found in each(member)] if isinstance(node, list) else [node]
 
 
 def first(node: Any, *path: str) -> Any:
     """Return the first at `path`, None where there is none."""
     for name in path:
-        while isinstance(node, list):
-            node = node[0] if node else None
+        if isinstance(node, list):
+            node = _first_member(node)
         if not isinstance(node, dict):
             return None
         node = node.get(name)
+    return _first_member(node) if isinstance(node, list) else node
+
+
+def _first_member(node: Any) -> Any:
     while isinstance(node, list):
         node = node[0] if node else None
     return node
@@ -60,7 +63,7 @@ def attribute(node: Any, name: str) -> Any:
     """Return the attribute `name` of `node`, None without."""
     if not isinstance(node, dict):
         return None
-    value = node.get(f"@{name}")
+    value = node.get("@" + name)
     return node.get(name) if value is None else value
 
 
@@ -70,15 +73,17 @@ def text(node: Any) -> str:
         node = node.get("#text", node.get("_value_1"))
     if isinstance(node, str):
         return node.strip()
-    return str(node) if isinstance(node, int | float) and not isinstance(node, bool) else ""
+    return str(node) if isinstance(node, NUMBERS) and not isinstance(node, bool) else ""
 
 
 def number(value: Any) -> float | None:
     """Return the number a value is or spells, None for anything else."""
+    if value is None or type(value) is float:
+        return value
     if isinstance(value, dict):
         value = value.get("#text")
     value = as_number(value.strip()) if isinstance(value, str) else value
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, NUMBERS):
         return None
     try:
         return float(value)

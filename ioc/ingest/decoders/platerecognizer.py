@@ -210,6 +210,8 @@ def _looks(result: Tree, props: Tree) -> dict[str, str | int | float | bool | No
 
 def _best(ranked: Any) -> Tree:
     """Return the first of a ranked list; Plate Recognizer puts the likeliest first."""
+    if isinstance(ranked, dict):
+        return ranked
     return next(maps_of(ranked), {})
 
 

@@ -51,9 +51,10 @@ def position_of(location: Element | None) -> Point | None:
         for shown in location.iter(name):
             if (points := _coordinates(shown)) and points[0] is not None:
                 return points[0]
-    for line in location.iter():
-        if next(children(line, "posList"), None) is not None:
-            return middle(_pos_list(line))
+    if next(location.iter("posList"), None) is not None:
+        for line in location.iter():
+            if line.find("posList") is not None:
+                return middle(_pos_list(line))
     return middle(_coordinates(location))
 
 

@@ -79,11 +79,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     delimiter: str | None
     decimal: str
     encoding: str | None
-
-    @property
-    def named(self) -> frozenset[str]:
-        """The columns that the mapping names."""
-        return frozenset((*self.columns.values(), *self.fields.values()))
+    named: frozenset[str]
+    """The columns that the mapping names."""
 
 
 class InvalidMapping(ValueError):
@@ -129,9 +126,10 @@ def _read_mapping(items: tuple[tuple[str, str], ...]) -> Table:
     faults += _setting_faults(options)
     if faults:
         raise InvalidMapping(faults)
+    columns: dict[str, str] = {name: options[name] for name in _COLUMNS if name in options}
     return Table(
         type=kind,
-        columns={name: options[name] for name in _COLUMNS if name in options},
+        columns=columns,
         fields=parts["field"],
         factors=factors,
         values=parts["value"],
@@ -141,6 +139,7 @@ def _read_mapping(items: tuple[tuple[str, str], ...]) -> Table:
         delimiter=options.get("delimiter"),
         decimal=options.get("decimal", "."),
         encoding=options.get("encoding"),
+        named=frozenset((*columns.values(), *parts["field"].values())),
     )
 
 
@@ -326,8 +325,11 @@ def _decoded(
         if value is not None:
             fields[name] = _scaled(_typed(value, name, table), name, column, table)
     if table.keeps_rest:
-        rest = row.keys() - table.named
-        fields["extra"] = {name: row[name] for name in row if name in rest and row[name] not in table.nothing}
+        fields["extra"] = {
+            name: cell
+            for name, cell in row.items()
+            if name not in table.named and not (isinstance(cell, str) and cell in table.nothing)
+        }
     try:
         data, dropped = typed_data(table.type, fields)
     except Refused as refused:
@@ -340,7 +342,9 @@ def _decoded(
         Decoded(
             line=line,
             id=_short(str(identity), MAX_ID_CHARS, table.columns.get("id")),
-            source=context.device_id if source is None else context.part(str(source)),
+            source=context.device_id
+            if source is None
+            else _short(context.part(str(source)), MAX_ID_CHARS, table.columns["source"]),
             time_us=moment,
             data=data,
             raw=raw,

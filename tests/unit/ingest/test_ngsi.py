@@ -156,3 +156,10 @@ def test_a_place_that_cannot_be_read_is_none() -> None:
 def test_more_entities_than_are_taken_are_refused_together() -> None:
     with pytest.raises(TooManyEvents):
         decode([FLOW_PLAIN] * 4, max_events=3)
+
+
+@pytest.mark.parametrize("unit", [["KMH"], {"code": "KMH"}, 7, "parsec"])
+def test_a_unit_that_is_no_speed_is_refused_whatever_it_is(unit: Any) -> None:
+    flow = {**FLOW, "averageVehicleSpeed": {"type": "Property", "value": 10, "unitCode": unit}}
+    [refused] = decode(flow).rejections
+    assert (refused.rule, refused.field) == ("unit", "averageVehicleSpeed.unitCode")

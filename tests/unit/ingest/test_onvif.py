@@ -393,3 +393,17 @@ def test_a_plate_that_an_alarm_shows_is_a_plate_of_its_own_and_never_unmasked_be
 def test_metadata_of_camera_and_sound_is_passed_over(body: bytes) -> None:
     decoded = decode(body, "onvif-mj/PTZ/1/2")
     assert (decoded.events, decoded.rejections) == ([], [])
+
+
+@pytest.mark.parametrize("around", ['{"VideoAnalytics": %s}', '{"MetadataStream": {"VideoAnalytics": %s}}'])
+def test_a_frame_in_json_is_the_same_inside_what_xml_has_around_it(around: str) -> None:
+    zone = ZoneInfo("Asia/Ho_Chi_Minh")
+    bare = one(decode(FRAME_JSON, zone=zone))
+    assert one(decode(around.encode() % FRAME_JSON, zone=zone)).data == bare.data
+
+
+def test_notifications_in_a_json_stream_stand_beside_its_frames() -> None:
+    message = {"UtcTime": TIME, "Source": {}, "Data": {"State": "true"}}
+    node = {"Topic": "tns1:VideoSource/MotionAlarm", "Message": {"Message": message}}
+    body = {"MetadataStream": {"Event": {"NotificationMessage": node}}}
+    assert alarm(one(decode(json.dumps(body).encode()))).kind is AlarmKind.MOTION

@@ -118,3 +118,15 @@ def test_an_unknown_type_says_which_was_meant() -> None:
 def test_more_rows_than_are_taken_are_refused_together() -> None:
     with pytest.raises(TooManyEvents):
         decode("people\n1\nx\n3\n", COUNT, max_events=2)
+
+
+def test_a_list_in_a_row_is_dropped_and_counted() -> None:
+    decoded = decode(b'{"people": 3, "boxes": [1, 2], "note": "x"}', COUNT, "application/json")
+    [event] = decoded.events
+    assert (event.data, decoded.dropped_fields) == (CameraCount(people=3, extra={"note": "x"}), 1)
+
+
+def test_a_source_that_is_too_long_to_be_anybodys_refuses_its_row() -> None:
+    options = {**COUNT, "source": "cam"}
+    [refused] = decode("cam,people\n" + "x" * 200 + ",3\n", options).rejections
+    assert (refused.rule, refused.field) == ("printable", "cam")
