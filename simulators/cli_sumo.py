@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final
@@ -246,7 +247,9 @@ def _summary(city: SumoCity, found: dict[str, Any], as_json: bool) -> None:
     sites = city.sites
     placed = {"detectors": len(sites.detectors), "cameras": len(sites.cameras)}
     if as_json:
-        typer.echo(json_bytes(placed | {"left_out": sites.left_out} | found).decode())
+        # Who stands where the network's projection ends is nowhere near it.
+        left_out = {device: gap_m if isfinite(gap_m) else None for device, gap_m in sites.left_out.items()}
+        typer.echo(json_bytes(placed | {"left_out": left_out} | found).decode())
         return
     traffic = "  ".join(f"{name} {number:,}" for name, number in found["traffic"].items())
     told = [f"{found['events']:,} events"] if "events" in found else []

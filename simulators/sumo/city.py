@@ -12,11 +12,11 @@ import msgspec
 
 from simulators.fleet import Fleet
 from simulators.steps import Happening, Kind
-from simulators.sumo.closures import Block, Closure, resolve
+from simulators.sumo.closures import Block, resolve
 from simulators.sumo.demand import Demand
 from simulators.sumo.jams import Watch, jammed
 from simulators.sumo.measure import Loop, count, joined
-from simulators.sumo.snap import REACH_M, Map, Site, View, snap
+from simulators.sumo.snap import REACH_M, Map, Site, View, sees, snap
 from simulators.sumo.traffic import Traffic
 from simulators.times import SECOND_US
 from simulators.truth import Expected, expect
@@ -63,7 +63,8 @@ class SumoCity:
         self._sites = {site.device: site for site in self.sites.detectors}
         self._views = {view.device: view for view in self.sites.cameras}
         self.closures = [resolve(block, network, self.sites) for block in wishes.blocks]
-        self._standing: dict[str, Closure] = {}
+        self._sought: set[str] = set()
+        """Names of the breakdowns that are due now."""
         self._demand = Demand(lanes, world.seed, wishes.trips_per_h) if wishes.trips_per_h != 0 else None
         traffic.install([loop for site in self.sites.detectors for loop in site.loops])
         self._loops = {loop.id: Loop(INTERVAL_S + 1) for site in self.sites.detectors for loop in site.loops}
@@ -158,29 +159,24 @@ class SumoCity:
             at_s = (now_us - self.start_us) / SECOND_US
             due = closure.block.at_s <= at_s < closure.block.at_s + closure.block.for_s
             for name, lane in zip(closure.names(), closure.lanes, strict=True):
-                if due and name not in self._standing:
+                if due and name not in self._sought:
                     self._traffic.stand(name, lane, closure.at_m)
-                    self._standing[name] = closure
-                elif not due and self._standing.pop(name, None) is not None:
+                    self._sought.add(name)
+                elif not due and name in self._sought:
                     self._traffic.clear(name)
+                    self._sought.remove(name)
 
     def _watch_blocks(self, now_us: int) -> None:
-        """Note which cameras have what stands there in view."""
-        if not self._standing:
-            return
-        there = {
-            (lane, vehicle.vehicle): vehicle.at_m
-            for lane in {lane for closure in self._standing.values() for lane in closure.lanes}
-            for vehicle in self._traffic.seen(lane)
-            if vehicle.vehicle in self._standing
-        }
+        """Note which cameras have a breakdown in view."""
+        stands = [
+            (lane, closure.at_m)
+            for closure in self.closures
+            for name, lane in zip(closure.names(), closure.lanes, strict=True)
+            if name in self._sought and self._traffic.stands(name)
+        ]
         for view in self.sites.cameras:
-            for stretch in view.stretches:
-                if any(
-                    lane == stretch.lane and stretch.from_m <= at_m <= stretch.to_m
-                    for (lane, _), at_m in there.items()
-                ):
-                    self._stopped.note(view.device, now_us)
+            if any(sees(stretch, *place) for stretch in view.stretches for place in stands):
+                self._stopped.note(view.device, now_us)
 
     def _events(self, begin_us: int, end_us: int) -> Iterator[tuple[int, Event]]:
         """Yield the model's events of the second just simulated, with what the simulation knows better."""

@@ -22,6 +22,8 @@ from simulators.sumo.traffic import ZONE_M, Instrument, Lane, Passage, Point, Se
 _LAT_M: Final = 110_600.0
 _LON_M: Final = 111_320.0
 _FOREVER_S: Final = 1e6
+_CLEAR_M: Final = 15.0
+"""A car that comes from nowhere finds no other this near before it."""
 _LOOP_M: Final = 2.0
 """How long a loop in the road is; its own attribute in SUMO, where a loop is a line otherwise."""
 _KINDS: Final[Mapping[str, str]] = {
@@ -81,6 +83,9 @@ class Sumo:
         self._kinds: dict[str, tuple[str, float]] = {}
         self._told = {"departed": 0, "arrived": 0, "teleported": 0}
         self._own: set[str] = set()
+        self._sought: dict[str, tuple[str, float]] = {}
+        self._broken: dict[str, str] = {}
+        """Of each breakdown, whom it befell."""
         self._open = False
         self._start()
 
@@ -155,23 +160,58 @@ class Sumo:
             return True
 
     def stand(self, name: str, lane: str, at_m: float) -> None:
-        """Let a car stand on `lane`; it comes as soon as there is room."""
-        edge, index = lane.rpartition("_")[::2]
+        """Let the next vehicle that can break down there; which one is decided step by step."""
+        self._sought[name] = lane, at_m
+
+    def stands(self, name: str) -> bool:
+        """Return whether somebody stands there by now."""
         with self._asking():
-            self._sumo.route.add(name, [edge])
-            self._sumo.vehicle.add(
-                name, name, typeID="ioc-car", departLane=index, departPos=f"{at_m:g}", departSpeed="0"
-            )
-            self._sumo.vehicle.setStop(name, edge, pos=at_m + 0.5, laneIndex=int(index), duration=_FOREVER_S)
+            vehicle = self._broken.get(name)
+            return vehicle is not None and bool(self._sumo.vehicle.getStopState(vehicle) & 1)
 
     def clear(self, name: str) -> None:
-        """Take away a car that stands, or that has found no room yet."""
+        """End a breakdown."""
+        lane, at_m = self._sought.pop(name, ("", 0.0))
+        broken = self._broken.pop(name, None)
+        if broken is None:
+            return
         with self._asking():
-            self._sumo.vehicle.remove(name)
+            if broken == name:
+                self._sumo.vehicle.remove(name)
+            elif self._sumo.vehicle.getStopState(broken) & 1:
+                self._sumo.vehicle.resume(broken)
+            else:
+                self._stop(broken, lane, at_m, 0.0)
+
+    def _break_down(self, name: str, lane: str, at_m: float) -> None:
+        """Stop the nearest vehicle that can still brake, or put a car on a road where nobody is near."""
+        vehicle = self._sumo.vehicle
+        near = [
+            (at_m - vehicle.getLanePosition(one), one) for one in self._sumo.lane.getLastStepVehicleIDs(lane)
+        ]
+        for away_m, one in sorted(near):
+            if away_m >= _brake_m(vehicle.getSpeed(one)):
+                self._stop(one, lane, at_m, _FOREVER_S)
+                self._broken[name] = one
+                return
+        if all(away_m < -_CLEAR_M for away_m, _ in near):
+            edge, index = lane.rpartition("_")[::2]
+            self._sumo.route.add(name, [edge])
+            place = {"departLane": index, "departPos": f"{at_m - 1:g}", "departSpeed": "0"}
+            vehicle.add(name, name, typeID="ioc-car", **place)
+            self._stop(name, lane, at_m, _FOREVER_S)
+            self._broken[name] = name
+
+    def _stop(self, vehicle: str, lane: str, at_m: float, duration_s: float) -> None:
+        edge, index = lane.rpartition("_")[::2]
+        self._sumo.vehicle.setStop(vehicle, edge, pos=at_m, laneIndex=int(index), duration=duration_s)
 
     def step(self) -> int:
         """Simulate one second; return how many vehicles are under way."""
         with self._asking():
+            for name, (lane, at_m) in self._sought.items():
+                if name not in self._broken:
+                    self._break_down(name, lane, at_m)
             self._sumo.simulationStep()
             simulation = self._sumo.simulation
             self._told["departed"] += simulation.getDepartedNumber()
@@ -275,3 +315,8 @@ def _loaded(driver: Driver) -> tuple[Any, str]:
 def _is_road(allowed: Sequence[str], disallowed: Sequence[str]) -> bool:
     kinds = {"passenger", "motorcycle"}
     return bool(kinds & set(allowed)) if allowed else not kinds <= set(disallowed)
+
+
+def _brake_m(speed_mps: float) -> float:
+    """Return how far ahead a vehicle must know where it is to stop: softly, with a second to think."""
+    return speed_mps**2 / 5 + speed_mps + 2.0

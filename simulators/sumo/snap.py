@@ -33,6 +33,11 @@ class Stretch(msgspec.Struct, frozen=True):
     """How long the whole lane is."""
 
 
+def sees(stretch: Stretch, lane: str, at_m: float) -> bool:
+    """Return whether a place on a lane is in a stretch."""
+    return stretch.lane == lane and stretch.from_m <= at_m <= stretch.to_m
+
+
 class Site(msgspec.Struct, frozen=True):
     """A detector on the network: a loop in each lane of one carriageway."""
 
@@ -76,7 +81,7 @@ class Map:
         self._tree = STRtree(self._lines)
 
     def nearest(self, point: Point) -> tuple[Lane, float, float]:
-        """Return the lane nearest to `point`, where on it that is, and how far away.
+        """Return the lane nearest to `point`, where on it that is, and how far away the road is.
 
         Of the two sides of one road it is the one that runs as the road was drawn: its edge bears no minus.
         """
@@ -90,7 +95,7 @@ class Map:
 
         best = min((int(number) for number in near), key=order)
         lane, line = self._ordered[best], self._lines[best]
-        return lane, _along(lane, line, line.project(place)), float(line.distance(place))
+        return lane, _along(lane, line, line.project(place)), least_m
 
     def around(self, point: Point, radius_m: float) -> list[Stretch]:
         """Return the parts of lanes within `radius_m`, by the lanes' ids."""

@@ -99,11 +99,18 @@ class Traffic(Protocol):
         ...
 
     def stand(self, name: str, lane: str, at_m: float) -> None:
-        """Let a broken-down car of that name stand on a lane, as soon as there is room for it."""
+        """Let the next vehicle that can break down there, a car of its own where nobody comes.
+
+        `name` is the breakdown's.
+        """
+        ...
+
+    def stands(self, name: str) -> bool:
+        """Return whether somebody stands there by now."""
         ...
 
     def clear(self, name: str) -> None:
-        """Take it away."""
+        """End a breakdown: who stands drives on, or who was to stand does not."""
         ...
 
     def step(self) -> int:
