@@ -14,7 +14,7 @@ from simulators.fleet import Fleet
 from simulators.steps import Happening, Kind
 from simulators.sumo.closures import Block, resolve
 from simulators.sumo.demand import Demand
-from simulators.sumo.jams import Watch, jammed
+from simulators.sumo.jams import Watch, state_of
 from simulators.sumo.measure import Loop, count, joined
 from simulators.sumo.snap import REACH_M, Map, Site, View, sees, snap
 from simulators.sumo.traffic import Traffic
@@ -149,9 +149,9 @@ class SumoCity:
         for name, loop in self._loops.items():
             loop.note(self._traffic.passages(name), self._second)
         for site in self.sites.detectors:
-            jam = jammed([self._traffic.zone(loop.id) for loop in site.loops])
-            if jam is not None:
-                self._jams.note(site.device, end_us, *jam)
+            state = state_of([self._traffic.zone(loop.id) for loop in site.loops])
+            if state is not None:
+                self._jams.note(site.device, end_us, state)
         self._watch_blocks(end_us)
 
     def _open_and_close(self, now_us: int) -> None:

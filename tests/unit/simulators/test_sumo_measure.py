@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.steps import Kind
-from simulators.sumo.jams import BREAK_US, ON_US, Watch, jammed
+from simulators.sumo.jams import BREAK_US, ON_US, State, Watch, state_of
 from simulators.sumo.measure import Flow, Loop, count, joined
 from simulators.sumo.snap import Stretch
 from simulators.sumo.traffic import Passage, Seen, Zone
@@ -97,17 +97,23 @@ def test_stopped_is_who_stands_with_free_road_ahead(
 
 
 def test_traffic_is_jammed_where_it_is_slow_and_dense_over_all_lanes() -> None:
-    assert jammed([Zone(0.6, 8, 4.0), Zone(0.4, 4, 7.0)]) == (pytest.approx(0.5), pytest.approx(5.0))
-    assert jammed([Zone(0.6, 8, 4.0), Zone(0.0, 0, 0.0)]) is None
-    assert jammed([Zone(0.6, 8, 30.0)]) is None
-    assert jammed([Zone(0.0, 0, 0.0)]) is None
+    jam = state_of([Zone(0.6, 8, 4.0), Zone(0.4, 4, 7.0)])
+    assert jam == State(True, pytest.approx(0.5), pytest.approx(5.0))
+    one_lane_only = state_of([Zone(0.6, 8, 4.0), Zone(0.0, 0, 0.0)])
+    assert one_lane_only == State(False, pytest.approx(0.3), pytest.approx(4.0))
+    assert state_of([Zone(0.6, 8, 30.0)]) is None
+    assert state_of([Zone(0.1, 1, 0.0)]) is None
+    assert state_of([Zone(0.0, 0, 0.0)]) is None
+
+
+JAM, SLOW = State(True, 0.6, 5.0), State(False, 0.3, 20.0)
 
 
 def test_a_jam_lasts_as_long_as_it_stands_and_short_movement_does_not_end_it() -> None:
     watch = Watch(Kind.CONGESTION)
     breaks = BREAK_US // SECOND_US
     for second in [*range(11, 100), *range(99 + breaks, 200), *range(201 + breaks, 300)]:
-        watch.note("det-1", second * SECOND_US, 0.6, 5.0)
+        watch.note("det-1", second * SECOND_US, JAM)
     first, second = watch.happenings(0, 1000 * SECOND_US)
     assert (first.start_us, first.end_us) == (10 * SECOND_US, 199 * SECOND_US)
     assert (first.step.at, first.step.duration_s) == (10, 189)
@@ -115,10 +121,21 @@ def test_a_jam_lasts_as_long_as_it_stands_and_short_movement_does_not_end_it() -
     assert (second.step.speed_kmh, second.step.occupancy) == (pytest.approx(5.0), pytest.approx(0.6))
 
 
+def test_a_jam_begins_where_traffic_slowed_down_into_it_and_slow_traffic_alone_is_none() -> None:
+    watch = Watch(Kind.CONGESTION)
+    for second in range(100):
+        watch.note("det-1", second * SECOND_US, JAM if 30 <= second < 60 else SLOW)
+        watch.note("det-2", second * SECOND_US, SLOW)
+    (jam,) = watch.happenings(0, 1000 * SECOND_US)
+    assert (jam.target, jam.start_us, jam.end_us) == ("det-1", 0, 59 * SECOND_US)
+    assert jam.step.duration_s == 30, "what decides whether a rule must fire is the jam itself"
+    assert (jam.step.speed_kmh, jam.step.occupancy) == (pytest.approx(5.0), pytest.approx(0.6))
+
+
 def test_what_still_stands_in_the_end_is_taken_to_go_on_and_what_was_before_the_start_is_not_its() -> None:
     watch = Watch(Kind.CONGESTION)
     for second in range(-50, 100):
-        watch.note("det-1", second * SECOND_US, 0.6, 5.0)
+        watch.note("det-1", second * SECOND_US, JAM)
     (jam,) = watch.happenings(0, 100 * SECOND_US)
     assert (jam.start_us, jam.end_us) == (0, 99 * SECOND_US + ON_US)
     assert watch.happenings(200 * SECOND_US, 300 * SECOND_US) == []
