@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from simulators.cli_live import play_live, target_of
+from simulators.cli_score import TRUTH_SUFFIX
 from simulators.events_writer import EventsWriter
 from simulators.fleet import load_fleet
 from simulators.live import LiveCity, Target
@@ -46,7 +47,6 @@ class Asked(msgspec.Struct, frozen=True):
     origin: LonLat | None
     wards: list[str]
     wishes: Wishes
-    warm_up: int
     speed: float
     seed: int
     driver: Driver
@@ -126,22 +126,25 @@ def sumo(
         blocks=tuple(blocks(block or (), at or (), for_ or ())),
     )
     given = net, routes, additional, origin_of(origin) if origin else None
-    asked = Asked(*given, ward or [], wishes, warm_up, speed, seed, driver, devices, areas, work)
-    with _city(asked, begin_us, as_json) as (city, traffic):
-        if out is not None and duration is not None:
-            found, length_s = _write(city, out, duration, as_json)
+    asked = Asked(*given, ward or [], wishes, speed, seed, driver, devices, areas, work)
+    with _city(asked, begin_us) as (city, traffic):
+        live = None if known is None else _live(city, target, known)
+        _warm_up(city, warm_up, as_json)
+        if live is not None:
+            city.begin(time.time_ns() // 1000)
+            found = msgspec.to_builtins(play_live(live, duration, as_json))
+        elif out is not None and duration is not None:
+            found = {"events": _write(city, out, duration, as_json)}
             truth = truth or _beside(out)
-        else:
-            found, length_s = _send(city, target, known or {}, duration, as_json)
         if truth:
-            found["expected"], found["truth"] = _write_truth(city, truth, length_s), str(truth)
+            found["expected"], found["truth"] = _write_truth(city, truth), str(truth)
         now = {"under_way": city.under_way, "unroutable": city.unroutable}
         _summary(city, found | {"traffic": {**traffic.told(), **now}}, as_json)
 
 
 @contextmanager
-def _city(asked: Asked, begin_us: int, quiet: bool) -> Iterator[tuple[SumoCity, Sumo]]:
-    """Yield the city with its roads filled; the simulation ends with the block."""
+def _city(asked: Asked, begin_us: int) -> Iterator[tuple[SumoCity, Sumo]]:
+    """Yield the city and its simulation, which ends with the block."""
     fleet = load_fleet(asked.devices, asked.areas if asked.areas.exists() else None)
     world = World(fleet, [], seed=asked.seed, start_us=begin_us, speed=asked.speed)
     with TemporaryDirectory(prefix="ioc-sim-sumo-") as temporary:
@@ -154,26 +157,23 @@ def _city(asked: Asked, begin_us: int, quiet: bool) -> Iterator[tuple[SumoCity, 
         try:
             city = SumoCity(world, traffic, asked.wishes)
             _tell_sites(city, net, asked)
-            with _bar("warming up", asked.warm_up, quiet) as told:
-                for second, vehicles in enumerate(city.warm_up(asked.warm_up), 1):
-                    told(second, f"warming up, {vehicles:,} vehicles")
             yield city, traffic
         finally:
             traffic.close()
 
 
-def _send(
-    city: SumoCity, target: Target, keys: dict[str, str], duration_s: float | None, quiet: bool
-) -> tuple[dict[str, Any], float]:
-    """Play it to a service; return the totals and how many seconds it went."""
-    city.begin(time.time_ns() // 1000)
-    parts = ["detectors", "cameras"] if city.only_simulated else []
-    status = play_live(LiveCity(city, target, keys, parts), duration_s, quiet)
-    return msgspec.to_builtins(status), status.uptime_s
+def _live(city: SumoCity, target: Target, keys: dict[str, str]) -> LiveCity:
+    return LiveCity(city, target, keys, ["detectors", "cameras"] if city.only_simulated else [])
 
 
-def _write(city: SumoCity, out: Path, duration_s: float, quiet: bool) -> tuple[dict[str, Any], float]:
-    """Write the events of `duration_s` seconds; return how many, and the seconds."""
+def _warm_up(city: SumoCity, seconds: int, quiet: bool) -> None:
+    with _bar("warming up", seconds, quiet) as told:
+        for second, vehicles in enumerate(city.warm_up(seconds), 1):
+            told(second, f"warming up, {vehicles:,} vehicles")
+
+
+def _write(city: SumoCity, out: Path, duration_s: float, quiet: bool) -> int:
+    """Write the events of `duration_s` seconds; return how many."""
     start_us, events = city.start_us, 0
     with out.open("wb") as file, _bar("writing", round(duration_s), quiet) as told:
         recording = EventsWriter(file, city.fleet, start_us, "ioc-sim sumo") if out.suffix == ".zst" else None
@@ -188,12 +188,13 @@ def _write(city: SumoCity, out: Path, duration_s: float, quiet: bool) -> tuple[d
             told(second + 1, f"writing, {events:,} events, {city.under_way:,} vehicles")
         if recording is not None:
             recording.close()
-    return {"events": events}, duration_s
+    return events
 
 
-def _write_truth(city: SumoCity, path: Path, length_s: float) -> int:
-    expected = city.truth(length_s + EDGE_S)
-    whole = {"scenario": "sumo", "start": format_us(city.start_us), "duration_s": length_s}
+def _write_truth(city: SumoCity, path: Path) -> int:
+    """Write what was to be raised since the start; return how many incidents that is."""
+    expected = city.truth(city.played_s + EDGE_S)
+    whole = {"scenario": "sumo", "start": format_us(city.start_us), "duration_s": city.played_s}
     blocked = [
         {"place": closure.block.place, "lanes": closure.lanes, "at_m": closure.at_m}
         | {"from_s": closure.block.at_s, "until_s": closure.block.at_s + closure.block.for_s}
@@ -205,7 +206,7 @@ def _write_truth(city: SumoCity, path: Path, length_s: float) -> int:
 
 
 def _beside(out: Path) -> Path:
-    return out.with_name(out.name.partition(".")[0] + ".truth.json")
+    return out.with_name(out.name.removesuffix(".zst").removesuffix(".ndjson") + TRUTH_SUFFIX)
 
 
 def _start_us(start: str | None, out: Path | None, duration: float | None) -> int:
@@ -217,6 +218,8 @@ def _start_us(start: str | None, out: Path | None, duration: float | None) -> in
         raise SumoError("--out needs --duration: a file has an end")
     if not out.name.endswith((".ndjson", ".ndjson.zst")):
         raise SumoError(f"--out {out}: a name that ends in .ndjson, or in .ndjson.zst for a recording")
+    if not out.parent.is_dir():
+        raise SumoError(f"--out {out}: there is no folder {out.parent}")
     try:
         return parse_us(start) if start else time.time_ns() // 1000 // SECOND_US * SECOND_US
     except ValueError as problem:
@@ -225,7 +228,7 @@ def _start_us(start: str | None, out: Path | None, duration: float | None) -> in
 
 def _tell_sites(city: SumoCity, net: Path, asked: Asked) -> None:
     fleet, sites = city.fleet, city.sites
-    say = Console(stderr=True, highlight=False).print
+    say = Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print
     say(
         f"{net}: {len(sites.detectors)} of {len(fleet.detectors)} detectors and {len(sites.cameras)} of "
         f"{len(fleet.cameras)} cameras are within {asked.wishes.reach_m:.0f} m of a lane"

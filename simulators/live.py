@@ -94,6 +94,7 @@ class LiveCity:
         self, stop: asyncio.Event, duration_s: float | None, tell: Callable[[Status], None]
     ) -> None:
         """Run until `stop` or `duration_s`, then let the last parcels arrive and end within two seconds."""
+        self._began = time.monotonic()
         limits = httpx.Limits(max_connections=8)
         async with (
             httpx.AsyncClient(timeout=ANSWER_S, limits=limits, trust_env=False) as client,

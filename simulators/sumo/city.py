@@ -88,6 +88,11 @@ class SumoCity:
         return self._world.start_us
 
     @property
+    def played_s(self) -> float:
+        """How many seconds have been simulated since the start."""
+        return (self._next_us - self.start_us) / SECOND_US
+
+    @property
     def only_simulated(self) -> bool:
         """Whether nobody speaks but the devices on the network."""
         return self._wishes.only_simulated

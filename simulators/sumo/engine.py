@@ -79,7 +79,8 @@ class Sumo:
         self._folder = folder
         self._options = ["--seed", str(seed), "--time-to-teleport", f"{stuck_s:g}"]
         self._sumo, self._program = _loaded(driver)
-        self._roads: dict[tuple[str, str, str], tuple[str, ...]] = {}
+        self._ways: dict[tuple[str, str, str], bool] = {}
+        """Start, end and kind of vehicle: whether there is a way."""
         self._kinds: dict[str, tuple[str, float]] = {}
         self._told = {"departed": 0, "arrived": 0, "teleported": 0}
         self._own: set[str] = set()
@@ -142,21 +143,17 @@ class Sumo:
     def add(self, trip: Trip) -> bool:
         """Let a vehicle set out by the quickest way without traffic."""
         with self._asking():
-            key = (trip.start, trip.end, trip.kind)
-            if key not in self._roads:
-                way = self._sumo.simulation.findRoute(trip.start, trip.end, f"ioc-{trip.kind}")
-                self._roads[key] = tuple(way.edges)
-            if not self._roads[key]:
+            way = (trip.start, trip.end, trip.kind)
+            route = "from {} to {} by {}".format(*way)
+            if way not in self._ways:
+                found = self._sumo.simulation.findRoute(trip.start, trip.end, f"ioc-{trip.kind}")
+                self._ways[way] = bool(found.edges)
+                if found.edges:
+                    self._sumo.route.add(route, found.edges)
+            if not self._ways[way]:
                 return False
-            self._sumo.route.add(trip.id, self._roads[key])
-            self._sumo.vehicle.add(
-                trip.id,
-                trip.id,
-                typeID=f"ioc-{trip.kind}",
-                departLane="best",
-                departPos="random_free",
-                departSpeed="max",
-            )
+            depart = {"departLane": "best", "departPos": "random_free", "departSpeed": "max"}
+            self._sumo.vehicle.add(trip.id, route, typeID=f"ioc-{trip.kind}", **depart)
             return True
 
     def stand(self, name: str, lane: str, at_m: float) -> None:

@@ -122,6 +122,14 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others(
     assert (tmp_path / "other.ndjson.zst").read_bytes() != out.read_bytes()
 
 
+@pytest.mark.skipif(find_spec("sumo") is None, reason="SUMO's programs are not installed: make sumo")
+def test_sumo_as_a_process_of_its_own_gives_the_same_bytes(
+    jam: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    blocked(tmp_path / "traci.ndjson.zst", "--driver", "traci")
+    assert (tmp_path / "traci.ndjson.zst").read_bytes() == jam[0].read_bytes()
+
+
 @pytest.mark.skipif(find_spec("sumo") is None, reason="SUMO's netconvert is not installed: make sumo")
 def test_without_a_network_one_is_made_of_the_citys_roads(tmp_path: Path) -> None:
     out = tmp_path / "city.ndjson"

@@ -111,7 +111,7 @@ def test_demand_follows_the_rhythm_of_the_day_and_the_seed() -> None:
         return [trip for time_us in times for trip in demand.trips(time_us, time_us)]
 
     peak, night = hour(START_US + 1800 * SECOND_US), hour(START_US - 5 * 3600 * SECOND_US)
-    assert len(peak) > 900 > 150 > len(night)
+    assert len(peak) > 900 > 200 > len(night)
     assert hour(START_US) == hour(START_US) != hour(START_US, seed=2)
     kinds = [trip.kind for trip in peak]  # type: ignore[attr-defined]
     assert set(kinds) == {"motorcycle", "car", "truck", "bus"}
