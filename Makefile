@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 DEMO_ARGS ?=
 TEST_ARGS ?=
 
-.PHONY: help demo up setup test check format lock bench kafka clean
+.PHONY: help demo up setup test check format lock bench sumo kafka clean
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
@@ -47,10 +47,12 @@ bench: setup ## measure the whole pipeline
 	@$(BIN)/python -m benchmarks pipeline --json
 
 lock: $(STAMPS)/tools ## renew the lock files from requirements/*.in
-	@for name in tools runtime otel parquet dev node; do \
+	@for name in tools runtime otel parquet sumo dev node; do \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	    --custom-compile-command "make lock" $(LOCK_ARGS) \
 	    requirements/$$name.in -o requirements/$$name.lock || exit 1; done
+
+sumo: $(STAMPS)/sumo ## install SUMO for ioc-sim sumo (250 MB)
 
 kafka: $(STAMPS)/kafka ## fetch Apache Kafka for the tests (Java 17 and Maven)
 
@@ -74,6 +76,11 @@ $(STAMPS)/runtime: $(STAMPS)/tools requirements/runtime.lock pyproject.toml
 $(STAMPS)/dev: $(STAMPS)/runtime requirements/dev.lock
 	@echo "· installing locked test dependencies"
 	@$(UV) -r requirements/dev.lock
+	@touch $@
+
+$(STAMPS)/sumo: $(STAMPS)/runtime requirements/sumo.lock
+	@echo "· installing SUMO"
+	@$(UV) -r requirements/sumo.lock
 	@touch $@
 
 $(STAMPS)/kafka: $(STAMPS)/tools tests/kafka/pom.xml

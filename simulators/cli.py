@@ -2,32 +2,30 @@
 
 import asyncio
 import json
-import os
-import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 import typer
 from rich.console import Console
-from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from simulators import SimulatorError, cli_play
 from simulators.citizens_client import CitizensClient
 from simulators.city import build
+from simulators.cli_live import line_of, play_live, target_of, until_signal
 from simulators.cli_score import score_scenario
+from simulators.cli_sumo import sumo
 from simulators.crew import Crew
 from simulators.crew_client import CrewClient, password_of
 from simulators.faults import MAX_FAULTS, background
 from simulators.fleet import Fleet, load_fleet
-from simulators.live import LiveCity, Status, Target
+from simulators.live import LiveCity
 from simulators.load import CONNECTIONS, LoadReport, load
 from simulators.outbox import Counters
 from simulators.recording import load_recording
@@ -44,9 +42,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pret
 city_app = typer.Typer(no_args_is_help=True, help="The demo city's files.")
 app.add_typer(city_app, name="city")
 app.command("score")(score_scenario)
-
-T = TypeVar("T")
-LOG_EVERY_S = 10.0
+app.command("sumo")(sumo)
 
 
 class Part(StrEnum):
@@ -114,20 +110,16 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Play the city live. Without --scenario, the endless `demo`."""
-    host, _, port = mqtt.rpartition(":")
-    if not host or not port.isdigit():
-        raise SimulatorError(f"--mqtt wants host:port, not {mqtt!r}")
-    start_us = time.time_ns() // 1000
+    target, start_us = target_of(url, mqtt), time.time_ns() // 1000
     world = _world(_fleet(devices, areas), scenario or ["demo"], seed, start_us, speed, faults)
     parts = [part.value for part in only or ()]
     crew = _crew(logins, url, seed) if logins else None
     citizens = CitizensClient(world.fleet, world, url, seed) if counter else None
-    live = LiveCity(world, Target(url, host, int(port)), load_keys(keys), parts, crew, citizens)
-    pictures = snapshot_server(world, snapshot_port) if snapshot_port else nullcontext()
-    with pictures, _Teller(as_json) as teller:
-        _until_signal(lambda stop: live.run(stop, duration, teller.tell), parent)
+    live = LiveCity(world, target, load_keys(keys), parts, crew, citizens)
+    with snapshot_server(world, snapshot_port) if snapshot_port else nullcontext():
+        status = play_live(live, duration, as_json, parent)
     if as_json:
-        typer.echo(json_bytes(msgspec.to_builtins(live.status())).decode())
+        typer.echo(json_bytes(msgspec.to_builtins(status)).decode())
 
 
 @app.command()
@@ -190,7 +182,7 @@ def rerun_scenario(
         def told(report: Report) -> None:
             bar.update(task, completed=report.seconds, description=f"rerun, {report.events:,} events")
 
-        report = _until_signal(lambda stop: rerun(world, url, known, duration, stop, told, sender))
+        report = until_signal(lambda stop: rerun(world, url, known, duration, stop, told, sender))
     found = msgspec.to_builtins(report)
     typer.echo(json_bytes(found).decode() if as_json else "  ".join(f"{k} {v:,}" for k, v in found.items()))
     if report.rejected or report.seconds < duration:
@@ -248,8 +240,8 @@ def replay_recording(
             loop=loop,
         )
 
-    counters = _until_signal(play)
-    typer.echo(json_bytes(msgspec.to_builtins(counters)).decode() if as_json else _line(counters))
+    counters = until_signal(play)
+    typer.echo(json_bytes(msgspec.to_builtins(counters)).decode() if as_json else line_of(counters))
     if counters.waiting:
         raise typer.Exit(1)
 
@@ -282,7 +274,7 @@ def offer_load(
             words = f"load, {report.acked:,} acked, {report.unsent:,} unsent"
             bar.update(task, completed=seconds, description=words)
 
-        report = _until_signal(
+        report = until_signal(
             lambda stop: load(url, key, sources, rate, duration, stop, told, connections=connections)
         )
     found = msgspec.to_builtins(report)
@@ -298,43 +290,6 @@ def main() -> None:
     except (SimulatorError, OSError) as problem:
         typer.echo(f"ioc-sim: {problem}", err=True)
         sys.exit(2)
-
-
-class _Teller:
-    """Shows progress: one live line on a terminal, else a line every ten seconds on stderr."""
-
-    def __init__(self, quiet: bool) -> None:
-        console = Console(stderr=True)
-        self._live = (
-            Live(console=console, refresh_per_second=4) if console.is_terminal and not quiet else None
-        )
-        self._next = 0.0
-
-    def __enter__(self) -> "_Teller":
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live:
-            self._live.stop()
-
-    def tell(self, status: Status) -> None:
-        trouble = next(iter(status.troubles.values()), "")
-        lanes = f"lanes {status.healthy}/{status.lanes}"
-        crew = f"crew handled {status.crew.handled:,}  " if status.crew else ""
-        told = f"citizens told {status.citizens.reports:,}  " if status.citizens else ""
-        line = f"{status.uptime_s:7.0f} s  {_line(status.counters)}  {lanes}  {crew}{told}{trouble}"
-        if self._live:
-            self._live.update(line)
-        elif status.uptime_s >= self._next:
-            self._next = status.uptime_s + LOG_EVERY_S
-            typer.echo(line, err=True)
-
-
-def _line(counters: Counters) -> str:
-    shown = ("made", "acked", "waiting", "retried", "duplicate", "rejected", "dropped")
-    return "  ".join(f"{name} {getattr(counters, name):,}" for name in shown)
 
 
 def _crew(logins: Path, url: str, seed: int) -> CrewClient:
@@ -368,31 +323,7 @@ def _truth(world: World, duration_s: float) -> list[Expected]:
     return sorted(found, key=lambda item: item.from_s)
 
 
-def _until_signal(work: Callable[[asyncio.Event], Awaitable[T]], parent: int | None = None) -> T:
-    """Run `work` with an event that SIGINT and SIGTERM set, and the end of process `parent`."""
-
-    async def watch(stop: asyncio.Event) -> None:
-        while os.getppid() == parent:  # noqa: ASYNC110 - the kernel tells nobody
-            await asyncio.sleep(1.0)
-        stop.set()
-
-    async def guarded() -> T:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
-        if parent is None:
-            return await work(stop)
-        async with asyncio.TaskGroup() as group:
-            watching = group.create_task(watch(stop))
-            result = await work(stop)
-            watching.cancel()
-        return result
-
-    return asyncio.run(guarded())
-
-
-cli_play.register(app, _until_signal)
+cli_play.register(app, until_signal)
 
 if __name__ == "__main__":
     main()

@@ -12,19 +12,22 @@ from rich.table import Table
 from simulators import SimulatorError
 from simulators.fleet import load_fleet
 from simulators.raised import fetch_incidents, parse_incidents
-from simulators.scenario import Scenario, Script, named_scenario, shipped_names
+from simulators.scenario import Script, named_scenario, shipped_names
 from simulators.score import EDGE_S, Figures, Score, score
 from simulators.senders import json_bytes, load_keys
 from simulators.times import parse_us
-from simulators.truth import truth
+from simulators.truth import Expected, truth
 
 HEADINGS = ("rule", "expected", "detected", "share", "median", "p95", "again", "false", "per day")
+TRUTH_SUFFIX = ".truth.json"
 SHOWN_MOST = 20
 """Lines of missed and of false incidents below the table; `--json` has all."""
 
 
 def score_scenario(
-    scenario: Annotated[str, typer.Argument(help=f"File, or one of: {', '.join(shipped_names())}.")],
+    scenario: Annotated[
+        str, typer.Argument(help=f"File, .truth.json, or one of: {', '.join(shipped_names())}.")
+    ],
     incidents: Annotated[
         Path | None, typer.Option(help="File of incidents: `ioc export incidents`, or the API's answers.")
     ] = None,
@@ -55,16 +58,12 @@ def score_scenario(
     """
     if (incidents is None) == (url is None):
         raise SimulatorError("say where the incidents are: either --incidents FILE or --url with --logins")
-    wanted = named_scenario(scenario)
-    begin_us, length_s = _span(wanted, start, duration)
-    fleet = load_fleet(devices, areas if areas.exists() else None)
-    wards = {unit.id: unit.ward for unit in fleet.units.values()}
-    expected = truth(Script(wanted, fleet, begin_us), wards, begin_us, length_s + EDGE_S)
+    name, expected, begin_us, length_s = _wanted(scenario, start, duration, devices, areas)
     if incidents is not None:
         found = parse_incidents(incidents.read_bytes(), begin_us, str(incidents))
     else:
         found = asyncio.run(fetch_incidents(str(url), user, _password(logins, user), begin_us))
-    result = score(wanted.scenario, expected, found, length_s)
+    result = score(name, expected, found, length_s)
     if as_json:
         shown = msgspec.to_builtins(result) | {"detection": result.detection, "min_detection": min_detection}
         typer.echo(json_bytes(shown).decode())
@@ -75,15 +74,39 @@ def score_scenario(
         raise typer.Exit(1)
 
 
-def _span(scenario: Scenario, start: str | None, duration: float | None) -> tuple[int, float]:
-    began = start or scenario.start
-    length_s = duration or scenario.duration_s
-    if began is None or length_s is None:
-        raise SimulatorError(
-            f"{scenario.scenario} has no start or duration_s of its own: give --start, --duration"
-        )
+class _Truth(msgspec.Struct, frozen=True):
+    """A `.truth.json`; what `generate` writes has but the first two."""
+
+    start: str
+    expected: list[Expected]
+    scenario: str = "recorded truth"
+    duration_s: float | None = None
+
+
+def _wanted(
+    name: str, start: str | None, duration: float | None, devices: Path, areas: Path
+) -> tuple[str, list[Expected], int, float]:
+    """Return the name of what was played, its truth, when it began and how many seconds to judge."""
+    if name.endswith(TRUTH_SUFFIX):
+        try:
+            known = msgspec.json.decode(Path(name).read_bytes(), type=_Truth)
+        except msgspec.MsgspecError as problem:
+            raise SimulatorError(f"{name}: no ground truth of ioc-sim ({problem})") from problem
+        begin_us, length_s = _span(known.scenario, start or known.start, duration or known.duration_s)
+        return known.scenario, known.expected, begin_us, length_s
+    wanted = named_scenario(name)
+    begin_us, length_s = _span(wanted.scenario, start or wanted.start, duration or wanted.duration_s)
+    fleet = load_fleet(devices, areas if areas.exists() else None)
+    wards = {unit.id: unit.ward for unit in fleet.units.values()}
+    expected = truth(Script(wanted, fleet, begin_us), wards, begin_us, length_s + EDGE_S)
+    return wanted.scenario, expected, begin_us, length_s
+
+
+def _span(name: str, start: str | None, duration: float | None) -> tuple[int, float]:
+    if start is None or duration is None:
+        raise SimulatorError(f"{name} has no start or duration_s of its own: give --start, --duration")
     try:
-        return parse_us(began), length_s
+        return parse_us(start), duration
     except ValueError as problem:
         raise SimulatorError(f"--start: {problem}") from problem
 

@@ -14,7 +14,7 @@ from simulators.crew_client import CrewClient
 from simulators.outbox import Counters
 from simulators.senders import ANSWER_S, HTTP_PARCEL, MQTT_PARCEL, Lane, key_of, run_http, run_mqtt
 from simulators.times import SECOND_US
-from simulators.world import PORTAL, Event, World
+from simulators.world import PORTAL, City, Event
 
 TICK_S = 0.25
 LONGEST_GAP_S = 60.0
@@ -63,7 +63,7 @@ class LiveCity:
 
     def __init__(
         self,
-        world: World,
+        world: City,
         target: Target,
         keys: Mapping[str, str],
         parts: Sequence[str] = (),
@@ -94,6 +94,7 @@ class LiveCity:
         self, stop: asyncio.Event, duration_s: float | None, tell: Callable[[Status], None]
     ) -> None:
         """Run until `stop` or `duration_s`, then let the last parcels arrive and end within two seconds."""
+        self._began = time.monotonic()
         limits = httpx.Limits(max_connections=8)
         async with (
             httpx.AsyncClient(timeout=ANSWER_S, limits=limits, trust_env=False) as client,

@@ -68,6 +68,10 @@ _SHAPES = {
 }
 _MISSED_IN_A_ROW = 4
 """More alarms than these are hardly ever missed one after the other."""
+JAM_KMH = 13.0
+"""Traffic this slow or slower"""
+JAM_OCCUPANCY = 0.42
+"""and this dense or denser is a jam to everybody."""
 RULES = tuple(shape.rule for shape in _SHAPES.values())
 
 
@@ -77,7 +81,7 @@ def fires(happening: Happening) -> bool:
     duration_s = step.duration_s
     match step.kind:
         case Kind.CONGESTION:
-            return step.speed_kmh <= 13 and step.occupancy >= 0.42 and duration_s >= 65
+            return step.speed_kmh <= JAM_KMH and step.occupancy >= JAM_OCCUPANCY and duration_s >= 65
         case Kind.WRONG_WAY:
             return step.confidence >= 0.6
         case Kind.FIRE_SMOKE:
@@ -107,6 +111,13 @@ def truth(script: Script, wards: dict[str, str], start_us: int, duration_s: floa
         duration_s: how much of it to look at; incidents that may be raised later are left out.
     """
     happenings = script.between(start_us, start_us + round(duration_s * SECOND_US))
+    return expect(happenings, wards, start_us, duration_s)
+
+
+def expect(
+    happenings: Iterable[Happening], wards: dict[str, str], start_us: int, duration_s: float
+) -> list[Expected]:
+    """Return the incidents to expect from what happens; see `truth`."""
     found = [_expected(happening, wards, start_us) for happening in happenings if fires(happening)]
     return [item for item in merge(found) if item.from_s + item.tolerance_s <= duration_s]
 

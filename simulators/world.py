@@ -6,7 +6,7 @@ Nothing here reads a clock or keeps state: each sample of each device draws from
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -21,7 +21,7 @@ from simulators.steps import CITY, Happening, Kind
 from simulators.times import SECOND_US, format_us, local_hour
 from simulators.weather import rain_at, slowed, thinned
 
-__all__ = ["Event", "View", "World", "event_of"]
+__all__ = ["City", "Event", "View", "World", "event_of"]
 
 PORTAL: Final = "portal-citizen"
 PERIODS_S: Final[Mapping[str, float]] = {
@@ -52,6 +52,24 @@ class View(msgspec.Struct, frozen=True):
     stopped: int
     kinds: frozenset[Kind]
     silent: bool
+
+
+class City(Protocol):
+    """A city in time, as those who send its events know it."""
+
+    @property
+    def fleet(self) -> Fleet:
+        """The devices."""
+        ...
+
+    @property
+    def start_us(self) -> int:
+        """When the events begin."""
+        ...
+
+    def events_between(self, t0_us: int, t1_us: int) -> list[Event]:
+        """Return the events sent in [t0, t1), in order; times rise from call to call."""
+        ...
 
 
 class World:
@@ -123,14 +141,15 @@ class World:
         silent = Kind.CAMERA_SILENT in kinds
         return View(camera, at_us, self._hour(at_us), vehicles, people, stopped, kinds, silent)
 
-    def _fast_us(self, at_us: int) -> int:
+    def fast_us(self, at_us: int) -> int:
+        """Return the time of day that the city lives in at a moment."""
         return self.start_us + round((at_us - self.start_us) * self.speed)
 
     def _hour(self, at_us: int) -> float:
-        return local_hour(self._fast_us(at_us))
+        return local_hour(self.fast_us(at_us))
 
     def _clock(self, at_us: int) -> tuple[float, Day]:
-        fast_us = self._fast_us(at_us)
+        fast_us = self.fast_us(at_us)
         return local_hour(fast_us), day_of(fast_us)
 
     def _phase_us(self, device: str, period_us: int) -> int:

@@ -16,6 +16,7 @@ from ioc.app.directory import Directory
 from ioc.app.retry import RETRYABLE
 from ioc.ingest.device_counts import DeviceCounter, DeviceTally
 from ioc.ingest.error_budget import ErrorBudgets
+from ioc.ingest.ports import Unavailable
 from ioc.model.device_health import Condition, condition
 from ioc.model.places import DeviceKind
 from ioc.store.device_health import DeviceCounts, add_counts, forget_minutes, read_health
@@ -58,6 +59,10 @@ class DeviceKeeper:
                 if rounds % LOOK_ROUNDS == 0:
                     await self.look()
                 rounds += 1
+            except Unavailable:
+                # An installation that relives a recording has not been told the time yet, or never is, where
+                # the recording goes straight into its log.
+                continue
             except RETRYABLE as error:
                 _log.warning("device health was not written, it will be tried again", error=str(error))
 

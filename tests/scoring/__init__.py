@@ -4,7 +4,7 @@ No log, database or clock: an hour of the city takes seconds, so that every scen
 What the log does to repeats, it does here too: an event comes once for its source and id.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,11 +29,13 @@ from simulators.fleet import load_fleet
 from simulators.scenario import Script, named_scenario
 from simulators.score import EDGE_S, Raised, Score, score
 from simulators.times import parse_us
-from simulators.truth import truth
+from simulators.truth import Expected, truth
+from simulators.world import Event as Sent
 from simulators.world import World
 from tests.acceptance.virtual_city import BOUNDS, ROOT, SENDER
 
 DEMO = Path(ROOT / "demo")
+SentBetween = Callable[[int, int], list[tuple[int, Sent]]]
 SLICE_S = 60
 """Seconds of the city that are made at once."""
 
@@ -65,17 +67,34 @@ def scored(name: str, seed: int = 1, rules: Path = ROOT / "rules") -> Scored:
     fleet = load_fleet(DEMO / "devices.geojson", DEMO / "areas.geojson")
     script = Script(scenario, fleet, start_us)
     world = World(fleet, [script], seed=seed, start_us=start_us)
+    wards = {unit.id: unit.ward for unit in fleet.units.values()}
+    expected = truth(script, wards, start_us, length_s + EDGE_S)
+    return judged(name, world.sent_between, expected, start_us, length_s, rules)
+
+
+def judged(
+    name: str,
+    sent_between: SentBetween,
+    expected: list[Expected],
+    start_us: int,
+    length_s: int,
+    rules: Path = ROOT / "rules",
+    silence: bool = True,
+) -> Scored:
+    """Play what was sent through decoders, gateway and rules, and compare with what was `expected`.
+
+    Without `silence` no device has to speak: of those that were left out nobody says that they are silent.
+    """
     program = RuleFolder(rules).compiled_for(_areas())
-    replay = Replay(program, begin_us=start_us, expected=expected_sources(_devices(), {}))
+    speakers = expected_sources(_devices(), {}) if silence else {}
+    replay = Replay(program, begin_us=start_us, expected=speakers)
     gate = _Gate()
     for second in range(0, length_s, SLICE_S):
         begin_us = start_us + second * SECOND_US
-        replay.take(list(gate.admitted(world, begin_us)), begin_us + SLICE_S * SECOND_US)
+        replay.take(list(gate.admitted(sent_between, begin_us)), begin_us + SLICE_S * SECOND_US)
     assert not replay.failures
-    wards = {unit.id: unit.ward for unit in fleet.units.values()}
     end_us = start_us + length_s * SECOND_US
     found = [_raised(episode, start_us) for episode in replay.episodes(start_us, end_us)]
-    expected = truth(script, wards, start_us, length_s + EDGE_S)
     return Scored(score(name, expected, found, length_s), gate.events, gate.refused)
 
 
@@ -90,10 +109,10 @@ class _Gate:
         self.events = 0
         self.refused = 0
 
-    def admitted(self, world: World, begin_us: int) -> Iterator[Event]:
+    def admitted(self, sent_between: SentBetween, begin_us: int) -> Iterator[Event]:
         """Yield what is let in of `SLICE_S` seconds; an event arrives at the end of its second."""
         by_second: dict[int, list[bytes]] = {}
-        for at_us, sent in world.sent_between(begin_us, begin_us + SLICE_S * SECOND_US):
+        for at_us, sent in sent_between(begin_us, begin_us + SLICE_S * SECOND_US):
             by_second.setdefault(at_us // SECOND_US, []).append(msgspec.json.encode(sent))
         for second, lines in by_second.items():
             now_us = (second + 1) * SECOND_US

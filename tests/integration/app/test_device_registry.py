@@ -1,7 +1,9 @@
 """Devices from ingest to the people who look after them, over the database."""
 
+import asyncio
 from contextlib import suppress
 
+import pytest
 from prometheus_client import REGISTRY
 
 from ioc.api.device_ports import DeviceRefusedError
@@ -9,6 +11,7 @@ from ioc.app.device_keeper import DeviceKeeper
 from ioc.app.device_registry import StoredDevices
 from ioc.app.directory import Directory
 from ioc.app.expected import expected_sources
+from ioc.ingest.ports import Unavailable
 from ioc.model.device_health import Condition
 from ioc.model.places import Device, DeviceKind
 from ioc.model.times import HOUR_US, SECOND_US
@@ -82,6 +85,30 @@ async def test_what_cannot_be_written_waits_for_the_next_time(database: Dsns) ->
                 await keeper.write()
         (tally,) = city.service.device_counts.take()
         assert tally.events == 1
+
+
+async def test_an_installation_that_has_not_been_told_the_time_keeps_running(database: Dsns) -> None:
+    city, asked = City(), 0
+
+    def clock() -> int:
+        nonlocal asked
+        asked += 1
+        if asked <= 3:
+            raise Unavailable("clock")
+        raise Reached
+
+    async with open_pool(database.app, name="work", max_size=1) as work:
+        keeper = DeviceKeeper(
+            work, city.service.device_counts, city.service.budgets, Directory(work), clock, 0.001
+        )
+        async with asyncio.timeout(30):
+            with pytest.raises(Reached):
+                await keeper.run()
+    assert asked == 4
+
+
+class Reached(Exception):
+    """The keeper went on asking."""
 
 
 class Failing:

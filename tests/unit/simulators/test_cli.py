@@ -44,6 +44,14 @@ def test_truth_is_a_table_or_json() -> None:
         (["run", "--keys", "none.json"], "cannot read keys"),
         (["run", "--keys", "none.json", "--mqtt", "nonsense"], "host:port"),
         (["generate", "--start", "yesterday", "--duration", "1", "--out", "x"], "--start"),
+        (["sumo"], "either --keys FILE to a service, or --out FILE"),
+        (["sumo", "--out", "x.ndjson"], "--out needs --duration"),
+        (["sumo", "--out", "x.csv", "--duration", "9"], "ends in .ndjson"),
+        (["sumo", "--out", "x.ndjson", "--duration", "9", "--start", "yesterday"], "--start"),
+        (["sumo", "--keys", "none.json", "--start", "2026-11-23T06:45:00+07:00"], "--start is for --out"),
+        (["sumo", "--keys", "none.json"], "cannot read keys"),
+        (["sumo", "--out", "x.ndjson", "--duration", "9", "--block", "a"], "give each block both times"),
+        (["sumo", "--out", "x.ndjson", "--duration", "9", "--origin", "here"], "--origin wants lon,lat"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
@@ -57,6 +65,46 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert error.startswith("ioc-sim: ")
     assert words in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(("driver", "missing"), [("libsumo", "libsumo"), ("traci", "traci")])
+def test_without_sumo_the_error_says_how_to_install_it(
+    driver: str,
+    missing: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    net = DEMO.parent / "tests" / "data" / "sumo" / "boulevard.net.xml"
+    arguments = [
+        "--net",
+        str(net),
+        "--out",
+        str(tmp_path / "x.ndjson"),
+        "--duration",
+        "9",
+        "--driver",
+        driver,
+    ]
+    monkeypatch.setattr(sys, "argv", ["ioc-sim", "sumo", *arguments, *FILES])
+    with pytest.raises(SystemExit):
+        main()
+    assert "make sumo" in capsys.readouterr().err
+
+
+def test_without_netconvert_no_network_is_made_and_the_error_says_why(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    arguments = ["--out", str(tmp_path / "x.ndjson"), "--duration", "9"]
+    monkeypatch.setattr(sys, "argv", ["ioc-sim", "sumo", *arguments, *FILES])
+    with pytest.raises(SystemExit):
+        main()
+    error = capsys.readouterr().err
+    assert "netconvert is not installed" in error
+    assert "make sumo" in error
 
 
 def test_logins_without_the_crews_user_are_a_mistake(
