@@ -1,6 +1,7 @@
 """The whole way of an event, in one place: which parts exist and how they hold on to each other.
 
     foreign topics ─► KafkaBridge ──┐
+    held streams ──► Attacher ──────┤
     field hardware ─► MqttListener ─┤
     field hardware ─► ingest_router ┴─► IngestService ─► event log ───┬─► StoreWorker ─► history tables
                                              │                        ├─► RulesWorker ─► incidents ─┐
@@ -29,6 +30,7 @@ from ioc.api.pictures import PictureProxy, PictureSettings
 from ioc.api.places import City
 from ioc.api.replay import PlaybackBounds
 from ioc.app.address_book import AddressBook
+from ioc.app.attach.attacher import Attacher
 from ioc.app.audit_keeper import AuditKeeper
 from ioc.app.bridges import bridges
 from ioc.app.change_follower import ChangeFollower
@@ -36,6 +38,7 @@ from ioc.app.clock import Ticker, now_us
 from ioc.app.core import Core, history_plan, kafka_settings
 from ioc.app.counter import open_counter
 from ioc.app.device_keeper import DeviceKeeper
+from ioc.app.device_logins import DeviceLogins
 from ioc.app.device_registry import StoredDevices
 from ioc.app.feed_source import FeedSource
 from ioc.app.figure_keeper import FigureKeeper
@@ -62,6 +65,7 @@ from ioc.app.rule_jobs import RuleJobs
 from ioc.app.rule_sets import RuleSets
 from ioc.app.rule_view import RunningRules
 from ioc.app.rules_worker import RulesWorker
+from ioc.app.sealing import Seal
 from ioc.app.settings import Settings
 from ioc.app.settings_sections import HttpSettings, IngestSettings, MqttSettings, PlaybackSettings
 from ioc.app.shift_keeper import ShiftKeeper
@@ -119,6 +123,8 @@ class Pipeline:
         """Keeps the time where a recording is relived."""
         self._addresses = AddressBook(core.pool, core.directory)
         self.users = Users(core.api_pool.of(SERVICE))
+        self._seal = Seal(read_key(core.settings.login_key_file))
+        self._logins = DeviceLogins(core.directory, self._seal)
 
     def plan(self, roles: tuple[str, ...]) -> Plan:
         """Return the services of `roles`, in the order in which they end."""
@@ -175,6 +181,12 @@ class Pipeline:
             subscriber = MqttSubscriber(service, _broker(settings.mqtt), broker_tls(settings.mqtt))
             plan.intake.append(Service("mqtt broker", subscriber.run))
         plan.intake.extend(bridges(service, settings))
+        if self._told is None:
+            attacher = Attacher(
+                core.pool, core.directory, self._logins.reach_of, service, _cameras(settings.http),
+                settings.attach, now_us,
+            )  # fmt: skip
+            plan.intake.append(Service("attached streams", attacher.run, attacher.stop))
         return service
 
     def _puller(self, service: IngestService) -> Open311Puller:
@@ -282,7 +294,12 @@ class Pipeline:
     def _web(self, plan: Plan, ingest: IngestService | None, *, with_console: bool) -> None:
         core, settings = self._core, self._core.settings
         hub = Hub(FeedSource(core.feed_pool, core.tracer))
-        pictures = _pictures(settings.http)
+        pictures = PictureProxy(
+            PictureSettings(
+                destinations=_cameras(settings.http), login_wait_s=settings.attach.login_wait_s
+            ),
+            reach_of=self._logins.reach_of,
+        )
         oidc = OidcLogins(settings.oidc, core.api_pool.of(SERVICE)) if settings.oidc.issuer else None
         incidents = IncidentService(core.api_pool, core.desk.policies, core.api_pool.of(SERVICE))
         photos = _photos(core)
@@ -297,7 +314,7 @@ class Pipeline:
                 figures=StoredFigures(core.api_pool, core.directory.ward_texts, now_us),
                 policies=StoredPolicies(core.api_pool, core.desk, core.directory),
                 places=DirectoryPlaces(core.directory),
-                devices=StoredDevices(core.api_pool, self._told or now_us),
+                devices=StoredDevices(core.api_pool, self._told or now_us, self._seal),
                 history=StoredHistory(core.api_pool),
                 playback=_playback(settings.playback),
                 quarantine=StoredQuarantine(core.api_pool, QuarantineLimits()),
@@ -378,9 +395,8 @@ def _limits(settings: IngestSettings) -> IngestLimits:
     )
 
 
-def _pictures(settings: HttpSettings) -> PictureProxy:
-    networks = tuple(ip_network(text) for text in settings.picture_hosts)
-    return PictureProxy(PictureSettings(destinations=Destinations(networks=networks)))
+def _cameras(settings: HttpSettings) -> Destinations:
+    return Destinations(networks=tuple(ip_network(text) for text in settings.picture_hosts))
 
 
 def _photos(core: Core) -> StoredPhotos:

@@ -26,6 +26,7 @@ from pydantic_settings import (
 )
 
 from ioc.app.settings_origin import DELIMITER, PREFIX, Origins, no_json, variable_name
+from ioc.app.settings_attach import AttachSettings
 from ioc.app.settings_sections import (
     AuditSettings,
     BasemapSettings,
@@ -94,6 +95,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     notify: NotifySettings = NotifySettings()
     pull: PullSettings = PullSettings()
+    attach: AttachSettings = AttachSettings()
     audit: AuditSettings = AuditSettings()
     figures: FigureSettings = FigureSettings()
     oidc: OidcSettings = OidcSettings()
@@ -144,6 +146,11 @@ class Settings(BaseSettings):
     def contact_key_file(self) -> Path:
         """Where the key of citizens' contacts is."""
         return self.citizens.contact_key or self.data / "secrets" / "contact.key"
+
+    @property
+    def login_key_file(self) -> Path:
+        """Where the key of devices' logins is."""
+        return self.attach.login_key or self.data / "secrets" / "login.key"
 
     @classmethod
     def settings_customise_sources(
