@@ -16,7 +16,16 @@ import msgspec
 
 from ioc.api.mjpeg import MEDIA_TYPE, FirstFrame, NotMjpegError
 from ioc.model.places import Device
-from ioc.outbound.camera import PLAIN, CameraDoor, CameraError, Login, LoginRefusedError, Reach, login_for, plainly
+from ioc.outbound.camera import (
+    PLAIN,
+    CameraDoor,
+    CameraError,
+    Login,
+    LoginRefusedError,
+    Reach,
+    login_for,
+    plainly,
+)
 from ioc.outbound.destination import Destinations, Resolve, resolve_host
 from ioc.stream.hub import monotonic_us
 
@@ -44,7 +53,7 @@ class PictureSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A recorder with forty cameras is not asked for all at once; the others wait, within the time."""
     cache_bytes: int = 32 * 1024 * 1024
     login_wait_s: float = 300.0
-    """A login that a camera refused is not sent to it again for so long: cameras lock out who keeps trying."""
+    """A login that a camera refused is not sent again for so long: cameras lock out who keeps trying."""
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -138,7 +147,7 @@ class PictureProxy:
             with plainly():
                 host = httpx.URL(url).netloc.decode("ascii")
                 with self._hosts.of(host) as turn:
-                    # The host's turn comes first: who waits for a slow one must not keep a place from the others.
+                    # The host's turn first: who waits for a slow one must not keep a place from the others.
                     async with asyncio.timeout(self._settings.timeout_s), turn, self._slots:
                         return await self._get(url, reach, host)
         except CameraError as error:

@@ -6,7 +6,9 @@ from typing import Any, Final, Protocol
 import structlog
 from psycopg import AsyncConnection
 
+from ioc.app.privacy import read_key
 from ioc.app.sealing import Seal
+from ioc.app.settings import Settings
 from ioc.model.places import Device
 from ioc.outbound.camera import Login, Reach
 from ioc.store.audit import Area, record
@@ -16,6 +18,15 @@ MAX_USER_CHARS: Final = 64
 MAX_PASSWORD_CHARS: Final = 128
 
 _log = structlog.get_logger()
+
+
+def seal_of(settings: Settings) -> Seal:
+    """Return what seals devices' logins; every process of an installation needs the same key.
+
+    Raises:
+        PrivacyKeyError: the file does not hold a key.
+    """
+    return Seal(read_key(settings.login_key_file))
 
 
 class InvalidLogin(Exception):
@@ -100,7 +111,5 @@ async def forget_login(connection: AsyncConnection[Any], device_id: str, actor: 
     async with connection.transaction():
         removed = await remove_login(connection, device_id)
         if removed:
-            await record(
-                connection, Area.ACCESS, actor=actor, op="device_login_removed", subject=device_id
-            )
+            await record(connection, Area.ACCESS, actor=actor, op="device_login_removed", subject=device_id)
         return removed

@@ -31,6 +31,7 @@ from ioc.api.places import City
 from ioc.api.replay import PlaybackBounds
 from ioc.app.address_book import AddressBook
 from ioc.app.attach.attacher import Attacher
+from ioc.app.attach.registry import StoredAttachments
 from ioc.app.audit_keeper import AuditKeeper
 from ioc.app.bridges import bridges
 from ioc.app.change_follower import ChangeFollower
@@ -38,7 +39,7 @@ from ioc.app.clock import Ticker, now_us
 from ioc.app.core import Core, history_plan, kafka_settings
 from ioc.app.counter import open_counter
 from ioc.app.device_keeper import DeviceKeeper
-from ioc.app.device_logins import DeviceLogins
+from ioc.app.device_logins import DeviceLogins, seal_of
 from ioc.app.device_registry import StoredDevices
 from ioc.app.feed_source import FeedSource
 from ioc.app.figure_keeper import FigureKeeper
@@ -65,7 +66,6 @@ from ioc.app.rule_jobs import RuleJobs
 from ioc.app.rule_sets import RuleSets
 from ioc.app.rule_view import RunningRules
 from ioc.app.rules_worker import RulesWorker
-from ioc.app.sealing import Seal
 from ioc.app.settings import Settings
 from ioc.app.settings_sections import HttpSettings, IngestSettings, MqttSettings, PlaybackSettings
 from ioc.app.shift_keeper import ShiftKeeper
@@ -123,8 +123,7 @@ class Pipeline:
         """Keeps the time where a recording is relived."""
         self._addresses = AddressBook(core.pool, core.directory)
         self.users = Users(core.api_pool.of(SERVICE))
-        self._seal = Seal(read_key(core.settings.login_key_file))
-        self._logins = DeviceLogins(core.directory, self._seal)
+        self._logins = DeviceLogins(core.directory, seal_of(core.settings))
 
     def plan(self, roles: tuple[str, ...]) -> Plan:
         """Return the services of `roles`, in the order in which they end."""
@@ -294,12 +293,7 @@ class Pipeline:
     def _web(self, plan: Plan, ingest: IngestService | None, *, with_console: bool) -> None:
         core, settings = self._core, self._core.settings
         hub = Hub(FeedSource(core.feed_pool, core.tracer))
-        pictures = PictureProxy(
-            PictureSettings(
-                destinations=_cameras(settings.http), login_wait_s=settings.attach.login_wait_s
-            ),
-            reach_of=self._logins.reach_of,
-        )
+        pictures = _pictures(settings, self._logins)
         oidc = OidcLogins(settings.oidc, core.api_pool.of(SERVICE)) if settings.oidc.issuer else None
         incidents = IncidentService(core.api_pool, core.desk.policies, core.api_pool.of(SERVICE))
         photos = _photos(core)
@@ -314,7 +308,8 @@ class Pipeline:
                 figures=StoredFigures(core.api_pool, core.directory.ward_texts, now_us),
                 policies=StoredPolicies(core.api_pool, core.desk, core.directory),
                 places=DirectoryPlaces(core.directory),
-                devices=StoredDevices(core.api_pool, self._told or now_us, self._seal),
+                devices=StoredDevices(core.api_pool, self._told or now_us),
+                attachments=StoredAttachments(core.api_pool, seal_of(core.settings)),
                 history=StoredHistory(core.api_pool),
                 playback=_playback(settings.playback),
                 quarantine=StoredQuarantine(core.api_pool, QuarantineLimits()),
@@ -393,6 +388,11 @@ def _limits(settings: IngestSettings) -> IngestLimits:
         error_window_s=settings.error_window_s,
         trickle_events_per_s=settings.trickle_events_per_s,
     )
+
+
+def _pictures(settings: Settings, logins: DeviceLogins) -> PictureProxy:
+    bounds = PictureSettings(destinations=_cameras(settings.http), login_wait_s=settings.attach.login_wait_s)
+    return PictureProxy(bounds, reach_of=logins.reach_of)
 
 
 def _cameras(settings: HttpSettings) -> Destinations:

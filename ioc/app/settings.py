@@ -25,8 +25,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from ioc.app.settings_origin import DELIMITER, PREFIX, Origins, no_json, variable_name
 from ioc.app.settings_attach import AttachSettings
+from ioc.app.settings_origin import DELIMITER, PREFIX, Origins, no_json, variable_name
 from ioc.app.settings_sections import (
     AuditSettings,
     BasemapSettings,

@@ -15,14 +15,15 @@ class AttachSettings(BaseModel):
 
     login_key: Path | None = Field(
         None,
-        description="file of the key that seals devices' logins; empty: `secrets/login.key` in the data folder",
+        description="file of the key that seals logins; empty: `secrets/login.key` in the data folder",
     )
     max_streams: Count = Field(
         500, description="streams that one process holds; more are left to other ingest processes, or wait"
     )
     max_connecting: Count = Field(16, description="cameras that are connected to at once; the others wait")
     max_part_bytes: Annotated[int, Field(ge=65_536, le=16 << 20)] = Field(
-        1 << 20, description="longest part of a stream, or answer of a pull point; longer ones are passed over"
+        1 << 20,
+        description="longest part of a stream, or answer of a pull point; longer ones are passed over",
     )
     max_head_bytes: Annotated[int, Field(ge=256, le=65_536)] = Field(
         8_192, description="longest head of a part; a part with a longer one is passed over"

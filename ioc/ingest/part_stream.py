@@ -201,8 +201,8 @@ class PartReader:
     def _announced_whole(self) -> int | None:
         """Return where the announced length ends the part, 0 where it does not or not yet, None to wait.
 
-        What looks like a boundary within a picture may be its own bytes, so of a picture the length is believed
-        where a boundary follows, and waited for.
+        What looks like a boundary within a picture may be its own bytes, so of a picture the length is
+        believed where a boundary follows, and waited for.
         """
         if self._length is None:
             return 0

@@ -34,7 +34,8 @@ _CLAIM: Final[LiteralString] = """
 _RENEW: Final[LiteralString] = """
     WITH given AS (
         SELECT g.* FROM jsonb_to_recordset(%(rows)s::jsonb) AS g (
-            device_id text, state text, seen_us bigint, connects bigint, failures int, wait_s float8, error text
+            device_id text, state text, seen_us bigint, connects bigint, failures int, wait_s float8,
+            error text
         ) ORDER BY g.device_id
     ), held AS (
         SELECT a.device_id FROM attachment a JOIN given USING (device_id) WHERE a.owner = %(owner)s

@@ -1,7 +1,7 @@
 """Holds the streams of all devices that are registered for it, shared among the ingest processes.
 
-A stream belongs to the process that has its lease (`ioc/store/attachments.py`). Changes of the registry are seen
-within `check_s`: new streams begin, changed ones begin anew, removed ones end.
+A stream belongs to the process that has its lease (`ioc/store/attachments.py`). Changes of the registry are
+seen within `check_s`: new streams begin, changed ones begin anew, removed ones end.
 """
 
 import asyncio
@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
-from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 import httpx
@@ -138,7 +137,7 @@ class Attacher:
         begun_s = time.monotonic()
         standings = [self._running[device_id].stream.standing() for device_id in self._ours]
         try:
-            async with asyncio.timeout(self._settings.lease_s / 3), self._pool.connection() as connection:
+            async with asyncio.timeout(self._patience_s), self._pool.connection() as connection:
                 held = await rows.renew(connection, self._owner, standings, self._lease)
         except (*RETRYABLE, TimeoutError):
             for standing in standings:
@@ -147,9 +146,20 @@ class Attacher:
         self._renewed_s = begun_s
         self._forget([device_id for device_id in self._ours if device_id not in held])
 
+    @property
+    def _left_s(self) -> float:
+        """Seconds until our streams must be let go."""
+        return self._renewed_s + self._settings.lease_s - LEASE_MARGIN_S - time.monotonic()
+
+    @property
+    def _patience_s(self) -> float:
+        """How long the database may take."""
+        longest_s = self._settings.lease_s / 3
+        return min(max(self._left_s, 0.0), longest_s) if self._ours else longest_s
+
     def _let_go_in_time(self) -> None:
         """Close what others may take over, since we could not say that we are alive."""
-        if self._ours and time.monotonic() - self._renewed_s > self._settings.lease_s - LEASE_MARGIN_S:
+        if self._ours and self._left_s <= 0:
             _log.warning("attached streams are let go: their leases could not be renewed")
             self._forget(list(self._ours))
 
@@ -159,7 +169,7 @@ class Attacher:
         if others == self._others and begun_s < self._claim_at_s:
             return
         room = min(self._settings.max_streams - len(self._ours), CLAIM_AT_ONCE)
-        async with self._pool.connection() as connection:
+        async with asyncio.timeout(self._patience_s), self._pool.connection() as connection:
             claimed = await rows.claim(connection, self._owner, others, self._lease, room) if room > 0 else []
             metrics.unheld.set(await rows.count_unheld(connection, others))
         if claimed and not self._ours:

@@ -16,6 +16,6 @@ cuts: Final = Counter(
 )
 parts: Final = Counter(
     "ioc_attach_parts_total",
-    "Parts of streams: taken (in log or quarantine), picture (not kept), too_large or malformed (passed over)",
+    "Parts: taken (in log or quarantine), picture (not kept), too_large or malformed (passed over)",
     ["kind", "result"],
 )

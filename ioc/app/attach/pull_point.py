@@ -1,7 +1,7 @@
 """ONVIF without MQTT: a subscription at the camera's pull point, asked again and again.
 
-    clock ─► where are events ─► subscribe ─► pull, pull, … ─► unsubscribe
-                                                 └ renew at half of the term
+clock ─► where are events ─► subscribe ─► pull, pull, … ─► unsubscribe
+                                             └ renew at half of the term
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """What is said to an ONVIF camera's pull point, and what it answers. Pure.
 
-SOAP 1.2 with WS-Addressing and, where there is a login, WS-UsernameToken with a password digest. Cameras differ
-in namespaces and prefixes, so answers are read by local names.
+SOAP 1.2 with WS-Addressing and, where there is a login, WS-UsernameToken with a password digest. Cameras
+differ in namespaces and prefixes, so answers are read by local names.
 """
 
 import base64
@@ -172,7 +172,9 @@ def read_answer(body: bytes) -> Answer:
     if root.tag != "Envelope" or inside is None:
         raise AnswerError(f"answered <{str(root.tag)[:60]}>, expected a SOAP envelope")
     if inside.tag == "Fault":
-        codes = [each.text.strip() for each in inside.iter() if each.tag in ("Value", "faultcode") and each.text]
+        codes = [
+            each.text.strip() for each in inside.iter() if each.tag in ("Value", "faultcode") and each.text
+        ]
         reason = text_of(inside, "Reason/Text") or text_of(inside, "faultstring") or ""
         raise SoapFault(tuple(codes), reason)
     return Answer(inside, body)

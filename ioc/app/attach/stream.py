@@ -171,8 +171,9 @@ class AttachedStream:
     def _fail(self, error: CameraError) -> float:
         """Note why it ended and return how long to wait."""
         refused = isinstance(error, LoginRefusedError)
-        if self._state is AttachState.CONNECTED and time.monotonic() - self._since_s > self.settings.retry_max_s:
-            self._failures = 0  # it held, though nothing happened
+        held = self._state is AttachState.CONNECTED
+        if held and time.monotonic() - self._since_s > self.settings.retry_max_s:
+            self._failures = 0  # nothing happened, but it was well
         self._failures += 1
         self._error = str(error)[:MAX_ERROR_CHARS]
         wait_s = self._wait_s(refused=refused)
@@ -192,7 +193,7 @@ class AttachedStream:
             if refused
             else (settings.retry_min_s, settings.retry_max_s)
         )
-        full_s = min(first_s * 2 ** min(self._failures - 1, 20), longest_s)
+        full_s = min(first_s * float(2 ** min(self._failures - 1, 20)), longest_s)
         # Jitter: cameras that fell silent together are not all asked together.
         return full_s * random.uniform(0.75, 1.0)  # noqa: S311 - no secret
 
