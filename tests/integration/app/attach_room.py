@@ -81,10 +81,10 @@ class Room:
         async with self.pool.connection() as connection:
             return next(each for each in await read_attachments(connection) if each.device_id == device_id)
 
-    async def trouble(self) -> Attachment:
-        """Wait until something was wrong with the stream of `cam-1`, and return how it stands."""
+    async def trouble(self, device_id: str = "cam-1") -> Attachment:
+        """Wait until something was wrong with a stream, and return how it stands."""
         async with asyncio.timeout(30):
-            while not (found := await self.standing()).error:
+            while not (found := await self.standing(device_id)).error:
                 await asyncio.sleep(0.02)
         return found
 

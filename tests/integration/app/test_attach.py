@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from contextlib import AsyncExitStack
 
 import pytest
 import trustme
@@ -87,25 +88,28 @@ async def test_a_wrong_password_is_sent_once_and_a_new_one_at_once(room: Room) -
             await room.stands(AttachState.CONNECTED)
 
 
-@pytest.mark.parametrize(
-    ("answer", "state", "trouble"),
-    [
-        (once("401 Unauthorized", b""), AttachState.REFUSED, "asks for a login, and none is registered"),
-        (once("403 Forbidden", b"<locked/>"), AttachState.REFUSED, "answered 403"),
-        (once("503 Busy"), AttachState.WAITING, "answered 503"),
-        (once("200 OK", b"<html>", "Content-Type: text/html"), AttachState.WAITING, "expected multipart"),
-        (streaming(b"x" * 70_000, media="multipart/mixed"), AttachState.WAITING, "no boundary"),
-        (streaming(part(HEARTBEAT % 1), then="close"), AttachState.WAITING, "ended the stream"),
-    ],
-    ids=["no login", "locked", "busy", "another page", "no parts", "hangs up"],
-)
-async def test_what_is_wrong_is_said(room: Room, answer: Answer, state: AttachState, trouble: str) -> None:
-    async with serving(Camera(answer)) as cam:
-        await room.register(camera(AttachKind.HIKVISION, cam.url))
-        async with room.running(max_part_bytes=65_536, retry_min_s=60, retry_max_s=60):
-            found = await room.trouble()
-    assert found.state is state
-    assert trouble in (found.error or "")
+WRONG: dict[str, tuple[Answer, AttachState, str]] = {
+    "no-login": (once("401 Unauthorized"), AttachState.REFUSED, "asks for a login, and none is registered"),
+    "locked": (once("403 Forbidden", b"<locked/>"), AttachState.REFUSED, "answered 403"),
+    "busy": (once("503 Busy"), AttachState.WAITING, "answered 503"),
+    "page": (once("200 OK", b"<html>", "Content-Type: text/html"), AttachState.WAITING, "expected multipart"),
+    "packed": (once("200 OK", b"", "Content-Encoding: gzip"), AttachState.WAITING, "compressed"),
+    "no-parts": (streaming(b"x" * 70_000, media="multipart/mixed"), AttachState.WAITING, "no boundary"),
+    "hangs-up": (streaming(part(HEARTBEAT % 1), then="close"), AttachState.WAITING, "ended the stream"),
+}
+
+
+async def test_what_is_wrong_is_said_of_each(room: Room) -> None:
+    async with AsyncExitStack() as stack:
+        urls = {
+            name: (await stack.enter_async_context(serving(Camera(answer)))).url
+            for name, (answer, _, _) in WRONG.items()
+        }
+        await room.register(*(camera(AttachKind.HIKVISION, url, name) for name, url in urls.items()))
+        await stack.enter_async_context(room.running(max_part_bytes=65_536, retry_min_s=60, retry_max_s=60))
+        for name, (_, state, trouble) in WRONG.items():
+            found = await room.trouble(name)
+            assert (found.state, trouble in (found.error or "")) == (state, True), name
 
 
 async def test_a_redirect_is_not_followed_and_no_login_reaches_another_host(room: Room) -> None:
@@ -166,17 +170,16 @@ async def test_a_silent_stream_is_taken_for_dead_and_heartbeats_keep_it(room: Ro
 async def test_changes_of_the_registry_are_followed(room: Room) -> None:
     async with (
         serving(Camera(streaming(part(XML % 1)))) as first,
-        serving(Camera(streaming(part(XML % 2)))) as second,
+        serving(Camera(streaming(part(XML % 2)))) as second,room.running()
     ):
-        async with room.running():
-            await room.register(camera(AttachKind.HIKVISION, first.url))
-            await until(lambda: first.open == 1 and len(room.kinds) == 1)
-            await room.register(camera(AttachKind.HIKVISION, first.url, picture_url=first.url))
-            await room.register(camera(AttachKind.HIKVISION, second.url))
-            await until(lambda: (first.open, second.open) == (0, 1) and len(room.kinds) == 2)
-            assert len(first.asked) == 1, "a change that does not concern the stream leaves it"
-            room.devices = []
-            await until(lambda: second.open == 0)
+        await room.register(camera(AttachKind.HIKVISION, first.url))
+        await until(lambda: first.open == 1 and len(room.kinds) == 1)
+        await room.register(camera(AttachKind.HIKVISION, first.url, picture_url=first.url))
+        await room.register(camera(AttachKind.HIKVISION, second.url))
+        await until(lambda: (first.open, second.open) == (0, 1) and len(room.kinds) == 2)
+        assert len(first.asked) == 1, "a change that does not concern the stream leaves it"
+        room.devices = []
+        await until(lambda: second.open == 0)
 
 
 async def test_nothing_more_is_read_while_the_log_takes_nothing_and_nothing_is_left_out(room: Room) -> None:
