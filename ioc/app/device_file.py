@@ -219,7 +219,7 @@ def _take_login(values: dict[str, object]) -> Login | None:
     try:
         check_login(user, password)
     except InvalidLogin as error:
-        raise InvalidDevice("", [(f"login_{error.field}", str(error))]) from error
+        raise InvalidDevice("", [(f"login_{error.field}", error.detail)]) from error
     return Login(user, password)
 
 

@@ -30,11 +30,12 @@ def seal_of(settings: Settings) -> Seal:
 
 
 class InvalidLogin(Exception):
-    """A login cannot be one; `field` is `user` or `password`, the message says what is expected."""
+    """A login cannot be one: `field`, `user` or `password`, is not what `detail` expects."""
 
     def __init__(self, field: str, detail: str) -> None:
-        super().__init__(detail)
+        super().__init__(f"{field}: {detail}")
         self.field = field
+        self.detail = detail
 
 
 class Sealed(Protocol):

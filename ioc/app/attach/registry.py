@@ -36,7 +36,7 @@ class StoredAttachments:
             async with self._pool.connection() as connection:
                 await store_login(connection, self._seal, device_id, Login(user, password), actor)
         except InvalidLogin as error:
-            raise DeviceRefusedError([(error.field, str(error))]) from error
+            raise DeviceRefusedError([(error.field, error.detail)]) from error
         except UnknownDeviceError as error:
             raise NotFoundError(device_id) from error
 

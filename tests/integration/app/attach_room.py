@@ -34,7 +34,7 @@ def camera(kind: AttachKind, url: str, device_id: str = "cam-1", **fields: Any) 
 async def until(condition: Callable[[], object]) -> None:
     """Wait until something is so."""
     async with asyncio.timeout(30):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - looks at what little servers do, too
             await asyncio.sleep(0.01)
 
 
@@ -81,17 +81,17 @@ class Room:
         async with self.pool.connection() as connection:
             return next(each for each in await read_attachments(connection) if each.device_id == device_id)
 
-    async def trouble(self, device_id: str = "cam-1") -> Attachment:
+    async def trouble(self, device_id: str = "cam-1", saying: str = "") -> Attachment:
         """Wait until something was wrong with a stream, and return how it stands."""
-        async with asyncio.timeout(30):
-            while not (found := await self.standing(device_id)).error:
-                await asyncio.sleep(0.02)
-        return found
+        return await self._stands(device_id, lambda found: found.error is not None and saying in found.error)
 
     async def stands(self, state: AttachState, connects: int = 0) -> Attachment:
         """Wait until the stream of `cam-1` stands so, and return how it stands."""
+        return await self._stands("cam-1", lambda found: found.state is state and found.connects >= connects)
+
+    async def _stands(self, device_id: str, so: Callable[[Attachment], bool]) -> Attachment:
         async with asyncio.timeout(30):
-            while (found := await self.standing()).state is not state or found.connects < connects:
+            while not so(found := await self.standing(device_id)):  # noqa: ASYNC110 - of the database
                 await asyncio.sleep(0.02)
         return found
 

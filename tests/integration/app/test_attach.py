@@ -170,7 +170,8 @@ async def test_a_silent_stream_is_taken_for_dead_and_heartbeats_keep_it(room: Ro
 async def test_changes_of_the_registry_are_followed(room: Room) -> None:
     async with (
         serving(Camera(streaming(part(XML % 1)))) as first,
-        serving(Camera(streaming(part(XML % 2)))) as second,room.running()
+        serving(Camera(streaming(part(XML % 2)))) as second,
+        room.running(),
     ):
         await room.register(camera(AttachKind.HIKVISION, first.url))
         await until(lambda: first.open == 1 and len(room.kinds) == 1)
