@@ -91,11 +91,15 @@ class PartReader:
     def settle(self) -> list[StreamPart]:
         """Return what is whole although no boundary has come behind it; to be called when the line is quiet.
 
-        A document whose announced length has come, or that ends as documents do. Of a picture that is not
-        there yet, but with a boundary in it, the announced length was wrong.
+        A document whose announced length has come, or that ends as documents do. Of a picture that has not
+        ended with its announced length, but has a boundary in it, that length was wrong.
         """
         parts: list[StreamPart] = []
         if self._at is not _At.BODY:
+            return parts
+        if self._is_picture and self._length is not None and self._ends_at(1 + self._length):
+            self._emit(bytes(self._held[1 : 1 + self._length]), parts)
+            self._drop(1 + self._length, _At.BETWEEN)
             return parts
         if (found := self._find_delimiter()) is not None:
             self._end_part(found, parts)
@@ -259,6 +263,11 @@ class PartReader:
             if self._held[after] in _AFTER_BOUNDARY:
                 return found
             self._searched = found + 1
+
+    def _ends_at(self, end: int) -> bool:
+        """Return whether nothing but the begin of a boundary is held behind `end`, if that."""
+        rest = self._held[end:].removeprefix(b"\r")
+        return len(self._held) >= end and self._delimiter.startswith(rest)
 
     def _held_end(self) -> int:
         """Return where what may be the begin of a boundary starts, at the end of what is held."""

@@ -141,6 +141,14 @@ def test_a_quiet_line_lets_a_whole_document_go_and_keeps_half_of_one(body: bytes
     assert [each.body for each in reader.feed(b"ndary\r\n\r\n" + XML + b"\n--boundary\n")] == [XML]
 
 
+def test_a_quiet_line_lets_a_whole_picture_go_whatever_its_bytes_look_like() -> None:
+    reader = PartReader(512, 4_096)
+    assert reader.feed(part(JPEG, b"image/jpeg", len(JPEG))) == []
+    assert [each.body for each in reader.settle()] == [JPEG]
+    assert [each.body for each in reader.feed(part(XML) + b"--boundary\r\n")] == [XML]
+    assert not reader.faults
+
+
 def test_a_giant_part_is_passed_over_and_counted_and_the_next_one_is_taken() -> None:
     found, faults = read(
         [part(b"<a>" + b"x" * 9_000 + b"</a>"), part(b"x" * 9_000, b"image/jpeg", 9_000), part(XML)]
