@@ -53,15 +53,24 @@ class DeviceLogins:
     def __init__(self, directory: Sealed, seal: Seal) -> None:
         self._directory = directory
         self._seal = seal
+        self._read: Mapping[str, SealedLogin] = {}
+        self._opened: dict[str, Login | None] = {}
 
     def reach_of(self, device: Device) -> Reach:
         """Return how `device` is reached; without its login where that was sealed with another key."""
         return Reach(self._login(device.id), device.tls_verify, device.basic_over_http)
 
     def _login(self, device_id: str) -> Login | None:
-        found = self._directory.logins.get(device_id)
+        if self._directory.logins is not self._read:  # the registry was read anew
+            self._read, self._opened = self._directory.logins, {}
+        found = self._read.get(device_id)
         if found is None:
             return None
+        if device_id not in self._opened:
+            self._opened[device_id] = self._open(device_id, found)
+        return self._opened[device_id]
+
+    def _open(self, device_id: str, found: SealedLogin) -> Login | None:
         # The device stands in what is sealed: a row copied to another device opens for nobody.
         owner, _, password = (self._seal.open(found.sealed) or "").partition("\n")
         if owner != device_id:

@@ -40,7 +40,7 @@ class AttachSettings(BaseModel):
     )
     login_wait_max_s: Seconds = Field(3_600.0, description="longest such wait; a new login is tried at once")
     heartbeat_s: Annotated[int, Field(ge=1, le=60)] = Field(
-        5, description="how often Dahua's cameras are asked to say that they are there"
+        15, description="how often Dahua's cameras are asked to say that they are there: each is an event"
     )
     pull_s: Annotated[int, Field(ge=1, le=60)] = Field(
         10, description="how long an ONVIF camera may hold an answer back until there is something to tell"

@@ -111,7 +111,7 @@ class Attacher:
         wanted = {
             device.id: target
             for device in self._directory.devices
-            if (target := target_of(device, self._reach_of(device))) is not None
+            if device.attach is not None and (target := target_of(device, self._reach_of(device))) is not None
         }
         gone = [device_id for device_id in self._ours if device_id not in wanted]
         self._forget(gone)
@@ -166,7 +166,7 @@ class Attacher:
     async def _claim(self, group: asyncio.TaskGroup, wanted: Mapping[str, Target]) -> None:
         others = [device_id for device_id in wanted if device_id not in self._ours]
         begun_s = time.monotonic()
-        if others == self._others and begun_s < self._claim_at_s:
+        if others == self._others and (not others or begun_s < self._claim_at_s):
             return
         room = min(self._settings.max_streams - len(self._ours), CLAIM_AT_ONCE)
         async with asyncio.timeout(self._patience_s), self._pool.connection() as connection:
