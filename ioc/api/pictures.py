@@ -53,7 +53,9 @@ class PictureSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A recorder with forty cameras is not asked for all at once; the others wait, within the time."""
     cache_bytes: int = 32 * 1024 * 1024
     login_wait_s: float = 300.0
-    """A login that a camera refused is not sent again for so long: cameras lock out who keeps trying."""
+    """A login that a camera refused is not sent again for so long: cameras lock out who keeps trying. Doubled
+    with each refusal, up to `login_wait_max_s`."""
+    login_wait_max_s: float = 3_600.0
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -71,6 +73,14 @@ class _Kept(msgspec.Struct, frozen=True):
     @property
     def size(self) -> int:
         return len(self.picture.data) if self.picture else 0
+
+
+class _Refused(msgspec.Struct, frozen=True):
+    """Until when a login is not sent to a host again, how long that is in all, and what the camera said."""
+
+    until_us: int
+    wait_s: float
+    detail: str
 
 
 class PictureProxy:
@@ -95,8 +105,7 @@ class PictureProxy:
             resolve=resolve or resolve_host,
             transport=transport,
         )
-        self._refused: dict[tuple[str, Login], tuple[int, str]] = {}
-        """Until when a login is not sent to a host again, and what the camera said."""
+        self._refused: dict[tuple[str, Login], _Refused] = {}
         self._slots = asyncio.Semaphore(self._settings.max_fetches)
         self._kept: OrderedDict[tuple[str, Reach], _Kept] = OrderedDict()
         self._kept_bytes = 0
@@ -160,23 +169,28 @@ class PictureProxy:
     async def _get(self, url: str, reach: Reach, host: str) -> Picture:
         login = login_for(httpx.URL(url), reach)
         whose = None if login is None else (host, login)
-        if whose and (kept := self._refused.get(whose)):
-            until_us, detail = kept
-            if self._clock_us() < until_us:
-                raise LoginRefusedError(f"{detail}; it is not tried again for some minutes")
-            del self._refused[whose]
+        before = self._refused.get(whose) if whose else None
+        if before and self._clock_us() < before.until_us:
+            raise LoginRefusedError(f"{before.detail}; it is not tried again for some time")
         try:
             response = await self._door.send("GET", url, reach, headers=_ACCEPTED)
         except LoginRefusedError as error:
             if whose:
-                if len(self._refused) >= MAX_REFUSED:
-                    self._refused.clear()
-                self._refused[whose] = self._clock_us() + int(self._settings.login_wait_s * 1e6), str(error)
+                self._refuse(whose, before, str(error))
             raise
+        if whose and before:
+            self._refused.pop(whose, None)
         try:
             return await self._body(response)
         finally:
             await response.aclose()
+
+    def _refuse(self, whose: tuple[str, Login], before: _Refused | None, detail: str) -> None:
+        first_s, longest_s = self._settings.login_wait_s, self._settings.login_wait_max_s
+        wait_s = min(before.wait_s * 2, longest_s) if before else first_s
+        if len(self._refused) >= MAX_REFUSED:
+            self._refused.clear()
+        self._refused[whose] = _Refused(self._clock_us() + int(wait_s * 1e6), wait_s, detail)
 
     async def _body(self, response: httpx.Response) -> Picture:
         if response.status_code != 200:

@@ -391,7 +391,11 @@ def _limits(settings: IngestSettings) -> IngestLimits:
 
 
 def _pictures(settings: Settings, logins: DeviceLogins) -> PictureProxy:
-    bounds = PictureSettings(destinations=_cameras(settings.http), login_wait_s=settings.attach.login_wait_s)
+    bounds = PictureSettings(
+        destinations=_cameras(settings.http),
+        login_wait_s=settings.attach.login_wait_s,
+        login_wait_max_s=settings.attach.login_wait_max_s,
+    )
     return PictureProxy(bounds, reach_of=logins.reach_of)
 
 

@@ -123,7 +123,7 @@ class CameraDoor:
         else:
             readable = target.scheme == "https" or reach.basic_over_http
             response = await self._log_in(client, request, (host, login), readable=readable)
-        if response.status_code not in _TELLING and not response.is_redirect:
+        if response.status_code not in _TELLING and not response.has_redirect_location:
             return response
         await response.aclose()
         raise _refusal(response, login)
@@ -177,7 +177,11 @@ class CameraDoor:
             # Without a question the answer was no to what stood in the message itself (WS-Security).
             kinds = ", ".join(sorted(offered))
             raise LoginRefusedError(f"asks for a login by {kinds[:60]}" if kinds else _refuses(login))
-        return await self._send(client, request)
+        response = await self._send(client, request)
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            # Next time it is asked first: what it has refused is not sent once more with every try.
+            self._digests.pop(whose, None)
+        return response
 
 
 def login_for(url: httpx.URL, reach: Reach) -> Login | None:

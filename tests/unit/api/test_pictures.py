@@ -214,11 +214,11 @@ async def test_a_refused_login_is_not_sent_with_every_look_and_a_new_one_is_at_o
         reach_of=lambda _device: reach[0], clock_us=lambda: now_us[0],
     )  # fmt: skip
     cam.challenges = (DIGEST.replace("abc", "wrong"),)
-    for at_s in (0, 1, 200):
+    for at_s in (0, 1, 299, 301, 800, 902):  # after 300 s, then after 600
         now_us[0] = at_s * 1_000_000
         with pytest.raises(PictureError, match="refuses the login of 'admin'"):
             await pictures.fetch("http://cam.test/1.jpg", LOCKED)
-    assert len(cam.given) == 2
+    assert [given is not None for given in cam.given] == [False, True] * 3, "asked, and answered once"
     cam.challenges = (DIGEST,)
     reach[0] = Reach(Login("admin", "right"))
     assert (await pictures.fetch("http://cam.test/1.jpg", LOCKED)).data == JPEG
