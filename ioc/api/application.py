@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from ioc import __version__
 from ioc.api.answers import document
+from ioc.api.attachments import Attachments, attachments_router
 from ioc.api.basemap import BASEMAP_PATH, BasemapFiles
 from ioc.api.citizen_ports import Citizens, PublicBoard, PublicRequests, Reports
 from ioc.api.device_ports import Devices
@@ -115,6 +116,7 @@ class ApiDeps(msgspec.Struct, frozen=True, kw_only=True):
     shifts: Shifts
     places: Places
     devices: Devices
+    attachments: Attachments
     history: History
     quarantine: Quarantine
     rules: Rules
@@ -206,6 +208,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         shifts_router(deps.shifts, deps.places, access),
         places_router(deps.places, deps.pictures, deps.city, access),
         devices_router(deps.devices, access),
+        attachments_router(deps.attachments, access),
         public_places_router(deps.places, deps.city),
         playback_router(deps.history, access, deps.clock_us),
         replay_router(deps.history, access, deps.clock_us, deps.playback),

@@ -114,7 +114,8 @@ def _moment_us(moment: datetime | None, field: str) -> int | None:
     return to_us(moment)
 
 
-def _problem(error: DeviceRefusedError) -> Problem:
+def device_problem(error: DeviceRefusedError) -> Problem:
+    """Return the answer that names what is wrong with a device by field."""
     errors = [FieldError(field, "device", detail) for field, detail in error.faults]
     return Problem(422, "Some values are not accepted.", errors)
 
@@ -146,7 +147,7 @@ def devices_router(devices: Devices, access: Access) -> APIRouter:
         try:
             return json_answer(await devices.put(device_id, values, person.username))
         except DeviceRefusedError as error:
-            raise _problem(error) from error
+            raise device_problem(error) from error
 
     _maintenance_routes(router, devices, access)
     return router
@@ -170,7 +171,7 @@ def _maintenance_routes(router: APIRouter, devices: Devices, access: Access) -> 
         try:
             window = await devices.maintain(device_id, begin_us, end_us, body.reason, person.username)
         except DeviceRefusedError as error:
-            raise _problem(error) from error
+            raise device_problem(error) from error
         return json_answer(window_view(window), 201)
 
     @router.delete("/registry/maintenance/{window_id}", **documented(WindowJson))

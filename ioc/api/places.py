@@ -157,11 +157,12 @@ def places_router(
     )
     async def read_picture(camera_id: str, person: Me) -> Response:
         """Return what a camera sees now; 502 when it does not answer."""
-        url = _picture_url(await places.device(camera_id), person)
+        device = await places.device(camera_id)
+        url = _picture_url(device, person)
         if url is None:
             raise NotFoundError(camera_id)
         try:
-            picture = await pictures.fetch(url)
+            picture = await pictures.fetch(url, device)
         except PictureError as error:
             raise Problem(502, f"No picture of {camera_id}: {error}") from error
         return Response(picture.data, media_type=picture.media_type, headers=_PICTURE_HEADERS)

@@ -131,6 +131,7 @@ def _beside(settings: Settings) -> dict[str, Path]:
         "audit-anchors.jsonl": settings.anchors_file,
         "plate.key": settings.plate_key_file,
         "contact.key": settings.contact_key_file,
+        "login.key": settings.login_key_file,
     }
 
 

@@ -8,9 +8,11 @@ import uvloop
 from prometheus_client import disable_created_metrics
 
 from ioc.app import (
+    cli_attach,
     cli_audit,
     cli_backup,
     cli_data,
+    cli_device_add,
     cli_devices,
     cli_export,
     cli_figures,
@@ -57,7 +59,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_data.areas, name="areas", help="Areas: wards, roads, schools …")
+cli_device_add.register(cli_data.devices)
 cli_devices.register(cli_data.devices)
+cli_attach.register(cli_data.devices)
 app.add_typer(cli_data.devices, name="devices", help="Registered devices and their keys.")
 app.command("import")(cli_import.import_file)
 app.add_typer(cli_gazetteer.app, name="gazetteer", help="Addresses that place reports.")

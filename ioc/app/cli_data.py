@@ -12,7 +12,6 @@ import msgspec
 import typer
 
 from ioc.app.cli_database import Connection, use_database, with_connection
-from ioc.app.cli_errors import CommandError
 from ioc.app.cli_options import (
     ConfigOption,
     DataOption,
@@ -23,16 +22,16 @@ from ioc.app.cli_options import (
 from ioc.app.cli_output import notes, out, print_json, print_table
 from ioc.app.core import Database, open_core
 from ioc.app.device_csv import read_csv, write_csv
-from ioc.app.device_file import DeviceFile, make_device, read_geojson, write_geojson
+from ioc.app.device_file import DeviceFile, read_geojson, write_geojson
+from ioc.app.device_logins import seal_of, store_login
 from ioc.app.incident_checksum import checksum
 from ioc.app.settings import Settings
 from ioc.app.settled import rules_settled
 from ioc.app.ward_check import known_wards, unknown_wards
 from ioc.geo.geojson import parse_areas
 from ioc.geo.index import surface
-from ioc.ingest.decoders import DECODERS
 from ioc.model.incidents import Incident
-from ioc.model.places import Device, DeviceKind
+from ioc.model.places import Device
 from ioc.store.areas import area_kinds, replace_areas
 from ioc.store.audit import Area as AuditArea
 from ioc.store.audit import record
@@ -119,6 +118,8 @@ def import_devices(
 
     async def store(connection: Connection) -> list[str]:
         await upsert_devices(connection, found)
+        for device_id, login in read.logins.items():
+            await store_login(connection, seal_of(settings), device_id, login, command_line_user())
         await record(
             connection,
             AuditArea.ACCESS,
@@ -175,77 +176,6 @@ def list_devices(data: DataOption = None, config: ConfigOption = None, as_json: 
     print_table(["id", "kind", "ward", "name"], rows, as_json)
 
 
-@devices.command("add")
-def add_device(
-    device_id: Annotated[str, typer.Argument(help="the device's id: `source` of its events")],
-    kind: Annotated[DeviceKind, typer.Option(help="what it is")] = DeviceKind.GATEWAY,
-    name: Annotated[str, typer.Option(help="name shown")] = "",
-    ward: Annotated[str | None, typer.Option(help="code of its ward")] = None,
-    lon: Annotated[float | None, typer.Option(help="longitude, degrees")] = None,
-    lat: Annotated[float | None, typer.Option(help="latitude, degrees")] = None,
-    covers: Annotated[list[str] | None, typer.Option(help="sources it may send for; prefix* allowed")] = None,
-    decoder: Annotated[str, typer.Option(help=f"what it sends: {', '.join(DECODERS)}")] = "cloudevents",
-    picture_url: Annotated[str | None, typer.Option(help="where its picture is, http or https")] = None,
-    stream_url: Annotated[str | None, typer.Option(help="where its MJPEG, RTSP or HLS is")] = None,
-    interval: Annotated[float | None, typer.Option(help="seconds between its events")] = None,
-    time_zone: Annotated[str | None, typer.Option(help="zone of its local times, Asia/Ho_Chi_Minh")] = None,
-    option: Annotated[list[str] | None, typer.Option(help="of its decoder, NAME=VALUE; repeatable")] = None,
-    trusts_position: Annotated[
-        bool, typer.Option("--trusts-position", help="its messages say where things are, not the registry")
-    ] = False,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="change the device of that id; its keys stay, one is added")
-    ] = False,
-    data: DataOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Register a device and issue its key, which is shown once."""
-    device = make_device(
-        {
-            "id": device_id,
-            "kind": kind,
-            "name": name or device_id,
-            "ward": ward,
-            "lon": lon,
-            "lat": lat,
-            "covers": covers or (),
-            "decoder": decoder,
-            "picture_url": picture_url,
-            "stream_url": stream_url,
-            "expected_interval_s": interval,
-            "time_zone": time_zone,
-            "options": dict(_named(text) for text in option or ()),
-            "trusts_position": trusts_position,
-        }
-    )
-
-    async def add(connection: Connection) -> str:
-        await _check_new(connection, device, replace)
-        await upsert_devices(connection, [device])
-        return await issue_key(connection, device_id, "command line")
-
-    _show_key(device_id, with_connection(settings_from(config, data), add), as_json)
-
-
-def _named(text: str) -> tuple[str, str]:
-    name, sign, value = text.partition("=")
-    if not (name and sign):
-        raise CommandError(f"--option {text!r} is not NAME=VALUE", "Write e.g. --option prefix=cam-")
-    return name, value
-
-
-async def _check_new(connection: Connection, device: Device, replace: bool) -> None:
-    if not replace and any(known.id == device.id for known in await read_devices(connection)):
-        raise CommandError(
-            f"there is already a device {device.id!r}",
-            "Choose another id, change that device with --replace,"
-            f" or get it another key with `{{ioc}} devices key {device.id}`.",
-        )
-    if unknown := unknown_wards([device.ward] if device.ward else [], await known_wards(connection)):
-        raise CommandError("\n".join(unknown), "Give the code of an imported ward with --ward.")
-
-
 @devices.command("key")
 def new_key(
     device_id: Annotated[str, typer.Argument(help="a registered device")],
@@ -256,7 +186,7 @@ def new_key(
     """Issue a further key for a device, so that keys can be rotated."""
     settings = settings_from(config, data)
     key = with_connection(settings, lambda connection: issue_key(connection, device_id, "command line"))
-    _show_key(device_id, key, as_json)
+    show_key(device_id, key, as_json)
 
 
 @devices.command("rotate-key")
@@ -283,12 +213,13 @@ def rotate(
     if as_json:
         print_json({"device": device_id, "key": key, "old_key_ends": ends.isoformat() if ends else None})
         return
-    _show_key(device_id, key, False)
+    show_key(device_id, key, False)
     if ends:
         out.print(f"the old key is valid until {ends.astimezone():%Y-%m-%d %H:%M %Z}")
 
 
-def _show_key(device_id: str, key: str, as_json: bool) -> None:
+def show_key(device_id: str, key: str, as_json: bool) -> None:
+    """Print a new key."""
     if as_json:
         print_json({"device": device_id, "key": key})
     else:

@@ -14,6 +14,7 @@ from ioc.app.audit_keeper import AnchorFileError
 from ioc.app.backup import BackupError
 from ioc.app.cli_output import notes
 from ioc.app.device_file import DeviceFileError, InvalidDevice
+from ioc.app.device_logins import InvalidLogin
 from ioc.app.erasure import ErasureError
 from ioc.app.open_export import ExportError
 from ioc.app.privacy import PrivacyKeyError
@@ -56,6 +57,7 @@ _NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
         "Nothing was imported: mend the file, then import it again; --keep-valid takes what is right.",
     ),
     (InvalidDevice, "Nothing was registered: mend the option, see `{ioc} devices add --help`."),
+    (InvalidLogin, "No login was stored: give it again with `{ioc} devices login`."),
     (InvalidAreas, "Nothing was imported: mend the file, then import it again."),
     (AreaError, "Nothing was imported: mend the file, then import it again."),
     (TableError, "Mend the mapping or the file; docs/devices/tabular.md has the keys."),
@@ -67,7 +69,10 @@ _NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
     (ExportError, "`{ioc} export open --columns` shows what each dataset has."),
     (ParquetUnavailable, "Install it: docs/recordings.md, Parquet. Or name a file that ends in .ndjson.zst."),
     (RecordingError, "`{ioc} recording inspect` says what a file holds and how far it is whole."),
-    (PrivacyKeyError, "Restore the file, or name another with privacy.plate_key or citizens.contact_key."),
+    (
+        PrivacyKeyError,
+        "Restore the file, or name another with privacy.plate_key, citizens.contact_key or attach.login_key.",
+    ),
     (
         BackupError,
         "Nothing is left of the attempt in the data folder; docs/operations.md says how it is done.",

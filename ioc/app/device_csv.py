@@ -16,7 +16,14 @@ from typing import Any, Final
 
 import msgspec
 
-from ioc.app.device_file import DeviceFile, DeviceFileError, InvalidDevice, given_default, unknown_field
+from ioc.app.device_file import (
+    LOGIN_FIELDS,
+    DeviceFile,
+    DeviceFileError,
+    InvalidDevice,
+    given_default,
+    unknown_field,
+)
 from ioc.model.places import Device
 
 MAX_ROWS: Final = 200_000
@@ -84,7 +91,11 @@ def _rows(text: str) -> Iterator[list[str]]:
 
 
 def _check_header(header: list[str]) -> None:
-    faults = [f"row 1, column {name!r}: {unknown_field(name)}" for name in header if name not in _COLUMNS]
+    faults = [
+        f"row 1, column {name!r}: {unknown_field(name)}"
+        for name in header
+        if name not in (*_COLUMNS, *LOGIN_FIELDS)
+    ]
     faults += [f"row 1: the column {name!r} is missing" for name in _REQUIRED if name not in header]
     faults += [
         f"row 1: the column {n!r} stands twice" for n in sorted({n for n in header if header.count(n) > 1})
@@ -165,7 +176,8 @@ def _json(text: str) -> Any:
 _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     **dict.fromkeys(_NUMBERS, _number),
     "kind": str.strip,
-    "trusts_position": _truth,
+    **dict.fromkeys(("trusts_position", "tls_verify", "basic_over_http"), _truth),
+    "login_password": str,  # whatever its first sign is
     "covers": _covers,
     "options": _options,
 }

@@ -2,8 +2,10 @@
 
 A device file is a GeoJSON FeatureCollection of points, one feature a device. Properties: `id`, `kind`
 (camera, detector, gateway, portal), `name`, `ward`, `expected_interval_s`, `picture_url`, `decoder`, `covers`
-(list of ids or `prefix*`), `trusts_position`, `time_zone` (e.g. Asia/Ho_Chi_Minh), `options` (its decoder's).
-A gateway needs no point.
+(list of ids or `prefix*`), `trusts_position`, `time_zone` (e.g. Asia/Ho_Chi_Minh), `options` (its decoder's),
+`stream_url`, `attach`, `attach_url`, `tls_verify`, `basic_over_http`. A gateway needs no point.
+
+A file may bring logins, `login_user` and `login_password`; they are no part of a device and never written.
 """
 
 import json
@@ -16,11 +18,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ioc.app.attach.target import DECODERS as ATTACHED_DECODERS
+from ioc.app.device_logins import InvalidLogin, check_login
 from ioc.geo.geojson import InvalidAreas, read_features
 from ioc.ingest.decoders import DECODERS
 from ioc.ingest.decoders.moments import zone_of
 from ioc.ingest.decoders.wire import MAX_ID_CHARS
-from ioc.model.places import Device, DeviceKind
+from ioc.model.places import AttachKind, Device, DeviceKind
+from ioc.outbound.camera import Login
 from ioc.rules.errors import did_you_mean
 
 MAX_ERRORS_SHOWN = 1_000
@@ -30,6 +35,8 @@ _ID_RESERVED: Final = frozenset("/+#*")
 """Separators and wildcards of MQTT topics, web addresses and `covers`."""
 _FIELDS: Final = {field.name: field for field in msgspec.structs.fields(Device)}
 _IN_GEOMETRY: Final = ("lon", "lat")
+LOGIN_FIELDS: Final = ("login_user", "login_password")
+_WORDS: Final = {"kind": tuple(DeviceKind), "attach": tuple(AttachKind)}
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 """What PostgreSQL cannot hold."""
 _PICTURE_SCHEMES: Final = ("http", "https")
@@ -75,13 +82,17 @@ class DeviceFile(msgspec.Struct, kw_only=True):
     """What a file holds: the devices that are right, and a line for each finding about the others."""
 
     devices: list[Device] = []
+    logins: dict[str, Login] = {}
+    """Of devices of the file, by their ids."""
     errors: list[str] = []
     _first: dict[str, str] = {}
 
     def add(self, place: str, values: Callable[[], Mapping[str, object]]) -> None:
         """Take the device at `place`, or what is wrong with it."""
         try:
-            device = make_device(values())
+            given = dict(values())
+            login = _take_login(given)
+            device = make_device(given)
         except InvalidDevice as error:
             self.errors += [f"{place}: {field}: {detail}" for field, detail in error.faults]
             return
@@ -90,6 +101,8 @@ class DeviceFile(msgspec.Struct, kw_only=True):
             return
         self._first[device.id] = place.partition(" (")[0]
         self.devices.append(device)
+        if login is not None:
+            self.logins[device.id] = login
 
     def whole(self) -> list[Device]:
         """Return the devices of a file that is right as a whole.
@@ -169,7 +182,11 @@ def _values(feature: Any) -> dict[str, object]:
     if misplaced:
         raise InvalidDevice(str(properties.get("id", "")), misplaced)
     # A null says that the property is not given.
-    values = {name: value for name, value in properties.items() if value is not None or name not in _FIELDS}
+    values = {
+        name: value
+        for name, value in properties.items()
+        if value is not None or name not in (*_FIELDS, *LOGIN_FIELDS)
+    }
     lon, lat = _position(feature.get("geometry"))
     return values | {"lon": lon, "lat": lat}
 
@@ -190,6 +207,22 @@ def _position(geometry: object) -> tuple[object, object]:
     return coordinates[0], coordinates[1]
 
 
+def _take_login(values: dict[str, object]) -> Login | None:
+    """Take the login out of what a file says of a device; None where it says none."""
+    given = {name: values.pop(name) for name in LOGIN_FIELDS if name in values}
+    if not given:
+        return None
+    user, password = (given.get(name) for name in LOGIN_FIELDS)
+    if not isinstance(user, str) or not isinstance(password, str):
+        fault = "expected texts: login_user and login_password go together"
+        raise InvalidDevice("", [("login_user" if not isinstance(user, str) else "login_password", fault)])
+    try:
+        check_login(user, password)
+    except InvalidLogin as error:
+        raise InvalidDevice("", [(f"login_{error.field}", error.detail)]) from error
+    return Login(user, password)
+
+
 # One field
 
 
@@ -200,8 +233,8 @@ def unknown_field(name: str) -> str:
 
 
 def _mistyped(name: str, value: object, error: Exception) -> str:
-    if name == "kind":
-        return f"expected one of {', '.join(DeviceKind)}, found {value!r}"
+    if name in _WORDS:
+        return f"expected one of {', '.join(_WORDS[name])}, found {value!r}"
     return f"{str(error)[:1].lower()}{str(error)[1:]}"
 
 
@@ -224,6 +257,7 @@ def _faults(found: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
     decoder = found.get("decoder")
     if decoder is not None and decoder not in DECODERS:
         yield "decoder", f"expected one of {', '.join(DECODERS)}, found {decoder!r}"
+    yield from _attach_faults(found)
     zone = found.get("time_zone")
     if zone is not None and zone_of(zone) is None:
         yield "time_zone", f"expected a name such as Asia/Ho_Chi_Minh, found {zone!r}"
@@ -236,6 +270,25 @@ def _faults(found: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
         yield "options", "the character NUL and half characters are not allowed"
     for pattern in found.get("covers", ()):
         yield "covers", _covers_fault(pattern)
+
+
+def _attach_faults(found: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
+    kind, url = found.get("attach"), found.get("attach_url")
+    if url is not None:
+        fault = _url_fault(url, _PICTURE_SCHEMES)
+        # Whoever may list devices would see it.
+        within = None if fault or not urlsplit(url).username else "a login in it: register that apart"
+        yield "attach_url", fault or within
+        if kind is None:
+            yield "attach", f"is missing: with attach_url, expected one of {', '.join(AttachKind)}"
+    if kind is None:
+        return
+    if url is None:
+        yield "attach_url", "is missing: where the device is, such as http://10.0.0.7"
+    decoder = found.get("decoder", given_default("decoder"))
+    fitting = ATTACHED_DECODERS[kind]
+    if decoder not in fitting:
+        yield "decoder", f"expected {' or '.join(fitting)} with attach {kind}, found {decoder!r}"
 
 
 def _position_faults(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

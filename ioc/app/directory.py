@@ -21,6 +21,7 @@ from ioc.model.places import Area, Device
 from ioc.model.texts import Text
 from ioc.store import areas as area_rows
 from ioc.store import devices as device_rows
+from ioc.store.device_logins import SealedLogin, read_logins
 from ioc.store.device_maintenance import REMEMBERED_US, read_windows
 from ioc.store.pool import Pool
 
@@ -42,6 +43,8 @@ class Directory:
         self.devices: Sequence[Device] = ()
         self.windows: Mapping[str, tuple[tuple[int, int], ...]] = {}
         """Maintenance by device, from ≤ t < to in microseconds, as far back as backtests go."""
+        self.logins: Mapping[str, SealedLogin] = {}
+        """Logins at devices, sealed (`ioc/app/device_logins.py` opens them)."""
         self.areas: Sequence[Area] = ()
         self.index = AreaIndex(())
         self.area_version = -1
@@ -82,6 +85,7 @@ class Directory:
             if device_version != self._device_version:
                 devices = await device_rows.read_devices(connection)
                 windows = await _windows(connection)
+                self.logins = await read_logins(connection)
                 self.registry.replace(RegistrySnapshot(devices, await device_rows.read_keys(connection)))
                 self.devices, self.windows, self._device_version = devices, windows, device_version
         if areas is not None:

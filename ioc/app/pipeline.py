@@ -1,6 +1,7 @@
 """The whole way of an event, in one place: which parts exist and how they hold on to each other.
 
     foreign topics ─► KafkaBridge ──┐
+    held streams ──► Attacher ──────┤
     field hardware ─► MqttListener ─┤
     field hardware ─► ingest_router ┴─► IngestService ─► event log ───┬─► StoreWorker ─► history tables
                                              │                        ├─► RulesWorker ─► incidents ─┐
@@ -29,6 +30,8 @@ from ioc.api.pictures import PictureProxy, PictureSettings
 from ioc.api.places import City
 from ioc.api.replay import PlaybackBounds
 from ioc.app.address_book import AddressBook
+from ioc.app.attach.attacher import Attacher
+from ioc.app.attach.registry import StoredAttachments
 from ioc.app.audit_keeper import AuditKeeper
 from ioc.app.bridges import bridges
 from ioc.app.change_follower import ChangeFollower
@@ -36,6 +39,7 @@ from ioc.app.clock import Ticker, now_us
 from ioc.app.core import Core, history_plan, kafka_settings
 from ioc.app.counter import open_counter
 from ioc.app.device_keeper import DeviceKeeper
+from ioc.app.device_logins import DeviceLogins, seal_of
 from ioc.app.device_registry import StoredDevices
 from ioc.app.feed_source import FeedSource
 from ioc.app.figure_keeper import FigureKeeper
@@ -119,6 +123,7 @@ class Pipeline:
         """Keeps the time where a recording is relived."""
         self._addresses = AddressBook(core.pool, core.directory)
         self.users = Users(core.api_pool.of(SERVICE))
+        self._logins = DeviceLogins(core.directory, seal_of(core.settings))
 
     def plan(self, roles: tuple[str, ...]) -> Plan:
         """Return the services of `roles`, in the order in which they end."""
@@ -175,6 +180,12 @@ class Pipeline:
             subscriber = MqttSubscriber(service, _broker(settings.mqtt), broker_tls(settings.mqtt))
             plan.intake.append(Service("mqtt broker", subscriber.run))
         plan.intake.extend(bridges(service, settings))
+        if self._told is None:
+            attacher = Attacher(
+                core.pool, core.directory, self._logins.reach_of, service, _cameras(settings.http),
+                settings.attach, now_us,
+            )  # fmt: skip
+            plan.intake.append(Service("attached streams", attacher.run, attacher.stop))
         return service
 
     def _puller(self, service: IngestService) -> Open311Puller:
@@ -282,7 +293,7 @@ class Pipeline:
     def _web(self, plan: Plan, ingest: IngestService | None, *, with_console: bool) -> None:
         core, settings = self._core, self._core.settings
         hub = self._hub(plan, ingest)
-        pictures = _pictures(settings.http)
+        pictures = _pictures(settings, self._logins)
         oidc = OidcLogins(settings.oidc, core.api_pool.of(SERVICE)) if settings.oidc.issuer else None
         incidents = IncidentService(core.api_pool, core.desk.policies, core.api_pool.of(SERVICE))
         photos = _photos(core)
@@ -298,6 +309,7 @@ class Pipeline:
                 policies=StoredPolicies(core.api_pool, core.desk, core.directory),
                 places=DirectoryPlaces(core.directory),
                 devices=StoredDevices(core.api_pool, self._told or now_us),
+                attachments=StoredAttachments(core.api_pool, seal_of(core.settings)),
                 history=StoredHistory(core.api_pool),
                 playback=_playback(settings.playback),
                 quarantine=StoredQuarantine(core.api_pool, QuarantineLimits()),
@@ -382,9 +394,17 @@ class Pipeline:
         )
 
 
-def _pictures(settings: HttpSettings) -> PictureProxy:
-    networks = tuple(ip_network(text) for text in settings.picture_hosts)
-    return PictureProxy(PictureSettings(destinations=Destinations(networks=networks)))
+def _pictures(settings: Settings, logins: DeviceLogins) -> PictureProxy:
+    bounds = PictureSettings(
+        destinations=_cameras(settings.http),
+        login_wait_s=settings.attach.login_wait_s,
+        login_wait_max_s=settings.attach.login_wait_max_s,
+    )
+    return PictureProxy(bounds, reach_of=logins.reach_of)
+
+
+def _cameras(settings: HttpSettings) -> Destinations:
+    return Destinations(networks=tuple(ip_network(text) for text in settings.picture_hosts))
 
 
 def _photos(core: Core) -> StoredPhotos:

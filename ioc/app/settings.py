@@ -25,6 +25,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from ioc.app.settings_attach import AttachSettings
 from ioc.app.settings_bounds import FeedSettings, IngestSettings
 from ioc.app.settings_origin import DELIMITER, PREFIX, Origins, no_json, variable_name
 from ioc.app.settings_sections import (
@@ -95,6 +96,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     notify: NotifySettings = NotifySettings()
     pull: PullSettings = PullSettings()
+    attach: AttachSettings = AttachSettings()
     audit: AuditSettings = AuditSettings()
     figures: FigureSettings = FigureSettings()
     oidc: OidcSettings = OidcSettings()
@@ -145,6 +147,11 @@ class Settings(BaseSettings):
     def contact_key_file(self) -> Path:
         """Where the key of citizens' contacts is."""
         return self.citizens.contact_key or self.data / "secrets" / "contact.key"
+
+    @property
+    def login_key_file(self) -> Path:
+        """Where the key of devices' logins is."""
+        return self.attach.login_key or self.data / "secrets" / "login.key"
 
     @classmethod
     def settings_customise_sources(

@@ -81,7 +81,7 @@ class HttpSettings(Section):
         None, description="port of /healthz, /readyz and /metrics for roles without API; empty: none"
     )
     picture_hosts: tuple[Network, ...] = Field(
-        ("127.0.0.0/8",), description="networks camera pictures may be fetched from"
+        ("127.0.0.0/8",), description="networks of cameras: pictures and event streams come from there only"
     )
 
 

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-Transport = Literal["http", "mqtt", "subscriber", "kafka", "file", "pull"]
+Transport = Literal["http", "mqtt", "subscriber", "kafka", "file", "pull", "attach"]
 Result = Literal["accepted", "duplicate", "rejected"]
 Refusal = Literal[
     "body_bytes",

@@ -33,6 +33,17 @@ class DeviceKind(StrEnum):
     PORTAL = "portal"
 
 
+class AttachKind(StrEnum):
+    """How we hold on to a camera that does not push."""
+
+    HIKVISION = "hikvision"
+    """`GET /ISAPI/Event/notification/alertStream`, held open."""
+    DAHUA = "dahua"
+    """`GET /cgi-bin/eventManager.cgi?action=attach`, held open."""
+    ONVIF = "onvif"
+    """A subscription of a pull point, asked again and again."""
+
+
 class Device(msgspec.Struct, frozen=True, kw_only=True):
     """A registered source. Ward and position come from here, never from a payload."""
 
@@ -56,6 +67,14 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     stream_url: str | None = None
     """Where its moving picture is: MJPEG over http(s), of which pictures are taken, or another address (rtsp,
     HLS) that is only kept for people."""
+    attach: AttachKind | None = None
+    """How its events are fetched; None where it sends them itself."""
+    attach_url: str | None = None
+    """Where; without a path it is the maker's own."""
+    tls_verify: bool = True
+    """Whether its certificate must be one that the system's authorities know, wherever we connect to it."""
+    basic_over_http: bool = False
+    """Whether its password may be sent readable (Basic) over http, should it ask for that."""
 
     def may_send_for(self, source: str) -> bool:
         """Return whether this device may send events of `source`."""

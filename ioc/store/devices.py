@@ -25,20 +25,22 @@ KEY_PREFIX: Final = "iocd_"
 
 _COLUMNS: Final[LiteralString] = (
     "id, kind, name, ward, lon, lat, expected_interval_s, picture_url, decoder, covers, trusts_position,"
-    " time_zone, options, stream_url"
+    " time_zone, options, stream_url, attach, attach_url, tls_verify, basic_over_http"
 )
 _UPSERT: Final[LiteralString] = (
     "INSERT INTO device (" + _COLUMNS + ")"  # noqa: S608 - names of ours
     """
     VALUES (%(id)s, %(kind)s, %(name)s, %(ward)s, %(lon)s, %(lat)s, %(expected_interval_s)s, %(picture_url)s,
         %(decoder)s, %(covers)s, %(trusts_position)s, %(time_zone)s, %(options)s,
-        %(stream_url)s)
+        %(stream_url)s, %(attach)s, %(attach_url)s, %(tls_verify)s, %(basic_over_http)s)
     ON CONFLICT (id) DO UPDATE SET (kind, name, ward, lon, lat, expected_interval_s, picture_url, decoder,
-        covers, trusts_position, time_zone, options, stream_url) =
+        covers, trusts_position, time_zone, options, stream_url, attach, attach_url, tls_verify,
+        basic_over_http) =
         (excluded.kind, excluded.name, excluded.ward, excluded.lon, excluded.lat,
         excluded.expected_interval_s, excluded.picture_url, excluded.decoder, excluded.covers,
         excluded.trusts_position, excluded.time_zone, excluded.options,
-        excluded.stream_url)
+        excluded.stream_url, excluded.attach, excluded.attach_url, excluded.tls_verify,
+        excluded.basic_over_http)
     """
 )
 _ALL: Final[LiteralString] = "SELECT " + _COLUMNS + " FROM device ORDER BY id"  # noqa: S608 - names of ours
@@ -224,6 +226,7 @@ def _row(device: Device) -> dict[str, object]:
     return {
         **msgspec.structs.asdict(device),
         "kind": str(device.kind),
+        "attach": None if device.attach is None else str(device.attach),
         "covers": list(device.covers),
         "options": Jsonb(device.options),
     }

@@ -36,11 +36,12 @@ from ioc.incidents.shift import ShiftCommand, ShiftConflict, on_shift_command
 from ioc.incidents.shift_report import build_report
 from ioc.incidents.shipped_procedures import SHIPPED
 from ioc.ingest.allowance import Allowances
+from ioc.model.attachments import Attachment, AttachState
 from ioc.model.device_health import Condition, DeviceHealth, Window
 from ioc.model.events import Event
 from ioc.model.incidents import Audit, Handling, Incident, Severity
 from ioc.model.notices import Kind, Receiver
-from ioc.model.places import Area, Device, DeviceKind
+from ioc.model.places import Area, AttachKind, Device, DeviceKind
 from ioc.model.shifts import Item, ItemKind, Listed, Shift, ShiftState
 from ioc.model.texts import Text
 from ioc.model.times import from_us
@@ -314,6 +315,34 @@ class FakeDevices:
 
 
 @dataclass
+class FakeAttachments:
+    """One camera whose stream is held; only it is known."""
+
+    logins: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    async def attachments(self) -> Sequence[Attachment]:
+        user = self.logins.get("cam-1", (None, None))[0]
+        held = AttachState.CONNECTED
+        return [
+            Attachment(
+                device_id="cam-1", kind=AttachKind.DAHUA, url="http://10.0.0.7", login_user=user, state=held,
+                seen_us=T0_US, connects=2,
+            )
+        ]  # fmt: skip
+
+    async def set_login(self, device_id: str, user: str, password: str, actor: str) -> None:
+        if ":" in user:
+            raise DeviceRefusedError([("user", "a colon cannot stand in a user's name")])
+        if device_id != "cam-1":
+            raise NotFoundError(device_id)
+        self.logins[device_id] = (user, password)
+
+    async def remove_login(self, device_id: str, actor: str) -> None:
+        if self.logins.pop(device_id, None) is None:
+            raise NotFoundError(device_id)
+
+
+@dataclass
 class FakeHistory:
     events: list[Event] = field(default_factory=list)
     queries: list[HistoryQuery] = field(default_factory=list)
@@ -572,6 +601,7 @@ def make_deps(users: FakeUsers, **changes: object) -> ApiDeps:
         shifts=FakeShifts(),
         places=FakePlaces([], []),
         devices=FakeDevices(),
+        attachments=FakeAttachments(),
         history=FakeHistory(),
         quarantine=FakeQuarantine(),
         rules=FakeRules(),

@@ -36,3 +36,23 @@ async def test_maintenance_is_announced_listed_and_ended(browse: Browser) -> Non
         assert (await client.get("/api/v1/registry/maintenance")).json()["items"] == [made.json()]
         assert (await client.delete("/api/v1/registry/maintenance/1")).status_code == 200
         assert (await client.delete("/api/v1/registry/maintenance/2")).status_code == 404
+
+
+async def test_a_login_goes_in_and_its_password_never_out(browse: Browser) -> None:
+    path = "/api/v1/registry/devices/cam-1/login"
+    async with browse(Role.ENGINEER) as client:
+        made = await client.put(path, json={"user": "admin", "password": "bí mật"})
+        assert (made.status_code, made.json()) == (200, {"device": "cam-1", "user": "admin"})
+        listed = (await client.get("/api/v1/registry/attachments")).json()["items"]
+        assert [(item["login_user"], item["state"], item["connects"]) for item in listed] == [
+            ("admin", "connected", 2)
+        ]
+        registered = await client.get("/api/v1/registry/devices")
+        assert "mật" not in registered.text + str(listed)
+        wrong = await client.put(path, json={"user": "a:b", "password": "x"})
+        assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "user")
+        assert (
+            await client.put(path.replace("cam-1", "x"), json={"user": "a", "password": "b"})
+        ).status_code == 404
+        assert (await client.delete(path)).json() == {"device": "cam-1", "user": None}
+        assert (await client.delete(path)).status_code == 404

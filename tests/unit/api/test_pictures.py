@@ -10,6 +10,7 @@ import pytest
 from ioc.api.mjpeg import FirstFrame, NotMjpegError
 from ioc.api.pictures import PictureError, PictureProxy, PictureSettings
 from ioc.model.places import Device, DeviceKind
+from ioc.outbound.camera import PLAIN, Login, Reach
 from ioc.outbound.destination import Address, Destinations
 from tests.unit.api.conftest import Browser
 from tests.unit.api.fakes import WARD, FakePlaces, FakeUsers, make_deps
@@ -24,12 +25,13 @@ async def resolve(_host: str, _port: int) -> list[Address]:
     return [ip_address("192.0.2.7")]
 
 
-def proxy(transport: httpx.AsyncBaseTransport, **settings: object) -> PictureProxy:
+def proxy(transport: httpx.AsyncBaseTransport, reach: Reach = PLAIN, **settings: object) -> PictureProxy:
     allowed = Destinations(networks=(ip_network("192.0.2.0/24"),))
     return PictureProxy(
         PictureSettings(destinations=allowed, **settings),  # type: ignore[arg-type]
         transport=transport,
         resolve=resolve,
+        reach_of=lambda _device: reach,
     )
 
 
@@ -146,3 +148,78 @@ async def test_a_camera_with_an_mjpeg_address_has_pictures_and_one_with_rtsp_or_
         answer = await client.get("/api/v1/cameras/cam-1/picture")
     assert item["has_picture"] is has_picture
     assert (answer.status_code, answer.content == JPEG) == (200 if has_picture else 404, has_picture)
+
+
+class Locked:
+    """A camera that asks for a login; `challenges` are what it asks for."""
+
+    def __init__(self, *challenges: str) -> None:
+        self.challenges = challenges
+        self.given: list[str | None] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        given = request.headers.get("authorization")
+        self.given.append(given)
+        assert "@" not in str(request.url)
+        if given and "wrong" not in given and "d3Jvbmc=" not in given:
+            return httpx.Response(200, content=JPEG, headers={"content-type": "image/jpeg"})
+        return httpx.Response(401, headers=[("www-authenticate", text) for text in self.challenges])
+
+
+DIGEST = 'Digest qop="auth", realm="IP Camera(C)", nonce="abc", stale="FALSE"'
+BASIC = 'Basic realm="IP Camera"'
+LOCKED = Device(id="cam-1", kind=DeviceKind.CAMERA, name="C")
+
+
+@pytest.mark.parametrize("challenges", [(DIGEST,), (BASIC, DIGEST), (f"{BASIC}, {DIGEST}",)])
+async def test_a_camera_is_logged_in_to_by_digest_wherever_it_offers_it(challenges: tuple[str, ...]) -> None:
+    cam = Locked(*challenges)
+    pictures = proxy(httpx.MockTransport(cam), Reach(Login("admin", "right")), fresh_s=0.0)
+    for _ in range(2):
+        assert (await pictures.fetch("http://cam.test/1.jpg", LOCKED)).data == JPEG
+    assert [(given or "")[:6] for given in cam.given] == ["", "Digest", "Digest"], "the nonce is used again"
+    await pictures.aclose()
+
+
+@pytest.mark.parametrize(
+    ("url", "reach", "readable"),
+    [
+        ("http://cam.test/1.jpg", Reach(Login("admin", "x")), False),
+        ("http://admin:x@cam.test/1.jpg", Reach(), False),
+        ("http://cam.test/1.jpg", Reach(Login("admin", "x"), basic_over_http=True), True),
+        ("https://cam.test/1.jpg", Reach(Login("admin", "x")), True),
+    ],
+)
+async def test_a_password_is_sent_readable_over_https_or_where_that_is_allowed(
+    url: str, reach: Reach, readable: bool
+) -> None:
+    cam = Locked(BASIC)
+    pictures = proxy(httpx.MockTransport(cam), reach)
+    if readable:
+        assert (await pictures.fetch(url, LOCKED)).data == JPEG
+    else:
+        with pytest.raises(PictureError, match=r"readable \(Basic\) over http"):
+            await pictures.fetch(url, LOCKED)
+    assert [given is not None for given in cam.given] == [False, *[True] * readable]
+    await pictures.aclose()
+
+
+async def test_a_refused_login_is_not_sent_with_every_look_and_a_new_one_is_at_once() -> None:
+    now_us, reach = [0], [Reach(Login("admin", "wrong"), basic_over_http=True)]
+    cam = Locked(BASIC)
+    allowed = Destinations(networks=(ip_network("192.0.2.0/24"),))
+    pictures = PictureProxy(
+        PictureSettings(destinations=allowed, fresh_s=0.0, login_wait_s=300.0),
+        transport=httpx.MockTransport(cam), resolve=resolve,
+        reach_of=lambda _device: reach[0], clock_us=lambda: now_us[0],
+    )  # fmt: skip
+    cam.challenges = (DIGEST.replace("abc", "wrong"),)
+    for at_s in (0, 1, 299, 301, 800, 902):  # after 300 s, then after 600
+        now_us[0] = at_s * 1_000_000
+        with pytest.raises(PictureError, match="refuses the login of 'admin'"):
+            await pictures.fetch("http://cam.test/1.jpg", LOCKED)
+    assert [given is not None for given in cam.given] == [False, True] * 3, "asked, and answered once"
+    cam.challenges = (DIGEST,)
+    reach[0] = Reach(Login("admin", "right"))
+    assert (await pictures.fetch("http://cam.test/1.jpg", LOCKED)).data == JPEG
+    await pictures.aclose()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ioc.app.device_csv import read_csv, write_csv
 from ioc.app.device_file import DeviceFileError, InvalidDevice, make_device, read_geojson, write_geojson
 from ioc.model.places import Device
+from ioc.outbound.camera import Login
 
 CITY = """id,kind,name,lon,lat,covers,options,trusts_position,expected_interval_s
 cam-1,camera,"Ngã tư Phú Lợi, Đông",106.66,10.97,,,,30
@@ -101,6 +102,8 @@ _VALUES = st.fixed_dictionaries(
         "time_zone": st.just("Asia/Ho_Chi_Minh"),
         "stream_url": st.just("rtsp://10.0.0.7/live"),
         "picture_url": st.just("http://10.0.0.7/a.jpg"),
+        "tls_verify": st.booleans(),
+        "basic_over_http": st.booleans(),
     },
 )
 
@@ -121,3 +124,41 @@ def test_whatever_is_registered_is_written_and_read_back_the_same(
     registered = list(devices.values())
     assert read_csv(write_csv(registered).encode()).whole() == registered
     assert read_geojson(write_geojson(registered).encode()).whole() == registered
+
+
+def test_a_file_may_bring_logins_which_are_never_written() -> None:
+    table = (
+        "id;kind;name;decoder;attach;attach_url;login_user;login_password\n"
+        "a;camera;A;dahua;dahua;http://10.0.0.7;admin;=b;Í mật \n"
+        "b;camera;B;onvif;onvif;http://10.0.0.8;;\n"
+    ).replace("=b;Í", "'=bÍ")
+    found = read_csv(table.encode())
+    assert found.errors == []
+    assert found.logins == {"a": Login("admin", "'=bÍ mật ")}
+    assert "admin" not in write_csv(found.devices) + write_geojson(found.devices)
+    half = read_csv(b"id,kind,name,login_user\na,camera,A,admin\n")
+    assert (half.devices, "go together" in half.errors[0]) == ([], True)
+
+
+ATTACHED = {"id": "a", "kind": "camera", "name": "A", "decoder": "dahua", "attach": "dahua"}
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "detail"),
+    [
+        ({}, "attach_url", "is missing"),
+        ({"attach_url": "http://admin:x@10.0.0.7"}, "attach_url", "a login in it"),
+        ({"attach_url": "rtsp://10.0.0.7"}, "attach_url", "expected an address"),
+        (
+            {"attach_url": "http://10.0.0.7", "decoder": "onvif"},
+            "decoder",
+            "expected dahua with attach dahua",
+        ),
+        ({"attach_url": "http://10.0.0.7", "attach": "axis"}, "attach", "one of hikvision, dahua, onvif"),
+        ({"attach_url": "http://10.0.0.7", "attach": None}, "attach", "is missing"),
+    ],
+)
+def test_what_cannot_be_held_is_not_registered(values: dict[str, Any], field: str, detail: str) -> None:
+    with pytest.raises(InvalidDevice) as caught:
+        make_device(ATTACHED | values)
+    assert detail in dict(caught.value.faults)[field]
