@@ -18,7 +18,7 @@ from ioc.app.erasure import ErasureError
 from ioc.app.open_export import ExportError
 from ioc.app.privacy import PrivacyKeyError
 from ioc.app.recordings import ParquetUnavailable, RecordingError
-from ioc.app.rule_push import PushRefused
+from ioc.app.rule_push import PushRefused, UnknownRuleError
 from ioc.app.rules_backtest import NoHistoryError
 from ioc.app.run import SimulatorsRefusedError
 from ioc.app.settings import SettingsError
@@ -81,6 +81,7 @@ _NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
     (UnsupportedTimescaleError, _DOCTOR),
     (psycopg.OperationalError, _DOCTOR),
     (LogError, _DOCTOR),
+    (UnknownRuleError, "`{ioc} rules list` shows the rules in force, `{ioc} rules history` the versions."),
     (PushRefused, "Nothing was pushed."),
     (NotSettledError, "Is a service running on this data? `{ioc} doctor` looks."),
     (NoHistoryError, "Choose a time with `--from` and `--to` for which events are stored."),

@@ -66,7 +66,7 @@ def no_json(settings: type[BaseModel]) -> list[tuple[str, str]]:
 
 
 def unknown_sections(settings: type[BaseModel]) -> list[str]:
-    """Return the variables that name a section which is not there: pydantic would pass over them in silence."""
+    """Return the variables that name a section which is not there; pydantic passes over them in silence."""
     sections = {name.upper() for name in settings.model_fields}
     ours = (name.upper() for name in os.environ if name.upper().startswith(PREFIX) and DELIMITER in name)
     return sorted(name for name in ours if name.removeprefix(PREFIX).split(DELIMITER)[0] not in sections)
