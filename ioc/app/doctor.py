@@ -20,6 +20,7 @@ from ioc.app.core import kafka_settings
 from ioc.app.demo import SNAPSHOT_PORT
 from ioc.app.directory import CITY_ZONE
 from ioc.app.installation import topic_differences
+from ioc.app.open_files import ENOUGH, allowed
 from ioc.app.rule_files import RuleFolder
 from ioc.app.settings import Settings
 from ioc.app.settings_sections import BridgeTopic, LogKind
@@ -82,6 +83,7 @@ def diagnose(settings: Settings) -> list[Finding]:
     inside, database = _database(settings, folder)
     findings = [
         _python(),
+        _open_files(),
         folder,
         *ports,
         _console(settings.console),
@@ -98,6 +100,15 @@ def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
     fits = sys.version_info >= (3, 11)
     return Finding("python", fits, version, "" if fits else "install Python 3.11 or newer")
+
+
+def _open_files() -> Finding:
+    most = allowed()
+    detail = "any number" if most is None else f"up to {most:,}"
+    if most is None or most >= ENOUGH:
+        return Finding("open files", True, detail)
+    remedy = f"allow {ENOUGH:,}: `ulimit -Hn`, LimitNOFILE of systemd, ulimits.nofile of compose"
+    return Finding("open files", False, f"{detail}; each console and device takes one", remedy)
 
 
 # The data folder
