@@ -71,7 +71,7 @@ def embedded_postgres(folder: Path, *, keep: bool = True) -> Iterator[PostgresSe
             f"the data folder's path is too long for a private database socket: {folder}. "
             f"Choose one of at most {MAX_SOCKET_PATH_BYTES - 20} characters with --data."
         )
-    fresh = not (folder / "PG_VERSION").exists()
+    fresh = not holds_server(folder)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     # We stop it ourselves below; the wheel's own exit hook would do so a second time and complain.
     server = PostgresServer(folder, cleanup_mode=None)
@@ -84,6 +84,11 @@ def embedded_postgres(folder: Path, *, keep: bool = True) -> Iterator[PostgresSe
         finally:
             if last():
                 stop_server(folder)
+
+
+def holds_server(folder: Path) -> bool:
+    """Return whether a server has its data in `folder`, running or not."""
+    return (folder / "PG_VERSION").exists()
 
 
 def start_server(server: PostgresServer, max_recovery_s: float = 0.0) -> None:
