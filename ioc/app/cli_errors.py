@@ -65,7 +65,7 @@ _NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
     (UnknownRequestError, "`{ioc} erasure list` shows the open ones."),
     (TracingUnavailableError, "Install it (docs/operations.md, Traces), or leave tracing.endpoint empty."),
     (ExportError, "`{ioc} export open --columns` shows what each dataset has."),
-    (ParquetUnavailable, "Install it: docs/recordings.md, Parquet. Or name a file that ends in .ndjson.zst."),
+    (ParquetUnavailable, "Install it: docs/recordings.md, Parquet. Or choose another format."),
     (RecordingError, "`{ioc} recording inspect` says what a file holds and how far it is whole."),
     (PrivacyKeyError, "Restore the file, or name another with privacy.plate_key or citizens.contact_key."),
     (

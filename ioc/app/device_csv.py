@@ -20,6 +20,8 @@ from ioc.app.device_file import DeviceFile, DeviceFileError, InvalidDevice, give
 from ioc.model.places import Device
 
 MAX_ROWS: Final = 200_000
+MAX_SHOWN_CHARS: Final = 128
+"""As long as an id may be: more of a cell stands in no finding."""
 _COLUMNS: Final = tuple(field.name for field in msgspec.structs.fields(Device))
 _REQUIRED: Final = tuple(field.name for field in msgspec.structs.fields(Device) if field.required)
 _NUMBERS: Final = frozenset({"lon", "lat", "expected_interval_s"})
@@ -84,7 +86,9 @@ def _rows(text: str) -> Iterator[list[str]]:
 
 
 def _check_header(header: list[str]) -> None:
-    faults = [f"row 1, column {name!r}: {unknown_field(name)}" for name in header if name not in _COLUMNS]
+    faults = [
+        f"row 1, column {_short(name)!r}: {unknown_field(name)}" for name in header if name not in _COLUMNS
+    ]
     faults += [f"row 1: the column {name!r} is missing" for name in _REQUIRED if name not in header]
     faults += [
         f"row 1: the column {n!r} stands twice" for n in sorted({n for n in header if header.count(n) > 1})
@@ -93,9 +97,13 @@ def _check_header(header: list[str]) -> None:
         raise DeviceFileError("\n".join(faults))
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN_CHARS else text[:MAX_SHOWN_CHARS] + "…"
+
+
 def _place(number: int, header: list[str], row: list[str]) -> str:
     device_id = dict(zip(header, row, strict=False)).get("id", "")
-    return f"row {number} (id {device_id!r})" if device_id else f"row {number}"
+    return f"row {number} (id {_short(device_id)!r})" if device_id else f"row {number}"
 
 
 def _values(header: list[str], row: list[str]) -> Mapping[str, object]:

@@ -121,3 +121,12 @@ def test_whatever_is_registered_is_written_and_read_back_the_same(
     registered = list(devices.values())
     assert read_csv(write_csv(registered).encode()).whole() == registered
     assert read_geojson(write_geojson(registered).encode()).whole() == registered
+
+
+def test_a_finding_is_short_however_long_the_cell() -> None:
+    with pytest.raises(DeviceFileError) as caught:
+        read_csv(b"id,kind,name," + b"x" * 10_000 + b"\n")
+    assert len(str(caught.value)) < 300
+    found = read_csv(b"id,kind,name\n" + b"y" * 10_000 + b",camera,z\n")
+    assert len(found.errors) == 1
+    assert found.errors[0].count("y") < 300
