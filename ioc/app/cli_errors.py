@@ -131,6 +131,8 @@ def next_step(error: Exception) -> str:
         step = error.next_step
     elif isinstance(error, OSError) and error.errno in _ADDRESS_ERRORS:
         step = "Choose another address with --host, --port or --mqtt-port. " + _DOCTOR
+    elif isinstance(error, FileExistsError):
+        step = "Choose another name: what is there is not replaced."
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         step = "Make room, or choose another data folder with --data. " + _DOCTOR
     else:
