@@ -227,6 +227,13 @@ def replay_recording(
     sender = source if source in known else load_fleet(devices).sender_of(source)
     key = key_of(known, sender)
 
+    troubles = [""]
+
+    def tell(_: Counters, trouble: str | None) -> None:
+        if trouble and trouble != troubles[-1]:
+            troubles.append(trouble)
+            typer.echo(f"ioc-sim: {url}: {trouble}; trying on", err=True)
+
     async def play(stop: asyncio.Event) -> Counters:
         return await replay(
             frames,
@@ -238,11 +245,12 @@ def replay_recording(
             every=every,
             speed=speed,
             loop=loop,
+            tell=tell,
         )
 
     counters = until_signal(play)
     typer.echo(json_bytes(msgspec.to_builtins(counters)).decode() if as_json else line_of(counters))
-    if counters.waiting:
+    if counters.acked < counters.made:
         raise typer.Exit(1)
 
 

@@ -14,6 +14,8 @@ from simulators.senders import ANSWER_S, HTTP_PARCEL, Lane, run_http
 from simulators.times import SECOND_US
 from simulators.world import Event
 
+Tell = Callable[[Counters, str | None], None]
+
 
 async def replay(
     frames: Sequence[Frame],
@@ -27,7 +29,7 @@ async def replay(
     speed: float = 1.0,
     loop: bool = False,
     fps: float = 30.0,
-    tell: Callable[[Counters], None] = lambda _: None,
+    tell: Tell = lambda *_: None,
 ) -> Counters:
     """Send the recording's events as their time comes; return the totals.
 
@@ -42,7 +44,7 @@ async def replay(
         speed: 2.0 plays twice as fast.
         loop: begin again at the end; the tracker begins again too, since the pictures jump.
         fps: frames per second of the recording.
-        tell: called about once a second.
+        tell: called about once a second with the totals and what keeps events from arriving, if anything.
     """
     lane = Lane(sender, HTTP_PARCEL)
     async with (
@@ -61,13 +63,11 @@ async def replay(
             async with asyncio.timeout(FAREWELL_S):
                 await lane.idle.wait()
         sending.cancel()
-    tell(lane.outbox.counters)
+    tell(lane.outbox.counters, lane.trouble)
     return lane.outbox.counters
 
 
-async def _pass(
-    events: Iterator[tuple[int, Event]], lane: Lane, stop: asyncio.Event, tell: Callable[[Counters], None]
-) -> None:
+async def _pass(events: Iterator[tuple[int, Event]], lane: Lane, stop: asyncio.Event, tell: Tell) -> None:
     told = 0.0
     due: list[Event] = []
     for at_us, event in events:
@@ -76,7 +76,7 @@ async def _pass(
             due = []
             if time.monotonic() - told >= 1.0:
                 told = time.monotonic()
-                tell(lane.outbox.counters)
+                tell(lane.outbox.counters, lane.trouble)
             wait_s = min(TICK_S, max(0.001, (at_us - time.time_ns() // 1000) / SECOND_US))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):

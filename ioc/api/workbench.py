@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ioc.api.answers import documented, json_answer
+from ioc.api.history import parse_time
 from ioc.api.problems import NO_NUL, FieldError, Problem, refused
 from ioc.api.security import Access, Right, require_own_page, require_right
 from ioc.api.workbench_ports import (
@@ -28,7 +29,6 @@ from ioc.api.workbench_ports import (
     WhyAsk,
     Workbench,
 )
-from ioc.model.times import parse_us
 from ioc.rules.describe import rule_schema
 from ioc.rules.nodes import MAX_FILE_CHARS
 from ioc.store.users import Person
@@ -142,10 +142,7 @@ async def _told(work: Awaitable[Answer]) -> Answer:
 
 
 def _time_us(field: str, text: str | None) -> int | None:
-    try:
-        return None if text is None else parse_us(text)
-    except ValueError as error:
-        raise refused(field, "time", f"{field}: expected a time as in 2026-11-28T07:00:00+07:00.") from error
+    return None if text is None else parse_time(field, text, 0)
 
 
 _RuleName = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]

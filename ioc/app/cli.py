@@ -46,6 +46,7 @@ from ioc.app.cli_options import (
 from ioc.app.cli_output import notes, print_json
 from ioc.app.doctor import Finding, diagnose
 from ioc.app.logs import configure_logs
+from ioc.app.open_files import raise_limit
 from ioc.app.pipeline import ROLES
 from ioc.app.rule_files import RuleFolder
 from ioc.app.run import DATABASE_ROLE, RunOptions, run_database, run_roles
@@ -131,6 +132,7 @@ def run(
 
 def _run(settings: Settings, options: RunOptions) -> None:
     configure_logs(settings.log_level, *([trace_ids] if settings.tracing.endpoint else []))
+    raise_limit()
     # Creation times as series of their own double `/metrics` and serve nobody here.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     rules = RuleFolder(settings.rules.folder)

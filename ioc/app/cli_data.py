@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -29,10 +29,10 @@ from ioc.app.settings import Settings
 from ioc.app.settled import rules_settled
 from ioc.app.ward_check import known_wards, unknown_wards
 from ioc.geo.geojson import parse_areas
-from ioc.geo.index import surface
+from ioc.geo.index import WARD, surface
 from ioc.model.incidents import Incident
 from ioc.model.places import Device
-from ioc.store.areas import area_kinds, replace_areas
+from ioc.store.areas import area_kinds, read_areas, replace_areas
 from ioc.store.audit import Area as AuditArea
 from ioc.store.audit import record
 from ioc.store.devices import issue_key, read_devices, rotate_key, upsert_devices
@@ -60,21 +60,38 @@ def import_areas(
     settings = settings_from(config, data)
     found = parse_areas(file.read_bytes(), kind=kind, bounds=settings.bounds)
     warnings = [f"{area.kind} {area.code}: {warning}" for area in found if (warning := surface(area)[1])]
-
-    async def replace(connection: Connection) -> None:
-        for each in sorted({area.kind for area in found}):
-            await replace_areas(connection, each, [area for area in found if area.kind == each])
-
-    with_connection(settings, replace)
-    counts = {
-        each: sum(area.kind == each for area in found) for each in sorted({area.kind for area in found})
+    by_kind = {
+        each: [area for area in found if area.kind == each] for each in sorted({area.kind for area in found})
     }
+    counts = {each: len(areas) for each, areas in by_kind.items()}
+
+    async def replace(connection: Connection) -> tuple[dict[str, int], list[str]]:
+        gone = {}
+        for each, areas in by_kind.items():
+            former = {area.code for area in await read_areas(connection, each)}
+            gone[each] = len(former - {area.code for area in areas})
+            await replace_areas(connection, each, areas)
+        details = {"imported": counts, "gone": gone}
+        actor = command_line_user()
+        await record(
+            connection, AuditArea.ACCESS, actor=actor, op="areas_imported", subject=file.name, details=details
+        )
+        left = await read_devices(connection) if WARD in by_kind else []
+        return gone, _ward_warnings(left, await known_wards(connection))
+
+    gone, homeless = with_connection(settings, replace)
     if as_json:
-        print_json({"imported": counts, "warnings": warnings})
+        print_json({"imported": counts, "gone": gone, "warnings": warnings + homeless})
         return
-    _print_warnings(warnings)
-    out.print("imported " + ", ".join(f"{count} × {each}" for each, count in counts.items()))
+    _print_warnings(warnings + homeless)
+    out.print("imported " + _counted(counts))
+    if any(gone.values()):
+        out.print(f"no longer there, since the file does not hold them: {_counted(gone)}")
     out.print("A running service uses them within seconds.")
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} × {kind}" for kind, count in counts.items() if count)
 
 
 @areas.command("list")

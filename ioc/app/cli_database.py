@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 from psycopg import AsyncConnection
 
+from ioc.app.cli_output import notes
 from ioc.app.core import Database, open_database
 from ioc.app.settings import Settings
-from ioc.store.embedded import DataFolderError
+from ioc.store.embedded import DataFolderError, holds_server
 from ioc.store.pool import Pool, open_pool
 
 Connection = AsyncConnection[Any]
@@ -25,6 +26,7 @@ def use_database(settings: Settings, *, keep: bool = False) -> Iterator[Database
         DataFolderError: the data folder cannot be used, or the embedded database does not start on it.
         psycopg.Error: the configured database cannot be reached or migrated.
     """
+    made = not settings.database.admin_dsn and not holds_server(settings.data / "pg")
     with ExitStack() as stack:
         try:
             database = stack.enter_context(open_database(settings, keep=keep))
@@ -39,6 +41,9 @@ def use_database(settings: Settings, *, keep: bool = False) -> Iterator[Database
                 f"the embedded database in {settings.data / 'pg'} does not start: {error}; "
                 f"see {settings.data / 'pg' / 'log'}"
             ) from error
+        if made and not keep:
+            # A mistyped --data would otherwise look like an installation that holds nothing.
+            notes.print(f"note: there was no database in {settings.data}, a new one was made there")
         yield database
 
 

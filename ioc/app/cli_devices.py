@@ -12,14 +12,21 @@ from ioc.api.devices import health_view, window_view
 from ioc.api.ports import NotFoundError
 from ioc.app.cli_database import with_pool
 from ioc.app.cli_errors import CommandError
-from ioc.app.cli_options import ConfigOption, DataOption, JsonOption, command_line_user, settings_from
+from ioc.app.cli_options import (
+    ConfigOption,
+    DataOption,
+    JsonOption,
+    command_line_user,
+    settings_from,
+    time_option,
+)
 from ioc.app.cli_output import out, print_json, print_table
 from ioc.app.clock import now_us
 from ioc.app.device_registry import StoredDevices
 from ioc.app.directory import CITY_ZONE
 from ioc.app.settings import Settings
 from ioc.model.device_health import Condition
-from ioc.model.times import SECOND_US, to_us
+from ioc.model.times import SECOND_US
 
 Result = TypeVar("Result")
 _WANTED = frozenset({Condition.STALE, Condition.NEVER, Condition.THROTTLED})
@@ -140,7 +147,8 @@ def _moment_us(text: str, option: str) -> int:
         raise CommandError(
             f"{option}: {text!r} is no time", "Write it like 2026-11-29T08:00 or 2026-11-29T08:00:00+07:00."
         ) from None
-    return to_us(moment if moment.tzinfo else moment.replace(tzinfo=CITY_ZONE))
+    local = moment if moment.tzinfo else moment.replace(tzinfo=CITY_ZONE)
+    return time_option(local.isoformat(), option)
 
 
 def _end_us(text: str, begin_us: int | None) -> int:

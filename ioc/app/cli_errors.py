@@ -19,7 +19,7 @@ from ioc.app.erasure import ErasureError
 from ioc.app.open_export import ExportError
 from ioc.app.privacy import PrivacyKeyError
 from ioc.app.recordings import ParquetUnavailable, RecordingError
-from ioc.app.rule_push import PushRefused
+from ioc.app.rule_push import PushRefused, UnknownRuleError
 from ioc.app.rules_backtest import NoHistoryError
 from ioc.app.run import SimulatorsRefusedError
 from ioc.app.settings import SettingsError
@@ -67,7 +67,7 @@ _NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
     (UnknownRequestError, "`{ioc} erasure list` shows the open ones."),
     (TracingUnavailableError, "Install it (docs/operations.md, Traces), or leave tracing.endpoint empty."),
     (ExportError, "`{ioc} export open --columns` shows what each dataset has."),
-    (ParquetUnavailable, "Install it: docs/recordings.md, Parquet. Or name a file that ends in .ndjson.zst."),
+    (ParquetUnavailable, "Install it: docs/recordings.md, Parquet. Or choose another format."),
     (RecordingError, "`{ioc} recording inspect` says what a file holds and how far it is whole."),
     (
         PrivacyKeyError,
@@ -86,6 +86,7 @@ _NEXT: Final[tuple[tuple[type[Exception], str], ...]] = (
     (UnsupportedTimescaleError, _DOCTOR),
     (psycopg.OperationalError, _DOCTOR),
     (LogError, _DOCTOR),
+    (UnknownRuleError, "`{ioc} rules list` shows the rules in force, `{ioc} rules history` the versions."),
     (PushRefused, "Nothing was pushed."),
     (NotSettledError, "Is a service running on this data? `{ioc} doctor` looks."),
     (NoHistoryError, "Choose a time with `--from` and `--to` for which events are stored."),
@@ -135,6 +136,8 @@ def next_step(error: Exception) -> str:
         step = error.next_step
     elif isinstance(error, OSError) and error.errno in _ADDRESS_ERRORS:
         step = "Choose another address with --host, --port or --mqtt-port. " + _DOCTOR
+    elif isinstance(error, FileExistsError):
+        step = "Choose another name: what is there is not replaced."
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         step = "Make room, or choose another data folder with --data. " + _DOCTOR
     else:

@@ -1,7 +1,7 @@
 """`ioc export open`: history as open data."""
 
 import asyncio
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
@@ -14,7 +14,7 @@ from ioc.app.cli_options import ConfigOption, DataOption, JsonOption, settings_f
 from ioc.app.cli_output import out, print_json, print_table
 from ioc.app.cli_progress import progress
 from ioc.app.open_export import Exported, export
-from ioc.model.times import to_us
+from ioc.model.times import DAY_US
 from ioc.store.open_data import DATASETS, DEFAULT_GRID_M, Dataset, Form, Grid
 from ioc.store.pool import open_pool
 
@@ -90,7 +90,8 @@ def _span(begin: str | None, end: str | None, day: str | None) -> tuple[int, int
             first = datetime.combine(date.fromisoformat(day), time(), _CITY)
         except ValueError as error:
             raise typer.BadParameter(f"{error}; expected e.g. 2026-11-23", param_hint="--day") from error
-        return to_us(first), to_us(first + timedelta(days=1))
+        begin_us = time_option(first.isoformat(), "--day")
+        return begin_us, begin_us + DAY_US
     if day is not None or begin is None or end is None:
         raise typer.BadParameter("say either --day, or --from and --to", param_hint="--from, --to, --day")
     span = time_option(begin, "--from"), time_option(end, "--to")

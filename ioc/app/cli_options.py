@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ioc.api.history import MAX_TIME_US
 from ioc.app.settings import Settings, load_settings
 from ioc.model.times import parse_us
 from ioc.rules.having import duration_us
@@ -49,6 +50,9 @@ def duration_option(text: str, option: str) -> int:
 def time_option(text: str, option: str) -> int:
     """Return the microseconds of an RFC 3339 time given with `option`."""
     try:
-        return parse_us(text)
+        time_us = parse_us(text)
     except ValueError as error:
         raise typer.BadParameter(f"{text!r}: {error}", param_hint=option) from error
+    if not 0 <= time_us <= MAX_TIME_US:
+        raise typer.BadParameter(f"{text!r}: expected a time from 1970 until 2200", param_hint=option)
+    return time_us

@@ -58,7 +58,7 @@ def read_document(path: Path) -> Any:
         raise CommandError(f"{path}: a policy has at most {MAX_FILE_BYTES} bytes", again)
     try:
         return yaml.safe_load(content.decode())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise CommandError(f"{path}: not valid YAML: {error}", again) from error
 
 

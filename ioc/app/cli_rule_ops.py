@@ -23,7 +23,7 @@ from ioc.app.cli_options import (
     time_option,
 )
 from ioc.app.core import Core, open_core
-from ioc.app.rule_files import RuleFolder
+from ioc.app.rule_files import RuleFolder, read_rule_text
 from ioc.app.rule_push import Plan, RulePublisher, follow_switch, plan_push
 from ioc.app.rule_sets import RuleSets, ensure_first_version
 from ioc.app.rule_trials import TRIAL_US, Against, Trials, flood_reason
@@ -119,7 +119,7 @@ def push(
     without raising anything but what is open when it goes live.
     """
     settings = settings_from(config, data)
-    texts = {name: text for path in files for name, text in _read(path).items()}
+    texts = {str(path): read_rule_text(path) for path in files}
     length_us, warm_us = duration_option(backtest_over, "--backtest-over"), duration_option(warm, "--warm")
 
     async def work(core: Core) -> tuple[Plan, int, Report | None, bool]:
@@ -363,7 +363,7 @@ def _trials(core: Core) -> Trials:
 
 
 def _read(path: Path) -> dict[str, str]:
-    return {str(path): path.read_text("utf-8")}
+    return {str(path): read_rule_text(path)}
 
 
 def _author(given: str | None) -> str:

@@ -27,6 +27,8 @@ from ioc.app.device_file import (
 from ioc.model.places import Device
 
 MAX_ROWS: Final = 200_000
+MAX_SHOWN_CHARS: Final = 128
+"""As long as an id may be: more of a cell stands in no finding."""
 _COLUMNS: Final = tuple(field.name for field in msgspec.structs.fields(Device))
 _REQUIRED: Final = tuple(field.name for field in msgspec.structs.fields(Device) if field.required)
 _NUMBERS: Final = frozenset({"lon", "lat", "expected_interval_s"})
@@ -92,7 +94,7 @@ def _rows(text: str) -> Iterator[list[str]]:
 
 def _check_header(header: list[str]) -> None:
     faults = [
-        f"row 1, column {name!r}: {unknown_field(name)}"
+        f"row 1, column {_short(name)!r}: {unknown_field(name)}"
         for name in header
         if name not in (*_COLUMNS, *LOGIN_FIELDS)
     ]
@@ -104,9 +106,13 @@ def _check_header(header: list[str]) -> None:
         raise DeviceFileError("\n".join(faults))
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN_CHARS else text[:MAX_SHOWN_CHARS] + "…"
+
+
 def _place(number: int, header: list[str], row: list[str]) -> str:
     device_id = dict(zip(header, row, strict=False)).get("id", "")
-    return f"row {number} (id {device_id!r})" if device_id else f"row {number}"
+    return f"row {number} (id {_short(device_id)!r})" if device_id else f"row {number}"
 
 
 def _values(header: list[str], row: list[str]) -> Mapping[str, object]:

@@ -20,9 +20,11 @@ from ioc.app.core import kafka_settings
 from ioc.app.demo import SNAPSHOT_PORT
 from ioc.app.directory import CITY_ZONE
 from ioc.app.installation import topic_differences
+from ioc.app.open_files import ENOUGH, allowed
 from ioc.app.rule_files import RuleFolder
 from ioc.app.settings import Settings
 from ioc.app.settings_sections import BridgeTopic, LogKind
+from ioc.app.ward_check import known_wards
 from ioc.eventlog.kafka_client import Cluster, tls_context
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.port import LogRejected, LogUnavailable
@@ -41,6 +43,8 @@ from ioc.store.pool import PrivilegedRoleError, StoreUnavailable, open_pool
 MIN_FREE_BYTES = 1 << 30
 _TLS_FILES = "check log.tls_ca, log.tls_certificate, log.tls_key and log.tls_key_password"
 _ANOTHER_FOLDER = "choose another data folder with --data"
+_IMPORT_AREAS = "`{ioc} areas import FILE.geojson`"
+_IMPORT_DEVICES = "`{ioc} devices import FILE.geojson`"
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -62,6 +66,8 @@ class _Inside(msgspec.Struct, frozen=True):
     version: str
     index: AreaIndex
     devices: frozenset[str]
+    homeless: list[str]
+    """Devices whose ward is not imported."""
     history: Found
     failed: list[str]
     """Policies of TimescaleDB whose last run failed."""
@@ -77,6 +83,7 @@ def diagnose(settings: Settings) -> list[Finding]:
     inside, database = _database(settings, folder)
     findings = [
         _python(),
+        _open_files(),
         folder,
         *ports,
         _console(settings.console),
@@ -93,6 +100,15 @@ def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
     fits = sys.version_info >= (3, 11)
     return Finding("python", fits, version, "" if fits else "install Python 3.11 or newer")
+
+
+def _open_files() -> Finding:
+    most = allowed()
+    detail = "any number" if most is None else f"up to {most:,}"
+    if most is None or most >= ENOUGH:
+        return Finding("open files", True, detail)
+    remedy = f"allow {ENOUGH:,}: `ulimit -Hn`, LimitNOFILE of systemd, ulimits.nofile of compose"
+    return Finding("open files", False, f"{detail}; each console and device takes one", remedy)
 
 
 # The data folder
@@ -228,7 +244,7 @@ def _rules(folder: Path, inside: _Inside | None) -> Finding:
             rules.compiled_for(inside.index)
     except InvalidRules as error:
         imported = inside is not None and inside.index.areas
-        areas = "" if imported else "import the areas with `{ioc} areas import FILE.geojson`, or "
+        areas = "" if imported else f"import the areas with {_IMPORT_AREAS}, or "
         return Finding("rules", False, str(error), areas + mend)
     return Finding("rules", count > 0, f"{count} rules in {folder}", "" if count else "put rule files there")
 
@@ -266,10 +282,10 @@ async def _look_inside(dsn: str) -> _Inside:
         areas, devices = await read_areas(connection), await read_devices(connection)
         history = await find_layout(connection)
         failed = await failed_policies(connection) if history.layout is Layout.HYPERTABLES else []
-    today = datetime.now(CITY_ZONE).date()
-    return _Inside(
-        version, AreaIndex.at(areas, today), frozenset(each.id for each in devices), history, failed
-    )
+        known = await known_wards(connection)
+    index = AreaIndex.at(areas, datetime.now(CITY_ZONE).date())
+    homeless = sorted(each.id for each in devices if each.ward and known and each.ward not in known)
+    return _Inside(version, index, frozenset(each.id for each in devices), homeless, history, failed)
 
 
 def _history(inside: _Inside) -> Finding:
@@ -357,14 +373,16 @@ def _contents(inside: _Inside | None) -> list[Finding]:
     if inside is None:
         return []
     wards = len(inside.index.members(WARD))
-    areas_remedy, devices_remedy = "`{ioc} areas import FILE.geojson`", "`{ioc} devices import FILE.geojson`"
     return [
         _history(inside),
-        Finding("wards", wards > 0, f"{wards} wards", "" if wards else areas_remedy),
-        Finding(
-            "devices",
-            bool(inside.devices),
-            f"{len(inside.devices)} devices",
-            "" if inside.devices else devices_remedy,
-        ),
+        Finding("wards", wards > 0, f"{wards} wards", "" if wards else _IMPORT_AREAS),
+        _devices(inside),
     ]
+
+
+def _devices(inside: _Inside) -> Finding:
+    count, homeless = len(inside.devices), inside.homeless
+    if homeless:
+        detail = f"{len(homeless)} of {count} name a ward that is not imported, e.g. {homeless[0]}"
+        return Finding("devices", False, detail, "import the wards again, all in one file: " + _IMPORT_AREAS)
+    return Finding("devices", count > 0, f"{count} devices", "" if count else _IMPORT_DEVICES)

@@ -29,10 +29,11 @@ class RuleFolder:
         """File → its text, as read."""
         errors: list[RuleError] = []
         for path in sorted(folder.glob("*.yaml")):
-            text, found, wrong = _read_rules(path)
+            text, unread = _read_text(path)
+            found, wrong = parse_rules(str(path), text)
             self.texts[str(path)] = text
             self.rules += found
-            errors += wrong
+            errors += unread or wrong
         if errors:
             raise InvalidRules(errors)
         self._program: Program | None = None
@@ -59,14 +60,27 @@ class RuleFolder:
         return self._program
 
 
-def _read_rules(path: Path) -> tuple[str, list[Rule], list[RuleError]]:
+def read_rule_text(path: Path) -> str:
+    """Return the text of a rule file.
+
+    Raises:
+        InvalidRules: it cannot be read, is not UTF-8, or holds nothing.
+    """
+    text, wrong = _read_text(path)
+    if not wrong and not text.strip():
+        wrong = [RuleError(str(path), 1, 1, "there is no rule in it", "begin with `rule: a-name`")]
+    if wrong:
+        raise InvalidRules(wrong)
+    return text
+
+
+def _read_text(path: Path) -> tuple[str, list[RuleError]]:
     try:
         data = path.read_bytes()
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig"), []
     except OSError as error:
-        return "", [], [RuleError(str(path), 1, 1, f"cannot be read: {error.strerror}")]
+        return "", [RuleError(str(path), 1, 1, f"cannot be read: {error.strerror}")]
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
-        return "", [], [RuleError(str(path), line, column, "not UTF-8", "save the file as UTF-8")]
-    return text, *parse_rules(str(path), text)
+        return "", [RuleError(str(path), line, column, "not UTF-8", "save the file as UTF-8")]

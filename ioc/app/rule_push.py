@@ -31,6 +31,10 @@ class PushRefused(Exception):
     """The rules stay as they are; the message says why and what to do."""
 
 
+class UnknownRuleError(PushRefused):
+    """There is no such rule, or no such version of the rules."""
+
+
 class RulesMovedError(PushRefused):
     """Somebody has changed the rules since the plan was made."""
 
@@ -173,7 +177,7 @@ class RulePublisher:
         item = base.item(rule, lane)
         if item is None or (lane == "shadow" and not item.enabled):
             known = ", ".join(sorted(i.rule for i in base.items if i.lane == lane and i.enabled))
-            raise PushRefused(f"no {lane} rule {rule!r}; known: {known or 'none'}")
+            raise UnknownRuleError(f"no {lane} rule {rule!r}; known: {known or 'none'}")
         if not on and not item.enabled:
             raise PushRefused(f"rule {rule!r} is disabled already: {item.reason or 'no reason given'}")
         if on:

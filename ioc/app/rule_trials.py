@@ -7,9 +7,9 @@ from typing import Final, Literal
 
 from ioc.app.directory import Directory
 from ioc.app.rule_files import RuleFolder
-from ioc.app.rule_push import Plan, PushRefused
+from ioc.app.rule_push import Plan, PushRefused, UnknownRuleError
 from ioc.app.rule_report import Explained
-from ioc.app.rule_sets import RuleSets
+from ioc.app.rule_sets import RuleSet, RuleSets
 from ioc.app.rules_backtest import Backtester, NoHistoryError, Progress, Report
 from ioc.geo.index import AreaIndex
 from ioc.model.times import HOUR_US, format_us
@@ -59,6 +59,7 @@ class Trials:
         Raises:
             InvalidRules: the texts do not compile.
             NoHistoryError: history holds nothing of that time.
+            UnknownRuleError: there is no version `against`.
         """
         candidate = load(texts, self._index)
         names = {rule.name for rule in candidate.declared}
@@ -71,9 +72,16 @@ class Trials:
             return None
         if isinstance(against, Mapping):
             return load(against, self._index)
-        rules = (await RuleSets(self.pool).get(against)).active if isinstance(against, int) else None
+        rules = (await self._version(against)).active if isinstance(against, int) else None
         active = await self.running() if rules is None else rules
         return compile_rules([rule for rule in active if rule.name in names], self._index)
+
+    async def _version(self, number: int) -> RuleSet:
+        sets = RuleSets(self.pool)
+        newest = (await sets.newest()).version
+        if not 1 <= number <= newest:
+            raise UnknownRuleError(f"there is no version {number} of the rules; the newest is {newest}")
+        return await sets.get(number)
 
     async def tried(self, plan: Plan, length_us: int, progress: Progress) -> Report | None:
         """Run what a plan changes over the newest `length_us`; None where there is no history."""
@@ -92,7 +100,7 @@ class Trials:
         """Explain a rule in force, or of `texts`, for a key at a moment.
 
         Raises:
-            PushRefused: there is no such rule.
+            UnknownRuleError: there is no such rule.
             InvalidRules: the texts do not compile.
         """
         off = None
@@ -106,11 +114,11 @@ class Trials:
             if not rules:
                 known = [r.name for r in running]
                 hint = did_you_mean(rule, known) or f"known: {', '.join(sorted(known))}"
-                raise PushRefused(f"no rule {rule!r}; {hint}")
+                raise UnknownRuleError(f"no rule {rule!r}; {hint}")
             program = compile_rules(rules, self._index)
         compiled = next((item for item in program.rules if item.rule.name == rule), None)
         if compiled is None:
-            raise PushRefused(f"{', '.join(texts or ())} holds no enabled rule {rule!r}")
+            raise UnknownRuleError(f"{', '.join(texts or ())} holds no enabled rule {rule!r}")
         return Explained(await self._backtester.why(program, compiled.rule, key, at_us), off)
 
 

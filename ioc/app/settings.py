@@ -27,7 +27,16 @@ from pydantic_settings import (
 
 from ioc.app.settings_attach import AttachSettings
 from ioc.app.settings_bounds import FeedSettings, IngestSettings
-from ioc.app.settings_origin import DELIMITER, PREFIX, Origins, no_json, variable_name
+from ioc.app.settings_origin import (
+    DELIMITER,
+    PREFIX,
+    Location,
+    Origins,
+    names_beside,
+    no_json,
+    unknown_sections,
+    variable_name,
+)
 from ioc.app.settings_sections import (
     AuditSettings,
     BasemapSettings,
@@ -52,6 +61,7 @@ from ioc.app.settings_sections import (
     TracingSettings,
 )
 from ioc.model.records import EVENTS_TOPIC, INCIDENTS_TOPIC, WIDE_TOPIC
+from ioc.rules.errors import did_you_mean
 
 CONFIG_FILE = "ioc.toml"
 CHECKOUT = Path(__file__).parents[2]
@@ -174,6 +184,8 @@ def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
     """
     path = config or (Path(CONFIG_FILE) if Path(CONFIG_FILE).exists() else None)
     origins = Origins(path, _read(path) if path else "", overrides)
+    if strays := unknown_sections(Settings):
+        raise SettingsError("\n".join(_no_section(variable) for variable in strays))
 
     class FromFile(Settings):
         model_config = SettingsConfigDict(toml_file=path)
@@ -230,12 +242,25 @@ def _explain(origins: Origins, item: ErrorDetails) -> str:
     location = item["loc"]
     name = ".".join(str(part) for part in location)
     where = origins.of(location) or variable_name(location)
+    if item["type"] == "extra_forbidden":
+        # Without its value: a misspelt password is one.
+        return f"{where}: {name}: {_no_such(location)}"
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "value_error" and isinstance(item["input"], Mapping):
         # Parts of a section that do not fit together: among them may be a password.
         return f"{where}: {message}"
     shown = "…" if name.endswith(_SECRETS) else repr(item["input"])
     return f"{where}: {name} = {shown}: {message}"
+
+
+def _no_such(location: Location) -> str:
+    hint = did_you_mean(str(location[-1]), names_beside(Settings, location))
+    return "there is no such setting" + (f" ({hint})" if hint else "")
+
+
+def _no_section(variable: str) -> str:
+    section, *rest = variable.removeprefix(PREFIX).lower().split(DELIMITER)
+    return f"{variable}: {'.'.join((section, *rest))}: {_no_such((section,))}"
 
 
 def _no_json(variable: str, value: str) -> str:

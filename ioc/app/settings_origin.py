@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Any, Final, get_origin
+from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -63,6 +63,26 @@ def no_json(settings: type[BaseModel]) -> list[tuple[str, str]]:
         and _wants_json(settings, name.upper().removeprefix(PREFIX).lower().split(DELIMITER))
         and _json(value) is None
     ]
+
+
+def unknown_sections(settings: type[BaseModel]) -> list[str]:
+    """Return the variables that name a section which is not there; pydantic passes over them in silence."""
+    sections = {name.upper() for name in settings.model_fields}
+    ours = (name.upper() for name in os.environ if name.upper().startswith(PREFIX) and DELIMITER in name)
+    return sorted(name for name in ours if name.removeprefix(PREFIX).split(DELIMITER)[0] not in sections)
+
+
+def names_beside(settings: type[BaseModel], location: Location) -> list[str]:
+    """Return the settings that stand where `location` is, as its last part is written."""
+    model = settings
+    for part in (part for part in location[:-1] if isinstance(part, str)):
+        field = model.model_fields.get(part)
+        kinds = () if field is None else (field.annotation, *get_args(field.annotation))
+        inner = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if not inner:
+            return []
+        model = inner[0]
+    return list(model.model_fields)
 
 
 def _wants_json(model: type[BaseModel], parts: list[str]) -> bool:

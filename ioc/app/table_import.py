@@ -97,6 +97,8 @@ def parse_mapping(data: bytes) -> dict[str, str]:
         found = yaml.safe_load(data)
     except yaml.YAMLError as error:
         raise TableError(f"the mapping is no YAML: {error}") from error
+    except RecursionError as error:
+        raise TableError("the mapping is nested too deeply; two levels are all there are") from error
     if not isinstance(found, dict):
         raise TableError("the mapping is no YAML mapping of keys to columns")
     options: dict[str, str] = {}
@@ -116,7 +118,7 @@ def pieces(path: Path, options: Mapping[str, str]) -> Generator[Piece]:
     """Yield a file's rows in bodies of `ROWS_A_PIECE`, each with the header where the file is CSV.
 
     Raises:
-        TableError: a line is longer than `MAX_LINE_BYTES`.
+        TableError: a line is longer than `MAX_LINE_BYTES`, or the file holds nothing.
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
@@ -155,7 +157,7 @@ def _csv_pieces(path: Path, file: BinaryIO, options: Mapping[str, str]) -> Itera
 def _csv_bodies(path: Path, file: BinaryIO, reader: Any, delimiter: str) -> Iterator[Piece]:
     header: list[str] | None = None
     rows: list[list[str]] = []
-    before = 0
+    before, cut = 0, False
     while True:
         try:
             row = next(reader, None)
@@ -166,12 +168,15 @@ def _csv_bodies(path: Path, file: BinaryIO, reader: Any, delimiter: str) -> Iter
             continue
         if row:
             rows.append(row)
-        if header is not None and rows and (row is None or len(rows) == ROWS_A_PIECE):
+        # A header alone goes as well: whether it has the mapping's columns is to be said.
+        if header is not None and (len(rows) == ROWS_A_PIECE or (row is None and (rows or not cut))):
             body = io.StringIO()
             csv.writer(body, delimiter=delimiter, lineterminator="\n").writerows([header, *rows])
             yield Piece(body.getvalue().encode(), CSV_TYPES[0], before - 1, file.tell())
-            before, rows = reader.line_num, []
+            before, rows, cut = reader.line_num, [], True
         if row is None:
+            if header is None:
+                raise TableError(f"{path.name} holds nothing")
             return
 
 

@@ -6,11 +6,12 @@ address; that would make any local user a superuser, so such a path is refused i
 """
 
 import fcntl
+import signal
 import subprocess
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,7 @@ MAX_SOCKET_PATH_BYTES: Final = 100
 MAX_RECOVERY_S: Final = 300.0
 """After a power cut the server reads its log again before it answers; later than that it is given up."""
 RECOVERY_POLL_S: Final = 1.0
+MAX_STOP_S: Final = 60.0
 APP_ROLE: Final = "ioc_app"
 _TUNING: Final = {
     # One machine shares its memory with our own processes.
@@ -69,7 +71,7 @@ def embedded_postgres(folder: Path, *, keep: bool = True) -> Iterator[PostgresSe
             f"the data folder's path is too long for a private database socket: {folder}. "
             f"Choose one of at most {MAX_SOCKET_PATH_BYTES - 20} characters with --data."
         )
-    fresh = not (folder / "PG_VERSION").exists()
+    fresh = not holds_server(folder)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     # We stop it ourselves below; the wheel's own exit hook would do so a second time and complain.
     server = PostgresServer(folder, cleanup_mode=None)
@@ -80,8 +82,13 @@ def embedded_postgres(folder: Path, *, keep: bool = True) -> Iterator[PostgresSe
                 _tune(server)
             yield server
         finally:
-            if last() and is_running(server):
-                server.stop()
+            if last():
+                stop_server(folder)
+
+
+def holds_server(folder: Path) -> bool:
+    """Return whether a server has its data in `folder`, running or not."""
+    return (folder / "PG_VERSION").exists()
 
 
 def start_server(server: PostgresServer, max_recovery_s: float = 0.0) -> None:
@@ -105,6 +112,24 @@ def start_server(server: PostgresServer, max_recovery_s: float = 0.0) -> None:
             time.sleep(RECOVERY_POLL_S)
         else:
             return
+
+
+def stop_server(folder: Path) -> None:
+    """Stop the server of `folder` if one runs there, whoever started it; blocks until it has ended.
+
+    Not by the wheel, which knows only the process of its own last start: one that was started again and
+    recovered after the wheel had given it up would stay behind.
+    """
+    process = _postmaster(folder)
+    if process is None:
+        return
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(signal.SIGINT)  # sessions are ended, then a checkpoint
+        try:
+            process.wait(MAX_STOP_S)
+        except psutil.TimeoutExpired:
+            process.send_signal(signal.SIGQUIT)  # at once; the next start reads the log again
+            process.wait(MAX_STOP_S)
 
 
 def is_running(server: PostgresServer) -> bool:

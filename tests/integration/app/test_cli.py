@@ -113,6 +113,25 @@ def test_an_import_warns_of_wards_that_are_not_imported(with_ward: Ioc) -> None:
     assert len(json.loads(with_ward("devices", "import", file, "--json")[1])["warnings"]) == 1
 
 
+def test_wards_that_an_import_takes_away_and_their_devices_are_named_and_the_audit_log_has_it(
+    with_ward: Ioc, database: Dsns
+) -> None:
+    assert with_ward("devices", "add", "g1", "--ward", "25747")[0] == 0
+    other = geojson("o", {"type": "Polygon", "coordinates": SQUARE}, {"code": "25750", "name": "Khác"})
+    code, out, err = with_ward("areas", "import", other)
+    assert code == 0
+    assert "no longer there, since the file does not hold them: 1 × ward" in out
+    assert err.startswith("warning: ward '25747' is not among the 1 imported wards")
+    assert err.strip().endswith(": g1")
+    with psycopg.connect(database.app, options="-c ioc.scope=service") as connection:
+        rows = connection.execute(
+            "SELECT doc FROM audit_entry WHERE op = 'areas_imported' ORDER BY seq"
+        ).fetchall()
+    assert [(doc["gone"], doc["imported"]) for (doc,) in rows[1:]] == [({"ward": 1}, {"ward": 1})]
+    again = json.loads(with_ward("areas", "import", other, "--json")[1])
+    assert (again["gone"], len(again["warnings"])) == ({"ward": 0}, 1)
+
+
 @pytest.mark.parametrize("properties", [{"name": "a\0"}, {"note": "\ud800"}, {"n": float("nan")}, {"\0": 1}])
 def test_what_the_database_cannot_hold_is_a_finding(ioc: Ioc, properties: dict[str, Any]) -> None:
     shape = {"type": "Polygon", "coordinates": SQUARE}

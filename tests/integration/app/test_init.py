@@ -124,8 +124,12 @@ def test_the_embedded_default_is_prepared_without_any_setting(
 ) -> None:
     data = tmp_path / "var"
     assert ioc(monkeypatch, "init", "--data", str(data)) == 0
-    assert "accounts: 0" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "accounts: 0" in said.out
+    assert f"note: there was no database in {data}, a new one was made there" in said.err
     assert (data / "pg" / "PG_VERSION").exists()
+    ioc(monkeypatch, "areas", "list", "--data", str(data))
+    assert "note:" not in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from ioc.app.cli import app
-from ioc.app.cli_errors import EXPECTED
-from ioc.app.rule_push import PushRefused
+from ioc.app.cli_errors import EXPECTED, next_step
+from ioc.app.rule_push import PushRefused, UnknownRuleError
 from ioc.model.events import CameraCount, Event
 from ioc.model.times import SECOND_US, format_us, parse_us
 from ioc.store.embedded import Dsns
@@ -151,6 +151,16 @@ def test_why_says_what_was_missing(ioc: Run, rule_file: Callable[[int], str]) ->
     ioc("disable", "crowd", "--reason", "broken camera")
     assert ioc("why", "crowd", "--at", at, "--key", "cam-1", "--json")["disabled"] == "broken camera"
     assert "did you mean 'crowd'" in str(ioc("why", "crow", "--at", at, "--key", "cam-1", ok=False))
+
+
+def test_what_is_not_there_is_told_with_the_command_that_lists_it(
+    ioc: Run, rule_file: Callable[[int], str]
+) -> None:
+    unknown = ioc("why", "nosuch", "--at", format_us(START_US), "--key", "x", ok=False)
+    assert isinstance(unknown, UnknownRuleError)
+    assert "rules list" in next_step(unknown)
+    version = ioc("backtest", rule_file(30), "--against", "7", ok=False)
+    assert str(version) == "there is no version 7 of the rules; the newest is 0"
 
 
 def test_disable_and_enable_are_versions_too(ioc: Run, rule_file: Callable[[int], str]) -> None:

@@ -97,6 +97,7 @@ async def test_maintenance_that_cannot_be_names_its_field(
     for begin_us, end_us, reason, finding in (
         (NOW_US, NOW_US + SECOND_US, "x", "to: expected later"),
         (NOW_US, NOW_US + 93 * 24 * HOUR_US, "x", "to: expected within 92 days"),
+        (NOW_US, parse_us("9999-12-31T23:59:59-14:00"), "x", "within 92 days"),
         (NOW_US, NOW_US + HOUR_US, " ", "reason: expected 1 to 500"),
     ):
         with pytest.raises(maintenance.MaintenanceError, match=finding):

@@ -6,10 +6,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
-from ioc.store.embedded import DataFolderError, embedded_postgres, is_running, start_server
+from ioc.store.embedded import DataFolderError, PostgresServer, embedded_postgres, is_running, start_server
 
 
 @pytest.fixture
@@ -60,6 +61,18 @@ def test_the_last_user_stops_the_server_and_nobody_before(folder: Path) -> None:
         with pytest.raises(DataFolderError, match="is `ioc up` running already"), embedded_postgres(folder):
             pass
         assert is_running(keeper)
+    assert not is_running(keeper)
+
+
+@pytest.mark.slow
+def test_a_server_that_came_back_by_itself_is_stopped_at_the_end_as_well(folder: Path) -> None:
+    with embedded_postgres(folder) as keeper:
+        died = psutil.Process(int((folder / "postmaster.pid").read_text().splitlines()[0]))
+        died.kill()
+        died.wait(30)
+        again = PostgresServer(folder, cleanup_mode=None)
+        start_server(again, max_recovery_s=60.0)
+        assert answers(again.get_uri("postgres"))
     assert not is_running(keeper)
 
 

@@ -109,3 +109,10 @@ def test_a_scenario_that_cannot_be_played_is_one_message() -> None:
     ended = ExceptionGroup("base", [ExceptionGroup("intake", [SimulatorsRefusedError("see above")])])
     (error,) = expected_in(ended) or ()
     assert "--scenario" in next_step(error)
+
+
+def test_a_file_that_is_not_replaced_asks_for_another_name(tmp_path: Path) -> None:
+    with pytest.raises(FileExistsError) as caught:
+        (tmp_path / "x").touch()
+        (tmp_path / "x").touch(exist_ok=False)
+    assert next_step(caught.value).startswith("Choose another name")

@@ -162,3 +162,12 @@ def test_what_cannot_be_held_is_not_registered(values: dict[str, Any], field: st
     with pytest.raises(InvalidDevice) as caught:
         make_device(ATTACHED | values)
     assert detail in dict(caught.value.faults)[field]
+
+
+def test_a_finding_is_short_however_long_the_cell() -> None:
+    with pytest.raises(DeviceFileError) as caught:
+        read_csv(b"id,kind,name," + b"x" * 10_000 + b"\n")
+    assert len(str(caught.value)) < 300
+    found = read_csv(b"id,kind,name\n" + b"y" * 10_000 + b",camera,z\n")
+    assert len(found.errors) == 1
+    assert found.errors[0].count("y") < 300

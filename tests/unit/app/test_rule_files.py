@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ioc.app.rule_files import RuleFolder
+from ioc.app.rule_files import RuleFolder, read_rule_text
 from ioc.rules.errors import InvalidRules
 
 RULES = Path(__file__).parents[3] / "rules"
@@ -26,3 +26,16 @@ def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
     rule = (RULES / "flood-report.yaml").read_bytes()
     (tmp_path / "a.yaml").write_bytes(b"\xef\xbb\xbf" + rule)
     assert len(RuleFolder(tmp_path).rules) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "finding"),
+    [(b"", r"a\.yaml:1:1: there is no rule in it"), (b"\xff", r"a\.yaml:1:1: not UTF-8")],
+)
+def test_a_file_given_by_name_is_read_or_its_finding_said(
+    tmp_path: Path, content: bytes, finding: str
+) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InvalidRules, match=finding):
+        read_rule_text(path)

@@ -29,13 +29,35 @@ def test_a_wrong_value_names_file_line_and_expectation(tmp_path: Path) -> None:
         load_settings(config)
     first, second = str(caught.value).splitlines()
     assert first == f"{config}:3: http.port = 99999: Input should be less than or equal to 65535"
-    assert second.startswith(f"{config}:4: http.prt = 1: Extra inputs")
+    assert second == f"{config}:4: http.prt: there is no such setting (did you mean 'port'?)"
 
 
 def test_a_wrong_environment_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IOC_LOG__PARTITIONS", "none")
     with pytest.raises(SettingsError, match=r"^IOC_LOG__PARTITIONS: log\.partitions = 'none'"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "says"),
+    [
+        ("IOC_LOG__PASWORD", r"log\.pasword: there is no such setting \(did you mean 'password'\?\)"),
+        ("IOC_LGO__PASSWORD", r"lgo\.password: there is no such setting \(did you mean 'log'\?\)"),
+    ],
+)
+def test_a_misspelt_variable_stops_the_start_and_what_it_holds_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, variable: str, says: str
+) -> None:
+    monkeypatch.setenv(variable, "sesame")
+    with pytest.raises(SettingsError, match=f"^{variable}: {says}$"):
+        load_settings()
+
+
+def test_a_misspelt_name_in_a_list_of_tables_is_told_from_its_neighbours(tmp_path: Path) -> None:
+    config = tmp_path / "city.toml"
+    config.write_text('[[bridge.topics]]\ntopic = "a"\ndecoder = "cap"\ndevise = "x"\n', "utf-8")
+    with pytest.raises(SettingsError, match=r"devise: there is no such setting \(did you mean 'device'\?\)"):
+        load_settings(config)
 
 
 def test_routes_of_a_broker_come_from_either_and_one_that_cannot_work_is_named(

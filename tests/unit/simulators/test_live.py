@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -101,3 +102,23 @@ async def test_a_replay_delivers_the_whole_recording() -> None:
             frames, "cam-1", url=url, sender="cam-1", key="k", stop=asyncio.Event(), speed=4.0
         )
     assert counters.acked == counters.made == len(taken) == 12 + 2
+
+
+async def test_a_replay_that_reaches_nobody_says_so() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        told: list[str | None] = []
+        frames = [Frame(0, [Detection("car", Place(0.5, 0.5, 0.1, 0.1), 0.9)])]
+        counters = await replay(
+            frames,
+            "cam-1",
+            url=url,
+            sender="cam-1",
+            key="k",
+            stop=asyncio.Event(),
+            tell=lambda _, trouble: told.append(trouble),
+        )
+    assert counters.made == counters.waiting > 0
+    assert told[-1] is not None
+    assert told[-1].startswith("ConnectError")
