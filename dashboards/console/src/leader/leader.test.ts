@@ -3,7 +3,8 @@ import { en as EN } from '../lib/i18n/en'
 import { vi as VI } from '../lib/i18n/vi'
 import { byBrake, isStale, shareText, sorted, sparkline, trendSign, valueText, warningFor } from './model'
 import { TEXTS } from './texts'
-import type { Definition, Group, Reading, Series, Warning } from './types'
+import type { Group, Reading } from '../lib/api/readings'
+import type { Definition, Series, Warning } from './types'
 
 const reading = (figure: string, value: number | null, more: Partial<Reading> = {}): Reading => ({
   figure, value, n: 1, coverage: 1, age_s: 1, trend: null, ...more,

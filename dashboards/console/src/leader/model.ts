@@ -2,7 +2,8 @@
 import type { Lang } from '../lib/api/types'
 import type { Catalogue } from '../lib/i18n/vi'
 import { ago } from '../lib/format/time'
-import type { Definition, Group, PeriodName, Reading, Series, Trend, Unit, Warning } from './types'
+import { readingOf, type Group, type Reading, type Trend } from '../lib/api/readings'
+import type { Definition, PeriodName, Series, Unit, Warning } from './types'
 
 /** Beyond this age a figure says that it is old, seconds. */
 export const STALE_S = 300
@@ -37,10 +38,6 @@ export function trendSign(trend: Trend): string {
 
 export function isStale(reading: Reading): boolean {
   return reading.age_s !== null && reading.age_s > STALE_S
-}
-
-export function readingOf(group: Group | undefined, figure: string): Reading | undefined {
-  return group?.figures.find((each) => each.figure === figure)
 }
 
 /** The warning about just what a tile shows: its figure, scope and period; the worst first as the server orders them. */

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest'
+import type { Group } from '../api/readings'
 import { tidyCode } from './code'
 import { rowsOf, share, span } from './figures'
 import { sha256 } from './sha256'
 import type { Figures } from './types'
+import { paceOf, rowsOfGroups } from './wall'
 import { ago } from './when'
 import { solve } from './work'
 
@@ -55,5 +57,26 @@ describe('the board', () => {
     })
     const rows = rowsOf({ b: row(1, 1), a: row(1, 1), c: row(1, 9), d: row(5, 5) })
     expect(rows.map(({ code }) => code)).toEqual(['d', 'c', 'a', 'b'])
+  })
+})
+
+describe('a screen on a wall', () => {
+  it('turns as fast as its address asks, between five seconds and five minutes', () => {
+    expect(['?kiosk', '?kiosk&pace=30', '?pace=4', '?pace=301', '?pace=x', '?pace='].map(paceOf)).toEqual([15, 30, 15, 15, 15, 15])
+  })
+
+  it('puts first what is late, leaves out where nothing was to be done, and takes no missing figure for a zero share', () => {
+    const group = (key: string | null, open: number, overdue: number, done: number, inTime: number | null): Group => ({
+      key,
+      name: null,
+      figures: Object.entries({ open, overdue, within_time: inTime, resolve_median: 60 }).map(([figure, value]) => ({
+        figure, value, n: figure === 'resolve_median' ? done : 0, coverage: null, age_s: null, trend: null,
+      })),
+    })
+    const rows = rowsOfGroups([group(null, 9, 1, 9, 1), group('', 1, 0, 0, null), group('a', 5, 0, 0, null), group('b', 1, 1, 2, 0.5), group('c', 0, 0, 0, null)])
+    expect(rows).toEqual([
+      { code: 'b', open: 1, overdue: 1, done: 2, inTime: 0.5 },
+      { code: 'a', open: 5, overdue: 0, done: 0, inTime: null },
+    ])
   })
 })

@@ -1,4 +1,5 @@
 /** Answers of `/api/v1/public`; docs/citizens.md describes them. */
+import type { Group } from '../api/readings'
 import type { Basemap } from '../api/types'
 import type { Text } from '../feed/types'
 
@@ -114,4 +115,11 @@ export interface Board {
   votes: number
   satisfied: number
   latest: PublicPlace[]
+}
+
+export interface WallReport {
+  at: string
+  /** The whole first. */
+  wards: Group[]
+  categories: Group[]
 }
