@@ -1,6 +1,6 @@
 /** What the phone keeps while there is no network: the list as it was, checklists, and the outbox. */
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb'
-import type { Device, Me, Procedure } from '../lib/api/types'
+import type { Device, Me, Op, Procedure } from '../lib/api/types'
 import type { Incident } from '../lib/feed/types'
 import type { Entry } from './outbox'
 
@@ -13,6 +13,25 @@ export interface Kept {
   wards: Record<string, { vi: string; en: string }>
   /** Those the list speaks of; absent in what an older page kept. */
   devices?: Device[]
+}
+
+/** What somebody has begun to say of an incident and has not sent. */
+export interface Draft {
+  /** Whose, of which incident, for what. */
+  key: string
+  user: string
+  incident: string
+  op: Op
+  /** Of a step: which. */
+  step: string
+  note: string
+  ward: string
+  photo: Blob | null
+  madeMs: number
+}
+
+interface DraftSchema extends DBSchema {
+  drafts: { key: string; value: Draft }
 }
 
 interface Schema extends DBSchema {
@@ -35,7 +54,18 @@ function database(): Promise<IDBPDatabase<Schema>> {
   return opened
 }
 
+/** Apart from the rest: a new version of one database waits for older tabs, and nothing may keep the page from opening. */
+let begun: Promise<IDBPDatabase<DraftSchema>> | null = null
+
+function draftBase(): Promise<IDBPDatabase<DraftSchema>> {
+  begun ??= openDB<DraftSchema>('ioc-ward-drafts', 1, { upgrade: (db) => void db.createObjectStore('drafts', { keyPath: 'key' }) })
+  return begun
+}
+
 export const store = {
+  drafts: async (): Promise<Draft[]> => (await draftBase()).getAll('drafts'),
+  keepDraft: async (draft: Draft): Promise<void> => void (await (await draftBase()).put('drafts', draft)),
+  dropDraft: async (key: string): Promise<void> => (await draftBase()).delete('drafts', key),
   list: async (): Promise<Kept | undefined> => (await database()).get('kept', 'list'),
   keepList: async (kept: Kept): Promise<void> => void (await (await database()).put('kept', kept, 'list')),
   procedure: async (incident: string): Promise<Procedure | undefined> => (await database()).get('procedures', incident),
@@ -52,9 +82,9 @@ export const store = {
     for (const seq of gone) await step.store.delete(seq)
     await step.done
   },
-  /** Forget what was shown; with `all` also what was not sent. */
-  async wipe(all: boolean): Promise<void> {
-    const db = await database()
-    await Promise.all([db.clear('kept'), db.clear('procedures'), ...(all ? [db.clear('outbox')] : [])])
+  /** Forget what was shown, and what was not sent. */
+  async wipe(): Promise<void> {
+    const [db, drafts] = await Promise.all([database(), draftBase()])
+    await Promise.all([db.clear('kept'), db.clear('procedures'), db.clear('outbox'), drafts.clear('drafts')])
   },
 }

@@ -190,6 +190,7 @@ export const en: Catalogue = {
       told: (service) => `Citizens: ${service}`,
       open: 'Open',
       detected: 'Detected',
+      ofDue: (n) => `of ${n} due`,
       sinceMidnight: 'since midnight',
       acknowledged: 'Until acknowledged',
       cameras: 'Cameras at work',

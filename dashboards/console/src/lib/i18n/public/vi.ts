@@ -189,6 +189,7 @@ export const vi = {
       told: (service: string) => `Dân báo: ${service}`,
       open: 'Đang mở',
       detected: 'Phát hiện',
+      ofDue: (n: string) => `trong ${n} việc tới hạn`,
       sinceMidnight: 'từ 0 giờ hôm nay',
       acknowledged: 'Tới khi tiếp nhận',
       cameras: 'Camera hoạt động',
