@@ -66,12 +66,12 @@ describe('wards', () => {
 describe('courses', () => {
   it('have gaps where there were no cases', () => {
     expect(sparkline(series([1, 2, null, 3, 4]), 100, 20).match(/M/g)).toHaveLength(2)
-    expect(sparkline(series([1, null]), 100, 20)).toBe('')
+    expect(sparkline(series([1, null, 2, 3]), 100, 20)).toBe('')
     expect(sparkline(undefined, 100, 20)).toBe('')
   })
 
   it('that do not move run through the middle', () => {
-    expect(sparkline(series([3, 3]), 100, 20)).toBe('M1.0 10.0L99.0 10.0')
+    expect(sparkline(series([3, 3, 3, 3]), 100, 20)).toBe('M1.0 10.0L33.7 10.0L66.3 10.0L99.0 10.0')
   })
 })
 

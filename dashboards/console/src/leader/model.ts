@@ -69,11 +69,14 @@ export function sorted(groups: readonly Group[], by: Column | 'name', down: bool
   })
 }
 
+/** Two or three points are no course: what they draw is a stroke that says nothing. */
+const LEAST_POINTS = 4
+
 /** Path of a sparkline in a box of `width` × `height`; a gap in the data is a gap in the line. */
 export function sparkline(series: Series | undefined, width: number, height: number): string {
   const items = series?.items ?? []
   const values = items.flatMap((each) => (each.value === null ? [] : [each.value]))
-  if (values.length < 2) return ''
+  if (values.length < LEAST_POINTS) return ''
   const [low, high] = [Math.min(...values), Math.max(...values)]
   const x = (n: number): number => (n / Math.max(1, items.length - 1)) * (width - 2) + 1
   const y = (value: number): number => (high === low ? height / 2 : height - 2 - ((value - low) / (high - low)) * (height - 4))

@@ -19,6 +19,8 @@ export interface Row {
   inTime: number | null
 }
 
+export const EMPTY: Omit<Row, 'code'> = { open: 0, overdue: 0, done: 0, inTime: null }
+
 /** Those with most to do first; ties by code, so that rows do not change places without a reason. */
 export function rowsOf(figures: Record<string, Figures>): Row[] {
   return Object.entries(figures)

@@ -5,6 +5,7 @@ import { rowsOf, share, span } from './figures'
 import { sha256 } from './sha256'
 import type { Figures } from './types'
 import { paceOf, rowsOfGroups } from './wall'
+import { formerIn, wardsNamed } from './wards'
 import { ago } from './when'
 import { solve } from './work'
 
@@ -78,5 +79,20 @@ describe('a screen on a wall', () => {
       { code: 'b', open: 1, overdue: 1, done: 2, inTime: 0.5 },
       { code: 'a', open: 5, overdue: 0, done: 0, inTime: null },
     ])
+  })
+})
+
+describe('wards', () => {
+  const wards = { t: { vi: 'Phường Thủ Dầu Một', en: 'Thu Dau Mot Ward' }, p: { vi: 'Phường Phú Lợi', en: 'Phu Loi Ward' }, a: { vi: 'Phường An Phú', en: 'An Phu Ward' } }
+  const former = { t: 'Phường Phú Cường; Phường Hiệp Thành', p: 'Phường Phú Lợi; Phường Hiệp Thành' }
+
+  it('are found by the name of today and of before, with or without diacritics', () => {
+    expect(['hiep thanh', 'Phú Cường', 'phu loi', 'an phu', 'xa la'].map((query) => wardsNamed(query, wards, former))).toEqual([['t', 'p'], ['t'], ['p'], ['a'], []])
+  })
+
+  it('that were merged are recognised in an address, as whole names, and a name that still is one leads nowhere else', () => {
+    expect(formerIn('12 Yersin, phường Hiệp Thành', wards, former)).toEqual({ name: 'Phường Hiệp Thành', codes: ['t', 'p'] })
+    expect(formerIn('chợ phuong phu cuong, TDM', wards, former)?.codes).toEqual(['t'])
+    for (const address of ['Phường Phú Lợi', 'phường Hiệp Thànhx', 'Hiệp', '']) expect(formerIn(address, wards, former)).toBeNull()
   })
 })

@@ -12,6 +12,8 @@ export interface PublicCity {
   demo: boolean
   /** By code. */
   wards: Record<string, Text>
+  /** By code, what those wards took over; absent in what an older page kept. */
+  former?: Record<string, string>
   basemap: Basemap | null
 }
 
