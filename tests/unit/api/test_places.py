@@ -445,5 +445,5 @@ async def test_everybody_sees_the_map_and_nothing_else_of_the_city(users: FakeUs
         places.areas_known, places.version = areas[:1], "2"
         assert len((await client.get("/api/v1/public/areas")).json()["features"]) == 1
         city = (await client.get("/api/v1/public/city")).json()
-    assert set(city) == {"name", "center", "bounds", "illustrative", "demo", "wards", "basemap"}
+    assert set(city) == {"name", "center", "bounds", "illustrative", "demo", "wards", "former", "basemap"}
     assert city["wards"] == {"ward-1": {"vi": "ward", "en": "ward"}}
