@@ -49,7 +49,14 @@ def public_places_router(places: Places, city: Callable[[], City]) -> APIRouter:
         wards = {area.code: area.name for area in areas}
         former = {area.code: str(names) for area in areas if (names := area.properties.get("former"))}
         shown = PublicCity(
-            known.name, known.center, known.bounds, known.illustrative, known.demo, wards, former, known.basemap
+            known.name,
+            known.center,
+            known.bounds,
+            known.illustrative,
+            known.demo,
+            wards,
+            former,
+            known.basemap,
         )
         return json_answer(shown, headers={"Cache-Control": _CACHE})
 

@@ -1,4 +1,4 @@
-"""The figures of a screen on a wall: how the city, its wards and kinds of incident stand, and nobody in it."""
+"""The figures of a screen on a wall: how the city, its wards and its kinds of incident stand, and nobody."""
 
 from collections.abc import Sequence
 from typing import Annotated, Final

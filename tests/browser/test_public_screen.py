@@ -152,7 +152,16 @@ def test_whoever_touches_the_wall_screen_may_read_on_for_a_minute(visit: OpenVis
 
 def tokens(city: City, *arguments: str) -> Any:
     """Run `ioc tokens …` beside the service."""
-    command = [sys.executable, "-m", "ioc.app.cli", "tokens", *arguments, "--data", city.service.data, "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "ioc.app.cli",
+        "tokens",
+        *arguments,
+        "--data",
+        city.service.data,
+        "--json",
+    ]
     return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=120).stdout)
 
 

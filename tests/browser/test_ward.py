@@ -190,7 +190,9 @@ def test_what_is_done_without_a_network_survives_a_reload_and_arrives_once_in_or
     assert done == ["acknowledge", "comment", "start"]
 
 
-def test_a_photo_taken_without_a_network_outlives_the_page_and_is_there_afterwards(new_phone: OpenPhone, city: City) -> None:
+def test_a_photo_taken_without_a_network_outlives_the_page_and_is_there_afterwards(
+    new_phone: OpenPhone, city: City
+) -> None:
     incident = city.raise_incident(WARD)
     do_all_steps(city, incident)
     phone = new_phone().open(f"#{incident}").ready()
@@ -203,7 +205,7 @@ def test_a_photo_taken_without_a_network_outlives_the_page_and_is_there_afterwar
     )
     expect(phone.at("preview")).to_be_visible()
     until(phone.page, f"async () => await ({COUNT})(['ioc-ward-drafts', 'drafts']) === 1")
-    # A cheap phone ends the page while its camera is open: what was begun stands there again, and in the list.
+    # A cheap phone ends the page while its camera is open: what was begun is there again, in the list too.
     phone.page.reload()
     expect(phone.at("note")).to_have_value("Đã cẩu xe, thông đường", timeout=WAIT_MS)
     expect(phone.at("preview")).to_be_visible()
