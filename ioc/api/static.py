@@ -19,8 +19,8 @@ _OURS: Final = ("api/", "metrics", "healthz", "readyz")
 
 
 class Console(StaticFiles):
-    """Serves `folder`: files, `/NAME` where `NAME.html` was built, and `404.html`, with that status, for any other
-    address that a browser navigates to.
+    """Serves `folder`: files, `/NAME` where `NAME.html` was built, `404.html` (with that status) for other
+    addresses that a browser navigates to.
 
     Files below `assets/` carry a hash in their names and never change; everything else is asked for again.
     """
