@@ -222,6 +222,22 @@ def test_a_photo_taken_without_a_network_outlives_the_page_and_is_there_afterwar
     assert found["photo"]
 
 
+def test_words_begun_for_what_somebody_else_did_stay_until_they_are_let_go(
+    new_phone: OpenPhone, city: City
+) -> None:
+    incident = city.raise_incident(WARD)
+    do_all_steps(city, incident)
+    phone = new_phone().open(f"#{incident}")
+    phone.at("do-reroute").click(timeout=WAIT_MS)
+    phone.at("note").fill("Nhà ông Sáu thuộc phường bên")
+    city.command(incident, "resolve", note="Đã xong")
+    expect(phone.at("stray")).to_contain_text("Nhà ông Sáu thuộc phường bên", timeout=WAIT_MS)
+    phone.at("stray").get_by_role("button").click()
+    expect(phone.at("stray")).to_have_count(0)
+    phone.at("back").click()
+    expect(phone.at("draft")).to_have_count(0)
+
+
 def test_what_somebody_else_did_meanwhile_is_shown_and_decided(new_phone: OpenPhone, city: City) -> None:
     incident = city.raise_incident(WARD)
     phone = new_phone().open().ready()

@@ -1,8 +1,8 @@
 /**
  * What a screen on a wall shows besides the public board, for the token that was made for it.
  *
- * `/board?kiosk#TOKEN` hands it over once: it is kept by the screen and leaves the address at once. A token that no
- * longer opens anything is forgotten, and what it opened leaves the screen.
+ * `/board?kiosk#TOKEN` hands it over once: it is kept by the screen and leaves the address at once. Where it no longer
+ * opens anything, what it opened leaves the screen; it is asked on, should only something on the way have refused it.
  */
 import { PublicError, readWall } from './api'
 import { Live } from './live.svelte'
@@ -13,7 +13,7 @@ const TOKEN = /^#(ioct_[\w-]{20,120})$/
 
 class Wall {
   #token = ''
-  /** The screen had a token, which was revoked or is over. */
+  /** The screen has a token, which was revoked or is over. */
   refused = $state(false)
   readonly live = new Live<WallReport>(() => this.#read(), null)
 
@@ -30,10 +30,11 @@ class Wall {
 
   async #read(): ReturnType<typeof readWall> {
     try {
-      return await readWall(this.#token)
+      const answer = await readWall(this.#token)
+      this.refused = false
+      return answer
     } catch (error) {
       if (error instanceof PublicError && error.failure === 'refused') {
-        localStorage.removeItem(KEY)
         this.refused = true
         this.live.forget()
       }
