@@ -5,7 +5,7 @@ import type { Plugin } from 'vite'
 import { defineConfig } from 'vitest/config'
 
 /** What is bundled travels with its licence. */
-const BUNDLED = ['maplibre-gl/LICENSE.txt', '@fontsource/be-vietnam-pro/LICENSE', '@fontsource/jetbrains-mono/LICENSE', 'svelte/LICENSE.md', 'uplot/LICENSE', 'idb/LICENSE', 'fflate/LICENSE', '@codemirror/view/LICENSE', '@lezer/common/LICENSE']
+const BUNDLED = ['maplibre-gl/LICENSE.txt', '@fontsource/be-vietnam-pro/LICENSE', '@fontsource/jetbrains-mono/LICENSE', 'svelte/LICENSE.md', 'uplot/LICENSE', 'fflate/LICENSE', '@codemirror/view/LICENSE', '@lezer/common/LICENSE']
 /** Packages that come without their text. */
 const OURS = ['licences/pmtiles.txt']
 

@@ -62,6 +62,8 @@ class TokenScope(StrEnum):
     RECEIVERS = "receivers"
     REPORTS_WRITE = "reports:write"
     """Send citizens' reports by Open311."""
+    WALL = "wall"
+    """See the figures of a screen on a wall, and nothing else."""
 
 
 class Door(msgspec.Struct, frozen=True):
@@ -77,6 +79,7 @@ _DEVICE: Final = Door(Audience.DEVICE)
 _SESSION: Final = Door(Audience.PERSON)
 _READ: Final = Door(Audience.PERSON, scope=TokenScope.INCIDENTS_READ)
 _WRITE: Final = Door(Audience.PERSON, scope=TokenScope.INCIDENTS_WRITE)
+_WALL: Final = Door(Audience.PERSON, scope=TokenScope.WALL)
 _PLACES: Final = Door(Audience.PERSON, scope=TokenScope.PLACES)
 _HISTORY: Final = Door(Audience.PERSON, frozenset({Right.HISTORY}), TokenScope.HISTORY)
 _QUARANTINE: Final = Door(Audience.PERSON, frozenset({Right.QUARANTINE}), TokenScope.QUARANTINE)
@@ -148,6 +151,7 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /api/v1/kpis/{figure}/series": _READ,
     "GET /api/v1/kpis/{figure}/incidents": _READ,
     "GET /api/v1/warnings": _READ,
+    "GET /api/v1/wall": _WALL,
     "GET /api/v1/policies": _SESSION,
     "GET /api/v1/policies/{name}/versions": _SESSION,
     "PUT /api/v1/policies/{name}": _POLICIES,

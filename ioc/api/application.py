@@ -62,6 +62,7 @@ from ioc.api.security import Access, feed_authenticator
 from ioc.api.session import session_router
 from ioc.api.shifts import shifts_router
 from ioc.api.static import Console
+from ioc.api.wall import wall_router
 from ioc.api.workbench import BODY_BYTES as BENCH_BYTES
 from ioc.api.workbench import WIDE_PATHS, workbench_router
 from ioc.api.workbench_ports import Workbench
@@ -204,6 +205,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         exports_router(deps.incidents, deps.places, deps.city, access, deps.clock_us),
         forecast_router(deps.incidents, access),
         figures_router(deps.figures, access),
+        wall_router(deps.figures, access),
         policies_router(deps.policies, access),
         shifts_router(deps.shifts, deps.places, access),
         places_router(deps.places, deps.pictures, deps.city, access),

@@ -212,7 +212,7 @@ def figures_router(figures: Figures, access: Access) -> APIRouter:
         person: Me, asked: Question, group_by: GroupBy | None = None, figure: Chosen = None
     ) -> Response:
         """Return figures with their coverage, age and trend; all of them unless `figure` names some."""
-        return json_answer(_report(await report(person, asked, group_by, figure)))
+        return json_answer(report_json(await report(person, asked, group_by, figure)))
 
     @router.get("/kpis/definitions", **documented(DefinitionList, text="What each figure says."))
     async def read_definitions(_person: Me) -> Response:
@@ -301,7 +301,8 @@ def _period(window: Window) -> PeriodJson:
     )  # fmt: skip
 
 
-def _report(found: FigureReport) -> KpiReport:
+def report_json(found: FigureReport) -> KpiReport:
+    """Return a report as it is answered, without digits that say nothing."""
     groups = [
         GroupJson(each.key, each.name, [_rounded(one) for one in each.figures]) for each in found.groups
     ]

@@ -31,6 +31,8 @@ class PublicCity(msgspec.Struct, frozen=True):
     demo: bool
     wards: dict[str, Text]
     """By code, as they are named today."""
+    former: dict[str, str]
+    """By code, what those wards took over, as people still call it: names apart by semicolons."""
     basemap: Basemap | None = None
 
 
@@ -43,9 +45,18 @@ def public_places_router(places: Places, city: Callable[[], City]) -> APIRouter:
     async def read_public_city() -> Response:
         """Return the city's name and bounds, and its wards' names."""
         known = city()
-        wards = {area.code: area.name for area in await places.areas("ward")}
+        areas = await places.areas("ward")
+        wards = {area.code: area.name for area in areas}
+        former = {area.code: str(names) for area in areas if (names := area.properties.get("former"))}
         shown = PublicCity(
-            known.name, known.center, known.bounds, known.illustrative, known.demo, wards, known.basemap
+            known.name,
+            known.center,
+            known.bounds,
+            known.illustrative,
+            known.demo,
+            wards,
+            former,
+            known.basemap,
         )
         return json_answer(shown, headers={"Cache-Control": _CACHE})
 

@@ -1,4 +1,4 @@
-"""The built pages: `/NAME` is `NAME.html`; any other address that a browser navigates to is the console's."""
+"""The built pages: `/NAME` is `NAME.html`, `/` the console; a browser that navigates elsewhere is told so."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -19,8 +19,8 @@ _OURS: Final = ("api/", "metrics", "healthz", "readyz")
 
 
 class Console(StaticFiles):
-    """Serves `folder`: files, `/NAME` where `NAME.html` was built, and `index.html` for other addresses that
-    a browser navigates to (the console's router is there).
+    """Serves `folder`: files, `/NAME` where `NAME.html` was built, `404.html` (with that status) for other
+    addresses that a browser navigates to.
 
     Files below `assets/` carry a hash in their names and never change; everything else is asked for again.
     """
@@ -28,12 +28,13 @@ class Console(StaticFiles):
     def __init__(self, folder: Path) -> None:
         super().__init__(directory=folder, check_dir=False)
         self._index = folder / "index.html"
+        self._missing = folder / "404.html"
 
     async def check_config(self) -> None:
         """Accept an absent folder: `get_response` says what to do about it."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """Return the file, the start page, or how to build the console.
+        """Return the file, the start page, the page for an address that is none, or how to build the console.
 
         Raises:
             HTTPException: 405, only GET and HEAD are answered; 404, there is no such file.
@@ -60,9 +61,9 @@ class Console(StaticFiles):
         try:
             return await super().get_response(path, scope)
         except HTTPException as error:
-            if error.status_code != 404 or not self._is_page(path, scope):
+            if error.status_code != 404 or not self._is_page(path, scope) or not self._missing.is_file():
                 raise
-            return FileResponse(self._index)
+            return FileResponse(self._missing, 404)
 
     @staticmethod
     def _is_page(path: str, scope: Scope) -> bool:

@@ -49,6 +49,8 @@ def issue(
     out.print(
         f"token {token_id}, shown once, valid until {info.expires.astimezone():%Y-%m-%d %H:%M}: {token}"
     )
+    if TokenScope.WALL in scope:
+        out.print(f"open on the screen, once: /board?kiosk#{token}")
 
 
 @app.command("revoke")

@@ -1,7 +1,11 @@
 """The pages for everybody on small and large screens: nothing cut, nothing that jumps, nothing unusable."""
 
 import gzip
+import json
 import re
+import subprocess
+import sys
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +15,7 @@ from playwright.sync_api import expect
 
 from tests.browser.city import City
 from tests.browser.conftest import DIST, OpenVisit
+from tests.browser.console import WAIT_MS
 from tests.browser.public import SOMEWHERE
 from tests.browser.test_screen import violations
 
@@ -100,6 +105,15 @@ def test_the_theme_is_the_devices_until_somebody_chooses(visit: OpenVisit) -> No
     assert theme() == "light"
 
 
+def test_an_address_that_is_none_leads_on_in_both_languages(visit: OpenVisit) -> None:
+    lost = visit(width=360, height=740).open("/bao-cao/2024")
+    for words in ("Không có trang này", "There is no such page"):
+        expect(lost.page.get_by_text(words)).to_be_visible()
+    assert violations(lost.page) == []
+    lost.page.get_by_role("link", name="Gửi phản ánh").click()
+    expect(lost.at("send")).to_be_visible()
+
+
 def test_the_wall_screen_turns_by_itself_and_shows_nobody(visit: OpenVisit, city: City, code: str) -> None:
     wall = visit(width=1920, height=1080)
     wall.page.clock.install()
@@ -134,6 +148,51 @@ def test_whoever_touches_the_wall_screen_may_read_on_for_a_minute(visit: OpenVis
     wall.page.clock.run_for(30_000)
     expect(wall.at("kiosk")).to_have_attribute("data-scene", "wards")
     expect(wall.at("resting")).to_have_count(0)
+
+
+def tokens(city: City, *arguments: str) -> Any:
+    """Run `ioc tokens …` beside the service."""
+    command = [
+        sys.executable,
+        "-m",
+        "ioc.app.cli",
+        "tokens",
+        *arguments,
+        "--data",
+        city.service.data,
+        "--json",
+    ]
+    return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=120).stdout)
+
+
+def test_a_wall_screen_with_a_token_shows_incidents_until_the_token_is_revoked(
+    visit: OpenVisit, city: City
+) -> None:
+    told = city.get(f"/incidents/{city.raise_incident()}")
+    token = tokens(city, "issue", f"led-{uuid.uuid4().hex[:8]}", "--scope", "wall")
+    wall = visit(width=1920, height=1080)
+    wall.page.clock.install()
+    wall.open(f"/board?kiosk&pace=60#{token['token']}")
+    kiosk = wall.at("kiosk")
+    expect(kiosk).to_have_attribute("data-scene", "wall-wards", timeout=WAIT_MS)
+    expect(kiosk).to_contain_text("Phường Thủ Dầu Một")
+    assert token["token"] not in wall.page.url, "who photographs the screen has no token"
+    expect(wall.at("pace")).to_contain_text("60 giây")
+    seen = wall.page.content()
+    wall.page.keyboard.press("ArrowRight")
+    expect(kiosk).to_have_attribute("data-scene", "wall-categories")
+    expect(wall.at("resting")).to_be_visible()
+    seen += wall.page.content()
+    for inside in (told["id"], told["source"], told["title"]["vi"]):
+        assert inside not in seen, "numbers only"
+    wall.page.reload()
+    expect(kiosk).to_have_attribute("data-scene", "wall-wards", timeout=WAIT_MS)
+
+    tokens(city, "revoke", token["id"])
+    wall.page.clock.run_for(61_000)
+    expect(wall.at("refused")).to_be_visible()
+    expect(kiosk).not_to_have_attribute("data-scene", re.compile("^wall-"))
+    expect(kiosk).not_to_contain_text("Đang mở")
 
 
 def test_a_wall_screen_says_that_its_figures_have_stopped_and_goes_on_by_itself(visit: OpenVisit) -> None:

@@ -5,13 +5,14 @@ import io
 
 import pytest
 
+from ioc.api.access_table import TokenScope
 from ioc.api.figures import guarded
 from ioc.incidents.figures import FIGURES
 from ioc.store.figures import By
 from ioc.store.users import Role
 from tests.unit.api.conftest import Browser
 from tests.unit.api.fake_figures import FakeFigures
-from tests.unit.api.fakes import FOREIGN, WARD, FakeUsers, make_deps
+from tests.unit.api.fakes import FOREIGN, WARD, FakeTokens, FakeUsers, make_deps
 
 KPIS = "/api/v1/kpis"
 
@@ -132,3 +133,19 @@ def test_what_a_spreadsheet_would_compute_is_quoted(text: str) -> None:
     assert guarded(text) == "'" + text
     assert guarded("Phường " + text) == "Phường " + text
     assert guarded(-1) == -1
+
+
+async def test_a_screen_on_a_wall_sees_numbers_of_its_wards_and_opens_nothing_else(
+    users: FakeUsers, browse: Browser, figures: FakeFigures
+) -> None:
+    tokens = FakeTokens()
+    led = {"Authorization": f"Bearer {tokens.add(TokenScope.WALL.value, Role.WARD, (WARD,))}"}
+    async with browse(None, make_deps(users, figures=figures, tokens=tokens)) as client:
+        shown = await client.get("/api/v1/wall", headers=led)
+        closed = await client.get("/api/v1/incidents", headers=led)
+    assert shown.headers["cache-control"] == "no-store"
+    wall = shown.json()
+    assert [group["key"] for group in wall["wards"]] == [None, WARD]
+    assert [group["key"] for group in wall["categories"]] == [None, "@traffic"]
+    assert {query.wards for query, _ in figures.asked} == {(WARD,)}
+    assert closed.status_code == 403

@@ -333,14 +333,19 @@ def console(tmp_path: Path) -> Path:
     return dist
 
 
-async def test_the_console_is_served_for_every_address_inside_it(
+async def test_the_console_has_one_address_and_an_address_that_is_none_leads_on(
     users: FakeUsers, browse: Browser, console: Path
 ) -> None:
     html = {"Accept": "text/html,*/*"}
+    (console / "404.html").write_text("<title>No such page</title>")
     async with browse(None, make_deps(users, console=console)) as client:
-        for path in ("/", "/incidents/inc-1", "/index.html"):
+        for path, status, text in (
+            ("/", 200, "<title>IOC</title>"),
+            ("/index.html", 200, "<title>IOC</title>"),
+            ("/incidents/inc-1", 404, "<title>No such page</title>"),
+        ):
             page = await client.get(path, headers=html)
-            assert (page.status_code, page.text) == (200, "<title>IOC</title>"), path
+            assert (page.status_code, page.text) == (status, text), path
             assert page.headers["cache-control"] == "no-cache"
             policy = page.headers["content-security-policy"]
             assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy
@@ -440,5 +445,5 @@ async def test_everybody_sees_the_map_and_nothing_else_of_the_city(users: FakeUs
         places.areas_known, places.version = areas[:1], "2"
         assert len((await client.get("/api/v1/public/areas")).json()["features"]) == 1
         city = (await client.get("/api/v1/public/city")).json()
-    assert set(city) == {"name", "center", "bounds", "illustrative", "demo", "wards", "basemap"}
+    assert set(city) == {"name", "center", "bounds", "illustrative", "demo", "wards", "former", "basemap"}
     assert city["wards"] == {"ward-1": {"vi": "ward", "en": "ward"}}

@@ -3,7 +3,8 @@ import { ApiError, get } from '../lib/api/client'
 import type { Incident, Text } from '../lib/feed/types'
 import { session } from '../lib/state/session.svelte'
 import { COLUMNS } from './model'
-import type { Definition, Group, PeriodName, Report, Series, Warning, Warnings } from './types'
+import type { Group } from '../lib/api/readings'
+import type { Definition, PeriodName, Report, Series, Warning, Warnings } from './types'
 
 const POLL_MS = 15_000
 const RETRY_MS = 5_000

@@ -3,7 +3,8 @@ import { en as EN } from '../lib/i18n/en'
 import { vi as VI } from '../lib/i18n/vi'
 import { byBrake, isStale, shareText, sorted, sparkline, trendSign, valueText, warningFor } from './model'
 import { TEXTS } from './texts'
-import type { Definition, Group, Reading, Series, Warning } from './types'
+import type { Group, Reading } from '../lib/api/readings'
+import type { Definition, Series, Warning } from './types'
 
 const reading = (figure: string, value: number | null, more: Partial<Reading> = {}): Reading => ({
   figure, value, n: 1, coverage: 1, age_s: 1, trend: null, ...more,
@@ -65,12 +66,12 @@ describe('wards', () => {
 describe('courses', () => {
   it('have gaps where there were no cases', () => {
     expect(sparkline(series([1, 2, null, 3, 4]), 100, 20).match(/M/g)).toHaveLength(2)
-    expect(sparkline(series([1, null]), 100, 20)).toBe('')
+    expect(sparkline(series([1, null, 2, 3]), 100, 20)).toBe('')
     expect(sparkline(undefined, 100, 20)).toBe('')
   })
 
   it('that do not move run through the middle', () => {
-    expect(sparkline(series([3, 3]), 100, 20)).toBe('M1.0 10.0L99.0 10.0')
+    expect(sparkline(series([3, 3, 3, 3]), 100, 20)).toBe('M1.0 10.0L33.7 10.0L66.3 10.0L99.0 10.0')
   })
 })
 

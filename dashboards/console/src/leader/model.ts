@@ -2,7 +2,8 @@
 import type { Lang } from '../lib/api/types'
 import type { Catalogue } from '../lib/i18n/vi'
 import { ago } from '../lib/format/time'
-import type { Definition, Group, PeriodName, Reading, Series, Trend, Unit, Warning } from './types'
+import { readingOf, type Group, type Reading, type Trend } from '../lib/api/readings'
+import type { Definition, PeriodName, Series, Unit, Warning } from './types'
 
 /** Beyond this age a figure says that it is old, seconds. */
 export const STALE_S = 300
@@ -39,10 +40,6 @@ export function isStale(reading: Reading): boolean {
   return reading.age_s !== null && reading.age_s > STALE_S
 }
 
-export function readingOf(group: Group | undefined, figure: string): Reading | undefined {
-  return group?.figures.find((each) => each.figure === figure)
-}
-
 /** The warning about just what a tile shows: its figure, scope and period; the worst first as the server orders them. */
 export function warningFor(
   warnings: readonly Warning[],
@@ -72,11 +69,14 @@ export function sorted(groups: readonly Group[], by: Column | 'name', down: bool
   })
 }
 
+/** Two or three points are no course: what they draw is a stroke that says nothing. */
+const LEAST_POINTS = 4
+
 /** Path of a sparkline in a box of `width` × `height`; a gap in the data is a gap in the line. */
 export function sparkline(series: Series | undefined, width: number, height: number): string {
   const items = series?.items ?? []
   const values = items.flatMap((each) => (each.value === null ? [] : [each.value]))
-  if (values.length < 2) return ''
+  if (values.length < LEAST_POINTS) return ''
   const [low, high] = [Math.min(...values), Math.max(...values)]
   const x = (n: number): number => (n / Math.max(1, items.length - 1)) * (width - 2) + 1
   const y = (value: number): number => (high === low ? height / 2 : height - 2 - ((value - low) / (high - low)) * (height - 4))

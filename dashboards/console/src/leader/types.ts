@@ -1,9 +1,9 @@
 /** What `/api/v1/kpis` and `/api/v1/warnings` answer. */
+import type { Group } from '../lib/api/readings'
 import type { Severity, Text } from '../lib/feed/types'
 
 export type PeriodName = 'today' | '7d' | '30d' | 'quarter'
 export type Unit = 'share' | 'count' | 's' | 'per_hour'
-export type Verdict = 'better' | 'worse' | 'same' | 'changed'
 
 export interface Definition {
   id: string
@@ -15,28 +15,6 @@ export interface Definition {
   now: boolean
   city_only: boolean
   has_incidents: boolean
-}
-
-export interface Trend {
-  now: number
-  before: number
-  verdict: Verdict
-}
-
-/** `value` null: there is nothing to compute it from, which is not zero. */
-export interface Reading {
-  figure: string
-  value: number | null
-  n: number
-  coverage: number | null
-  age_s: number | null
-  trend: Trend | null
-}
-
-export interface Group {
-  key: string | null
-  name: Text | null
-  figures: Reading[]
 }
 
 export interface Report {

@@ -35,6 +35,8 @@ export interface WardTexts {
   broken: string
   nothing: string
   pending: string
+  draft: string
+  menu: string
   note: string
   notes: Record<string, string>
   photo: string
@@ -91,6 +93,8 @@ export const TEXTS: Record<Lang, WardTexts> = {
     broken: 'Máy không lưu được việc này. Hãy giải phóng bộ nhớ rồi làm lại.',
     nothing: 'Mọi việc đã gửi xong',
     pending: 'chờ gửi',
+    draft: 'bản nháp',
+    menu: 'Tuỳ chọn',
     note: 'Ghi chú',
     notes: { resolve: 'Đã làm gì, kết quả ra sao', comment: 'Ghi chú', reroute: 'Vì sao chuyển', decline: 'Vì sao không nhận' },
     photo: 'Chụp ảnh',
@@ -98,7 +102,7 @@ export const TEXTS: Record<Lang, WardTexts> = {
     photoBad: 'Không đọc được ảnh này',
     removePhoto: 'Bỏ ảnh',
     send: 'Gửi',
-    cancel: 'Thôi',
+    cancel: 'Để sau',
     needsNote: 'Hãy viết ghi chú',
     needsWard: 'Hãy chọn phường',
     toWard: 'Chuyển tới phường',
@@ -106,7 +110,7 @@ export const TEXTS: Record<Lang, WardTexts> = {
     required: 'bắt buộc',
     openSteps: (n) => `Còn ${n} bước bắt buộc chưa làm`,
     stepDone: 'Xong',
-    logoutUnsent: (n) => `Còn ${n} việc chưa gửi. Đăng xuất sẽ xoá hẳn.`,
+    logoutUnsent: (n) => `Còn ${n} việc chưa gửi. Đăng xuất sẽ xoá hẳn, kể cả bản nháp.`,
     stay: 'Ở lại',
     logout: 'Đăng xuất và xoá',
     sending: 'Đang gửi…',
@@ -145,6 +149,8 @@ export const TEXTS: Record<Lang, WardTexts> = {
     broken: 'This phone could not keep it. Free some storage, then do it again.',
     nothing: 'Everything has been sent',
     pending: 'waits',
+    draft: 'draft',
+    menu: 'Options',
     note: 'Note',
     notes: { resolve: 'What was done, with what result', comment: 'Note', reroute: 'Why it goes there', decline: 'Why not yours' },
     photo: 'Take a photo',
@@ -152,7 +158,7 @@ export const TEXTS: Record<Lang, WardTexts> = {
     photoBad: 'This picture cannot be read',
     removePhoto: 'Remove the photo',
     send: 'Send',
-    cancel: 'Cancel',
+    cancel: 'Later',
     needsNote: 'Write a note',
     needsWard: 'Choose a ward',
     toWard: 'Hand over to',
@@ -160,7 +166,7 @@ export const TEXTS: Record<Lang, WardTexts> = {
     required: 'required',
     openSteps: (n) => `${n} required steps are open`,
     stepDone: 'Done',
-    logoutUnsent: (n) => `${n} are not sent yet. Logging out deletes them.`,
+    logoutUnsent: (n) => `${n} are not sent yet. Logging out deletes them, drafts too.`,
     stay: 'Stay',
     logout: 'Log out and delete',
     sending: 'Sending…',

@@ -9,8 +9,8 @@ import { session } from '../lib/state/session.svelte'
 import { uuid } from '../lib/state/uuid'
 import { dayStart, together } from './day'
 import { here } from './here.svelte'
-import { again, drop, hasRoom, kept, sendable, settle, type Answer, type Entry } from './outbox'
-import { store } from './store'
+import { again, drop, hasRoom, kept, KEPT_MS, sendable, settle, type Answer, type Entry } from './outbox'
+import { store, type Draft } from './store'
 
 const KEEP_EVERY_MS = 500
 const RETRY_MS = 10_000
@@ -18,7 +18,8 @@ const RETRY_MS = 10_000
 const ENDED_PAGES = 5
 /** In the local storage: somebody logged out while nobody could be told. */
 const LEAVING = 'ioc.ward-leaving'
-export const DRAFTS = 'ioc.ward-draft.'
+/** More than anybody leaves lying about; a further one has to wait until one of them is sent. */
+export const MOST_DRAFTS = 50
 
 /** What an answer means besides those that settle an entry: wait with this incident, or with everything. */
 type Sent = Answer | 'wait' | 'stop'
@@ -31,6 +32,8 @@ class WardPage {
   ended = $state.raw<Incident[]>([])
   wards = $state.raw<Record<string, { vi: string; en: string }>>({})
   entries = $state.raw<Entry[]>([])
+  /** Of whoever is here: what was begun and not sent, over a reload and a phone that put the page to sleep. */
+  drafts = $state.raw<Draft[]>([])
   /** Nothing more fits into the outbox, or the phone does not keep it. */
   full = $state(false)
   broken = $state(false)
@@ -66,6 +69,7 @@ class WardPage {
       cityData.recall(list.devices ?? [])
     }
     session.me = me
+    await this.#readDrafts()
     session.phase = me ? 'in' : 'out'
   }
 
@@ -74,6 +78,7 @@ class WardPage {
     localStorage.removeItem(LEAVING)
     const user = session.me?.user ?? ''
     actAs(user)
+    void this.#readDrafts()
     const old = this.entries.filter((entry) => !kept([entry], user, Date.now()).length)
     void this.#apply(this.entries.filter((entry) => !old.includes(entry)))
     const pump = (): void => void this.pump()
@@ -146,6 +151,21 @@ class WardPage {
       await store.keepProcedure(this.procedure)
     } catch {
       // Without a network the remembered one stands; without either there is none to show.
+    }
+  }
+
+  /** Keep a draft on the phone, or let it go when there is nothing in it. */
+  async keepDraft(draft: Draft): Promise<void> {
+    const others = this.drafts.filter(({ key }) => key !== draft.key)
+    const empty = !draft.note.trim() && !draft.ward && !draft.photo
+    this.full = !empty && others.length >= MOST_DRAFTS
+    if (this.full) return
+    this.drafts = empty ? others : [...others, draft]
+    try {
+      await (empty ? store.dropDraft(draft.key) : store.keepDraft(draft))
+    } catch (error) {
+      console.warn('draft', error)
+      this.broken = true
     }
   }
 
@@ -244,9 +264,9 @@ class WardPage {
     clearTimeout(this.#keeping)
     await this.#leave()
     session.leave(false)
-    for (const key of Object.keys(sessionStorage)) if (key.startsWith(DRAFTS)) sessionStorage.removeItem(key)
     this.entries = []
-    await store.wipe(true).catch(() => undefined)
+    this.drafts = []
+    await store.wipe().catch(() => undefined)
     this.#tabs.postMessage('changed')
   }
 
@@ -259,6 +279,13 @@ class WardPage {
     }
     localStorage.removeItem(LEAVING)
     return true
+  }
+
+  async #readDrafts(): Promise<void> {
+    const found = await store.drafts().catch(() => this.drafts)
+    const [oldest, user] = [Date.now() - KEPT_MS, session.me?.user]
+    for (const { key, madeMs } of found) if (madeMs < oldest) void store.dropDraft(key).catch(() => undefined)
+    this.drafts = found.filter((draft) => draft.user === user && draft.madeMs >= oldest)
   }
 
   async #reload(): Promise<void> {

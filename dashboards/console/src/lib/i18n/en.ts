@@ -18,6 +18,8 @@ export const en: Catalogue = {
     elsewhere: 'Log in with your organisation account',
     expired: 'Your session has expired. Sign in again.',
     show: 'Show password',
+    showShort: 'Show',
+    hideShort: 'Hide',
     hide: 'Hide password',
   },
   header: {

@@ -16,6 +16,8 @@ export const vi = {
     elsewhere: 'Đăng nhập bằng tài khoản cơ quan',
     expired: 'Phiên làm việc đã hết hạn. Hãy đăng nhập lại.',
     show: 'Hiện mật khẩu',
+    showShort: 'Hiện',
+    hideShort: 'Ẩn',
     hide: 'Ẩn mật khẩu',
   },
   header: {

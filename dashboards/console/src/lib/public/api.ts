@@ -1,6 +1,6 @@
 /** The calls of the pages for everybody. Every failure is a `PublicError` that says what the page should say. */
 import type { Areas } from '../api/types'
-import type { Board, Candidate, Challenge, Followed, PublicCity, Question, Receipt, ReportBody, Service } from './types'
+import type { Board, Candidate, Challenge, Followed, PublicCity, Question, Receipt, ReportBody, Service, WallReport } from './types'
 
 import { solve } from './work'
 
@@ -45,7 +45,7 @@ function failureOf(status: number): Failure {
 async function ask(path: string, init: RequestInit = {}, timeoutMs = TIMEOUT_MS): Promise<Response> {
   let response: Response
   try {
-    response = await fetch(`/api/v1/public${path}`, { ...init, signal: AbortSignal.timeout(timeoutMs) })
+    response = await fetch(path.startsWith('/api/') ? path : `/api/v1/public${path}`, { ...init, signal: AbortSignal.timeout(timeoutMs) })
   } catch {
     throw new PublicError('offline')
   }
@@ -72,6 +72,20 @@ async function send<T>(path: string, value: unknown): Promise<T> {
 
 const id = encodeURIComponent
 
+interface Aged<T> {
+  value: T
+  ageMs: number
+}
+
+/** Figures, and how old they were when they came, by the service's own clock. */
+async function aged<T extends { at: string }>(path: string, init: RequestInit): Promise<Aged<T>> {
+  // Not what the browser kept: it would look younger than it is, and hide that nothing answers.
+  const response = await ask(path, { ...init, cache: 'no-store' })
+  const value = (await response.json()) as T
+  const sent = Date.parse(response.headers.get('date') ?? '')
+  return { value, ageMs: Number.isNaN(sent) ? 0 : Math.max(0, sent - Date.parse(value.at)) }
+}
+
 export const publicApi = {
   city: () => read<PublicCity>('/city'),
   areas: () => read<Areas>('/areas'),
@@ -92,15 +106,11 @@ export const publicApi = {
   follow: (code: string) => read<Followed>(`/reports/${id(code)}`),
   vote: (code: string, satisfied: boolean, text: string | null) =>
     send<Followed>(`/reports/${id(code)}/vote`, { satisfied, text }),
-  /** The board, and how old it was when it came, by the service's own clock. */
-  board: async (): Promise<{ board: Board; ageMs: number }> => {
-    // Not what the browser kept: it would look younger than it is, and hide that nothing answers.
-    const response = await ask('/board', { cache: 'no-store' })
-    const board = (await response.json()) as Board
-    const sent = Date.parse(response.headers.get('date') ?? '')
-    return { board, ageMs: Number.isNaN(sent) ? 0 : Math.max(0, sent - Date.parse(board.at)) }
-  },
+  board: () => aged<Board>('/board', {}),
 }
+
+/** What the token of a screen on a wall opens. `refused`: the token is unknown, over or revoked. */
+export const readWall = (token: string): Promise<Aged<WallReport>> => aged('/api/v1/wall', { headers: { authorization: `Bearer ${token}` } })
 
 export const publicPhoto = (ref: string, small: boolean): string =>
   `/api/v1/public/photos/${id(ref)}${small ? '?small=true' : ''}`

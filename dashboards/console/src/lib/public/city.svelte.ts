@@ -23,6 +23,10 @@ class KnownCity {
     return this.value?.demo ?? false
   }
 
+  get former(): Record<string, string> {
+    return this.value?.former ?? {}
+  }
+
   ward(code: string): string {
     const name = this.value?.wards?.[code]
     return name ? i18n.text(name) : code

@@ -10,14 +10,20 @@ export function span(seconds: number): [number, 'minutes' | 'hours' | 'days'] {
   return [Math.round(seconds / 8_640) / 10, 'days']
 }
 
+/** A line of a table. `inTime` is the share of what is done that was done within its time. */
 export interface Row {
   code: string
-  figures: Figures
+  open: number
+  overdue: number
+  done: number
+  inTime: number | null
 }
+
+export const EMPTY: Omit<Row, 'code'> = { open: 0, overdue: 0, done: 0, inTime: null }
 
 /** Those with most to do first; ties by code, so that rows do not change places without a reason. */
 export function rowsOf(figures: Record<string, Figures>): Row[] {
   return Object.entries(figures)
-    .map(([code, found]) => ({ code, figures: found }))
-    .sort((a, b) => b.figures.open - a.figures.open || b.figures.received - a.figures.received || a.code.localeCompare(b.code))
+    .sort(([a, one], [b, other]) => other.open - one.open || other.received - one.received || a.localeCompare(b))
+    .map(([code, { open, overdue, done, within_due }]) => ({ code, open, overdue, done, inTime: share(within_due, done) }))
 }

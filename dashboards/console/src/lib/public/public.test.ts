@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest'
+import type { Group } from '../api/readings'
 import { tidyCode } from './code'
 import { rowsOf, share, span } from './figures'
 import { sha256 } from './sha256'
 import type { Figures } from './types'
+import { paceOf, rowsOfGroups } from './wall'
+import { formerIn, wardsNamed } from './wards'
 import { ago } from './when'
 import { solve } from './work'
 
@@ -55,5 +58,41 @@ describe('the board', () => {
     })
     const rows = rowsOf({ b: row(1, 1), a: row(1, 1), c: row(1, 9), d: row(5, 5) })
     expect(rows.map(({ code }) => code)).toEqual(['d', 'c', 'a', 'b'])
+  })
+})
+
+describe('a screen on a wall', () => {
+  it('turns as fast as its address asks, between five seconds and five minutes', () => {
+    expect(['?kiosk', '?kiosk&pace=30', '?pace=4', '?pace=301', '?pace=x', '?pace='].map(paceOf)).toEqual([15, 30, 15, 15, 15, 15])
+  })
+
+  it('puts first what is late, leaves out where nothing was to be done, and takes no missing figure for a zero share', () => {
+    const group = (key: string | null, open: number, overdue: number, done: number, inTime: number | null): Group => ({
+      key,
+      name: null,
+      figures: Object.entries({ open, overdue, within_time: inTime, resolve_median: 60 }).map(([figure, value]) => ({
+        figure, value, n: figure === 'resolve_median' ? done : 0, coverage: null, age_s: null, trend: null,
+      })),
+    })
+    const rows = rowsOfGroups([group(null, 9, 1, 9, 1), group('', 1, 0, 0, null), group('a', 5, 0, 0, null), group('b', 1, 1, 2, 0.5), group('c', 0, 0, 0, null)])
+    expect(rows).toEqual([
+      { code: 'b', open: 1, overdue: 1, done: 2, inTime: 0.5 },
+      { code: 'a', open: 5, overdue: 0, done: 0, inTime: null },
+    ])
+  })
+})
+
+describe('wards', () => {
+  const wards = { t: { vi: 'Phường Thủ Dầu Một', en: 'Thu Dau Mot Ward' }, p: { vi: 'Phường Phú Lợi', en: 'Phu Loi Ward' }, a: { vi: 'Phường An Phú', en: 'An Phu Ward' } }
+  const former = { t: 'Phường Phú Cường; Phường Hiệp Thành', p: 'Phường Phú Lợi; Phường Hiệp Thành' }
+
+  it('are found by the name of today and of before, with or without diacritics', () => {
+    expect(['hiep thanh', 'Phú Cường', 'phu loi', 'an phu', 'xa la'].map((query) => wardsNamed(query, wards, former))).toEqual([['t', 'p'], ['t'], ['p'], ['a'], []])
+  })
+
+  it('that were merged are recognised in an address, as whole names, and a name that still is one leads nowhere else', () => {
+    expect(formerIn('12 Yersin, phường Hiệp Thành', wards, former)).toEqual({ name: 'Phường Hiệp Thành', codes: ['t', 'p'] })
+    expect(formerIn('chợ phuong phu cuong, TDM', wards, former)?.codes).toEqual(['t'])
+    for (const address of ['Phường Phú Lợi', 'phường Hiệp Thànhx', 'Hiệp', '']) expect(formerIn(address, wards, former)).toBeNull()
   })
 })

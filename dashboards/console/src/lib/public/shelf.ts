@@ -1,5 +1,7 @@
 /** Photos of a draft, kept by the browser until they are sent: a reload or a dead network loses none. */
 
+import { answered, openBase } from '../state/indexed'
+
 export interface KeptPhoto {
   id: string
   blob: Blob
@@ -10,23 +12,10 @@ export interface KeptPhoto {
 const DATABASE = 'ioc-report'
 const STORE = 'photos'
 
-function opened(): Promise<IDBDatabase> {
-  return new Promise((resolve, reject) => {
-    const request = indexedDB.open(DATABASE, 1)
-    request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: 'id' })
-    request.onsuccess = () => resolve(request.result)
-    request.onerror = () => reject(request.error)
-  })
-}
-
 async function within<T>(mode: IDBTransactionMode, work: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
-  const database = await opened()
+  const database = await openBase(DATABASE, (base) => base.createObjectStore(STORE, { keyPath: 'id' }))
   try {
-    return await new Promise((resolve, reject) => {
-      const request = work(database.transaction(STORE, mode).objectStore(STORE))
-      request.onsuccess = () => resolve(request.result)
-      request.onerror = () => reject(request.error)
-    })
+    return await answered(work(database.transaction(STORE, mode).objectStore(STORE)))
   } finally {
     database.close()
   }

@@ -1,4 +1,5 @@
 /** Answers of `/api/v1/public`; docs/citizens.md describes them. */
+import type { Group } from '../api/readings'
 import type { Basemap } from '../api/types'
 import type { Text } from '../feed/types'
 
@@ -11,6 +12,8 @@ export interface PublicCity {
   demo: boolean
   /** By code. */
   wards: Record<string, Text>
+  /** By code, what those wards took over; absent in what an older page kept. */
+  former?: Record<string, string>
   basemap: Basemap | null
 }
 
@@ -114,4 +117,11 @@ export interface Board {
   votes: number
   satisfied: number
   latest: PublicPlace[]
+}
+
+export interface WallReport {
+  at: string
+  /** The whole first. */
+  wards: Group[]
+  categories: Group[]
 }
