@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.city import City
 from tests.browser.conftest import MAP_LIBRARY, ROOT, OpenConsole
+from tests.browser.console import WAIT_MS
 
 AXE = ROOT / "dashboards" / "console" / "node_modules" / "axe-core" / "axe.min.js"
 WARDS = 36
@@ -74,28 +75,72 @@ def test_both_languages_are_whole_and_remembered(new_console: OpenConsole, city:
     expect(heading).to_have_text("Hàng đợi sự cố")
 
 
-@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1920, 1080)])
-def test_everything_has_room(new_console: OpenConsole, city: City, width: int, height: int) -> None:
-    incident = city.incident
-    console = new_console(drawn=True, width=width, height=height).open()
-    console.show(incident)
+CUT = """() => {
+  const unseen = (e) => e && (getComputedStyle(e).clipPath !== 'none' || unseen(e.parentElement))
+  return [...document.querySelectorAll('header *, .panel h2, .panel .button, .tiles *, .clocks *, .find *')]
+    .filter((e) => e instanceof HTMLElement && e.offsetParent && e.scrollWidth > e.clientWidth + 1
+      && getComputedStyle(e).display !== 'inline' && !unseen(e) && !e.closest('.near, .find input'))
+    .map((e) => e.outerHTML.slice(0, 120))
+}"""
+"""What has less room than it needs."""
 
-    cut = console.page.evaluate(
-        """() => [...document.querySelectorAll('header *, .panel h2, .panel .button, .tiles *')]
-          .filter((e) => e instanceof HTMLElement && e.offsetParent && e.scrollWidth > e.clientWidth + 1
-            && getComputedStyle(e).display !== 'inline')
-          .filter((e) => !e.closest('.near')).map((e) => e.outerHTML.slice(0, 120))"""
+SIDEWAYS = """() => [document.querySelector('.queue'), document.querySelector('[data-testid=queue]'),
+  document.querySelector('.panel'), document.body]
+  .filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.outerHTML.slice(0, 80))"""
+
+
+# The last is the first enlarged to 200 %.
+SIZES = [(1280, 720), (1920, 1080), (2560, 1440), (1024, 768), (640, 360)]
+
+
+@pytest.mark.parametrize("lang", ["vi", "en"])
+def test_everything_has_room(new_console: OpenConsole, city: City, lang: str) -> None:
+    console = new_console()
+    console.page.add_init_script(f"localStorage.setItem('ioc.lang', '{lang}')")
+    console.open()
+    console.show(city.incident)
+    expect(console.at("cmd-acknowledge")).to_be_visible()
+    for width, height in SIZES:
+        console.page.set_viewport_size({"width": width, "height": height})
+        assert console.page.evaluate(CUT) == [], width
+        assert console.page.evaluate(SIDEWAYS) == [], width
+        size = console.page.evaluate("() => [document.body.scrollWidth, document.body.scrollHeight]")
+        assert size == [width, height]
+        boxes = [
+            box
+            for part in ("header .brand", "header .link", "header .tools")
+            if (box := console.page.locator(part).bounding_box())
+        ]
+        for one, other in itertools.combinations(boxes, 2):
+            beside = one["x"] + one["width"] <= other["x"]
+            assert beside or one["y"] + one["height"] <= other["y"], width
+
+
+def test_a_lost_link_does_not_push_the_list_from_under_a_pointer(
+    new_console: OpenConsole, city: City
+) -> None:
+    incident = city.incident
+    for width in (1280, 1024):
+        console = new_console(width=width).open()
+        expect(console.row(incident)).to_be_visible()
+        before = console.at("queue").bounding_box()
+        console.forgive("ERR_INTERNET_DISCONNECTED|Failed to fetch dynamically imported module")
+        console.context.set_offline(True)
+        expect(console.at("link-state")).to_contain_text("DỮ LIỆU KHÔNG TRỰC TIẾP", timeout=WAIT_MS)
+        assert console.at("queue").bounding_box() == before
+
+
+def test_text_twice_as_large_loses_nothing(new_console: OpenConsole, city: City) -> None:
+    console = new_console().open()
+    console.page.evaluate("() => { document.documentElement.style.fontSize = '200%' }")
+    console.show(city.incident)
+    expect(console.at("cmd-acknowledge")).to_be_visible()
+    assert console.page.evaluate(SIDEWAYS) == []
+    rows = console.page.locator("[data-testid=queue-row]").evaluate_all(
+        "(rows) => rows.map((row) => row.firstElementChild)"
+        ".filter((row) => row.scrollHeight > row.clientHeight).map((row) => row.outerHTML.slice(0, 120))"
     )
-    assert cut == []
-    size = console.page.evaluate("() => [document.body.scrollWidth, document.body.scrollHeight]")
-    assert size == [width, height]
-    boxes = [
-        box
-        for part in ("header .brand", "header .link", "header .tools")
-        if (box := console.page.locator(part).bounding_box())
-    ]
-    for left, right in itertools.pairwise(boxes):
-        assert left["x"] + left["width"] <= right["x"]
+    assert rows == []
 
 
 def violations(page: Page) -> list[str]:

@@ -81,7 +81,7 @@ export function seesShifts(role: Role | undefined): boolean {
 }
 
 /** Keys of commands; any other is asked for by its button or the palette. */
-export const OP_KEYS: Partial<Record<Op, string>> = { acknowledge: 'a', start: 's', resolve: 'r', shelve: 'S' }
+export const OP_KEYS: Partial<Record<Op, string>> = { acknowledge: 'a', assign: 'd', start: 's', resolve: 'r', shelve: 'S' }
 
 /** Rarely needed: behind one button, so that the usual ones are found at once. */
 export const RARE: ReadonlySet<Op> = new Set<Op>(['reject', 'reroute', 'involve', 'merge', 'shelve', 'pause'])

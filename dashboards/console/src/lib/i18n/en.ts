@@ -97,7 +97,8 @@ export const en: Catalogue = {
     loading: 'Loading incidents…',
     list: 'Incident list',
     filterSeverity: (name) => `Filter severity ${name}`,
-    flood: (n) => `Alarm flood: ${n} in 10 minutes`,
+    rate: (n) => `${n} ${n === 1 ? 'incident' : 'incidents'} in the last 10 minutes`,
+    flood: (n) => `Flood: ${n} in 10 min`,
     rateHelp: 'New incidents in the last 10 minutes; 10 or more is a flood (EEMUA 191)',
   },
   clock: {

@@ -95,7 +95,8 @@ export const vi = {
     loading: 'Đang tải sự cố…',
     list: 'Danh sách sự cố',
     filterSeverity: (name: string) => `Lọc mức ${name}`,
-    flood: (n: number) => `Dồn cảnh báo: ${n} trong 10 phút`,
+    rate: (n: number) => `${n} sự cố trong 10 phút qua`,
+    flood: (n: number) => `Dồn cảnh báo ${n}/10 ph`,
     rateHelp: 'Sự cố mới trong 10 phút qua; từ 10 trở lên là dồn cảnh báo (EEMUA 191)',
   },
   clock: {

@@ -9,7 +9,7 @@ import { loadFonts } from './fonts'
 import { widened } from './geometry'
 import { mapImages, PIXEL_RATIO } from './icons'
 import { Pace } from './pace'
-import { readPalette } from './palette'
+import { readPalette, textScale } from './palette'
 import { buildStyle, EMPTY } from './style'
 
 setWorkerUrl(workerUrl)
@@ -94,7 +94,7 @@ export class ConsoleMap {
     this.#atHome = camera === null
     this.map = new MapLibreMap({
       container,
-      style: buildStyle(content.areas, palette, content.ground),
+      style: buildStyle(content.areas, palette, content.ground, textScale()),
       ...(camera ?? { bounds: content.home, fitBoundsOptions: { padding: HOME_PADDING_PX } }),
       minZoom: 4,
       maxZoom: 18,

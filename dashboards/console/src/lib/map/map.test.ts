@@ -5,7 +5,8 @@ import type { DeviceState } from '../feed/types'
 import { congestion, deviceLook } from './congestion'
 import { deviceFeatures, diffFeatures, fanOut, incidentFeatures, SLOTS, symbolOrder } from './features'
 import { boundsOf, centreOf, distanceM, widened } from './geometry'
-import { ARCHIPELAGOS, buildStyle, shortName } from './style'
+import { shortName } from '../format/place'
+import { ARCHIPELAGOS, buildStyle } from './style'
 
 const NOW = Date.parse('2026-11-22T10:00:00Z')
 const TTL = 90_000

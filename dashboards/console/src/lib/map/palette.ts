@@ -44,3 +44,8 @@ export function readPalette(): Palette {
   const entries = Object.entries(TOKENS).map(([name, token]) => [name, style.getPropertyValue(token).trim()])
   return Object.fromEntries(entries) as Palette
 }
+
+/** How much larger than usual the page's text is: by the size of the screen or the person's wish. */
+export function textScale(): number {
+  return parseFloat(getComputedStyle(document.documentElement).fontSize) / 16
+}

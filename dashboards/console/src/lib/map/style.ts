@@ -2,6 +2,7 @@
 import type { FeatureCollection } from 'geojson'
 import type { ExpressionSpecification, LayerSpecification, StyleSpecification } from 'maplibre-gl'
 import type { Areas } from '../api/types'
+import { shortName } from '../format/place'
 import { SEVERITIES } from '../queue/order'
 import { BASEMAP_SOURCE, type Ground } from './basemap'
 import { fanOut, SLOTS, symbolIcon, symbolOrder } from './features'
@@ -24,11 +25,6 @@ export const ARCHIPELAGOS: FeatureCollection = {
     { type: 'Feature', properties: { name: 'Quần đảo Hoàng Sa (Việt Nam)' }, geometry: { type: 'Point', coordinates: [112, 16.5] } },
     { type: 'Feature', properties: { name: 'Quần đảo Trường Sa (Việt Nam)' }, geometry: { type: 'Point', coordinates: [114, 10] } },
   ],
-}
-
-/** Ward names without their rank: on a map "Thủ Dầu Một" reads faster than "Phường Thủ Dầu Một". */
-export function shortName(name: string): string {
-  return name.replace(/^(Phường|Xã|Đặc khu|Thị trấn)\s+/u, '')
 }
 
 function labelPoints(areas: Areas): FeatureCollection {
@@ -108,10 +104,10 @@ function label(size: ExpressionSpecification | number, colour: string, p: Palett
 }
 
 /** `own`: our streets and waters are drawn, so they are named too. */
-function labels(p: Palette, own: boolean): LayerSpecification[] {
-  const named = label(11.5, p.labelRoad, p)
-  const ward = label(widths(9, 12, 13, 16), p.label, p)
-  const sea = label(13, p.label, p)
+function labels(p: Palette, own: boolean, scale: number): LayerSpecification[] {
+  const named = label(11.5 * scale, p.labelRoad, p)
+  const ward = label(widths(9, 12 * scale, 13, 16 * scale), p.label, p)
+  const sea = label(13 * scale, p.label, p)
   const drawn: LayerSpecification[] = [
     { id: 'road-labels', type: 'symbol', source: 'areas', minzoom: 12, filter: ['all', kindIs('road'), classIn('motorway', 'trunk', 'primary')], layout: { ...named.layout, 'symbol-placement': 'line', 'symbol-spacing': 420, 'text-letter-spacing': 0.06 }, paint: named.paint },
     { id: 'water-labels', type: 'symbol', source: 'areas', minzoom: 11, filter: kindIs('water'), ...named },
@@ -124,27 +120,27 @@ function labels(p: Palette, own: boolean): LayerSpecification[] {
   ]
 }
 
-function devices(p: Palette): LayerSpecification[] {
+function devices(p: Palette, scale: number): LayerSpecification[] {
   const cluster: ExpressionSpecification = ['has', 'point_count']
   return [
     {
       id: 'clusters', type: 'circle', source: 'devices', filter: cluster,
       paint: {
         'circle-color': p.deviceFill,
-        'circle-radius': ['interpolate', ['linear'], ['get', 'point_count'], 2, 9, 60, 17],
+        'circle-radius': ['interpolate', ['linear'], ['get', 'point_count'], 2, 9 * scale, 60, 17 * scale],
         'circle-stroke-width': ['case', ['>', ['/', ['get', 'bad'], ['get', 'point_count']], 0.2], 2, 1.2],
         'circle-stroke-color': ['case', ['>', ['/', ['get', 'bad'], ['get', 'point_count']], 0.5], p.jam, ['>', ['/', ['get', 'bad'], ['get', 'point_count']], 0.2], p.heavy, p.cluster],
       },
     },
-    { id: 'cluster-counts', type: 'symbol', source: 'devices', filter: cluster, layout: { 'text-field': ['get', 'point_count_abbreviated'], 'text-font': FONT_BOLD, 'text-size': 11, 'text-allow-overlap': true }, paint: { 'text-color': p.labelRoad } },
-    { id: 'devices', type: 'symbol', source: 'devices', filter: ['!', cluster], layout: { 'icon-image': ['get', 'look'], 'icon-allow-overlap': true, 'icon-size': ['interpolate', ['linear'], ['zoom'], 9, 0.9, 14, 1.1], 'symbol-sort-key': ['get', 'bad'] } },
+    { id: 'cluster-counts', type: 'symbol', source: 'devices', filter: cluster, layout: { 'text-field': ['get', 'point_count_abbreviated'], 'text-font': FONT_BOLD, 'text-size': 11 * scale, 'text-allow-overlap': true }, paint: { 'text-color': p.labelRoad } },
+    { id: 'devices', type: 'symbol', source: 'devices', filter: ['!', cluster], layout: { 'icon-image': ['get', 'look'], 'icon-allow-overlap': true, 'icon-size': ['interpolate', ['linear'], ['zoom'], 9, 0.9 * scale, 14, 1.1 * scale], 'symbol-sort-key': ['get', 'bad'] } },
     { id: 'device-selected', type: 'circle', source: 'devices', filter: ['==', ['get', 'id'], ''], paint: { 'circle-radius': 17, 'circle-opacity': 0, 'circle-stroke-width': 2.5, 'circle-stroke-color': p.select } },
   ]
 }
 
 /** Symbols are smaller while the whole city is in view, and what has passed is smaller than what goes on. */
-function incidentSize(): ExpressionSpecification {
-  const size = (full: number): ExpressionSpecification => ['case', isCalm, full * 0.78, full]
+function incidentSize(scale: number): ExpressionSpecification {
+  const size = (full: number): ExpressionSpecification => ['case', isCalm, full * 0.78 * scale, full * scale]
   return ['interpolate', ['linear'], ['zoom'], 9, size(0.84), 13, size(1)]
 }
 
@@ -167,11 +163,11 @@ function slotOffset(): ExpressionSpecification {
   return ['match', ['get', 'slot'], ...cases, ['literal', [0, 0]]] as unknown as ExpressionSpecification
 }
 
-function incidents(p: Palette): LayerSpecification[] {
+function incidents(p: Palette, scale: number): LayerSpecification[] {
   const stand = {
     'icon-allow-overlap': true,
     'icon-offset': slotOffset(),
-    'icon-size': incidentSize(),
+    'icon-size': incidentSize(scale),
   }
   const selected = { ...stand, 'icon-image': 'selected' }
   return [
@@ -181,7 +177,7 @@ function incidents(p: Palette): LayerSpecification[] {
     { id: 'incident-selected', type: 'symbol', source: 'incidents', minzoom: GROUP_MAX_ZOOM + 1, filter: ['==', ['get', 'id'], ''], layout: selected },
     {
       id: 'incident-counts', type: 'symbol', source: 'incidents', filter: isGroup,
-      layout: { 'icon-image': 'badge', 'icon-offset': [13, -12], 'icon-allow-overlap': true, 'text-field': ['get', 'point_count_abbreviated'], 'text-font': FONT_BOLD, 'text-size': 11, 'text-offset': [13 / 11, -12 / 11], 'text-allow-overlap': true },
+      layout: { 'icon-image': 'badge', 'icon-size': scale, 'icon-offset': [13, -12], 'icon-allow-overlap': true, 'text-field': ['get', 'point_count_abbreviated'], 'text-font': FONT_BOLD, 'text-size': 11 * scale, 'text-offset': [13 / 11, -12 / 11], 'text-allow-overlap': true },
       paint: { 'text-color': p.surface },
     },
     { id: 'selection', type: 'symbol', source: 'selection', maxzoom: GROUP_MAX_ZOOM + 1, layout: { ...stand, 'icon-offset': [0, 0], 'icon-image': ['get', 'icon'] } },
@@ -190,7 +186,7 @@ function incidents(p: Palette): LayerSpecification[] {
 }
 
 /** The map without anything that happens on it, on the operator's ground or, without one, on our own. */
-export function groundStyle(areas: Areas, palette: Palette, given: Ground | null = null): StyleSpecification {
+export function groundStyle(areas: Areas, palette: Palette, given: Ground | null = null, scale = 1): StyleSpecification {
   return {
     version: 8,
     sources: {
@@ -199,23 +195,24 @@ export function groundStyle(areas: Areas, palette: Palette, given: Ground | null
       labels: { type: 'geojson', data: labelPoints(areas) },
       archipelagos: { type: 'geojson', data: ARCHIPELAGOS },
     },
-    layers: [...(given ? givenGround(given, palette) : ownGround(palette)), ...labels(palette, !given)],
+    layers: [...(given ? givenGround(given, palette) : ownGround(palette)), ...labels(palette, !given, scale)],
   }
 }
 
-export function buildStyle(areas: Areas, palette: Palette, given: Ground | null = null): StyleSpecification {
-  const { version, sources, layers } = groundStyle(areas, palette, given)
+/** `scale`: size of the page's text over the usual one; symbols and names grow with it. */
+export function buildStyle(areas: Areas, palette: Palette, given: Ground | null = null, scale = 1): StyleSpecification {
+  const { version, sources, layers } = groundStyle(areas, palette, given, scale)
   return {
     version,
     sources: {
       ...sources,
-      devices: { type: 'geojson', data: EMPTY, promoteId: 'id', cluster: true, clusterMaxZoom: CLUSTER_MAX_ZOOM, clusterRadius: 46, clusterProperties: { bad: ['+', ['get', 'bad']] } },
+      devices: { type: 'geojson', data: EMPTY, promoteId: 'id', cluster: true, clusterMaxZoom: CLUSTER_MAX_ZOOM, clusterRadius: 46 * scale, clusterProperties: { bad: ['+', ['get', 'bad']] } },
       incidents: {
-        type: 'geojson', data: EMPTY, promoteId: 'id', cluster: true, clusterMaxZoom: GROUP_MAX_ZOOM, clusterRadius: GROUP_RADIUS_PX,
+        type: 'geojson', data: EMPTY, promoteId: 'id', cluster: true, clusterMaxZoom: GROUP_MAX_ZOOM, clusterRadius: GROUP_RADIUS_PX * scale,
         clusterProperties: { order: ['max', ['get', 'order']], pulse: ['max', ['get', 'pulse']], cleared: ['min', ['get', 'cleared']] },
       },
       selection: { type: 'geojson', data: EMPTY },
     },
-    layers: [...layers, ...devices(palette), ...incidents(palette)],
+    layers: [...layers, ...devices(palette, scale), ...incidents(palette, scale)],
   }
 }

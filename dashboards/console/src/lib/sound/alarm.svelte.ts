@@ -1,16 +1,11 @@
 /** Alarm sound: off until the person enables it, a pattern of its own per severity, repeating until acknowledged. */
 import type { Severity } from '../feed/types'
+import { SEVERITIES } from '../queue/order'
+import { CALLS, SourceCooldown, type Arrived } from './calls'
 
-/** Notes in Hz of one call, and the pause until the next; null: heard once. */
-const CALLS: Record<Severity, { notes: number[]; everyMs: number | null }> = {
-  critical: { notes: [988, 740, 988, 740], everyMs: 3_000 },
-  high: { notes: [784, 587], everyMs: 8_000 },
-  medium: { notes: [587], everyMs: null },
-  low: { notes: [440], everyMs: null },
-}
 const NOTE_S = 0.16
 const VOLUME = 0.14
-/** New incidents in quick succession make one sound, not many. */
+/** New incidents in quick succession make one sound, not many; what is graver is heard at once. */
 const COOLDOWN_MS = 1_500
 
 export type SoundMode = 'off' | 'on' | 'muted'
@@ -21,40 +16,48 @@ class AlarmSound {
   #worst: Severity | null = null
   #timer: ReturnType<typeof setTimeout> | undefined
   #lastMs = 0
+  #lastRank = 0
+  readonly #sources = new SourceCooldown()
 
   /** Enable, mute, unmute: one button; the browser wants the first press anyway. */
   step(): void {
     if (this.mode === 'off') this.#context ??= new AudioContext()
     void this.#context?.resume()
     this.mode = this.mode === 'on' ? 'muted' : 'on'
-    this.#repeat()
+    if (this.#worst) this.#call(this.#worst)
+    this.#schedule()
   }
 
-  /** The worst severity among unacknowledged incidents, or null. */
+  /** The worst severity among unacknowledged incidents, or null: it is called again until somebody acknowledges. */
   waiting(worst: Severity | null): void {
     if (worst === this.#worst) return
     this.#worst = worst
-    this.#repeat()
+    this.#schedule()
   }
 
-  /** One call for something that has just arrived. */
-  arrived(severity: Severity): void {
-    this.#call(severity)
+  /** What has just arrived: one call, unless its sources were heard just now. */
+  arrived(incidents: readonly Arrived[]): void {
+    const worst = this.#sources.due(incidents, Date.now())
+    if (worst) this.#call(worst)
   }
 
-  #repeat(): void {
+  #schedule(): void {
     clearTimeout(this.#timer)
-    const every = this.#worst && CALLS[this.#worst].everyMs
-    if (this.mode !== 'on' || !this.#worst || !every) return
-    this.#call(this.#worst)
-    this.#timer = setTimeout(() => this.#repeat(), every)
+    const worst = this.#worst
+    if (this.mode !== 'on' || !worst) return
+    this.#timer = setTimeout(() => {
+      this.#call(worst)
+      this.#schedule()
+    }, CALLS[worst].everyMs)
   }
 
   #call(severity: Severity): void {
     const context = this.#context
     const now = Date.now()
-    if (this.mode !== 'on' || !context || now - this.#lastMs < COOLDOWN_MS) return
+    const rank = SEVERITIES.indexOf(severity)
+    if (this.mode !== 'on' || !context || (now - this.#lastMs < COOLDOWN_MS && rank >= this.#lastRank)) return
     this.#lastMs = now
+    this.#lastRank = rank
     CALLS[severity].notes.forEach((frequency, i) => {
       const at = context.currentTime + i * NOTE_S * 1.25
       const gain = context.createGain()
