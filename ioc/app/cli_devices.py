@@ -47,7 +47,7 @@ def health(
 ) -> None:
     """Show how devices fare: last heard of, rate, refused share, clock, and the one word for it."""
     found = _with_devices(settings_from(config, data), StoredDevices.standings)
-    shown = [each for each in found if not stale or each.condition in _WANTED]
+    shown = [each for each in found.items if not stale or each.condition in _WANTED]
     if as_json:
         print_json([msgspec.to_builtins(health_view(each)) for each in shown])
         return
