@@ -44,6 +44,10 @@ class DevicePage:
     def row(self, device: str) -> Locator:
         return self.page.locator(f'[data-testid="device-row"][data-device="{device}"]')
 
+    def open_row(self, device: str) -> None:
+        self.at("device-search").fill(device)
+        self.row(device).click()
+
     def look_again(self) -> None:
         """Ask for the figures as a page does that is looked at again."""
         with self.page.expect_response(HEALTH):
@@ -139,6 +143,11 @@ def test_a_registration_is_changed_and_what_is_wrong_is_said_beside_its_field(
     expect(view.at("field-lat")).to_have_attribute("aria-invalid", "true")
     assert city.get(f"/registry/devices/{device}", "engineer")["decoder"] == "cloudevents"
 
+    # Looking at something else loses nothing of what was typed.
+    view.at("close-detail").click()
+    view.open_row(device)
+    view.at("tab-registration").click()
+    expect(view.at("field-decoder")).to_have_value("onvif")
     view.at("field-lon").fill("")
     view.at("field-lat").fill("")
     put(city, device, name="Tên của người khác")

@@ -6,7 +6,7 @@ import type { Health, Kind, Window } from './types'
 export const STATES = ['throttled', 'silent', 'stale', 'never', 'erroring', 'skewed', 'maintenance', 'unknown', 'ok'] as const
 export type State = (typeof STATES)[number]
 export const KINDS: Kind[] = ['camera', 'detector', 'gateway', 'portal']
-/** The decoders of `ioc/ingest/decoders`; `tests/unit/ingest/test_decoders_offered.py` compares. */
+/** The decoders of `ioc/ingest/decoders`; `tests/unit/app/test_devices_page.py` compares. */
 export const DECODERS = [
   'axis', 'cap', 'cloudevents', 'dahua', 'datex2', 'frigate', 'hikvision', 'ngsi', 'onvif', 'open311', 'opendatacam',
   'platerecognizer', 'tabular',
