@@ -28,6 +28,7 @@ from ioc.store.users import Person
 
 PACKED_FROM: Final = 64 << 10
 """Bytes from which an answer is packed for whoever reads that: ten thousand devices are four megabytes."""
+_NO_TAG: Final = "-"
 _Tag = Annotated[str | None, Header(max_length=100)]
 
 
@@ -140,7 +141,8 @@ def _seen(if_match: str | None, if_none_match: str | None) -> str | None:
         if if_none_match.strip() != "*":
             raise refused("If-None-Match", "asterisk", "expected *: register it only where there is none")
         return ""
-    return None if if_match is None else if_match.strip().strip('"')
+    # A proxy that packs answers marks their tags as weak.
+    return None if if_match is None else if_match.strip().removeprefix("W/").strip('"') or _NO_TAG
 
 
 def _tagged(device: Device) -> Response:

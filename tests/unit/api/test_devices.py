@@ -51,12 +51,13 @@ async def test_a_change_of_what_somebody_else_has_changed_is_refused(browse: Bro
         assert (first.status_code, first.headers["etag"] != seen) == (200, True)
         late = await client.put(path, json=body, headers={"If-Match": seen})
         assert (late.status_code, late.json()["errors"][0]["field"]) == (412, "If-Match")
-        newer = {"If-Match": first.headers["etag"]}
+        newer = {"If-Match": f"W/{first.headers['etag']}"}
         assert (await client.put(path, json=body, headers=newer)).status_code == 200
         absent = {"If-None-Match": "*"}
         assert (await client.put(path, json=body, headers=absent)).status_code == 412
         assert (await client.put(path + "b", json=body, headers=absent)).status_code == 200
         assert (await client.put(path, json=body, headers={"If-None-Match": "x"})).status_code == 422
+        assert (await client.put(path + "c", json=body, headers={"If-Match": '""'})).status_code == 412
         assert (await client.get("/api/v1/registry/devices/cam-none")).status_code == 404
 
 
