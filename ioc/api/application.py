@@ -13,6 +13,7 @@ from ioc.api.answers import document
 from ioc.api.attachments import Attachments, attachments_router
 from ioc.api.basemap import BASEMAP_PATH, BasemapFiles
 from ioc.api.citizen_ports import Citizens, PublicBoard, PublicRequests, Reports
+from ioc.api.device_files import IMPORT_BYTES, IMPORT_PATH, device_files_router
 from ioc.api.device_ports import Devices
 from ioc.api.devices import devices_router
 from ioc.api.exports import exports_router
@@ -80,6 +81,7 @@ _WIDER: Final = {
     PREVIEW_PATH: PREVIEW_BYTES,
     POLICY_PREFIX + "authority": POLICY_BYTES,
     POLICY_PREFIX + "procedures": POLICY_BYTES,
+    IMPORT_PATH: IMPORT_BYTES,
     PHOTOS_PATH: BODY_BYTES,
     PUBLIC_PHOTOS_PATH: BODY_BYTES,
     **dict.fromkeys(WIDE_PATHS, BENCH_BYTES),
@@ -211,6 +213,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         places_router(deps.places, deps.pictures, deps.city, access),
         devices_router(deps.devices, access),
         attachments_router(deps.attachments, access),
+        device_files_router(deps.devices, access),
         public_places_router(deps.places, deps.city),
         playback_router(deps.history, access, deps.clock_us),
         replay_router(deps.history, access, deps.clock_us, deps.playback),

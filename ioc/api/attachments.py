@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from ioc.api.answers import documented, json_answer
+from ioc.api.device_files import DeviceId, device_problem
 from ioc.api.device_ports import DeviceRefusedError
-from ioc.api.devices import DeviceId, device_problem
 from ioc.api.problems import NO_NUL
 from ioc.api.security import Access, Right, require_own_page, require_right
 from ioc.model.attachments import Attachment, AttachState

@@ -1,22 +1,35 @@
 """How devices fare, for everybody who sees them; the registry and maintenance, for engineers."""
 
+import gzip
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, Body, Depends, Path, Response
+from anyio import to_thread
+from fastapi import APIRouter, Body, Depends, Header, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ioc.api.answers import documented, json_answer
-from ioc.api.device_ports import DeviceRefusedError, Devices, DeviceStanding
-from ioc.api.problems import NO_NUL, FieldError, Problem, refused
+from ioc.api.device_files import DeviceId, device_problem
+from ioc.api.device_ports import (
+    DeviceRefusedError,
+    Devices,
+    DeviceStanding,
+    RegistryChangedError,
+    device_tag,
+)
+from ioc.api.places import still_of
+from ioc.api.problems import NO_NUL, refused
 from ioc.api.security import Access, Right, require_own_page, require_right, scope_of
 from ioc.model.device_health import Condition, Window
 from ioc.model.places import Device, DeviceKind
 from ioc.model.times import format_us, to_us
 from ioc.store.users import Person
 
-DeviceId = Annotated[str, Path(max_length=128), NO_NUL]
+PACKED_FROM: Final = 64 << 10
+"""Bytes from which an answer is packed for whoever reads that: ten thousand devices are four megabytes."""
+_NO_TAG: Final = "-"
+_Tag = Annotated[str | None, Header(max_length=100)]
 
 
 class HealthJson(msgspec.Struct, frozen=True):
@@ -41,12 +54,19 @@ class HealthJson(msgspec.Struct, frozen=True):
     backward_times: int
     repeated_times: int
     last_refusal: str | None
+    decoder: str
+    throttled: str | None
+    """When a process last said that it lets through a trickle only."""
+    lon: float | None
+    lat: float | None
+    has_picture: bool
 
 
 class HealthList(msgspec.Struct, frozen=True):
-    """Every device that the person may see, by id."""
+    """Every device that the person may see, by id, as of `at`."""
 
     items: list[HealthJson]
+    at: str
 
 
 class RegisteredList(msgspec.Struct, frozen=True):
@@ -91,6 +111,7 @@ def health_view(standing: DeviceStanding) -> HealthJson:
         device.id, device.kind, device.name, device.ward, standing.condition, _shown(health.seen_us),
         _shown(health.event_us), device.expected_interval_s, health.events_per_min, health.refused_per_min,
         rate, health.skew_s, health.positions, health.backward, health.repeated, health.refusal,
+        device.decoder, _shown(health.throttled_us), device.lon, device.lat, still_of(device) is not None,
     )  # fmt: skip
 
 
@@ -114,10 +135,18 @@ def _moment_us(moment: datetime | None, field: str) -> int | None:
     return to_us(moment)
 
 
-def device_problem(error: DeviceRefusedError) -> Problem:
-    """Return the answer that names what is wrong with a device by field."""
-    errors = [FieldError(field, "device", detail) for field, detail in error.faults]
-    return Problem(422, "Some values are not accepted.", errors)
+def _seen(if_match: str | None, if_none_match: str | None) -> str | None:
+    """Return the tag that a device must have to be replaced, "" where there must be none, None for any."""
+    if if_none_match is not None:
+        if if_none_match.strip() != "*":
+            raise refused("If-None-Match", "asterisk", "expected *: register it only where there is none")
+        return ""
+    # A proxy that packs answers marks their tags as weak.
+    return None if if_match is None else if_match.strip().removeprefix("W/").strip('"') or _NO_TAG
+
+
+def _tagged(device: Device) -> Response:
+    return json_answer(device, headers={"ETag": f'"{device_tag(device)}"'})
 
 
 def devices_router(devices: Devices, access: Access) -> APIRouter:
@@ -126,11 +155,15 @@ def devices_router(devices: Devices, access: Access) -> APIRouter:
     Me = Annotated[Person, Depends(access.person)]  # noqa: N806 - a type
 
     @router.get("/devices/health", **documented(HealthList, text="Devices and how they fare."))
-    async def list_health(person: Me) -> Response:
-        """Return how the devices fare that the person may see."""
+    async def list_health(
+        person: Me, accept_encoding: Annotated[str, Header(max_length=500)] = ""
+    ) -> Response:
+        """Return how the devices fare that the person may see, as of a few seconds ago at the most."""
         scope = scope_of(person)
-        found = [health_view(each) for each in await devices.standings() if scope.allows(each.device.ward)]
-        return json_answer(HealthList(found))
+        at_us, standings = await devices.standings()
+        found = [health_view(each) for each in standings if scope.allows(each.device.ward)]
+        answer = json_answer(HealthList(found, format_us(at_us)))
+        return await _packed(answer) if "gzip" in accept_encoding else answer
 
     @router.get("/registry/devices", **documented(RegisteredList, text="The registry."))
     async def list_registered(person: Me) -> Response:
@@ -138,19 +171,46 @@ def devices_router(devices: Devices, access: Access) -> APIRouter:
         require_right(person, Right.DEVICES)
         return json_answer(RegisteredList(list(await devices.registered())))
 
+    @router.get("/registry/devices/{device_id}", **documented(Device, text="The device as registered."))
+    async def read_device(device_id: DeviceId, person: Me) -> Response:
+        """Return what is registered of a device; its ETag goes with a change as `If-Match`."""
+        require_right(person, Right.DEVICES)
+        return _tagged(await devices.device(device_id))
+
     @router.put("/registry/devices/{device_id}", **documented(Device, text="The device as registered."))
     async def put_device(
-        device_id: DeviceId, values: Annotated[dict[str, Any], Body()], person: Me
+        device_id: DeviceId,
+        values: Annotated[dict[str, Any], Body()],
+        person: Me,
+        if_match: _Tag = None,
+        if_none_match: _Tag = None,
     ) -> Response:
-        """Register a device, or replace all of it but its keys. The body has its fields without `id`."""
+        """Register a device, or replace all of it but its keys. The body has its fields without `id`.
+
+        With `If-Match` only the device of that ETag is replaced, with `If-None-Match: *` none is; else 412.
+        """
         require_right(person, Right.DEVICES)
+        seen = _seen(if_match, if_none_match)
         try:
-            return json_answer(await devices.put(device_id, values, person.username))
+            return _tagged(await devices.put(device_id, values, person.username, seen))
+        except RegistryChangedError as error:
+            detail = (
+                "There is already a device of this id." if seen == "" else "Somebody has changed it since."
+            )
+            raise refused("If-None-Match" if seen == "" else "If-Match", "unchanged", detail, 412) from error
         except DeviceRefusedError as error:
             raise device_problem(error) from error
 
     _maintenance_routes(router, devices, access)
     return router
+
+
+async def _packed(answer: Response) -> Response:
+    if len(answer.body) < PACKED_FROM:
+        return answer
+    packed = await to_thread.run_sync(gzip.compress, bytes(answer.body), 1)
+    headers = {"Cache-Control": "no-store", "Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+    return Response(packed, headers=headers, media_type="application/json")
 
 
 def _maintenance_routes(router: APIRouter, devices: Devices, access: Access) -> None:

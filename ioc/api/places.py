@@ -143,7 +143,7 @@ def places_router(
         return json_answer(
             DeviceList(
                 [
-                    DeviceJson(d.id, d.kind, d.name, d.ward, d.lon, d.lat, _still(d) is not None)
+                    DeviceJson(d.id, d.kind, d.name, d.ward, d.lon, d.lat, still_of(d) is not None)
                     for d in await places.devices()
                     if scope.allows(d.ward)
                 ]
@@ -174,10 +174,10 @@ def _picture_url(device: Device | None, person: Person) -> str | None:
     """Return where the picture is, None where there is none or the person may not see it."""
     if device is None or device.kind is not DeviceKind.CAMERA or not scope_of(person).allows(device.ward):
         return None
-    return _still(device)
+    return still_of(device)
 
 
-def _still(device: Device) -> str | None:
+def still_of(device: Device) -> str | None:
     """Return where pictures of a camera are: its own address, or else its stream where that may be MJPEG."""
     if device.picture_url is not None or device.stream_url is None:
         return device.picture_url

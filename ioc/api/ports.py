@@ -183,8 +183,13 @@ class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
 class Quarantine(Protocol):
     """Messages that did not become events."""
 
-    async def page(self, limit: int, cursor: str | None) -> tuple[Sequence[Quarantined], str | None]:
-        """Return a page, newest first, and the cursor of the next. Raises ValueError like `History.page`."""
+    async def page(
+        self, limit: int, cursor: str | None, device: str | None = None
+    ) -> tuple[Sequence[Quarantined], str | None]:
+        """Return a page, newest first, and the cursor of the next; of a device what it sent or what is of it.
+
+        Raises ValueError like `History.page`.
+        """
 
 
 class RuleInfo(msgspec.Struct, frozen=True, kw_only=True):

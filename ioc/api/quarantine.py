@@ -63,11 +63,12 @@ def quarantine_router(quarantine: Quarantine, access: Access) -> APIRouter:
         person: Annotated[Person, Depends(access.person)],
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         cursor: Annotated[str | None, Query(max_length=500), NO_NUL] = None,
+        device: Annotated[str | None, Query(max_length=128), NO_NUL] = None,
     ) -> Response:
-        """Return what was refused and why."""
+        """Return what was refused and why; of `device` what it sent, and what others sent of it."""
         require_right(person, Right.QUARANTINE)
         try:
-            rows, following = await quarantine.page(limit, cursor)
+            rows, following = await quarantine.page(limit, cursor, device)
         except ValueError as error:
             raise refused("cursor", "cursor", str(error)) from error
         return json_answer(QuarantinePage([quarantine_view(row) for row in rows], following))

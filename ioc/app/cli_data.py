@@ -2,15 +2,15 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 import typer
 
+from ioc.api.device_ports import FileFormat, ImportReport
 from ioc.app.cli_database import Connection, use_database, with_connection
 from ioc.app.cli_options import (
     ConfigOption,
@@ -21,21 +21,20 @@ from ioc.app.cli_options import (
 )
 from ioc.app.cli_output import notes, out, print_json, print_table
 from ioc.app.core import Database, open_core
-from ioc.app.device_csv import read_csv, write_csv
-from ioc.app.device_file import DeviceFile, read_geojson, write_geojson
+from ioc.app.device_file import DeviceFile
+from ioc.app.device_import import READERS, WRITERS, compare, ward_warnings
 from ioc.app.device_logins import seal_of, store_login
 from ioc.app.incident_checksum import checksum
 from ioc.app.settings import Settings
 from ioc.app.settled import rules_settled
-from ioc.app.ward_check import known_wards, unknown_wards
+from ioc.app.ward_check import known_wards
 from ioc.geo.geojson import parse_areas
 from ioc.geo.index import WARD, surface
 from ioc.model.incidents import Incident
-from ioc.model.places import Device
 from ioc.store.areas import area_kinds, read_areas, replace_areas
 from ioc.store.audit import Area as AuditArea
 from ioc.store.audit import record
-from ioc.store.devices import issue_key, read_devices, rotate_key, upsert_devices
+from ioc.store.devices import issue_key, read_devices, read_version, rotate_key, upsert_devices
 from ioc.store.incidents import IncidentFilter, read_page
 from ioc.stream.wire import mask_incident
 
@@ -43,8 +42,6 @@ areas = typer.Typer(no_args_is_help=True)
 devices = typer.Typer(no_args_is_help=True)
 export = typer.Typer(no_args_is_help=True)
 
-SHOWN_IDS = 5
-"""Devices named in one warning."""
 FileArgument = Annotated[Path, typer.Argument(help="file to read", exists=True, dir_okay=False)]
 
 
@@ -77,7 +74,7 @@ def import_areas(
             connection, AuditArea.ACCESS, actor=actor, op="areas_imported", subject=file.name, details=details
         )
         left = await read_devices(connection) if WARD in by_kind else []
-        return gone, _ward_warnings(left, await known_wards(connection))
+        return gone, ward_warnings(left, await known_wards(connection))
 
     gone, homeless = with_connection(settings, replace)
     if as_json:
@@ -101,27 +98,17 @@ def list_areas(data: DataOption = None, config: ConfigOption = None, as_json: Js
     print_table(["kind", "areas"], [[kind, count] for kind, count in counts.items()], as_json)
 
 
-class DeviceFormat(StrEnum):
-    """How a file of devices is written."""
-
-    GEOJSON = "geojson"
-    CSV = "csv"
-
-
-_DEVICE_READERS: Final[dict[DeviceFormat, Callable[[bytes], DeviceFile]]] = {
-    DeviceFormat.GEOJSON: read_geojson,
-    DeviceFormat.CSV: read_csv,
-}
-
-
 @devices.command("import")
 def import_devices(
     file: FileArgument,
     written_as: Annotated[
-        DeviceFormat | None, typer.Option("--format", help="default: by the name, .csv is CSV, else GeoJSON")
+        FileFormat | None, typer.Option("--format", help="default: by the name, .csv is CSV, else GeoJSON")
     ] = None,
     keep_valid: Annotated[
         bool, typer.Option("--keep-valid", help="register what is right and list what is not")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="say what would change and what is wrong; write nothing")
     ] = False,
     data: DataOption = None,
     config: ConfigOption = None,
@@ -129,8 +116,11 @@ def import_devices(
 ) -> None:
     """Import a file of devices; devices that exist are replaced, others are kept."""
     settings = settings_from(config, data)
-    by_name = DeviceFormat.CSV if file.suffix.lower() == ".csv" else DeviceFormat.GEOJSON
-    read = _DEVICE_READERS[written_as or by_name](file.read_bytes())
+    by_name = FileFormat.CSV if file.suffix.lower() == ".csv" else FileFormat.GEOJSON
+    read = READERS[written_as or by_name](file.read_bytes())
+    if dry_run:
+        _print_plan(with_connection(settings, lambda connection: _plan(connection, read)), as_json)
+        return
     found = read.devices if keep_valid else read.whole()
 
     async def store(connection: Connection) -> list[str]:
@@ -145,7 +135,7 @@ def import_devices(
             subject=file.name,
             details={"devices": len(found), "refused": len(read.errors)},
         )
-        return _ward_warnings(found, await known_wards(connection))
+        return ward_warnings(found, await known_wards(connection))
 
     warnings = with_connection(settings, store)
     if as_json:
@@ -157,29 +147,39 @@ def import_devices(
     out.print(f"imported {len(found)} devices")
 
 
+async def _plan(connection: Connection, read: DeviceFile) -> ImportReport:
+    known = {device.id: device for device in await read_devices(connection)}
+    wards, version = await known_wards(connection), await read_version(connection)
+    return compare(read, known, wards, version=version, written=False)
+
+
+def _print_plan(plan: ImportReport, as_json: bool) -> None:
+    if as_json:
+        print_json(msgspec.to_builtins(plan))
+        return
+    for finding in plan.findings:
+        notes.print(f"refused: {finding}")
+    _print_warnings(plan.warnings)
+    rows = [
+        [change.id, change.kind, "; ".join(f"{f.field}: {f.before} → {f.after}" for f in change.fields)]
+        for change in plan.changes
+    ]
+    print_table(["id", "change", "fields"], rows, as_json)
+    out.print(
+        f"would register {plan.new} new devices and change {plan.changed}; {plan.same} stay as they are,"
+        f" {plan.refused} findings"
+    )
+
+
 @devices.command("export")
 def export_devices(
-    written_as: Annotated[DeviceFormat, typer.Option("--format", help="csv or geojson")] = DeviceFormat.CSV,
+    written_as: Annotated[FileFormat, typer.Option("--format", help="csv or geojson")] = FileFormat.CSV,
     data: DataOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Write the registry to standard output, as `import` reads it; without keys."""
     found = with_connection(settings_from(config, data), read_devices)
-    write = write_csv if written_as is DeviceFormat.CSV else write_geojson
-    sys.stdout.buffer.write(write(found).encode())
-
-
-def _ward_warnings(found: Iterable[Device], known: frozenset[str]) -> list[str]:
-    by_ward: dict[str, list[str]] = {}
-    for device in found:
-        if device.ward is not None:
-            by_ward.setdefault(device.ward, []).append(device.id)
-    return [
-        f"{sentence}: {', '.join(ids[:SHOWN_IDS])}" + (f" and {more} more" if more > 0 else "")
-        for ward, ids in sorted(by_ward.items())
-        for sentence in unknown_wards([ward], known)
-        for more in [len(ids) - SHOWN_IDS]
-    ]
+    sys.stdout.buffer.write(WRITERS[written_as](found).encode())
 
 
 @devices.command("list")

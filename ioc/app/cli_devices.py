@@ -22,6 +22,7 @@ from ioc.app.cli_options import (
 )
 from ioc.app.cli_output import out, print_json, print_table
 from ioc.app.clock import now_us
+from ioc.app.device_logins import seal_of
 from ioc.app.device_registry import StoredDevices
 from ioc.app.directory import CITY_ZONE
 from ioc.app.settings import Settings
@@ -41,7 +42,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _with_devices(settings: Settings, work: Callable[[StoredDevices], Awaitable[Result]]) -> Result:
-    return with_pool(settings, lambda pool: work(StoredDevices(pool, now_us)))
+    return with_pool(settings, lambda pool: work(StoredDevices(pool, now_us, seal_of(settings))))
 
 
 def health(
@@ -54,7 +55,7 @@ def health(
 ) -> None:
     """Show how devices fare: last heard of, rate, refused share, clock, and the one word for it."""
     found = _with_devices(settings_from(config, data), StoredDevices.standings)
-    shown = [each for each in found if not stale or each.condition in _WANTED]
+    shown = [each for each in found.items if not stale or each.condition in _WANTED]
     if as_json:
         print_json([msgspec.to_builtins(health_view(each)) for each in shown])
         return

@@ -1,13 +1,32 @@
 """The device registry for people: how devices fare, their maintenance, and changes, each in the audit log."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Final
 
-from ioc.api.device_ports import DeviceRefusedError, DeviceStanding
+import anyio.to_thread
+
+from ioc.api.device_ports import (
+    DeviceKey,
+    DeviceRefusedError,
+    DeviceStanding,
+    FileFormat,
+    ImportBusyError,
+    ImportReport,
+    RegistryChangedError,
+    Standings,
+    device_tag,
+)
 from ioc.api.ports import NotFoundError
-from ioc.app.device_file import InvalidDevice, make_device
+from ioc.app.device_file import DeviceFile, DeviceFileError, InvalidDevice, make_device
+from ioc.app.device_import import READERS, WRITERS, compare, differing
+from ioc.app.device_logins import store_login
+from ioc.app.sealing import Seal
+from ioc.app.ward_check import known_wards
 from ioc.model.device_health import DeviceHealth, Window, condition
 from ioc.model.places import Device
-from ioc.model.times import format_us
+from ioc.model.times import SECOND_US, format_us, to_us
 from ioc.store.audit import Area, record
 from ioc.store.device_health import read_health
 from ioc.store.device_maintenance import (
@@ -17,19 +36,42 @@ from ioc.store.device_maintenance import (
     end_window,
     read_windows,
 )
-from ioc.store.devices import UnknownDeviceError, read_devices, upsert_devices
+from ioc.store.devices import (
+    UnknownDeviceError,
+    keys_of,
+    read_device,
+    read_devices,
+    read_version,
+    rotate_key,
+    upsert_devices,
+)
 from ioc.store.row_scope import Pool
+from ioc.store.versions import bump_version
+
+STANDINGS_US: Final = 5 * SECOND_US
+"""So long an answer about all devices is good for: ten thousand of them cost the database a second."""
+_HASH_DIGITS: Final = 12
 
 
 class StoredDevices:
     """`ioc.api.device_ports.Devices` over PostgreSQL."""
 
-    def __init__(self, pool: Pool, clock: Callable[[], int]) -> None:
+    def __init__(self, pool: Pool, clock: Callable[[], int], seal: Seal) -> None:
         self._pool = pool
         self._clock = clock
+        self._seal = seal
+        self._known: Standings | None = None
+        self._asking = asyncio.Lock()
+        self._reading = asyncio.Lock()
 
-    async def standings(self) -> Sequence[DeviceStanding]:
-        """Return every device and how it fares, by id."""
+    async def standings(self) -> Standings:
+        """Return every device and how it fares, as of `STANDINGS_US` ago at the most."""
+        async with self._asking:
+            if self._known is None or not 0 <= self._clock() - self._known.at_us < STANDINGS_US:
+                self._known = await self._look()
+            return self._known
+
+    async def _look(self) -> Standings:
         now_us = self._clock()
         async with self._pool.connection() as connection:
             devices = await read_devices(connection)
@@ -39,7 +81,7 @@ class StoredDevices:
                 for window in await read_windows(connection, now_us)
                 if window.from_us <= now_us < window.to_us
             }
-        return [
+        items = [
             DeviceStanding(
                 device,
                 health.get(device.id) or DeviceHealth(device_id=device.id),
@@ -47,23 +89,42 @@ class StoredDevices:
             )
             for device in devices
         ]
+        return Standings(now_us, items)
 
     async def registered(self) -> Sequence[Device]:
         """Return every device as it is registered, by id."""
         async with self._pool.connection() as connection:
             return await read_devices(connection)
 
-    async def put(self, device_id: str, values: Mapping[str, object], actor: str) -> Device:
+    async def device(self, device_id: str) -> Device:
+        """Return one device as it is registered.
+
+        Raises:
+            NotFoundError: there is no such device.
+        """
+        async with self._pool.connection() as connection:
+            found = await read_device(connection, device_id)
+        if found is None:
+            raise NotFoundError(device_id)
+        return found
+
+    async def put(
+        self, device_id: str, values: Mapping[str, object], actor: str, seen: str | None = None
+    ) -> Device:
         """Register a device or replace its fields.
 
         Raises:
             DeviceRefusedError: with every finding.
+            RegistryChangedError: its tag is not `seen`.
         """
         try:
             device = make_device({**values, "id": device_id})
         except InvalidDevice as error:
             raise DeviceRefusedError(error.faults) from error
         async with self._pool.connection() as connection, connection.transaction():
+            await bump_version(connection, "device")  # one writer at a time
+            if seen is not None and device_tag(await read_device(connection, device_id)) != seen:
+                raise RegistryChangedError(device_id)
             await upsert_devices(connection, [device])
             await record(
                 connection,
@@ -73,7 +134,99 @@ class StoredDevices:
                 subject=device_id,
                 details={"covers": list(device.covers), "decoder": device.decoder, "ward": device.ward},
             )
+        self._known = None
         return device
+
+    async def keys(self, device_id: str) -> Sequence[DeviceKey]:
+        """Return a device's keys, oldest first.
+
+        Raises:
+            NotFoundError: there is no such device.
+        """
+        await self.device(device_id)
+        async with self._pool.connection() as connection:
+            return [
+                DeviceKey(
+                    hash=key.hash[:_HASH_DIGITS], label=key.label, created_us=key.created_us,
+                    expires_us=key.expires_us, revoked_us=key.revoked_us,
+                )
+                for key in await keys_of(connection, device_id)
+            ]  # fmt: skip
+
+    async def rotate_key(self, device_id: str, overlap_s: float, actor: str) -> tuple[str, int | None]:
+        """Return a new key, which nobody can read again, and when the old one ends (µs; None: none).
+
+        Raises:
+            NotFoundError: there is no such device.
+        """
+        try:
+            async with self._pool.connection() as connection, connection.transaction():
+                key, ends = await rotate_key(connection, device_id, timedelta(seconds=overlap_s), "rotated")
+                details = {"overlap_s": overlap_s}
+                await record(
+                    connection, Area.ACCESS, actor=actor, op="key_rotated", subject=device_id, details=details
+                )
+        except UnknownDeviceError as error:
+            raise NotFoundError(device_id) from error
+        return key, None if ends is None else to_us(ends)
+
+    async def take_file(
+        self,
+        data: bytes,
+        written_as: FileFormat,
+        actor: str,
+        *,
+        write: bool,
+        keep_valid: bool = False,
+        version: int | None = None,
+    ) -> ImportReport:
+        """Say what a file of devices would do, and with `write` do it; see `ioc.api.device_ports.Devices`."""
+        if self._reading.locked():
+            raise ImportBusyError
+        async with self._reading:
+            try:
+                read = await anyio.to_thread.run_sync(READERS[written_as], data)
+                if write and not keep_valid:
+                    read.whole()
+            except DeviceFileError as error:
+                raise DeviceRefusedError([("file", line) for line in str(error).splitlines()]) from error
+            report = await self._import(read, actor, version, write=write)
+        if write:
+            self._known = None
+        return report
+
+    async def _import(
+        self, read: DeviceFile, actor: str, version: int | None, *, write: bool
+    ) -> ImportReport:
+        async with self._pool.connection() as connection, connection.transaction():
+            if write:
+                present = await bump_version(connection, "device") - 1  # one writer at a time
+            else:
+                present = await read_version(connection)
+            if version is not None and version != present:
+                raise RegistryChangedError("the registry")
+            known = {device.id: device for device in await read_devices(connection)}
+            wards = await known_wards(connection)
+            report = compare(read, known, wards, version=present, written=write)
+            if write:
+                await upsert_devices(connection, differing(read, known))
+                for device_id, login in read.logins.items():
+                    await store_login(connection, self._seal, device_id, login, actor)
+                details = {"new": report.new, "changed": report.changed, "refused": report.refused}
+                await record(
+                    connection,
+                    Area.ACCESS,
+                    actor=actor,
+                    op="devices_imported",
+                    subject="",
+                    details=details,
+                )
+        return report
+
+    async def write_file(self, written_as: FileFormat) -> str:
+        """Return the whole registry as a file that `take_file` reads back to the same."""
+        found = await self.registered()
+        return await anyio.to_thread.run_sync(WRITERS[written_as], found)
 
     async def windows(self) -> Sequence[Window]:
         """Return maintenance that goes on, will come, or ended within a month, in order of its begin."""
@@ -119,6 +272,7 @@ class StoredDevices:
             raise DeviceRefusedError([(field, detail)]) from error
         except UnknownDeviceError as error:
             raise NotFoundError(device_id) from error
+        self._known = None
         return window
 
     async def end_maintenance(self, window_id: int, actor: str) -> Window:
@@ -140,4 +294,5 @@ class StoredDevices:
                 )
         except UnknownDeviceError as error:
             raise NotFoundError(str(window_id)) from error
+        self._known = None
         return window

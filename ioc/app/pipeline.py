@@ -308,7 +308,7 @@ class Pipeline:
                 figures=StoredFigures(core.api_pool, core.directory.ward_texts, now_us),
                 policies=StoredPolicies(core.api_pool, core.desk, core.directory),
                 places=DirectoryPlaces(core.directory),
-                devices=StoredDevices(core.api_pool, self._told or now_us),
+                devices=StoredDevices(core.api_pool, self._told or now_us, seal_of(core.settings)),
                 attachments=StoredAttachments(core.api_pool, seal_of(core.settings)),
                 history=StoredHistory(core.api_pool),
                 playback=_playback(settings.playback),

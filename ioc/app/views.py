@@ -120,10 +120,12 @@ class StoredQuarantine:
         except RETRYABLE as error:
             raise ConnectionError(f"quarantine: {error}") from error
 
-    async def page(self, limit: int, cursor: str | None) -> tuple[Sequence[Quarantined], str | None]:
-        """Return a page, newest first, and the cursor of the next."""
+    async def page(
+        self, limit: int, cursor: str | None, device: str | None = None
+    ) -> tuple[Sequence[Quarantined], str | None]:
+        """Return a page, newest first, and the cursor of the next; of a device what it sent or is of it."""
         async with self._pool.connection() as connection:
-            page = await quarantine_rows.list_quarantine(connection, limit, cursor)
+            page = await quarantine_rows.list_quarantine(connection, limit, cursor, device)
         items = [
             Quarantined(
                 id=item.id,

@@ -44,6 +44,7 @@ _UPSERT: Final[LiteralString] = (
     """
 )
 _ALL: Final[LiteralString] = "SELECT " + _COLUMNS + " FROM device ORDER BY id"  # noqa: S608 - names of ours
+_ONE: Final[LiteralString] = "SELECT " + _COLUMNS + " FROM device WHERE id = %s"  # noqa: S608 - names of ours
 _FIND: Final[LiteralString] = (
     "SELECT " + _COLUMNS + " FROM device JOIN device_key ON device_id = id"  # noqa: S608 - names of ours
     " WHERE key_hash = %s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
@@ -95,6 +96,12 @@ async def remove_device(connection: AsyncConnection[Any], device_id: str) -> Non
 async def read_devices(connection: AsyncConnection[Any]) -> list[Device]:
     """Return the whole registry, by id."""
     return await _devices(connection, _ALL)
+
+
+async def read_device(connection: AsyncConnection[Any], device_id: str) -> Device | None:
+    """Return one device, or None."""
+    found = await _devices(connection, _ONE, (device_id,))
+    return found[0] if found else None
 
 
 async def device_of_key(connection: AsyncConnection[Any], key: str) -> Device | None:

@@ -24,6 +24,14 @@ _LIST: Final[LiteralString] = """
     SELECT id, received, device, source, event_id, reason, field, detail, raw, truncated FROM quarantine
     WHERE id < %s ORDER BY id DESC LIMIT %s
 """
+_LIST_OF: Final[LiteralString] = """
+    SELECT id, received, device, source, event_id, reason, field, detail, raw, truncated FROM quarantine
+    WHERE id IN (
+        (SELECT id FROM quarantine WHERE device = %(of)s AND id < %(before)s ORDER BY id DESC LIMIT %(limit)s)
+        UNION
+        (SELECT id FROM quarantine WHERE source = %(of)s AND id < %(before)s ORDER BY id DESC LIMIT %(limit)s)
+    ) ORDER BY id DESC LIMIT %(limit)s
+"""
 _PRUNE: Final[LiteralString] = """
     WITH sized AS (
         SELECT id, row_number() OVER newest AS rows,
@@ -121,9 +129,9 @@ class Quarantine:
 
 
 async def list_quarantine(
-    connection: AsyncConnection[Any], limit: int = 100, cursor: str | None = None
+    connection: AsyncConnection[Any], limit: int = 100, cursor: str | None = None, device: str | None = None
 ) -> QuarantinePage:
-    """Return one page, at most `MAX_PAGE` rows.
+    """Return one page, at most `MAX_PAGE` rows; of `device` what it sent, and what others sent of it.
 
     Raises:
         QuarantineCursorError: the cursor is not one of ours.
@@ -132,7 +140,11 @@ async def list_quarantine(
     if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
         raise QuarantineCursorError("not a cursor of ours")
     before = int(cursor) if cursor is not None else 2**63 - 1
-    rows = await (await connection.execute(_LIST, (before, limit + 1))).fetchall()
+    if device is None:
+        found = await connection.execute(_LIST, (before, limit + 1))
+    else:
+        found = await connection.execute(_LIST_OF, {"of": device, "before": before, "limit": limit + 1})
+    rows = await found.fetchall()
     items = [_entry(row) for row in rows[:limit]]
     return QuarantinePage(items, str(items[-1].id) if len(rows) > limit else None)
 

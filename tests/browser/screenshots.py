@@ -126,6 +126,16 @@ def take_workbench(browser: Browser, url: str, password: str, out: Path) -> None
         save(page, out / "workbench.png")
 
 
+def take_devices(browser: Browser, url: str, password: str, out: Path) -> None:
+    """Take the list of devices with one of them open."""
+    with opened(browser, f"{url}/devices", "dark") as page:
+        enter(page, "engineer", password)
+        page.get_by_test_id("device-row").nth(2).click()
+        page.get_by_test_id("facts").wait_for()
+        page.wait_for_timeout(SETTLE_MS)
+        save(page, out / "devices.png")
+
+
 def take_ward(browser: Browser, url: str, password: str, out: Path) -> None:
     """Take the phone of a ward: the list, and one incident."""
     seen: list[Image.Image] = []
@@ -224,6 +234,7 @@ def main() -> None:
         take_all(browser, url, passwords[USER], arguments.out)
         take_replay(browser, url, passwords[USER], arguments.out)
         take_workbench(browser, url, passwords["engineer"], arguments.out)
+        take_devices(browser, url, passwords["engineer"], arguments.out)
         take_ward(browser, url, passwords["ward"], arguments.out)
         take_public(browser, url, arguments.out)
         browser.close()

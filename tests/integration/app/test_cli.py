@@ -163,8 +163,12 @@ def test_devices_go_out_and_in_as_table_and_as_geojson_the_same(ioc: Ioc, tmp_pa
     assert "row 3 (id 'bad'): kind: expected one of" in err
     assert "--keep-valid" in err
     assert ioc("devices", "list", "--json")[1].strip() == "[]"
+    plan = json.loads(ioc("devices", "import", str(table), "--dry-run", "--json")[1])
+    assert (plan["new"], plan["refused"], plan["changes"][0]["id"]) == (1, 1, "c1")
+    assert ioc("devices", "list", "--json")[1].strip() == "[]", "a dry run writes nothing"
     taken = json.loads(ioc("devices", "import", str(table), "--keep-valid", "--json")[1])
     assert (taken["imported"], len(taken["refused"])) == (1, 1)
+    assert "1 stay as they are, 1 findings" in ioc("devices", "import", str(table), "--dry-run")[1]
     (listed,) = json.loads(ioc("devices", "list", "--json")[1])
     assert (listed["stream_url"], listed["lon"]) == ("rtsp://10.0.0.7/1", 106.6)
     for written_as in ("csv", "geojson"):

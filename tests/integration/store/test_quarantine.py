@@ -46,6 +46,18 @@ async def test_entries_are_read_back_newest_first_page_by_page(connection: Conne
     )
 
 
+async def test_of_a_device_what_it_sent_and_what_others_sent_of_it_is_read_page_by_page(
+    connection: Connection,
+) -> None:
+    sent = [("gw-1", "cam-1"), ("cam-1", None), ("gw-1", "cam-2"), ("cam-1", "cam-1"), ("gw-2", "cam-1")]
+    entries = [refused(n, str(n).encode(), device=by, source=of) for n, (by, of) in enumerate(sent)]
+    await Quarantine().add(connection, entries)
+    first = await list_quarantine(connection, 3, device="cam-1")
+    second = await list_quarantine(connection, 3, first.next, "cam-1")
+    assert [[int(item.raw) for item in page.items] for page in (first, second)] == [[4, 3, 1], [0]]
+    assert second.next is None
+
+
 async def test_hostile_bytes_and_texts_are_kept(connection: Connection) -> None:
     raw = bytes(range(256)) * (MAX_RAW_BYTES // 256 + 1)
     await Quarantine().add(connection, [refused(1, raw, detail="\x00" + "x" * 10_000, event_id="\ud800")])

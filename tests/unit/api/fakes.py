@@ -11,7 +11,16 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from ioc.api.application import ApiDeps
-from ioc.api.device_ports import DeviceRefusedError, DeviceStanding
+from ioc.api.device_ports import (
+    DeviceKey,
+    DeviceRefusedError,
+    DeviceStanding,
+    FileFormat,
+    ImportReport,
+    RegistryChangedError,
+    Standings,
+    device_tag,
+)
 from ioc.api.health import MetricsDoor
 from ioc.api.oidc import LoginRefusedError
 from ioc.api.pictures import PictureProxy
@@ -44,7 +53,7 @@ from ioc.model.notices import Kind, Receiver
 from ioc.model.places import Area, AttachKind, Device, DeviceKind
 from ioc.model.shifts import Item, ItemKind, Listed, Shift, ShiftState
 from ioc.model.texts import Text
-from ioc.model.times import from_us
+from ioc.model.times import SECOND_US, from_us
 from ioc.photos.workshop import WorkshopBusy
 from ioc.store.incidents import CursorError, IncidentFilter
 from ioc.store.photos import Origin, PhotoInfo
@@ -276,20 +285,65 @@ class FakeDevices:
     known: dict[str, Device] = field(default_factory=lambda: {d.id: d for d in (OWN_CAMERA, FOREIGN_CAMERA)})
     announced: list[Window] = field(default_factory=list)
 
-    async def standings(self) -> Sequence[DeviceStanding]:
-        return [
-            DeviceStanding(device, DeviceHealth(device_id=device.id, event_us=T0_US), Condition.STALE)
-            for device in self.known.values()
-        ]
+    async def standings(self) -> Standings:
+        return Standings(
+            T0_US,
+            [
+                DeviceStanding(device, DeviceHealth(device_id=device.id, event_us=T0_US), Condition.STALE)
+                for device in self.known.values()
+            ],
+        )
 
     async def registered(self) -> Sequence[Device]:
         return list(self.known.values())
 
-    async def put(self, device_id: str, values: Mapping[str, object], actor: str) -> Device:
+    async def device(self, device_id: str) -> Device:
+        if device_id not in self.known:
+            raise NotFoundError(device_id)
+        return self.known[device_id]
+
+    async def put(
+        self, device_id: str, values: Mapping[str, object], actor: str, seen: str | None = None
+    ) -> Device:
         if "kind" not in values:
             raise DeviceRefusedError([("kind", "is missing")])
+        if seen is not None and device_tag(self.known.get(device_id)) != seen:
+            raise RegistryChangedError(device_id)
         self.known[device_id] = msgspec.convert({"id": device_id, **values}, Device)
         return self.known[device_id]
+
+    async def keys(self, device_id: str) -> Sequence[DeviceKey]:
+        return [DeviceKey(hash="0123", label="", created_us=T0_US, expires_us=None, revoked_us=None)]
+
+    async def rotate_key(self, device_id: str, overlap_s: float, actor: str) -> tuple[str, int | None]:
+        return "iocd_new", T0_US + int(overlap_s * SECOND_US)
+
+    async def take_file(
+        self,
+        data: bytes,
+        written_as: FileFormat,
+        actor: str,
+        *,
+        write: bool,
+        keep_valid: bool = False,
+        version: int | None = None,
+    ) -> ImportReport:
+        if version not in (None, 7):
+            raise RegistryChangedError("the registry")
+        return ImportReport(
+            written=write,
+            version=7,
+            new=1,
+            changed=0,
+            same=0,
+            changes=[],
+            refused=0,
+            findings=[],
+            warnings=[],
+        )
+
+    async def write_file(self, written_as: FileFormat) -> str:
+        return f"{written_as.value} of {len(self.known)}"
 
     async def windows(self) -> Sequence[Window]:
         return self.announced
@@ -382,7 +436,9 @@ class FakeHistory:
 
 
 class FakeQuarantine:
-    async def page(self, limit: int, cursor: str | None) -> tuple[Sequence[Quarantined], str | None]:
+    async def page(
+        self, limit: int, cursor: str | None, device: str | None = None
+    ) -> tuple[Sequence[Quarantined], str | None]:
         row = Quarantined(
             id=1,
             received_us=T0_US,

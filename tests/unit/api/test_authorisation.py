@@ -32,7 +32,8 @@ BODIES = {
     "reports": {"service": "road", "text": "ổ gà sâu", "address": "1 Yersin", "idem": "0123456789abcdef"},
     "{receiver_id}": {"kind": "in_app", "target": "operator"},
 }
-QUERIES = {"moment": {"ward": WARD}, "series": {"source": "cam-1"}}
+QUERIES = {"moment": {"ward": WARD}, "series": {"source": "cam-1"},
+           "import": {"format": "csv"}}  # fmt: skip
 FEED = {"WEBSOCKET /api/v1/feed", "GET /api/v1/feed/sse"}
 ELSEWHERE = {
     "POST /api/v1/ingest/events",
@@ -47,6 +48,7 @@ RULE_FILE = {"file": "jam.yaml", "text": "rule: underpass-jam"}
 OF_ROUTE: dict[str, dict[str, object]] = {
     "PUT /api/v1/registry/devices/{device_id}": {"kind": "camera", "name": "Cổng"},
     "POST /api/v1/registry/devices/{device_id}/maintenance": {"to": "2030-01-01T00:00:00Z", "reason": "thử"},
+    "POST /api/v1/registry/devices/{device_id}/keys": {"overlap_h": 0},
     "POST /api/v1/shifts": {"idem": "begin-anew"},
     "POST /api/v1/workbench/check": RULE_FILE,
     "POST /api/v1/workbench/test": RULE_FILE | {"tests": "tests: []"},

@@ -1,7 +1,11 @@
 """Devices over HTTP: everybody sees how theirs fare, engineers register and announce maintenance."""
 
+import msgspec
+
+from ioc.api.device_files import IMPORT_BYTES
 from ioc.store.users import Role
 from tests.unit.api.conftest import Browser
+from tests.unit.api.fakes import OWN_CAMERA, FakeDevices, FakeUsers, make_deps
 
 
 async def test_ward_staff_see_how_their_own_devices_fare_and_no_others(browse: Browser) -> None:
@@ -56,3 +60,65 @@ async def test_a_login_goes_in_and_its_password_never_out(browse: Browser) -> No
         ).status_code == 404
         assert (await client.delete(path)).json() == {"device": "cam-1", "user": None}
         assert (await client.delete(path)).status_code == 404
+
+
+async def test_a_change_of_what_somebody_else_has_changed_is_refused(browse: Browser) -> None:
+    path = "/api/v1/registry/devices/cam-1"
+    body = {"kind": "camera", "name": "Cổng"}
+    async with browse(Role.ENGINEER) as client:
+        seen = (await client.get(path)).headers["etag"]
+        first = await client.put(path, json=body, headers={"If-Match": seen})
+        assert (first.status_code, first.headers["etag"] != seen) == (200, True)
+        late = await client.put(path, json=body, headers={"If-Match": seen})
+        assert (late.status_code, late.json()["errors"][0]["field"]) == (412, "If-Match")
+        newer = {"If-Match": f"W/{first.headers['etag']}"}
+        assert (await client.put(path, json=body, headers=newer)).status_code == 200
+        absent = {"If-None-Match": "*"}
+        assert (await client.put(path, json=body, headers=absent)).status_code == 412
+        assert (await client.put(path + "b", json=body, headers=absent)).status_code == 200
+        assert (await client.put(path, json=body, headers={"If-None-Match": "x"})).status_code == 422
+        assert (await client.put(path + "c", json=body, headers={"If-Match": '""'})).status_code == 412
+        assert (await client.get("/api/v1/registry/devices/cam-none")).status_code == 404
+
+
+async def test_a_new_key_is_answered_once_and_keys_are_listed_without_themselves(browse: Browser) -> None:
+    path = "/api/v1/registry/devices/cam-1/keys"
+    async with browse(Role.ENGINEER) as client:
+        made = await client.post(path, json={"overlap_h": 2})
+        assert (made.status_code, made.json()["key"], made.headers["cache-control"]) == (
+            201, "iocd_new", "no-store",
+        )  # fmt: skip
+        assert made.json()["old_key_ends"].endswith("Z")
+        assert "iocd_" not in (await client.get(path)).text
+        for wrong in (-1, 24 * 90 + 1, "nan"):
+            assert (await client.post(path, json={"overlap_h": wrong})).status_code == 422
+
+
+async def test_a_file_is_looked_at_unless_it_is_said_to_be_written(browse: Browser) -> None:
+    path = "/api/v1/registry/import"
+    async with browse(Role.ENGINEER) as client:
+        looked = await client.post(path, params={"format": "csv"}, content=b"id,kind,name")
+        assert (looked.json()["written"], looked.json()["version"]) == (False, 7)
+        write = {"format": "csv", "dry_run": "false", "version": "7"}
+        assert (await client.post(path, params=write, content=b"x")).json()["written"]
+        stale = await client.post(path, params=write | {"version": "6"}, content=b"x")
+        assert (stale.status_code, stale.json()["errors"][0]["field"]) == (409, "version")
+        large = await client.post(path, params=write, content=b"x" * (IMPORT_BYTES + 1))
+        assert large.status_code == 413
+        assert (await client.post(path, params={"format": "xls"}, content=b"x")).status_code == 422
+        file = await client.get("/api/v1/registry/export", params={"format": "geojson"})
+        assert (file.text, file.headers["content-disposition"]) == (
+            "geojson of 2", 'attachment; filename="devices.geojson"',
+        )  # fmt: skip
+
+
+async def test_many_devices_are_answered_packed_to_whoever_reads_that(
+    users: FakeUsers, browse: Browser
+) -> None:
+    many = FakeDevices({f"cam-{n}": msgspec.structs.replace(OWN_CAMERA, id=f"cam-{n}") for n in range(400)})
+    async with browse(Role.OPERATOR, make_deps(users, devices=many)) as client:
+        packed = await client.get("/api/v1/devices/health")
+        plain = await client.get("/api/v1/devices/health", headers={"accept-encoding": "identity"})
+    assert (packed.headers["content-encoding"], "content-encoding" in plain.headers) == ("gzip", False)
+    assert packed.json() == plain.json()
+    assert len(plain.json()["items"]) == 400

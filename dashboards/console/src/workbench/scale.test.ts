@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { moments, nice, vietnamTime } from './scale'
+import { vietnamTime } from '../lib/format/time'
+import { moments, nice } from './scale'
 
 describe('marks of an axis', () => {
   it('are round and few', () => {

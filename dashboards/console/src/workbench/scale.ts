@@ -18,9 +18,3 @@ export function moments(from: number, to: number, most: number, offset: number):
   for (let at = Math.ceil((from + offset) / ms) * ms - offset; at <= to; at += ms) found.push(at)
   return found
 }
-
-/** What somebody typed as time of Viet Nam (`2026-11-28T07:00`) as RFC 3339; null where it is empty. */
-export function vietnamTime(typed: string): string | null {
-  if (!typed) return null
-  return `${typed.length === 16 ? `${typed}:00` : typed}+07:00`
-}

@@ -26,8 +26,8 @@ export function actAs(name: string | null): void {
   user = name
 }
 
-async function request(method: string, path: string, body?: unknown, timeoutMs = REQUEST_TIMEOUT_MS): Promise<Response> {
-  const headers: Record<string, string> = { accept: 'application/json' }
+async function request(method: string, path: string, body?: unknown, timeoutMs = REQUEST_TIMEOUT_MS, more: Record<string, string> = {}): Promise<Response> {
+  const headers: Record<string, string> = { accept: 'application/json', ...more }
   if (user !== null && path !== '/session') headers['x-ioc-user'] = encodeURIComponent(user)
   const upload = body instanceof Blob
   if (upload) headers['content-type'] = body.type || 'application/octet-stream'
@@ -66,6 +66,24 @@ export const get = <T>(path: string): Promise<T> => json<T>('GET', path)
 /** What a page of its own does; some of it takes its time. */
 export const send = <T>(method: 'POST' | 'DELETE', path: string, body?: unknown, timeoutMs?: number): Promise<T> =>
   json<T>(method, path, body, timeoutMs)
+
+/** Something with the tag (`ETag`) that a change of it has to name. */
+export interface Tagged<T> {
+  value: T
+  tag: string
+}
+
+async function tagged<T>(response: Response): Promise<Tagged<T>> {
+  return { value: (await response.json()) as T, tag: response.headers.get('etag') ?? '' }
+}
+
+export const getTagged = async <T>(path: string): Promise<Tagged<T>> => tagged(await request('GET', path))
+
+/** Replace what has the tag `seen`, or make what is not there (null); somebody else's change is an `ApiError` 412. */
+export async function putTagged<T>(path: string, body: unknown, seen: string | null): Promise<Tagged<T>> {
+  const condition: Record<string, string> = seen === null ? { 'if-none-match': '*' } : { 'if-match': seen }
+  return tagged(await request('PUT', path, body, REQUEST_TIMEOUT_MS, condition))
+}
 
 const id = encodeURIComponent
 

@@ -131,5 +131,9 @@ export function sameToAPerson(seen: Incident, current: Incident): boolean {
   )
 }
 
+/** Who may change what is registered of devices, and who sees what of theirs was refused; the server says so too. */
+export const changesDevices = (role: Role | undefined): boolean => role === 'engineer' || role === 'admin'
+export const seesRefused = (role: Role | undefined): boolean => changesDevices(role) || role === 'supervisor'
+
 /** Who may work on rules; the server says so too. */
 export const changesRules = (role: Role | undefined): boolean => role === 'engineer' || role === 'admin'

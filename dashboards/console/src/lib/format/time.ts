@@ -54,3 +54,16 @@ export function ago(ms: number, unit: Pick<Catalogue['unit'], 's' | 'm' | 'h' | 
   }
   return `${Math.floor(h / 24)} ${unit.d} ${h % 24} ${unit.h}`
 }
+
+/** What somebody typed as time of Viet Nam (`2026-11-28T07:00`) as RFC 3339; null where it is empty. */
+export function vietnamTime(typed: string): string | null {
+  if (!typed) return null
+  return `${typed.length === 16 ? `${typed}:00` : typed}+07:00`
+}
+
+const AHEAD_OF_UTC_MS = 7 * 3_600_000
+
+/** A moment as a field for such a time holds it, to the minute. */
+export function vietnamInput(ms: number): string {
+  return new Date(ms + AHEAD_OF_UTC_MS).toISOString().slice(0, 16)
+}

@@ -12,6 +12,7 @@ export interface PaletteTexts {
   leader: string
   ward: string
   board: string
+  devices: string
   allWards: string
   split: string
   merge: string
@@ -30,6 +31,7 @@ export const paletteTexts: Record<Lang, PaletteTexts> = {
     leader: 'Trang lãnh đạo',
     ward: 'Trang điện thoại của phường',
     board: 'Bảng công khai',
+    devices: 'Sức khoẻ thiết bị',
     allWards: 'Bỏ mọi điều kiện lọc',
     split: 'Tách bản đồ sang cửa sổ khác',
     merge: 'Gộp lại một cửa sổ',
@@ -44,6 +46,7 @@ export const paletteTexts: Record<Lang, PaletteTexts> = {
     leader: "Leaders' page",
     ward: "The ward's page for phones",
     board: 'Public board',
+    devices: 'Health of devices',
     allWards: 'Remove every filter',
     split: 'Move the map to a window of its own',
     merge: 'Back to one window',
