@@ -153,7 +153,10 @@ you do not know.
    that were replaced before they reached you. This lane may skip, the one of incidents never does.
 6. Any frame shows that the link lives. After {hb_s:.0f} s of silence either side sends `ping`; a client
    that hears nothing for longer reconnects, and one that says nothing for three of them is closed.
-7. `auth` has the session looked at again at once, with a newer token if you have one.
+7. A client may `ping` with `delays`: how old changes were when it had applied them, since it last said.
+   Every pong tells the service's time; set by it, a clock is wrong by half of what lay between ping and pong
+   at most. What cannot be true (over an hour, a median above the 99th of a hundred) is ignored and counted.
+8. `auth` has the session looked at again at once, with a newer token if you have one.
 
 `{address}/sse` is the read-only twin for boards and for proxies that block WebSockets: the same frames as
 server-sent events, `id: epoch:offset` resumes.

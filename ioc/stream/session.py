@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from ioc.model.times import format_us
 from ioc.stream.batches import Box, ChangeBatch, Snapshot, StateBatch, StateEntry, state_frames, tiled, within
 from ioc.stream.scope import Scope
 from ioc.stream.wire import (
@@ -27,6 +28,7 @@ from ioc.stream.wire import (
     Bye,
     ClientFrame,
     CloseRule,
+    Delays,
     FeedLimits,
     Frame,
     FrameError,
@@ -86,7 +88,13 @@ class Reauthenticate(NamedTuple):
     token: str
 
 
-Out = Join | ViewMoved | Reauthenticate
+class Measured(NamedTuple):
+    """The client tells how old changes were when it had applied them."""
+
+    delays: Delays
+
+
+Out = Join | ViewMoved | Reauthenticate | Measured
 
 
 class Horizon(NamedTuple):
@@ -194,8 +202,11 @@ class Session:
 
     # What the client sends
 
-    def on_frame(self, text: str, now_us: int) -> list[Out]:
-        """Take one text frame of the client; return what the hub must do for it."""
+    def on_frame(self, text: str, now_us: int, wall_us: int | None = None) -> list[Out]:
+        """Take one text frame of the client; return what the hub must do for it.
+
+        `wall_us` is the time of day, which a pong tells where it is given.
+        """
         if self.closing is not None:
             return []
         self._heard_us = now_us
@@ -208,12 +219,12 @@ class Session:
             self.close(TOO_MANY._replace(reason="too_many_messages"))
         else:
             try:
-                return self._on_message(decode_client_frame(text))
+                return self._on_message(decode_client_frame(text), wall_us)
             except FrameError:
                 self.close(BAD_FRAME)
         return []
 
-    def _on_message(self, message: ClientFrame) -> list[Out]:
+    def _on_message(self, message: ClientFrame, wall_us: int | None) -> list[Out]:
         if isinstance(message, Hello) != (self.phase is Phase.HELLO):
             raise FrameError("hello comes first, and once")
         match message:
@@ -226,9 +237,9 @@ class Session:
                 return [ViewMoved()] if self._box != before else []
             case Auth():
                 return [Reauthenticate(message.token)]
-            case Ping():
-                self._say(Pong(message.t))
-                return []
+            case Ping(t, delays):
+                self._say(Pong(t, msgspec.UNSET if wall_us is None else format_us(wall_us)))
+                return [] if delays is msgspec.UNSET else [Measured(delays)]
             case Pong():
                 return []
 

@@ -24,6 +24,9 @@ from ioc.model.times import format_us
 from ioc.stream.masking import mask_text, mask_value
 
 SUBPROTOCOL: Final = "ioc.feed.v1"
+MAX_DELAY_MS: Final = 3_600_000
+MAX_DELAYS: Final = 1_000_000
+"""A report of more, or of older ones, is absurd."""
 
 Scalar = float | str | bool | None
 
@@ -106,16 +109,35 @@ class Auth(msgspec.Struct, frozen=True, tag="auth"):
     token: str = ""
 
 
+class Delays(msgspec.Struct, frozen=True):
+    """How old incident changes were when a client had applied them, since it last said.
+
+    `count` changes, half of them at most `p50_ms` old, 99 of 100 at most `p99_ms`. Changes from before the
+    connection's `welcome` are none of them.
+    """
+
+    p50_ms: float
+    p99_ms: float
+    count: int
+
+    @property
+    def plausible(self) -> bool:
+        """False for what no client can have measured: it is counted and otherwise ignored."""
+        return 0 <= self.p50_ms <= self.p99_ms <= MAX_DELAY_MS and 0 < self.count <= MAX_DELAYS
+
+
 class Ping(msgspec.Struct, frozen=True, tag="ping"):
-    """Either side asks whether the other is there; `t` comes back in the pong."""
+    """Either side asks whether the other is there; `t` comes back. A client may tell `delays`."""
 
     t: float | str = 0
+    delays: Delays | msgspec.UnsetType = msgspec.UNSET
 
 
 class Pong(msgspec.Struct, frozen=True, tag="pong"):
-    """The answer to a ping."""
+    """The answer to a ping; the service tells its time, by which a client knows how wrong its own is."""
 
     t: float | str = 0
+    server_time: str | msgspec.UnsetType = msgspec.UNSET
 
 
 ClientFrame = Hello | View | Auth | Ping | Pong

@@ -63,7 +63,7 @@ def golden() -> dict[str, Any]:
     session.offer_states(batch)
     take()
     session.notify("warning", "incidents_delayed")
-    session.on_frame('{"type":"ping","t":17}', 0)
+    session.on_frame('{"type":"ping","t":17}', 0, T0_US)
     take()
     frames.extend(json.loads(frame.text) for frame in session.flush(SessionLimits().hb_ms * 1000))
     session.close(SHUTTING_DOWN)

@@ -18,6 +18,8 @@ export type Effect =
   | { kind: 'changes'; changes: Change[] }
   | { kind: 'states'; set: DeviceState[]; del: string[]; conflated: number }
   | { kind: 'notice'; level: string; code: string }
+  /** The service's time, in answer to a ping that said `t`. */
+  | { kind: 'pong'; t: number; serverTimeMs: number }
   /** Close the socket and open another; the position kept decides between resume and snapshot. */
   | { kind: 'reconnect'; reason: string; afterMs: number | null }
   | { kind: 'stop'; reason: string }
@@ -81,6 +83,8 @@ export class FeedProtocol {
         return [{ kind: 'notice', level: frame.level, code: frame.code }]
       case 'ping':
         return [{ kind: 'send', frame: { type: 'pong', t: frame.t } }]
+      case 'pong':
+        return [{ kind: 'pong', t: Number(frame.t), serverTimeMs: Date.parse(frame.server_time ?? '') }]
       case 'bye':
         return frame.reconnect
           ? [{ kind: 'reconnect', reason: frame.reason, afterMs: frame.after_ms ?? null }]

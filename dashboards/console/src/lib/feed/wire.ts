@@ -155,6 +155,17 @@ export interface Departed {
   rev: number
 }
 /**
+ * How old incident changes were when a client had applied them, since it last said.
+ *
+ * `count` changes, half of them at most `p50_ms` old, 99 of 100 at most `p99_ms`. Changes from before the
+ * connection's `welcome` are none of them.
+ */
+export interface Delays {
+  p50_ms: number
+  p99_ms: number
+  count: number
+}
+/**
  * The latest of one camera or detector; which values are present depends on `kind`.
  */
 export interface EntityState {
@@ -215,18 +226,20 @@ export interface Notice {
   code: string
 }
 /**
- * Either side asks whether the other is there; `t` comes back in the pong.
+ * Either side asks whether the other is there; `t` comes back. A client may tell `delays`.
  */
 export interface Ping {
   type: 'ping'
   t?: number | string
+  delays?: Delays
 }
 /**
- * The answer to a ping.
+ * The answer to a ping; the service tells its time, by which a client knows how wrong its own is.
  */
 export interface Pong {
   type: 'pong'
   t?: number | string
+  server_time?: string
 }
 /**
  * Forget everything: a snapshot follows, since the changes in between cannot be given.

@@ -3,7 +3,7 @@ import { browserSurroundings, followPage } from '../feed/browser'
 import { IncidentCollection, isWhole, StateCollection } from '../feed/collections'
 import { FeedConnection, type Link } from '../feed/connection'
 import { FeedProtocol, type Effect } from '../feed/protocol'
-import type { BBox, Incident } from '../feed/types'
+import type { BBox, Delays, Incident } from '../feed/types'
 import { i18n } from '../i18n/index.svelte'
 import { clock } from './clock.svelte'
 import { session } from './session.svelte'
@@ -24,6 +24,8 @@ class Live {
   /** Raised at most twice a second when device states have changed. */
   statesVersion = $state(0)
   conflated = $state(0)
+  /** How old the changes of about the last ten seconds were when they were shown. */
+  delays = $state.raw<Delays | null>(null)
   readonly book = new IncidentCollection()
   readonly states = new StateCollection()
   /** Local time of the newest frame; read it on the clock's tick. */
@@ -58,6 +60,9 @@ class Live {
       frame: (receivedMs) => {
         this.lastFrameMs = receivedMs
       },
+      delays: (measured) => {
+        this.delays = measured
+      },
     })
     this.#connection = connection
     const undo = [followPage(connection), this.#followIncidents(), this.#followStates()]
@@ -70,7 +75,7 @@ class Live {
       this.states.clear()
       this.incidents = []
       this.loaded = false
-      this.lastFrameMs = this.newestEventMs = null
+      this.lastFrameMs = this.newestEventMs = this.delays = null
     }
   }
 
