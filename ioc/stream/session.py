@@ -22,6 +22,8 @@ from ioc.stream.wire import (
     BAD_FRAME,
     FRAME_TOO_LARGE,
     HELLO_TIMEOUT,
+    LOST_BASE,
+    PATCH,
     SLOW,
     TOO_MANY,
     Auth,
@@ -155,6 +157,8 @@ class Session:
         """Values dropped for newer ones because this client was behind, in total."""
         self._one_way = one_way
         self._resume: Resume | None = None
+        self._patches = self._lost_base = False
+        self._whole_until = 0
         self._box: Box | None = None
         self._rate = _Rate(limits.messages_per_s, now_us)
         # Lists, although taken from the front: they are short, and of two thousand idle clients mostly empty,
@@ -230,6 +234,9 @@ class Session:
         match message:
             case Hello():
                 self._resume = message.resume
+                self._lost_base = message.lost == LOST_BASE
+                # Whoever lost one has a fault, or we have: whole incidents cannot be misunderstood.
+                self._patches = PATCH in message.caps and not self._lost_base
                 self.phase = Phase.JOINING
                 return [Join()]
             case View():
@@ -278,6 +285,8 @@ class Session:
         return ReplayAfter(resume.offset)
 
     def _refusal(self, resume: Resume | None, horizon: Horizon) -> str:
+        if self._lost_base:
+            return "no_base"
         if resume is None:
             return "fresh"
         if resume.epoch != self.scope.stamp(horizon.epoch):
@@ -301,6 +310,8 @@ class Session:
         assert self.phase is Phase.JOINING
         self.epoch = snapshot.epoch
         self.position = snapshot.offset
+        # An incident may have ended and left the snapshot in changes that are still to be given.
+        self._whole_until = snapshot.read_at
         # Shared by everybody and of the log's size, not of this client's delay: not part of the outbox.
         self._pages.extend(snapshot.frames(self.scope))
         self._waiting_us = now_us
@@ -319,13 +330,17 @@ class Session:
         rest = batch.after(self.position)
         if rest is None:
             return True
-        frame = rest.frame(self.scope)
+        frame = rest.frame(self.scope, self._patches and rest.first > self._whole_until)
         self.position = rest.last
         self._outbox.append((now_us, frame))
         self._outbox_bytes += frame.size
         if self.phase is Phase.LIVE and self._outbox_bytes > self.limits.outbox_bytes:
             self.close(SLOW)
         return True
+
+    def give_whole(self) -> None:
+        """Give no patches from now on, since the client cannot be known to hold what they change."""
+        self._patches = False
 
     def go_live(self) -> None:
         """From now on every batch of the hub is offered."""

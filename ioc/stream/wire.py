@@ -84,12 +84,20 @@ class Resume(msgspec.Struct, frozen=True):
     offset: int
 
 
+PATCH: Final = "patch"
+"""Of `Hello.caps`: changes may come as what they change (`Op.PATCH`)."""
+LOST_BASE: Final = "base"
+"""Of `Hello.lost`: there was a patch whose revision before was not there."""
+
+
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
-    """The client's first frame."""
+    """The client's first frame. `caps` says what it can take, `lost` why it begins anew."""
 
     client: str = ""
     lang: str = "vi"
     resume: Resume | None = None
+    caps: tuple[str, ...] = ()
+    lost: str = ""
 
 
 class View(msgspec.Struct, frozen=True, tag="view"):
@@ -171,7 +179,7 @@ class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
 
 
 class Snap(msgspec.Struct, frozen=True, tag="snap"):
-    """One page of the incidents as of `offset`; `last` ends the sequence."""
+    """One page of the incidents as of `offset`, numbered from 0; `last` ends the sequence."""
 
     epoch: str
     offset: int
@@ -185,6 +193,7 @@ class Op(StrEnum):
 
     ADD = "add"
     UPDATE = "upd"
+    PATCH = "patch"
     DELETE = "del"
 
 
@@ -196,7 +205,10 @@ class Departed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ChangeEvent(msgspec.Struct, frozen=True):
-    """One change at offset `o`. With `del` the incident left this client's scope and is a `Departed`."""
+    """One change at offset `o`. With `del` the incident left this client's scope and is a `Departed`.
+
+    With `patch` it is an `IncidentPatch`: what differs from revision `rev` - 1, to whoever asked for it.
+    """
 
     o: int
     op: Op

@@ -172,6 +172,15 @@ describe('connection', () => {
     expect(world.socket.sent.at(-1)).toEqual({ type: 'view', bbox: [106, 10, 107, 11], zoom: 12 })
   })
 
+  it('begins anew when a patch has no base', () => {
+    goLive()
+    connection.lostBase()
+    world.advance(1_000)
+    world.socket.onopen?.()
+    expect(world.socket.sent[0]).toMatchObject({ lost: 'base' })
+    expect(world.socket.sent[0]).not.toHaveProperty('resume')
+  })
+
   it('hears nothing from a socket it has left', () => {
     goLive()
     const old = world.socket

@@ -117,6 +117,12 @@ export class FeedConnection {
     if (this.#link.state !== 'stopped') this.#lost('offline', null)
   }
 
+  /** A patch came whose base is not here: begin anew. */
+  lostBase(): void {
+    this.protocol.lostBase()
+    this.#lost('patch without its base', null)
+  }
+
   /** Close the socket as a broken network would; for tests and the engineer's console. */
   breakLink(): void {
     this.#lost('broken on request', null)

@@ -52,7 +52,7 @@ export class DelayMeter {
 
   applied(changes: Change[], nowMs: number): void {
     for (const { incident } of changes) {
-      const atMs = 'updated' in incident ? Date.parse(incident.updated) : NaN
+      const atMs = 'updated' in incident ? Date.parse(incident.updated ?? '') : NaN
       if (!(atMs >= this.#sinceMs)) continue
       this.#ages[this.#count++ % MAX_AGES] = Math.min(Math.max(0, nowMs + this.offsetMs - atMs), MAX_AGE_MS)
     }

@@ -1,6 +1,6 @@
 /** The feed as the screen sees it: link, incidents, device states, and how old all of that is. */
 import { browserSurroundings, followPage } from '../feed/browser'
-import { IncidentCollection, isWhole, StateCollection } from '../feed/collections'
+import { IncidentCollection, StateCollection } from '../feed/collections'
 import { FeedConnection, type Link } from '../feed/connection'
 import { FeedProtocol, type Effect } from '../feed/protocol'
 import type { BBox, Delays, Incident } from '../feed/types'
@@ -103,9 +103,10 @@ class Live {
         this.loaded = true
         return
       case 'changes': {
-        const added = this.book.apply(effect.changes)
-        for (const { incident } of effect.changes) if (isWhole(incident)) this.#sawEvent(incident.updated)
+        const { added, baseless } = this.book.apply(effect.changes)
+        for (const { incident } of effect.changes) if ('updated' in incident) this.#sawEvent(incident.updated ?? '')
         if (added.length) this.#onNew?.(added)
+        if (baseless) this.#connection?.lostBase()
         return
       }
       case 'states':
