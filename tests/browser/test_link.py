@@ -64,6 +64,8 @@ def test_link_state_and_data_age_are_shown(new_console: OpenConsole, city: City)
     expect(link).to_contain_text("Trực tiếp")
     city.raise_incident()
     expect(link).to_contain_text(re.compile(r"Tin cuối\s*[0-5] giây\s*Sự kiện\s*[0-9] giây"))
+    measured = link.get_by_title(re.compile(r"đến màn hình này: một nửa trong vòng [\d.]+ ms, 99 %"))
+    expect(measured).to_contain_text("Sự kiện", timeout=WAIT_MS)
 
     # Nothing closes, nothing fails; there is only silence, and that must show as well.
     silent = True
