@@ -155,8 +155,8 @@ you do not know.
    If it is not, close and resume. Apply a change when its `rev` is above the one you know; `del` means
    that it left your wards. With `caps: ["patch"]` in `hello`, a change of an incident that you must hold
    comes as `patch`: the fields that differ from revision `rev` - 1, each whole. If you hold another revision,
-   or none, do not guess: come back with `lost: "base"` and without `resume`. You are given a snapshot, and
-   whole incidents for as long as that connection lasts.
+   or none, do not guess: come back with `lost: "base"` and without `resume`. It is counted; you are given a
+   snapshot, and whole incidents for as long as that connection lasts.
 4. `reset` may come at any time: forget everything, a snapshot follows.
 5. `state` frames carry the latest of cameras and detectors within your `view`, widened to tiles of an eighth
    to a quarter of it, and nothing anew while it moves inside the same ones; `conflated` counts values
