@@ -42,9 +42,9 @@ class FeedMetrics:
         )  # fmt: skip
         self.screen_delay = Histogram(
             "ioc_feed_screen_delay_seconds",
-            "Per report of a console, each 10 s: how old changes were when it had applied them, half of them"
-            " (quantile 0.5) or 99 of 100 (0.99) at most so much.",
-            ["quantile"], buckets=_SCREEN_BUCKETS_S, registry=registry,
+            "Per report of a console, each 10 s: the age that half (share 0.5) and 99 of 100 (0.99) of the"
+            " changes did not exceed when it had applied them.",
+            ["share"], buckets=_SCREEN_BUCKETS_S, registry=registry,
         )  # fmt: skip
         self.screen_changes = Counter(
             "ioc_feed_screen_changes_total",
