@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--states", type=float, default=25_000, help="state updates a second")
     parser.add_argument("--entities", type=int, default=10_000, help="cameras and detectors")
     parser.add_argument("--views", type=int, default=100, help="different parts of the city looked at")
+    parser.add_argument("--whole", action="store_true", help="consoles that take no patches of incidents")
     parser.add_argument("--seconds", type=float, default=60, help="length of the measurement")
     parser.add_argument("--idle", type=int, default=0, help="measure the memory of this many idle consoles")
 
@@ -70,7 +71,7 @@ def feed_server(entities: int, *options: str) -> Iterator[tuple[psutil.Process, 
 
 async def _busy(server: psutil.Process, port: int, arguments: argparse.Namespace) -> dict[str, object]:
     frames = Frames()
-    consoles = _consoles(frames, arguments.consoles, arguments.views)
+    consoles = _consoles(frames, arguments.consoles, arguments.views, patches=not arguments.whole)
     stalled = Console(frames, "stalled", None, reads=False)
     async with (
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as control,
@@ -92,7 +93,8 @@ async def _busy(server: psutil.Process, port: int, arguments: argparse.Namespace
     load_cpu = (after["load_cpu_s"] - before["load_cpu_s"]) / elapsed_s
     return {
         "workload": {name: getattr(arguments, name) for name in
-                     ("consoles", "changes", "states", "entities", "views", "seconds")} | {"stalled": 1},
+                     ("consoles", "changes", "states", "entities", "views", "whole", "seconds")
+                     } | {"stalled": 1},
         "events_per_s": round((after["states"] - before["states"]) / elapsed_s),
         "changes_per_s": round((after["offset"] - before["offset"]) / elapsed_s, 1),
         "lost": sum(console.lost + final - console.position for console in consoles),
@@ -105,6 +107,7 @@ async def _busy(server: psutil.Process, port: int, arguments: argparse.Namespace
         "delivered_changes_per_s": round(given[2] / elapsed_s),
         "delivered_frames_per_s": round(given[1] / elapsed_s),
         "delivered_mb_per_s": round(given[0] / elapsed_s / 1e6, 1),
+        "bytes_per_change": round(given[3] / max(1, given[2])),
         "cpu_us_per_frame": round(cost["server"] * elapsed_s / max(1, given[1]) * 1e6, 1),
         "conflated": int(after["conflated"] - before["conflated"]),
         "cpu_share": round(cost["server"], 3),
@@ -157,10 +160,9 @@ async def _watch(server: psutil.Process, seconds: float) -> list[float]:
 
 
 def _given(consoles: list[Console]) -> list[int]:
-    """Return the bytes, frames and changes that all consoles were given so far."""
-    return [
-        sum(each) for each in zip(*((one.bytes, one.frames, one.changes) for one in consoles), strict=True)
-    ]
+    """Return the bytes, frames, changes and bytes of changes that all consoles were given so far."""
+    given = ((one.bytes, one.frames, one.changes, one.change_bytes) for one in consoles)
+    return [sum(each) for each in zip(*given, strict=True)]
 
 
 async def _all_reach(consoles: list[Console], offset: int) -> int:
@@ -172,8 +174,11 @@ async def _all_reach(consoles: list[Console], offset: int) -> int:
     return sum(console.position >= offset for console in consoles)
 
 
-def _consoles(frames: Frames, count: int, views: int) -> list[Console]:
-    return [Console(frames, f"user-{number}", _view(number % views, views)) for number in range(count)]
+def _consoles(frames: Frames, count: int, views: int, *, patches: bool = True) -> list[Console]:
+    return [
+        Console(frames, f"user-{number}", _view(number % views, views), patches=patches)
+        for number in range(count)
+    ]
 
 
 def _view(number: int, views: int) -> Box:

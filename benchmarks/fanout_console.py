@@ -51,11 +51,14 @@ class Frames:
 class Console(asyncio.Protocol):
     """One console: what it was given, and when. With `reads` false it says hello and reads nothing more."""
 
-    def __init__(self, frames: Frames, user: str, view: Box | None, *, reads: bool = True) -> None:
+    def __init__(
+        self, frames: Frames, user: str, view: Box | None, *, reads: bool = True, patches: bool = True
+    ) -> None:
         self._frames = frames
         self._user = user
         self._view = view
         self._reads = reads
+        self._caps = ["patch"] if patches else []
         self._buffer = bytearray()
         self._upgraded = False
         self._transport: asyncio.Transport | None = None
@@ -63,7 +66,7 @@ class Console(asyncio.Protocol):
         self.position = 0
         self.lost = self.repeated = 0
         self.changes = 0
-        self.bytes = self.frames = 0
+        self.bytes = self.frames = self.change_bytes = 0
         self._revs: dict[str, int] = {}
 
     async def connect(self, port: int) -> None:
@@ -110,7 +113,8 @@ class Console(asyncio.Protocol):
         del buffer[:start]
 
     def _begin(self) -> None:
-        self._send(_TEXT, json.dumps({"type": "hello", "client": "benchmark"}).encode())
+        hello = {"type": "hello", "client": "benchmark", "caps": self._caps}
+        self._send(_TEXT, json.dumps(hello).encode())
         if self._view is not None:
             self._send(_TEXT, json.dumps({"type": "view", "bbox": self._view}).encode())
         if not self._reads:
@@ -147,6 +151,7 @@ class Console(asyncio.Protocol):
         self.lost += first != self.position + 1
         self.position = last
         self.changes += len(events)
+        self.change_bytes += len(data)
         for incident, rev in events:
             known = self._revs.get(incident, rev - 1)
             self.lost += max(0, rev - known - 1)

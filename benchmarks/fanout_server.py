@@ -46,7 +46,10 @@ class _Stored:
 
 
 class MadeChanges:
-    """A `ChangeSource` of `OPEN_INCIDENTS` incidents that are revised in turn."""
+    """A `ChangeSource` of `OPEN_INCIDENTS` incidents that are revised in turn.
+
+    Every other revision is a rule's, with new evidence; the rest are what people and clocks do.
+    """
 
     def __init__(self) -> None:
         self.incidents = [_incident(number) for number in range(OPEN_INCIDENTS)]
@@ -57,7 +60,11 @@ class MadeChanges:
         """Revise the next incident; `updated` tells when."""
         place = self.last % OPEN_INCIDENTS
         old = self.incidents[place]
-        changed = msgspec.structs.replace(old, rev=old.rev + 1, updated_us=wall_us(), count=old.count + 1)
+        rev = old.rev + 1
+        changed = msgspec.structs.replace(old, rev=rev, updated_us=wall_us(), count=old.count + 1)
+        if rev % 2:
+            why = msgspec.structs.replace(old.why, evidence=_evidence(rev % 20), event_ids=_event_ids(rev))
+            changed = msgspec.structs.replace(changed, why=why)
         self.incidents[place] = changed
         self.last += 1
         self._changes.append(_Stored(self.last, changed))
@@ -161,10 +168,23 @@ def _incident(number: int) -> Incident:
         why=Why(
             rule_version="3",
             summary=Text(vi="Tốc độ dưới 20 km/h", en="Slower than 20 km/h"),
-            evidence=(Evidence(name="speed_kmh", value=12.5),),
+            evidence=_evidence(12),
+            event_ids=_event_ids(1),
         ),
         opened_us=now_us, detected_us=now_us, updated_us=now_us, ward="25747", lon=106.7, lat=10.98,
     )  # fmt: skip
+
+
+def _evidence(speed_kmh: int) -> tuple[Evidence, ...]:
+    return (
+        Evidence(name="speed_kmh", value=speed_kmh, op="<", threshold=20.0, unit="km/h"),
+        Evidence(name="occupancy", value=0.41, op=">", threshold=0.35),
+        Evidence(name="count", value=7, op=">=", threshold=5),
+    )
+
+
+def _event_ids(rev: int) -> tuple[str, ...]:
+    return tuple(f"det-{rev:08}-{number}" for number in range(5))
 
 
 def _sample(name: str, labels: dict[str, str]) -> float:

@@ -29,17 +29,19 @@ PAGE: Final = DOCS / "feed.md"
 ADDRESS: Final = "/api/v1/feed"
 _REF: Final = "#/components/schemas/{name}"
 
+_DIFFERENCE: Final = "IncidentPatch"
+
 # Parts that frames hold encoded already: what stands there.
-_INSIDE: Final[dict[tuple[str, str], tuple[bool, list[type]]]] = {
-    ("Snap", "items"): (True, [IncidentJson]),
-    ("Ev", "events"): (True, [ChangeEvent]),
-    ("State", "set"): (True, [EntityState]),
-    ("ChangeEvent", "incident"): (False, [IncidentJson, Departed]),
+_INSIDE: Final[dict[tuple[str, str], tuple[bool, list[str]]]] = {
+    ("Snap", "items"): (True, [IncidentJson.__name__]),
+    ("Ev", "events"): (True, [ChangeEvent.__name__]),
+    ("State", "set"): (True, [EntityState.__name__]),
+    ("ChangeEvent", "incident"): (False, [IncidentJson.__name__, Departed.__name__, _DIFFERENCE]),
 }
 
 
-def _ref(struct: type) -> dict[str, str]:
-    return {"$ref": _REF.format(name=struct.__name__)}
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": _REF.format(name=name)}
 
 
 def schemas() -> dict[str, Any]:
@@ -47,8 +49,13 @@ def schemas() -> dict[str, Any]:
     frames = [*get_args(ClientFrame), *get_args(ServerFrame)]
     parts = [IncidentJson, ChangeEvent, Departed, EntityState]
     _, found = msgspec.json.schema_components([*dict.fromkeys(frames), *parts], ref_template=_REF)
-    for (name, field), (listed, structs) in _INSIDE.items():
-        inside = _ref(structs[0]) if len(structs) == 1 else {"anyOf": [_ref(each) for each in structs]}
+    found[_DIFFERENCE] = found[IncidentJson.__name__] | {
+        "title": _DIFFERENCE,
+        "description": "What a revision changes: its id, and each field whose value is another (or null).",
+        "required": ["id", "rev"],
+    }
+    for (name, field), (listed, names) in _INSIDE.items():
+        inside = _ref(names[0]) if len(names) == 1 else {"anyOf": [_ref(each) for each in names]}
         found[name]["properties"][field] = {"type": "array", "items": inside} if listed else inside
     for schema in found.values():
         schema["description"] = inspect.cleandoc(schema.get("description", ""))
@@ -125,7 +132,7 @@ def _message(frame: type[msgspec.Struct]) -> dict[str, Any]:
     return {
         "name": str(frame.__struct_config__.tag),
         "summary": (frame.__doc__ or "").partition("\n")[0],
-        "payload": _ref(frame),
+        "payload": _ref(frame.__name__),
     }
 
 
@@ -146,14 +153,20 @@ you do not know.
    replace whatever you had. `resume`: the changes since your position.
 3. `ev` frames follow. `from` is your last `to` plus one; what you may not see is skipped without a gap.
    If it is not, close and resume. Apply a change when its `rev` is above the one you know; `del` means
-   that it left your wards.
+   that it left your wards. With `caps: ["patch"]` in `hello`, a change of an incident that you must hold
+   comes as `patch`: the fields that differ from revision `rev` - 1, each whole. If you hold another revision,
+   or none, do not guess: come back with `lost: "base"` and without `resume`. It is counted; you are given a
+   snapshot, and whole incidents for as long as that connection lasts.
 4. `reset` may come at any time: forget everything, a snapshot follows.
 5. `state` frames carry the latest of cameras and detectors within your `view`, widened to tiles of an eighth
    to a quarter of it, and nothing anew while it moves inside the same ones; `conflated` counts values
    that were replaced before they reached you. This lane may skip, the one of incidents never does.
 6. Any frame shows that the link lives. After {hb_s:.0f} s of silence either side sends `ping`; a client
    that hears nothing for longer reconnects, and one that says nothing for three of them is closed.
-7. `auth` has the session looked at again at once, with a newer token if you have one.
+7. A client may `ping` with `delays`: how old changes were when it had applied them, since it last said.
+   Every pong tells the service's time; set by it, a clock is wrong by half of what lay between ping and pong
+   at most. What cannot be true (over an hour, a median above the 99th of a hundred) is ignored and counted.
+8. `auth` has the session looked at again at once, with a newer token if you have one.
 
 `{address}/sse` is the read-only twin for boards and for proxies that block WebSockets: the same frames as
 server-sent events, `id: epoch:offset` resumes.

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from ioc.model.incidents import Incident
+from ioc.stream.patches import Bases
 from ioc.stream.scope import Scope
 from ioc.stream.wire import (
     ChangeEvent,
@@ -75,19 +76,31 @@ class EncodedChange(msgspec.Struct, frozen=True):
     left_ward: str | None
     updated_us: int
     part: msgspec.Raw
+    patch: msgspec.Raw | None = None
+    """The same for clients that take patches, where they must hold the revision before."""
 
     @property
     def size(self) -> int:
         """Bytes of the encoded change."""
-        return len(self.part)
+        return len(self.part) + (0 if self.patch is None else len(self.patch))
 
 
-def encode_change(offset: int, incident: Incident, left_ward: str | None = None) -> EncodedChange:
-    """Return the change in the form that frames are made of."""
+def encode_change(
+    offset: int, incident: Incident, left_ward: str | None = None, bases: Bases | None = None
+) -> EncodedChange:
+    """Return the change in the form that frames are made of; `bases` know the revisions before it."""
     op = Op.ADD if incident.rev == 1 else Op.UPDATE
-    part = encode_part(ChangeEvent(offset, op, incident.rev, incident_json(incident)))
+    whole = incident_json(incident)
+    step = None if bases is None else bases.step(incident, whole)
     return EncodedChange(
-        offset, incident.id, incident.rev, incident.ward, left_ward, incident.updated_us, part
+        offset,
+        incident.id,
+        incident.rev,
+        incident.ward,
+        left_ward,
+        incident.updated_us,
+        encode_part(ChangeEvent(offset, op, incident.rev, whole)),
+        None if step is None else encode_part(ChangeEvent(offset, Op.PATCH, incident.rev, step)),
     )
 
 
@@ -107,22 +120,25 @@ class ChangeBatch:
         self.changes = changes
         self.first = changes[0].offset
         self.last = changes[-1].offset
-        self._frames: dict[Scope, Frame] = {}
+        self._frames: dict[tuple[Scope, bool], Frame] = {}
         self._tails: dict[int, ChangeBatch] = {}
 
-    def frame(self, scope: Scope) -> Frame:
-        """Return the frame for clients of `scope`; offsets they may not see are skipped inside it."""
-        frame = self._frames.get(scope)
+    def frame(self, scope: Scope, patches: bool = False) -> Frame:
+        """Return the frame for clients of `scope`; offsets they may not see are skipped inside it.
+
+        With `patches` a change is only what it changes, wherever every such client must hold what it changes.
+        """
+        frame = self._frames.get((scope, patches))
         if frame is None:
-            frame = self._frames[scope] = self._encode(scope)
+            frame = self._frames[scope, patches] = self._encode(scope, patches)
         return frame
 
-    def _encode(self, scope: Scope) -> Frame:
+    def _encode(self, scope: Scope, patches: bool) -> Frame:
         parts: list[msgspec.Raw] = []
         received_us: int | None = None
         for change in self.changes:
             if scope.allows(change.ward):
-                parts.append(change.part)
+                parts.append(change.patch if patches and change.patch is not None else change.part)
                 if received_us is None:
                     received_us = change.updated_us
             elif change.left_ward is not None and scope.allows(change.left_ward):
@@ -144,13 +160,16 @@ class ChangeBatch:
 
 
 class Snapshot:
-    """The incidents as of `offset`, in pages."""
+    """The incidents as of `read_at`, in pages, for clients that then get every change after `offset`."""
 
-    __slots__ = ("_frames", "_items", "epoch", "offset")
+    __slots__ = ("_frames", "_items", "epoch", "offset", "read_at")
 
-    def __init__(self, epoch: str, offset: int, incidents: Sequence[Incident]) -> None:
+    def __init__(
+        self, epoch: str, offset: int, incidents: Sequence[Incident], read_at: int | None = None
+    ) -> None:
         self.epoch = epoch
         self.offset = offset
+        self.read_at = offset if read_at is None else read_at
         self._items = [(incident.ward, incident_json(incident)) for incident in incidents]
         self._frames: dict[Scope, tuple[Frame, ...]] = {}
 
@@ -158,6 +177,11 @@ class Snapshot:
     def size(self) -> int:
         """Incidents in it, whoever may see them."""
         return len(self._items)
+
+    @property
+    def wholes(self) -> Sequence[msgspec.Raw]:
+        """Its incidents, encoded, in the order in which they were given."""
+        return [whole for _, whole in self._items]
 
     def frames(self, scope: Scope) -> tuple[Frame, ...]:
         """Return the pages for clients of `scope`; at least one, since an empty snapshot says so."""

@@ -19,6 +19,7 @@ from ioc.model.incidents import Incident
 from ioc.model.times import format_us
 from ioc.stream.batches import ChangeBatch, EncodedChange, Snapshot, encode_change
 from ioc.stream.metrics import FeedMetrics
+from ioc.stream.patches import Bases
 from ioc.stream.ports import MAX_LIVE, ChangeSource, ClockUs, SourceUnavailableError, StoredChange, Viewer
 from ioc.stream.ring import ChangeRing
 from ioc.stream.session import Horizon, Phase, Session, SessionLimits, TakeSnapshot
@@ -68,6 +69,8 @@ class HubSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_clients: int = 2_000
     max_clients_per_user: int = 5
     remembered_wards: int = 50_000
+    patch_bases: int = 10_000
+    """Open incidents whose newest revision is kept, about a kilobyte each; others are only given whole."""
 
 
 class TooManyClientsError(Exception):
@@ -182,6 +185,7 @@ class Hub:
         self._ring = ChangeRing(0, 1, 1)
         self._published = 0
         self._ward_of: OrderedDict[str, str | None] = OrderedDict()
+        self._bases = Bases(self.settings.patch_bases)
         self._ready = asyncio.Event()
         self._hint = asyncio.Event()
         self._dirty = asyncio.Event()
@@ -357,6 +361,7 @@ class Hub:
         snapshot = await self._take_snapshot()
         session.offer_snapshot(snapshot, self.clock_us())
         if snapshot.size >= MAX_LIVE:
+            session.give_whole()
             session.notify(*_CUT)
 
     async def _catch_up(self, client: Client) -> bool:
@@ -432,12 +437,15 @@ class Hub:
         """Start from the log as it is now; whoever followed another one has to start anew."""
         async with asyncio.timeout(self.settings.read_timeout_s):
             offset, incidents = await self._source.snapshot()
-        offset = min(offset, last)
+        read_at, offset = offset, min(offset, last)
         self._epoch = epoch
         self._ring = ChangeRing(offset, self.settings.ring_changes, self.settings.ring_bytes)
         self._published = offset
         self._ward_of = OrderedDict((incident.id, incident.ward) for incident in reversed(incidents))
-        self._keep(epoch, offset, incidents)
+        snapshot = self._keep(epoch, offset, incidents, read_at)
+        self._bases = Bases(self.settings.patch_bases)
+        for incident, whole in zip(reversed(incidents), reversed(snapshot.wholes), strict=True):
+            self._bases.put(incident, whole)
         self._ready.set()
         self.wake()
         for client in list(self._clients):
@@ -455,10 +463,11 @@ class Hub:
         self._ward_of[incident.id] = incident.ward
         if len(self._ward_of) > self.settings.remembered_wards:
             self._ward_of.popitem(last=False)
-        return encode_change(stored.offset, incident, before if before != incident.ward else None)
+        left_ward = before if before != incident.ward else None
+        return encode_change(stored.offset, incident, left_ward, self._bases)
 
-    def _keep(self, epoch: str, offset: int, incidents: Sequence[Incident]) -> Snapshot:
-        self._snapshot = Snapshot(epoch, offset, incidents)
+    def _keep(self, epoch: str, offset: int, incidents: Sequence[Incident], read_at: int) -> Snapshot:
+        self._snapshot = Snapshot(epoch, offset, incidents, read_at)
         self._snapshot_at_us = self.clock_us()
         return self._snapshot
 
@@ -478,7 +487,7 @@ class Hub:
                 offset, incidents = await self._source.snapshot()
             # The snapshot may be ahead of what we follow; what follows is then given once more, which
             # revisions make harmless, while a position ahead of ours would look like a replaced log.
-            return self._keep(epoch, min(offset, self._ring.last), incidents)
+            return self._keep(epoch, min(offset, self._ring.last), incidents, offset)
 
     # Publishing
 

@@ -4,7 +4,10 @@ from typing import Final
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
+from ioc.stream.wire import Delays
+
 _DELAY_BUCKETS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SCREEN_BUCKETS_S: Final = (*_DELAY_BUCKETS_S, 30.0, 60.0, 300.0)
 
 
 class FeedMetrics:
@@ -37,3 +40,27 @@ class FeedMetrics:
             "ioc_feed_delay_seconds", "From an event's receipt to its frame being handed to the socket.",
             buckets=_DELAY_BUCKETS_S, registry=registry,
         )  # fmt: skip
+        self.screen_delay = Histogram(
+            "ioc_feed_screen_delay_seconds",
+            "Per report of a console, each 10 s: the age that half (share 0.5) and 99 of 100 (0.99) of the"
+            " changes did not exceed when it had applied them.",
+            ["share"], buckets=_SCREEN_BUCKETS_S, registry=registry,
+        )  # fmt: skip
+        self.screen_changes = Counter(
+            "ioc_feed_screen_changes_total",
+            "Changes that consoles report to have applied.",
+            registry=registry,
+        )
+        self.absurd_reports = Counter(
+            "ioc_feed_screen_absurd_total", "Reports of consoles that cannot be true and were ignored.",
+            registry=registry,
+        )  # fmt: skip
+
+    def measured(self, delays: Delays) -> None:
+        """Count a console's report."""
+        if not delays.plausible:
+            self.absurd_reports.inc()
+            return
+        self.screen_changes.inc(delays.count)
+        self.screen_delay.labels("0.5").observe(delays.p50_ms / 1e3)
+        self.screen_delay.labels("0.99").observe(delays.p99_ms / 1e3)

@@ -15,18 +15,22 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from ioc.model.times import format_us
 from ioc.stream.batches import Box, ChangeBatch, Snapshot, StateBatch, StateEntry, state_frames, tiled, within
 from ioc.stream.scope import Scope
 from ioc.stream.wire import (
     BAD_FRAME,
     FRAME_TOO_LARGE,
     HELLO_TIMEOUT,
+    LOST_BASE,
+    PATCH,
     SLOW,
     TOO_MANY,
     Auth,
     Bye,
     ClientFrame,
     CloseRule,
+    Delays,
     FeedLimits,
     Frame,
     FrameError,
@@ -86,7 +90,13 @@ class Reauthenticate(NamedTuple):
     token: str
 
 
-Out = Join | ViewMoved | Reauthenticate
+class Measured(NamedTuple):
+    """The client tells how old changes were when it had applied them."""
+
+    delays: Delays
+
+
+Out = Join | ViewMoved | Reauthenticate | Measured
 
 
 class Horizon(NamedTuple):
@@ -147,6 +157,8 @@ class Session:
         """Values dropped for newer ones because this client was behind, in total."""
         self._one_way = one_way
         self._resume: Resume | None = None
+        self._patches = self._lost_base = False
+        self._whole_until = 0
         self._box: Box | None = None
         self._rate = _Rate(limits.messages_per_s, now_us)
         # Lists, although taken from the front: they are short, and of two thousand idle clients mostly empty,
@@ -194,8 +206,11 @@ class Session:
 
     # What the client sends
 
-    def on_frame(self, text: str, now_us: int) -> list[Out]:
-        """Take one text frame of the client; return what the hub must do for it."""
+    def on_frame(self, text: str, now_us: int, wall_us: int | None = None) -> list[Out]:
+        """Take one text frame of the client; return what the hub must do for it.
+
+        `wall_us` is the time of day, which a pong tells where it is given.
+        """
         if self.closing is not None:
             return []
         self._heard_us = now_us
@@ -208,17 +223,20 @@ class Session:
             self.close(TOO_MANY._replace(reason="too_many_messages"))
         else:
             try:
-                return self._on_message(decode_client_frame(text))
+                return self._on_message(decode_client_frame(text), wall_us)
             except FrameError:
                 self.close(BAD_FRAME)
         return []
 
-    def _on_message(self, message: ClientFrame) -> list[Out]:
+    def _on_message(self, message: ClientFrame, wall_us: int | None) -> list[Out]:
         if isinstance(message, Hello) != (self.phase is Phase.HELLO):
             raise FrameError("hello comes first, and once")
         match message:
             case Hello():
                 self._resume = message.resume
+                self._lost_base = message.lost == LOST_BASE
+                # Whoever lost one has a fault, or we have: whole incidents cannot be misunderstood.
+                self._patches = PATCH in message.caps and not self._lost_base
                 self.phase = Phase.JOINING
                 return [Join()]
             case View():
@@ -226,9 +244,9 @@ class Session:
                 return [ViewMoved()] if self._box != before else []
             case Auth():
                 return [Reauthenticate(message.token)]
-            case Ping():
-                self._say(Pong(message.t))
-                return []
+            case Ping(t, delays):
+                self._say(Pong(t, msgspec.UNSET if wall_us is None else format_us(wall_us)))
+                return [] if delays is msgspec.UNSET else [Measured(delays)]
             case Pong():
                 return []
 
@@ -267,6 +285,8 @@ class Session:
         return ReplayAfter(resume.offset)
 
     def _refusal(self, resume: Resume | None, horizon: Horizon) -> str:
+        if self._lost_base:
+            return "no_base"
         if resume is None:
             return "fresh"
         if resume.epoch != self.scope.stamp(horizon.epoch):
@@ -290,6 +310,8 @@ class Session:
         assert self.phase is Phase.JOINING
         self.epoch = snapshot.epoch
         self.position = snapshot.offset
+        # An incident may have ended and left the snapshot in changes that are still to be given.
+        self._whole_until = snapshot.read_at
         # Shared by everybody and of the log's size, not of this client's delay: not part of the outbox.
         self._pages.extend(snapshot.frames(self.scope))
         self._waiting_us = now_us
@@ -308,13 +330,17 @@ class Session:
         rest = batch.after(self.position)
         if rest is None:
             return True
-        frame = rest.frame(self.scope)
+        frame = rest.frame(self.scope, self._patches and rest.first > self._whole_until)
         self.position = rest.last
         self._outbox.append((now_us, frame))
         self._outbox_bytes += frame.size
         if self.phase is Phase.LIVE and self._outbox_bytes > self.limits.outbox_bytes:
             self.close(SLOW)
         return True
+
+    def give_whole(self) -> None:
+        """Give no patches from now on, since the client cannot be known to hold what they change."""
+        self._patches = False
 
     def go_live(self) -> None:
         """From now on every batch of the hub is offered."""

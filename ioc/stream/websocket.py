@@ -19,7 +19,7 @@ from websockets.protocol import State
 
 from ioc.stream.hub import Client, Hub, TooManyClientsError
 from ioc.stream.ports import Authenticate, SourceUnavailableError
-from ioc.stream.session import Join, Reauthenticate, ViewMoved
+from ioc.stream.session import Join, Measured, Reauthenticate, ViewMoved
 from ioc.stream.shell import SESSION_COOKIE, SocketSettings, first_ends_all, guard, join
 from ioc.stream.wire import (
     BAD_FRAME,
@@ -162,7 +162,7 @@ class FeedSocket:
             if text is None:
                 client.close(BAD_FRAME)
                 continue
-            for out in client.session.on_frame(text, self._hub.clock_us()):
+            for out in client.session.on_frame(text, self._hub.clock_us(), self._hub.wall_clock_us()):
                 match out:
                     case Join():
                         joining.set()
@@ -170,6 +170,8 @@ class FeedSocket:
                         client.ask(newer)
                     case ViewMoved():
                         self._hub.show_states(client)
+                    case Measured(delays):
+                        self._hub.metrics.measured(delays)
             client.wake()
 
     async def _write(self, websocket: WebSocket, client: Client) -> None:

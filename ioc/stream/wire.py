@@ -24,6 +24,9 @@ from ioc.model.times import format_us
 from ioc.stream.masking import mask_text, mask_value
 
 SUBPROTOCOL: Final = "ioc.feed.v1"
+MAX_DELAY_MS: Final = 3_600_000
+MAX_DELAYS: Final = 1_000_000
+"""A report of more, or of older ones, is absurd."""
 
 Scalar = float | str | bool | None
 
@@ -81,12 +84,20 @@ class Resume(msgspec.Struct, frozen=True):
     offset: int
 
 
+PATCH: Final = "patch"
+"""Of `Hello.caps`: changes may come as what they change (`Op.PATCH`)."""
+LOST_BASE: Final = "base"
+"""Of `Hello.lost`: there was a patch whose revision before was not there."""
+
+
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
-    """The client's first frame."""
+    """The client's first frame. `caps` says what it can take, `lost` why it begins anew."""
 
     client: str = ""
     lang: str = "vi"
     resume: Resume | None = None
+    caps: tuple[str, ...] = ()
+    lost: str = ""
 
 
 class View(msgspec.Struct, frozen=True, tag="view"):
@@ -106,16 +117,35 @@ class Auth(msgspec.Struct, frozen=True, tag="auth"):
     token: str = ""
 
 
+class Delays(msgspec.Struct, frozen=True):
+    """How old incident changes were when a client had applied them, since it last said.
+
+    `count` changes, half of them at most `p50_ms` old, 99 of 100 at most `p99_ms`. Changes from before the
+    connection's `welcome` are none of them.
+    """
+
+    p50_ms: float
+    p99_ms: float
+    count: int
+
+    @property
+    def plausible(self) -> bool:
+        """False for what no client can have measured: it is counted and otherwise ignored."""
+        return 0 <= self.p50_ms <= self.p99_ms <= MAX_DELAY_MS and 0 < self.count <= MAX_DELAYS
+
+
 class Ping(msgspec.Struct, frozen=True, tag="ping"):
-    """Either side asks whether the other is there; `t` comes back in the pong."""
+    """Either side asks whether the other is there; `t` comes back. A client may tell `delays`."""
 
     t: float | str = 0
+    delays: Delays | msgspec.UnsetType = msgspec.UNSET
 
 
 class Pong(msgspec.Struct, frozen=True, tag="pong"):
-    """The answer to a ping."""
+    """The answer to a ping; the service tells its time, by which a client knows how wrong its own is."""
 
     t: float | str = 0
+    server_time: str | msgspec.UnsetType = msgspec.UNSET
 
 
 ClientFrame = Hello | View | Auth | Ping | Pong
@@ -149,7 +179,7 @@ class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
 
 
 class Snap(msgspec.Struct, frozen=True, tag="snap"):
-    """One page of the incidents as of `offset`; `last` ends the sequence."""
+    """One page of the incidents as of `offset`, numbered from 0; `last` ends the sequence."""
 
     epoch: str
     offset: int
@@ -163,6 +193,7 @@ class Op(StrEnum):
 
     ADD = "add"
     UPDATE = "upd"
+    PATCH = "patch"
     DELETE = "del"
 
 
@@ -174,7 +205,10 @@ class Departed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ChangeEvent(msgspec.Struct, frozen=True):
-    """One change at offset `o`. With `del` the incident left this client's scope and is a `Departed`."""
+    """One change at offset `o`. With `del` the incident left this client's scope and is a `Departed`.
+
+    With `patch` it is an `IncidentPatch`: what differs from revision `rev` - 1, to whoever asked for it.
+    """
 
     o: int
     op: Op

@@ -4,6 +4,7 @@ from playwright.sync_api import WebSocketRoute, expect
 
 from tests.browser.city import City
 from tests.browser.conftest import OpenConsole
+from tests.browser.console import WAIT_MS
 
 
 def test_an_incident_appears_without_reload(new_console: OpenConsole, city: City) -> None:
@@ -45,6 +46,17 @@ def test_an_acknowledgement_shows_on_every_console(new_console: OpenConsole, cit
         expect(console.row(incident)).to_contain_text("Đã tiếp nhận")
         expect(console.at("panel").get_by_role("list").last).to_contain_text("Tiếp nhận")
     assert city.get(f"/incidents/{incident}")["handling"] == "acknowledged"
+
+    # It came as what it changes, from which each console has made what the service has.
+    for console in (first, second):
+        given = [change for frame in console.frames if frame["type"] == "ev" for change in frame["events"]]
+        assert any(change["op"] == "patch" and change["incident"]["id"] == incident for change in given)
+        for _ in range(WAIT_MS // 100):
+            stored, known = city.get(f"/incidents/{incident}"), console.feed(f"incident('{incident}')")
+            if known["rev"] == stored["rev"]:
+                break
+            console.page.wait_for_timeout(100)
+        assert known == {name: stored[name] for name in known}
 
 
 def test_a_conflict_is_shown_and_nothing_is_overwritten(new_console: OpenConsole, city: City) -> None:

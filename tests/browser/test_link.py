@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 from playwright.sync_api import WebSocketRoute, expect
 
@@ -64,6 +65,8 @@ def test_link_state_and_data_age_are_shown(new_console: OpenConsole, city: City)
     expect(link).to_contain_text("Trực tiếp")
     city.raise_incident()
     expect(link).to_contain_text(re.compile(r"Tin cuối\s*[0-5] giây\s*Sự kiện\s*[0-9] giây"))
+    measured = link.get_by_title(re.compile(r"đến màn hình này: một nửa trong vòng [\d.]+ ms, 99 %"))
+    expect(measured).to_contain_text("Sự kiện", timeout=WAIT_MS)
 
     # Nothing closes, nothing fails; there is only silence, and that must show as well.
     silent = True
@@ -91,6 +94,40 @@ def test_what_the_service_says_of_the_list_stands_beside_the_link(new_console: O
     expect(console.at("feed-cut")).to_have_text("Chỉ hiện những sự cố nặng nhất")
     sockets[0].send(json.dumps({"type": "notice", "level": "info", "code": "incidents_current"}))
     expect(console.at("feed-delayed")).to_have_count(0)
+
+
+def test_a_patch_without_its_base_is_not_guessed_at_but_begun_anew(new_console: OpenConsole) -> None:
+    console = new_console()
+    sockets: list[WebSocketRoute] = []
+    said: list[dict[str, Any]] = []
+
+    def between(route: WebSocketRoute) -> None:
+        server = route.connect_to_server()
+
+        def say(text: str | bytes) -> None:
+            said.append(json.loads(text))
+            server.send(text)
+
+        route.on_message(say)
+        sockets.append(route)
+
+    console.page.route_web_socket("**/api/v1/feed", between)
+    console.open()
+    assert said[0]["caps"] == ["patch"] and "lost" not in said[0]
+    patch = {"op": "patch", "rev": 7, "incident": {"id": "unheard-of", "rev": 7, "count": 3}}
+    for _ in range(WAIT_MS // 100):
+        if any("lost" in frame for frame in said):
+            break
+        if console.feed("connected") and (at := console.feed("offset")) is not None:
+            # Where a change of the service came first, this one is a repeat: once more, then.
+            changes = {"from": at + 1, "to": at + 1, "events": [{"o": at + 1} | patch]}
+            sockets[-1].send(json.dumps({"type": "ev", "epoch": console.feed("epoch")} | changes))
+        console.page.wait_for_timeout(100)
+
+    console.wait_live()
+    begun = next(frame for frame in said if "lost" in frame)
+    assert begun["lost"] == "base" and "resume" not in begun
+    assert console.feed("incident('unheard-of')") is None
 
 
 def test_open_early_warnings_are_counted_in_the_console_and_lead_to_their_page(

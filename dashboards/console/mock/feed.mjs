@@ -43,7 +43,7 @@ export function serveFeed(socket, world) {
     const frame = JSON.parse(String(data))
     if (frame.type === 'hello') hello(frame)
     if (frame.type === 'view') bbox = frame.bbox
-    if (frame.type === 'ping') send({ type: 'pong', t: frame.t })
+    if (frame.type === 'ping') send({ type: 'pong', t: frame.t, server_time: new Date().toISOString() })
   })
   const timer = setInterval(flush, FLUSH_MS)
   const limit = setTimeout(() => greeted || socket.close(4408), 5000)

@@ -39,6 +39,7 @@ class Feed:
     hub: Hub
     log: FakeLog
     server: uvicorn.Server
+    figures: CollectorRegistry
     viewers: dict[str, Viewer] = field(default_factory=dict)
 
     async def authenticate(self, token: str) -> Viewer | None:
@@ -60,12 +61,12 @@ class Feed:
 async def feed(
     hub_settings: HubSettings | None = None, settings: SocketSettings | None = None
 ) -> AsyncIterator[Feed]:
-    log = FakeLog()
-    hub = Hub(log, hub_settings or HubSettings(flush_s=0.01), FeedMetrics(CollectorRegistry()))
+    log, figures = FakeLog(), CollectorRegistry()
+    hub = Hub(log, hub_settings or HubSettings(flush_s=0.01), FeedMetrics(figures))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(100)
-        running = Feed(listener.getsockname()[1], hub, log, None)  # type: ignore[arg-type]
+        running = Feed(listener.getsockname()[1], hub, log, None, figures)  # type: ignore[arg-type]
         running.viewers["token"] = Viewer("an", "login-1", EVERYTHING)
         endpoint = FeedSocket(hub, running.authenticate, settings)
         sse = SseEndpoint(hub, running.authenticate, settings)
@@ -132,8 +133,11 @@ async def test_a_console_is_brought_up_to_date_and_then_follows() -> None:
             assert change["events"][-1]["incident"]["id"] == "inc-2"
             running.hub.apply_event(event("det-1", TrafficFlow(speed_kmh=31.0)))
             assert (await take(socket, "state"))["set"][0]["speed_kmh"] == 31.0
-            await socket.send('{"type":"ping","t":5}')
-            assert (await take(socket, "pong"))["t"] == 5
+            delays = {"p50_ms": 80, "p99_ms": 400, "count": 12}
+            await socket.send(json.dumps({"type": "ping", "t": 5, "delays": delays}))
+            pong = await take(socket, "pong")
+            assert pong["t"] == 5 and pong["server_time"] >= welcome["server_time"]
+            assert running.figures.get_sample_value("ioc_feed_screen_changes_total") == 12
 
 
 async def test_a_console_resumes_where_it_was() -> None:

@@ -48,10 +48,21 @@ def _fits(frame: dict[str, Any], name: str) -> None:
 
 def test_what_the_service_really_sends_fits_the_document() -> None:
     names = {str(each.__struct_config__.tag): each.__name__ for each in get_args(ServerFrame)}
-    frames = golden()["frames"]
-    assert {frame["type"] for frame in frames} == set(names), "a kind of frame is not among the golden ones"
-    for frame in frames:
-        _fits(frame, names[frame["type"]])
+    sent = golden()
+    for frames in (sent["frames"], sent["patched"]):
+        assert {frame["type"] for frame in frames} == set(names), (
+            "a kind of frame is not among the golden ones"
+        )
+        for frame in frames:
+            _fits(frame, names[frame["type"]])
+    assert [event["op"] for event in _changes(sent["frames"])] == ["add", "upd", "del"]
+    assert [event["op"] for event in _changes(sent["patched"])] == ["add", "patch", "del"]
+    _fits(_changes(sent["patched"])[1]["incident"], "IncidentPatch")
+
+
+def _changes(frames: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    (events,) = [frame["events"] for frame in frames if frame["type"] == "ev"]
+    return list(events)
 
 
 def test_a_frame_that_breaks_the_document_does_not_fit_it() -> None:

@@ -7,13 +7,16 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from ioc.model.events import AlarmKind, CameraAlarm, TrafficFlow
 from ioc.model.incidents import Checklist, Handling, OpenStep, PauseReason, StepKind
 from ioc.stream.batches import ChangeBatch, Snapshot, encode_change
+from ioc.stream.patches import Bases
 from ioc.stream.scope import Scope
 from ioc.stream.session import Horizon, Session, SessionLimits
 from ioc.stream.states import EntityStates
-from ioc.stream.wire import CLOSE_RULES, SHUTTING_DOWN
+from ioc.stream.wire import CLOSE_RULES, PATCH, SHUTTING_DOWN, Hello, Resume
 from tests.unit.stream.samples import T0_US, event, incident
 
 FILE: Final = Path(__file__).parents[3] / "dashboards/console/src/lib/feed/golden.json"
@@ -21,14 +24,27 @@ _WARD: Final = "25747"
 
 
 def golden() -> dict[str, Any]:
-    """Return the frames, what a client knows after them, and the table of close codes."""
+    """Return the frames, what a client knows after them, and the table of close codes.
+
+    `patched` are those of a client that takes patches; it knows the same.
+    """
+    return {
+        "frames": _life(()),
+        "patched": _life((PATCH,)),
+        "known": {"incidents": {"inc-1": 2, "inc-3": 1}, "states": ["cam-1", "det-1"]},
+        "closes": [{"code": code, "reconnect": rule.reconnect} for code, rule in CLOSE_RULES.items()],
+    }
+
+
+def _life(caps: tuple[str, ...]) -> list[dict[str, Any]]:
     session = Session(Scope(frozenset({_WARD})), SessionLimits(), 0, session_id="s-1")
     frames: list[dict[str, Any]] = []
 
     def take() -> None:
         frames.extend(json.loads(frame.text) for frame in session.flush(0))
 
-    session.on_frame('{"type":"hello","client":"golden","resume":{"epoch":"older","offset":7}}', 0)
+    hello = Hello("golden", resume=Resume("older", 7), caps=caps)
+    session.on_frame(msgspec.json.encode(hello).decode(), 0)
     session.start(Horizon("e1", 4), "2026-11-22T10:00:00.000Z")
     whole = incident(
         "inc-1",
@@ -42,14 +58,15 @@ def golden() -> dict[str, Any]:
             ref="flood:1", done=1, total=2, open=(OpenStep("close-road", StepKind.CONFIRM, ()),)
         ),
     )
-    session.offer_snapshot(
-        Snapshot("e1", 4, [whole, incident("inc-2"), incident("foreign", ward="25942")]), 0
-    )
+    snapshot = Snapshot("e1", 4, [whole, incident("inc-2"), incident("foreign", ward="25942")])
+    session.offer_snapshot(snapshot, 0)
     session.go_live()
     take()
+    bases = Bases(10)
+    bases.put(whole, snapshot.wholes[0])
     changes = [
         encode_change(5, incident("inc-3", 1)),
-        encode_change(6, incident("inc-1", 2)),
+        encode_change(6, incident("inc-1", 2, handling=Handling.IN_PROGRESS), bases=bases),
         encode_change(7, incident("foreign", 2, ward="25942")),
         encode_change(8, incident("inc-2", 2, ward="25942"), left_ward=_WARD),
     ]
@@ -63,16 +80,12 @@ def golden() -> dict[str, Any]:
     session.offer_states(batch)
     take()
     session.notify("warning", "incidents_delayed")
-    session.on_frame('{"type":"ping","t":17}', 0)
+    session.on_frame('{"type":"ping","t":17}', 0, T0_US)
     take()
     frames.extend(json.loads(frame.text) for frame in session.flush(SessionLimits().hb_ms * 1000))
     session.close(SHUTTING_DOWN)
     take()
-    return {
-        "frames": frames,
-        "known": {"incidents": {"inc-1": 2, "inc-3": 1}, "states": ["cam-1", "det-1"]},
-        "closes": [{"code": code, "reconnect": rule.reconnect} for code, rule in CLOSE_RULES.items()],
-    }
+    return frames
 
 
 def golden_text() -> str:

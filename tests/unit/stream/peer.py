@@ -9,7 +9,9 @@ from ioc.stream.wire import Frame
 class Peer:
     """What a console knows, from frames alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, *caps: str) -> None:
+        self.caps = caps
+        self.patches = 0
         self.incidents: dict[str, dict[str, Any]] = {}
         self.states: dict[str, dict[str, Any]] = {}
         self.applied: list[tuple[str, int]] = []
@@ -32,7 +34,8 @@ class Peer:
     @property
     def hello(self) -> str:
         resume = {"epoch": self.cursor[0], "offset": self.cursor[1]} if self.cursor else None
-        return json.dumps({"type": "hello", "client": "test", "lang": "vi", "resume": resume})
+        hello = {"type": "hello", "client": "test", "lang": "vi", "resume": resume, "caps": self.caps}
+        return json.dumps(hello)
 
     def take(self, frames: list[Frame]) -> None:
         for frame in frames:
@@ -83,6 +86,12 @@ class Peer:
         if event["op"] == "del":
             self.incidents.pop(item["id"], None)
         else:
+            if event["op"] == "patch":
+                assert "patch" in self.caps, "nobody is given patches unasked"
+                assert known is not None and known["rev"] == event["rev"] - 1, "a patch needs its base"
+                assert all(known[name] != value for name, value in item.items() if name != "id")
+                self.patches += 1
+                item = known | item
             self.wards_given.add(item["ward"])
             self.incidents[item["id"]] = item
             self.applied.append((item["id"], item["rev"]))

@@ -68,6 +68,8 @@ class FakeLog:
     epoch: str = "e1"
     changes: list[Stored] = field(default_factory=list)
     incidents: dict[str, Incident] = field(default_factory=dict)
+    aged: set[str] = field(default_factory=set)
+    """Incidents that ended long enough ago: a snapshot leaves them out."""
     oldest: int = 1
     broken: bool = False
     reads: int = 0
@@ -80,10 +82,14 @@ class FakeLog:
     def write(self, changed: Incident) -> None:
         self.changes.append(Stored(self.last + 1, changed))
         self.incidents[changed.id] = changed
+        self.aged.discard(changed.id)
 
-    def touch(self, incident_id: str, ward: str | None) -> None:
+    def age(self) -> None:
+        self.aged |= {known.id for known in self.incidents.values() if not known.is_open}
+
+    def touch(self, incident_id: str, ward: str | None, **changes: object) -> None:
         known = self.incidents.get(incident_id)
-        self.write(incident(incident_id, known.rev + 1 if known else 1, ward))
+        self.write(incident(incident_id, known.rev + 1 if known else 1, ward, **changes))
 
     def forget_before(self, offset: int) -> None:
         self.oldest = max(self.oldest, min(offset, self.last + 1))
@@ -93,6 +99,7 @@ class FakeLog:
 
     def replace(self, epoch: str, last: int = 0) -> None:
         self.epoch, self.changes, self.incidents, self.oldest = epoch, [], {}, last + 1
+        self.aged = set()
 
     async def position(self) -> tuple[str, int]:
         self._work()
@@ -108,7 +115,7 @@ class FakeLog:
     async def snapshot(self) -> tuple[int, list[Incident]]:
         self._work()
         self.snapshots += 1
-        return self.last, list(self.incidents.values())
+        return self.last, [known for known in self.incidents.values() if known.id not in self.aged]
 
     def _work(self) -> None:
         if self.broken:

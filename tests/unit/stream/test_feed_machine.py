@@ -7,23 +7,28 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from prometheus_client import CollectorRegistry
 
 from ioc.model.events import TrafficFlow
+from ioc.model.incidents import Handling
 from ioc.stream.batches import Box, box_contains
 from ioc.stream.hub import Client, Hub, HubSettings
 from ioc.stream.metrics import FeedMetrics
 from ioc.stream.ports import Viewer
 from ioc.stream.scope import Scope
 from ioc.stream.session import Phase, SessionLimits
-from ioc.stream.wire import EPOCH_CHANGED
+from ioc.stream.wire import EPOCH_CHANGED, PATCH, incident_json
 from tests.unit.stream.peer import Peer
 from tests.unit.stream.samples import T0_US, FakeLog, event, publish
 
 WARDS = ["a", "b", None]
 SCOPES = [Scope(), Scope(frozenset({"a"})), Scope(frozenset({"a", "b"}))]
-CONSOLES = st.integers(0, len(SCOPES) - 1)
+KINDS = [(SCOPES[0], ()), (SCOPES[1], ()), (SCOPES[2], ()), (SCOPES[0], (PATCH,)), (SCOPES[1], (PATCH,))]
+"""Consoles that are given whole incidents, and others that take patches."""
+CONSOLES = st.integers(0, len(KINDS) - 1)
+HANDLINGS = [Handling.NEW, Handling.ACKNOWLEDGED, Handling.RESOLVED]
+NOTES = st.sampled_from([None, "một", "hai"])
 PLACES = [(106.2, 11.0), (106.8, 11.0), (107.4, 11.0)]
 BOXES: list[Box | None] = [
     None,
@@ -38,11 +43,11 @@ MAX_DEVICES = 2
 class Console:
     """A peer, and the client the hub holds for it while connected."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, caps: tuple[str, ...]) -> None:
         self.scope = scope
         self.next_scope = scope
         self.box: Box | None = None
-        self.peer = Peer()
+        self.peer = Peer(*caps)
         self.client: Client | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -55,7 +60,7 @@ class Feed(RuleBasedStateMachine):
         self.reports = 0
         self.log = FakeLog()
         self.epochs = 1
-        self.all = [Console(scope) for scope in SCOPES]
+        self.all = [Console(scope, caps) for scope, caps in KINDS]
         self.devices: dict[str, dict[str, Any]] = {}
         self.hub = self.runner.run(self._new_hub())
         self.runner.run(self.hub.follow_once())
@@ -86,12 +91,28 @@ class Feed(RuleBasedStateMachine):
                 console.task.cancel()
         self.runner.close()
 
+    @initialize(there=st.booleans())
+    def everybody_is_there_from_the_beginning(self, there: bool) -> None:
+        for console in self.all if there else []:
+            self._connect(console)
+        self.all_goes_well_for_a_while()
+
     # The world
 
-    @rule(number=st.integers(0, 5), ward=st.sampled_from(WARDS), times=st.integers(1, 6))
-    def incidents_change(self, number: int, ward: str | None, times: int) -> None:
-        for _ in range(times):
-            self.log.touch(f"inc-{number}", ward)
+    @rule(
+        number=st.integers(0, 5),
+        ward=st.sampled_from(WARDS),
+        revisions=st.lists(st.tuples(st.sampled_from(HANDLINGS), NOTES), min_size=1, max_size=6),
+    )
+    def incidents_change(
+        self, number: int, ward: str | None, revisions: list[tuple[Handling, str | None]]
+    ) -> None:
+        for handling, note in revisions:
+            self.log.touch(f"inc-{number}", ward, handling=handling, note=note)
+
+    @rule()
+    def what_ended_grows_old(self) -> None:
+        self.log.age()
 
     @rule(keep=st.integers(0, 12))
     def retention_passes(self, keep: int) -> None:
@@ -239,7 +260,7 @@ class Feed(RuleBasedStateMachine):
             if self._is_current(console):
                 break
         assert self._is_current(console)
-        assert self._knows(console) == self._visible(console)
+        self._knows_what_is_stored(console)
         assert self._seen(console) == self._to_be_seen(console)
 
     def _is_current(self, console: Console) -> bool:
@@ -252,12 +273,13 @@ class Feed(RuleBasedStateMachine):
             and client.session.epoch == self.log.epoch
         )
 
-    def _visible(self, console: Console) -> dict[str, int]:
-        return {i.id: i.rev for i in self.log.incidents.values() if console.scope.allows(i.ward)}
-
-    @staticmethod
-    def _knows(console: Console) -> dict[str, int]:
-        return {item["id"]: item["rev"] for item in console.peer.incidents.values()}
+    def _knows_what_is_stored(self, console: Console) -> None:
+        """All of it, field by field; of what has grown old it may or may not have heard."""
+        known = console.peer.incidents
+        stored = {i.id: i for i in self.log.incidents.values() if console.scope.allows(i.ward)}
+        assert stored.keys() - self.log.aged <= known.keys() <= stored.keys()
+        for name, item in known.items():
+            assert item == json.loads(bytes(incident_json(stored[name])))
 
     def _to_be_seen(self, console: Console) -> dict[str, float]:
         return {

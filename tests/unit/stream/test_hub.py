@@ -8,12 +8,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from ioc.model.events import TrafficFlow
+from ioc.model.incidents import Handling
 from ioc.stream.hub import Client, Hub, HubSettings, TooManyClientsError, monotonic_us
 from ioc.stream.metrics import FeedMetrics
 from ioc.stream.ports import Viewer
 from ioc.stream.scope import EVERYTHING, Scope
 from ioc.stream.session import Session, SessionLimits
-from ioc.stream.wire import NO_SESSION, Frame
+from ioc.stream.wire import NO_SESSION, PATCH, Frame
 from tests.unit.stream.peer import Peer
 from tests.unit.stream.samples import FakeLog, event, publish
 
@@ -195,6 +196,60 @@ async def test_a_console_is_told_that_it_was_not_given_everything(monkeypatch: p
         async with connected(hub, peer) as client:
             take(hub, client, peer)
             assert [frame["code"] for frame in peer.frames if frame["type"] == "notice"] == told
+
+
+async def test_what_goes_on_comes_as_patches_and_what_ended_comes_back_whole() -> None:
+    log, early, late = FakeLog(), Peer(PATCH), Peer(PATCH)
+    hub = make_hub(log, snapshot_age_s=-1)  # none is shared
+
+    async def change(handling: Handling) -> None:
+        log.touch("inc-1", "a", handling=handling)
+        await hub.follow_once()
+        publish(hub)
+
+    log.touch("inc-1", "a")
+    await hub.follow_once()
+    async with connected(hub, early) as client:
+        await change(Handling.ACKNOWLEDGED)
+        await change(Handling.RESOLVED)
+        take(hub, client, early)
+        assert early.patches == 2
+        log.age()
+        async with connected(hub, late, user="binh") as other:
+            assert late.incidents == {}
+            await change(Handling.NEW)
+            take(hub, client, early)
+            take(hub, other, late)
+            assert late.incidents == early.incidents and (early.patches, late.patches) == (2, 0)
+
+
+async def test_nothing_that_a_snapshot_is_ahead_of_comes_as_a_patch() -> None:
+    log, peer = FakeLog(), Peer(PATCH)
+    hub = make_hub(log, snapshot_age_s=-1)  # none is shared
+    log.touch("inc-1", "a")
+    await hub.follow_once()
+    log.touch("inc-1", "a", handling=Handling.RESOLVED)
+    log.age()
+    async with connected(hub, peer) as client:
+        assert peer.incidents == {}
+        await hub.follow_once()
+        publish(hub)
+        take(hub, client, peer)
+        assert peer.incidents["inc-1"]["rev"] == 2
+
+
+async def test_who_was_not_given_everything_is_given_no_patches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ioc.stream.hub.MAX_LIVE", 1)
+    log, peer = FakeLog(), Peer(PATCH)
+    hub = make_hub(log)
+    log.touch("inc-1", "a")
+    await hub.follow_once()
+    async with connected(hub, peer) as client:
+        log.touch("inc-1", "a")
+        await hub.follow_once()
+        publish(hub)
+        take(hub, client, peer)
+        assert (peer.incidents["inc-1"]["rev"], peer.patches) == (2, 0)
 
 
 async def test_a_commit_reaches_a_client_without_waiting_for_the_poll() -> None:

@@ -10,6 +10,7 @@ from ioc.stream.scope import EVERYTHING, Scope
 from ioc.stream.session import (
     Horizon,
     Join,
+    Measured,
     Phase,
     ReplayAfter,
     Session,
@@ -17,9 +18,9 @@ from ioc.stream.session import (
     TakeSnapshot,
     ViewMoved,
 )
-from ioc.stream.wire import SHUTTING_DOWN, Frame, encode_part
+from ioc.stream.wire import SHUTTING_DOWN, Delays, Frame, encode_part
 from tests.unit.stream.peer import Peer
-from tests.unit.stream.samples import incident
+from tests.unit.stream.samples import T0_US, incident
 
 SECOND_US = 1_000_000
 NOW = "2026-11-22T10:00:00.000Z"
@@ -291,6 +292,17 @@ def test_a_client_that_answers_stays_however_busy_the_feed_is() -> None:
                 session.on_frame('{"type":"pong","t":1}', second * SECOND_US)
     assert session.phase is Phase.LIVE
     assert pings == 13
+
+
+def test_a_ping_is_answered_with_the_time_of_day_and_its_delays_are_handed_on() -> None:
+    session = live()
+    ping = '{"type":"ping","t":7,"delays":{"p50_ms":80,"p99_ms":400,"count":12}}'
+    assert session.on_frame(ping, 0, T0_US) == [Measured(Delays(80, 400, 12))]
+    assert session.on_frame('{"type":"ping","t":8}', 0) == []
+    assert messages(session.flush(0)) == [
+        {"type": "pong", "t": 7, "server_time": "2026-11-18T11:06:40.000Z"},
+        {"type": "pong", "t": 8},
+    ]
 
 
 def test_a_one_way_client_is_not_expected_to_answer() -> None:

@@ -4,6 +4,10 @@ import { FeedProtocol } from './protocol'
 import { change, ev, incident, snap, welcome } from './testing'
 import type { Change, Incident, Position, ServerFrame } from './types'
 
+function patch(id: string, rev: number, more: Partial<Incident>): Change {
+  return { o: rev, op: 'patch', rev, incident: { id, rev, ...more } }
+}
+
 describe('incident collection', () => {
   it('ignores a revision it already knows, whichever way it comes', () => {
     const book = new IncidentCollection()
@@ -40,13 +44,41 @@ describe('incident collection', () => {
   it('reports only what was new to it', () => {
     const book = new IncidentCollection()
     book.put(incident('a'))
-    expect(book.apply([change(1, 'add', 'a', 2), change(2, 'add', 'b', 1)]).map(({ id }) => id)).toEqual(['b'])
+    expect(book.apply([change(1, 'add', 'a', 2), change(2, 'add', 'b', 1)]).added.map(({ id }) => id)).toEqual(['b'])
+  })
+
+  it('changes by a patch what the patch names, and empties what it names as null', () => {
+    const book = new IncidentCollection()
+    const before = incident('a', 4, { note: 'gọi lại', assignee: 'an' })
+    book.put(before)
+    expect(book.apply([patch('a', 5, { note: null, count: 7 })])).toEqual({ added: [], baseless: false })
+    expect(book.get('a')).toEqual({ ...before, rev: 5, note: null, count: 7 })
+    expect(before.note).toBe('gọi lại')
+  })
+
+  it('passes over a patch that it is ahead of', () => {
+    const book = new IncidentCollection()
+    book.put(incident('a', 6, { note: 'answer' }))
+    expect(book.apply([patch('a', 5, { note: 'x' }), patch('a', 6, { note: 'y' })]).baseless).toBe(false)
+    expect(book.get('a')?.note).toBe('answer')
+    book.apply([patch('a', 7, { count: 2 })])
+    expect(book.get('a')).toMatchObject({ rev: 7, note: 'answer', count: 2 })
+  })
+
+  it.each([undefined, 3])('does not guess what a patch makes of another revision than its base (%s)', (rev) => {
+    const book = new IncidentCollection()
+    if (rev) book.put(incident('a', rev))
+    const { baseless } = book.apply([patch('a', 5, { note: 'x' }), change(2, 'add', 'b', 1)])
+    expect(baseless).toBe(true)
+    expect(book.get('a')?.rev).toBe(rev)
+    expect(book.get('b')?.rev).toBe(1)
   })
 })
 
 /** A server with a log that may be cut short, and a line that loses and repeats frames. */
 class Model {
   log: Change[] = []
+  patches = 0
   trimmed = 0
   epoch = 'e1'
   state = new Map<string, Incident>()
@@ -55,10 +87,15 @@ class Model {
     const id = `i${Math.floor(random() * 6)}`
     const known = this.state.get(id)
     const op = !known ? 'add' : random() < 0.2 ? 'del' : 'upd'
-    const next = incident(id, op === 'del' ? (known?.rev ?? 1) : (known?.rev ?? this.log.length * 10) + 1)
+    const rev = op === 'del' ? (known?.rev ?? 1) : (known?.rev ?? this.log.length * 10) + 1
+    const next = incident(id, rev, { note: String(random()) })
     if (op === 'del') this.state.delete(id)
     else this.state.set(id, next)
-    this.log.push({ o: this.log.length + 1, op, rev: next.rev, incident: next })
+    const o = this.log.length + 1
+    if (op === 'upd' && random() < 0.8) {
+      this.patches += 1
+      this.log.push({ o, op: 'patch', rev: next.rev, incident: { id, rev: next.rev, note: next.note } })
+    } else this.log.push({ o, op, rev: next.rev, incident: next })
   }
 
   greet(resume: Position | null | undefined): ServerFrame[] {
@@ -100,7 +137,7 @@ describe('feed and collection together', () => {
     const deliver = (frame: ServerFrame): void => {
       for (const effect of feed.receive(frame)) {
         if (effect.kind === 'replace') book.replace(effect.incidents, effect.newEpoch)
-        if (effect.kind === 'changes') book.apply(effect.changes)
+        if (effect.kind === 'changes') expect(book.apply(effect.changes).baseless).toBe(false)
         if (effect.kind === 'reconnect') return connect()
       }
     }
@@ -125,6 +162,7 @@ describe('feed and collection together', () => {
     }
     connect()
     drain()
-    expect(new Map(book.values().map((i) => [i.id, i.rev]))).toEqual(new Map([...model.state].map(([id, i]) => [id, i.rev])))
+    expect(new Map(book.values().map((i) => [i.id, i]))).toEqual(model.state)
+    expect(model.patches).toBeGreaterThan(50)
   })
 })

@@ -21,9 +21,11 @@ class Observable {
   }
 }
 
-/** What left our wards comes as its id alone. */
-export function isWhole(incident: Change['incident']): incident is Incident {
-  return 'rule' in incident
+export interface Applied {
+  /** The incidents that were new to us. */
+  added: Incident[]
+  /** Some change was a patch of a revision that we do not hold: only a snapshot can tell what it made. */
+  baseless: boolean
 }
 
 export class IncidentCollection extends Observable {
@@ -52,23 +54,33 @@ export class IncidentCollection extends Observable {
     this.notify()
   }
 
-  /** Apply changes in order; returns the incidents that were new to us. */
-  apply(changes: Change[]): Incident[] {
+  /** Apply changes in order. A patch without its base changes nothing: we never guess. */
+  apply(changes: Change[]): Applied {
     const added: Incident[] = []
     let touched = false
+    let baseless = false
     for (const { op, incident, rev } of changes) {
       const known = this.#byId.get(incident.id)
-      if (op === 'del' || !isWhole(incident)) {
+      if (op === 'del') {
+        // What left our wards comes as its id alone.
         if (known && known.rev <= rev) touched = this.#byId.delete(incident.id) || touched
         continue
       }
       if (known && known.rev >= rev) continue
-      if (!known) added.push(incident)
-      this.#byId.set(incident.id, incident)
+      if (op === 'patch') {
+        if (known?.rev !== rev - 1) {
+          baseless = true
+          continue
+        }
+        this.#byId.set(incident.id, { ...known, ...incident })
+      } else {
+        if (!known) added.push(incident as Incident)
+        this.#byId.set(incident.id, incident as Incident)
+      }
       touched = true
     }
     if (touched) this.notify()
-    return added
+    return { added, baseless }
   }
 
   /** Take one incident from a REST answer. */

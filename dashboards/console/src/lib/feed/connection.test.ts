@@ -3,8 +3,8 @@ import { BACKOFF_MAX_MS, backoffMs } from './backoff'
 import { FeedConnection, type Link, type Socket, type Surroundings } from './connection'
 import { decodeFrame } from './decode'
 import { FeedProtocol } from './protocol'
-import { ev, snap, welcome } from './testing'
-import type { ClientFrame, ServerFrame } from './types'
+import { change, ev, snap, welcome } from './testing'
+import type { ClientFrame, Delays, ServerFrame } from './types'
 
 class FakeSocket implements Socket {
   sent: ClientFrame[] = []
@@ -61,12 +61,15 @@ class FakeWorld implements Surroundings {
 let world: FakeWorld
 let connection: FeedConnection
 let link: Link
+let delays: Delays | null
 
 beforeEach(() => {
+  delays = null
   world = new FakeWorld()
   connection = new FeedConnection(new FeedProtocol('test', () => 'vi'), world, {
     effect: () => undefined,
     frame: () => undefined,
+    delays: (measured) => (delays = measured),
     link: (now) => (link = now),
   })
   connection.start()
@@ -107,6 +110,21 @@ describe('connection', () => {
       world.advance(2_000)
     }
     expect(world.sockets).toHaveLength(1)
+  })
+
+  it('tells the service how old changes came, however busy the line', () => {
+    goLive()
+    const pings = (): ClientFrame[] => world.socket.sent.filter(({ type }) => type === 'ping')
+    expect(pings()).toEqual([{ type: 'ping', t: 0 }])
+    world.advance(40)
+    world.socket.deliver({ type: 'pong', t: 0, server_time: '2026-11-22T10:00:00.020Z' })
+    world.socket.deliver(ev(6, 6, [change(6, 'add', 'a', 1)]))
+    for (let second = 1; second <= 12; second++) {
+      world.advance(1_000)
+      world.socket.deliver({ type: 'state', set: [], del: [], conflated: 0 })
+    }
+    expect(pings().slice(1)).toEqual([{ type: 'ping', t: 10_000, delays: { p50_ms: 40, p99_ms: 40, count: 1 } }])
+    expect(delays).toEqual({ p50_ms: 40, p99_ms: 40, count: 1 })
   })
 
   it('never stops trying, and never waits longer than the limit', () => {
@@ -152,6 +170,15 @@ describe('connection', () => {
     connection.view([106, 10, 107, 11], 12)
     goLive()
     expect(world.socket.sent.at(-1)).toEqual({ type: 'view', bbox: [106, 10, 107, 11], zoom: 12 })
+  })
+
+  it('begins anew when a patch has no base', () => {
+    goLive()
+    connection.lostBase()
+    world.advance(1_000)
+    world.socket.onopen?.()
+    expect(world.socket.sent[0]).toMatchObject({ lost: 'base' })
+    expect(world.socket.sent[0]).not.toHaveProperty('resume')
   })
 
   it('hears nothing from a socket it has left', () => {

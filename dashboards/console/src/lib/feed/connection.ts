@@ -6,8 +6,9 @@
 import { backoffMs } from './backoff'
 import { closeVerdict } from './codes'
 import { decodeFrame } from './decode'
+import { DelayMeter } from './delays'
 import { FeedProtocol, type Effect } from './protocol'
-import type { BBox, ClientFrame } from './types'
+import type { BBox, ClientFrame, Delays } from './types'
 
 export type LinkState = 'connecting' | 'live' | 'waiting' | 'offline' | 'stopped'
 
@@ -42,11 +43,15 @@ export interface Handlers {
   link(link: Link): void
   /** Any frame, also a ping: the wire lives. */
   frame(receivedMs: number): void
+  /** How old changes were when they had been applied, as the service is told. */
+  delays(measured: Delays): void
 }
 
 const SILENCE_SLACK_MS = 5_000
 /** We ask after this much silence, so that a quiet city does not look like a dead one. */
 const PROBE_AFTER_MS = 2_500
+/** How often the service is asked its time and told how old changes came. */
+const REPORT_EVERY_MS = 10_000
 const WATCH_EVERY_MS = 1_000
 const WELCOME_TIMEOUT_MS = 10_000
 /** From opening to a whole snapshot; beyond it the session is stuck, however many other frames it sends. */
@@ -61,6 +66,8 @@ export class FeedConnection {
   #openedMs = 0
   #lastFrameMs = 0
   #lastProbeMs = 0
+  #lastReportMs = 0
+  readonly #delays = new DelayMeter()
   #heartbeatMs = 15_000
   #live = false
   #cancelRetry: (() => void) | null = null
@@ -108,6 +115,12 @@ export class FeedConnection {
   /** The network went away: say so at once instead of waiting for the heartbeat. */
   offline(): void {
     if (this.#link.state !== 'stopped') this.#lost('offline', null)
+  }
+
+  /** A patch came whose base is not here: begin anew. */
+  lostBase(): void {
+    this.protocol.lostBase()
+    this.#lost('patch without its base', null)
   }
 
   /** Close the socket as a broken network would; for tests and the engineer's console. */
@@ -159,10 +172,17 @@ export class FeedConnection {
         return this.#halt(effect.reason, false)
       case 'welcome':
         this.#heartbeatMs = effect.heartbeatMs
+        this.#delays.welcome(effect.serverTimeMs, now)
         break
+      case 'pong':
+        return this.#delays.pong(effect.t, effect.serverTimeMs, now)
+      case 'changes':
+        this.handlers.effect(effect, now)
+        return this.#delays.applied(effect.changes, this.around.now())
       case 'live':
         this.#live = true
         this.#attempt = 0
+        this.#probe()
         if (this.#view) this.#send({ type: 'view', ...this.#view })
         this.#setLink({ state: 'live', retryAtMs: null, reason: null, login: false })
         break
@@ -206,13 +226,20 @@ export class FeedConnection {
       const limit = this.#live ? this.#heartbeatMs + SILENCE_SLACK_MS : WELCOME_TIMEOUT_MS
       if (!this.#live && now - this.#openedMs > LIVE_TIMEOUT_MS) return this.#lost('never became live', null)
       if (silence > limit) return this.#lost(`silent for ${Math.round(silence / 1000)} s`, null)
-      if (this.#live && silence > PROBE_AFTER_MS && now - this.#lastProbeMs > PROBE_AFTER_MS) this.#probe()
+      const sinceProbe = now - this.#lastProbeMs
+      const due = sinceProbe >= REPORT_EVERY_MS || (silence > PROBE_AFTER_MS && sinceProbe > PROBE_AFTER_MS)
+      if (this.#live && due) this.#probe()
     }, WATCH_EVERY_MS)
   }
 
   #probe(): void {
-    this.#lastProbeMs = this.around.now()
-    this.#send({ type: 'ping', t: this.#lastProbeMs })
+    const now = (this.#lastProbeMs = this.around.now())
+    const delays = now - this.#lastReportMs >= REPORT_EVERY_MS ? this.#delays.report() : null
+    if (delays) {
+      this.#lastReportMs = now
+      this.handlers.delays(delays)
+    }
+    this.#send({ type: 'ping', t: now, ...(delays && { delays }) })
   }
 
   #send(frame: ClientFrame): void {

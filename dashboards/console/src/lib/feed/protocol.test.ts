@@ -16,7 +16,18 @@ function goLive(offset = 10): void {
 
 describe('start', () => {
   it('says hello without a position the first time', () => {
-    expect(feed.opened()).toEqual([{ type: 'hello', client: 'test', lang: 'vi' }])
+    expect(feed.opened()).toEqual([{ type: 'hello', client: 'test', lang: 'vi', caps: ['patch'] }])
+  })
+
+  it('says once, and until it is answered, that a patch had no base', () => {
+    goLive()
+    feed.lostBase()
+    expect(feed.opened()[0]).toMatchObject({ lost: 'base' })
+    expect(feed.opened()[0]).toMatchObject({ lost: 'base' })
+    expect(feed.opened()[0]).not.toHaveProperty('resume')
+    goLive()
+    expect(feed.opened()[0]).not.toHaveProperty('lost')
+    expect(feed.opened()[0]).toHaveProperty('resume')
   })
 
   it('shows nothing of a snapshot before its last page, then everything at once', () => {
@@ -28,16 +39,10 @@ describe('start', () => {
     expect(feed.position).toEqual({ epoch: 'e1', offset: 7 })
   })
 
-  it('accepts pages numbered from one', () => {
+  it.each([[[0, 2]], [[1]]])('starts over when a page is missing (%j)', (pages) => {
     feed.receive(welcome('snapshot'))
-    feed.receive(snap(7, [], 1, false))
-    expect(feed.receive(snap(7, [], 2, true)).map(({ kind }) => kind)).toEqual(['replace', 'live'])
-  })
-
-  it('starts over when a page is missing', () => {
-    feed.receive(welcome('snapshot'))
-    feed.receive(snap(7, [], 0, false))
-    expect(feed.receive(snap(7, [], 2, true))[0]).toMatchObject({ kind: 'reconnect' })
+    const effects = pages.map((page, at) => feed.receive(snap(7, [], page, at === pages.length - 1)))
+    expect(effects.at(-1)?.[0]).toMatchObject({ kind: 'reconnect' })
     expect(feed.position).toBeNull()
   })
 

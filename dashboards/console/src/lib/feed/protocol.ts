@@ -18,6 +18,8 @@ export type Effect =
   | { kind: 'changes'; changes: Change[] }
   | { kind: 'states'; set: DeviceState[]; del: string[]; conflated: number }
   | { kind: 'notice'; level: string; code: string }
+  /** The service's time, in answer to a ping that said `t`. */
+  | { kind: 'pong'; t: number; serverTimeMs: number }
   /** Close the socket and open another; the position kept decides between resume and snapshot. */
   | { kind: 'reconnect'; reason: string; afterMs: number | null }
   | { kind: 'stop'; reason: string }
@@ -31,10 +33,10 @@ export class FeedProtocol {
   #phase: Phase = 'waiting'
   #position: Position | null = null
   #pages: Incident[] = []
-  /** Null before a sequence's first page, which may be numbered 0 or 1. */
-  #nextPage: number | null = null
+  #nextPage = 0
   #knownEpoch: string | null = null
   #held: Extract<ServerFrame, { type: 'ev' }>[] = []
+  #lostBase = false
 
   constructor(
     private readonly client: string,
@@ -53,8 +55,15 @@ export class FeedProtocol {
   opened(): ClientFrame[] {
     this.#phase = 'waiting'
     this.#dropSnapshot()
-    const hello: ClientFrame = { type: 'hello', client: this.client, lang: this.lang() }
+    const hello: ClientFrame = { type: 'hello', client: this.client, lang: this.lang(), caps: ['patch'] }
+    if (this.#lostBase) return [{ ...hello, lost: 'base' }]
     return [this.#position ? { ...hello, resume: this.#position } : hello]
+  }
+
+  /** A patch had no base here: the next `opened()` says so, and is given a snapshot and whole incidents. */
+  lostBase(): void {
+    this.forget()
+    this.#lostBase = true
   }
 
   /** Forget the position: the next `opened()` asks for a snapshot. */
@@ -81,6 +90,8 @@ export class FeedProtocol {
         return [{ kind: 'notice', level: frame.level, code: frame.code }]
       case 'ping':
         return [{ kind: 'send', frame: { type: 'pong', t: frame.t } }]
+      case 'pong':
+        return [{ kind: 'pong', t: Number(frame.t), serverTimeMs: Date.parse(frame.server_time ?? '') }]
       case 'bye':
         return frame.reconnect
           ? [{ kind: 'reconnect', reason: frame.reason, afterMs: frame.after_ms ?? null }]
@@ -91,6 +102,7 @@ export class FeedProtocol {
   }
 
   #welcome(frame: Extract<ServerFrame, { type: 'welcome' }>): Effect[] {
+    this.#lostBase = false
     const effects: Effect[] = [
       { kind: 'welcome', serverTimeMs: Date.parse(frame.server_time), heartbeatMs: frame.hb_ms },
     ]
@@ -108,10 +120,8 @@ export class FeedProtocol {
 
   #snap(frame: Extract<ServerFrame, { type: 'snap' }>): Effect[] {
     this.#phase = 'snapshot'
-    if (this.#nextPage !== null && frame.page !== this.#nextPage) {
-      return this.#restart(`snapshot page ${frame.page}`)
-    }
-    this.#nextPage = frame.page + 1
+    if (frame.page !== this.#nextPage) return this.#restart(`snapshot page ${frame.page}`)
+    this.#nextPage += 1
     this.#pages.push(...frame.items)
     if (!frame.last) return []
     const newEpoch = this.#knownEpoch !== null && this.#knownEpoch !== frame.epoch
@@ -152,7 +162,7 @@ export class FeedProtocol {
 
   #dropSnapshot(): void {
     this.#pages = []
-    this.#nextPage = null
+    this.#nextPage = 0
     this.#held = []
   }
 }

@@ -9,6 +9,7 @@ export type Checklist = wire.ChecklistJson
 export type Incident = wire.IncidentJson
 export type DeviceState = wire.EntityState
 export type Change = wire.ChangeEvent
+export type Delays = wire.Delays
 export type BBox = NonNullable<wire.View['bbox']>
 export type Position = wire.Resume
 export type ServerFrame = wire.ServerFrame

@@ -2,7 +2,7 @@
 /**
  * What a change does to a client's list.
  */
-export type Op = 'add' | 'del' | 'upd'
+export type Op = 'add' | 'del' | 'patch' | 'upd'
 /**
  * Four priorities at most: more cannot be told apart under stress (ISA-18.2).
  */
@@ -51,12 +51,14 @@ export interface Bye {
 }
 /**
  * One change at offset `o`. With `del` the incident left this client's scope and is a `Departed`.
+ *
+ * With `patch` it is an `IncidentPatch`: what differs from revision `rev` - 1, to whoever asked for it.
  */
 export interface ChangeEvent {
   o: number
   op: Op
   rev: number
-  incident: IncidentJson | Departed
+  incident: IncidentJson | Departed | IncidentPatch
 }
 /**
  * An incident as the console and the feed see it: times are RFC 3339, every field is present.
@@ -155,6 +157,63 @@ export interface Departed {
   rev: number
 }
 /**
+ * What a revision changes: its id, and each field whose value is another (or null).
+ */
+export interface IncidentPatch {
+  id: string
+  rev: number
+  rule?: string
+  key?: string
+  category?: string
+  severity?: Severity
+  condition?: Condition
+  handling?: Handling
+  title?: Text
+  ward?: string | null
+  source?: string | null
+  lon?: number | null
+  lat?: number | null
+  opened?: string
+  detected?: string
+  updated?: string
+  cleared?: string | null
+  acknowledged?: string | null
+  resolved?: string | null
+  closed?: string | null
+  assignee?: string | null
+  team?: string | null
+  note?: string | null
+  count?: number
+  ack_due?: string | null
+  resolve_due?: string | null
+  respond_due?: string | null
+  responded?: string | null
+  paused?: string | null
+  pause_reason?: PauseReason | null
+  level?: number
+  shelved_until?: string | null
+  handed_from?: string | null
+  agencies?: string[]
+  photo?: string | null
+  merged_into?: string | null
+  merged_by?: string | null
+  members?: number
+  members_active?: number
+  checklist?: ChecklistJson | null
+  why?: WhyJson
+}
+/**
+ * How old incident changes were when a client had applied them, since it last said.
+ *
+ * `count` changes, half of them at most `p50_ms` old, 99 of 100 at most `p99_ms`. Changes from before the
+ * connection's `welcome` are none of them.
+ */
+export interface Delays {
+  p50_ms: number
+  p99_ms: number
+  count: number
+}
+/**
  * The latest of one camera or detector; which values are present depends on `kind`.
  */
 export interface EntityState {
@@ -191,13 +250,15 @@ export interface FeedLimits {
   messages_per_s: number
 }
 /**
- * The client's first frame.
+ * The client's first frame. `caps` says what it can take, `lost` why it begins anew.
  */
 export interface Hello {
   type: 'hello'
   client?: string
   lang?: string
   resume?: Resume | null
+  caps?: string[]
+  lost?: string
 }
 /**
  * How far a client got: every change up to and including `offset` of `epoch`.
@@ -215,18 +276,20 @@ export interface Notice {
   code: string
 }
 /**
- * Either side asks whether the other is there; `t` comes back in the pong.
+ * Either side asks whether the other is there; `t` comes back. A client may tell `delays`.
  */
 export interface Ping {
   type: 'ping'
   t?: number | string
+  delays?: Delays
 }
 /**
- * The answer to a ping.
+ * The answer to a ping; the service tells its time, by which a client knows how wrong its own is.
  */
 export interface Pong {
   type: 'pong'
   t?: number | string
+  server_time?: string
 }
 /**
  * Forget everything: a snapshot follows, since the changes in between cannot be given.
@@ -236,7 +299,7 @@ export interface Reset {
   reason: string
 }
 /**
- * One page of the incidents as of `offset`; `last` ends the sequence.
+ * One page of the incidents as of `offset`, numbered from 0; `last` ends the sequence.
  */
 export interface Snap {
   type: 'snap'

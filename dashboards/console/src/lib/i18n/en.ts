@@ -47,6 +47,7 @@ export const en: Catalogue = {
     quiet: 'Silent',
     frame: 'Last message',
     event: 'Event',
+    delays: (half, most) => `From the change to this screen: half within ${half} ms, 99% within ${most} ms`,
     conflated: 'Merged',
     conflatedHelp: 'State updates merged to keep up; incidents are never merged',
     staleTitle: 'DATA NOT LIVE',

@@ -45,6 +45,8 @@ export const vi = {
     quiet: 'Im lặng',
     frame: 'Tin cuối',
     event: 'Sự kiện',
+    delays: (half: string, most: string) =>
+      `Từ lúc thay đổi đến màn hình này: một nửa trong vòng ${half} ms, 99 % trong vòng ${most} ms`,
     conflated: 'Gộp',
     conflatedHelp: 'Số lần cập nhật trạng thái được gộp để theo kịp; sự cố không bao giờ bị gộp',
     staleTitle: 'DỮ LIỆU KHÔNG TRỰC TIẾP',

@@ -1,9 +1,9 @@
 /** The feed as the screen sees it: link, incidents, device states, and how old all of that is. */
 import { browserSurroundings, followPage } from '../feed/browser'
-import { IncidentCollection, isWhole, StateCollection } from '../feed/collections'
+import { IncidentCollection, StateCollection } from '../feed/collections'
 import { FeedConnection, type Link } from '../feed/connection'
 import { FeedProtocol, type Effect } from '../feed/protocol'
-import type { BBox, Incident } from '../feed/types'
+import type { BBox, Delays, Incident } from '../feed/types'
 import { i18n } from '../i18n/index.svelte'
 import { clock } from './clock.svelte'
 import { session } from './session.svelte'
@@ -25,6 +25,8 @@ class Live {
   /** Raised at most twice a second when device states have changed. */
   statesVersion = $state(0)
   conflated = $state(0)
+  /** How old the changes of about the last ten seconds were when they were shown. */
+  delays = $state.raw<Delays | null>(null)
   readonly book = new IncidentCollection()
   readonly states = new StateCollection()
   /** Local time of the newest frame; read it on the clock's tick. */
@@ -59,6 +61,9 @@ class Live {
       frame: (receivedMs) => {
         this.lastFrameMs = receivedMs
       },
+      delays: (measured) => {
+        this.delays = measured
+      },
     })
     this.#connection = connection
     const undo = [followPage(connection), this.#followIncidents(), this.#followStates()]
@@ -71,7 +76,7 @@ class Live {
       this.states.clear()
       this.incidents = []
       this.loaded = false
-      this.lastFrameMs = this.newestEventMs = null
+      this.lastFrameMs = this.newestEventMs = this.delays = null
     }
   }
 
@@ -101,9 +106,10 @@ class Live {
         this.loaded = true
         return
       case 'changes': {
-        const added = this.book.apply(effect.changes)
-        for (const { incident } of effect.changes) if (isWhole(incident)) this.#sawEvent(incident.updated)
+        const { added, baseless } = this.book.apply(effect.changes)
+        for (const { incident } of effect.changes) if ('updated' in incident) this.#sawEvent(incident.updated ?? '')
         if (added.length) this.#onNew?.(added)
+        if (baseless) this.#connection?.lostBase()
         return
       }
       case 'states':
