@@ -23,6 +23,7 @@ MAX_CHANGES_SHOWN: Final = 500
 SHOWN_IDS: Final = 5
 """Devices named in one warning."""
 _NOTHING: Final = ("", "false")
+_AS_USUAL: Final = FieldChange("tls_verify", "", "true")
 _FIELDS: Final = tuple(field.name for field in msgspec.structs.fields(Device) if field.name != "id")
 
 
@@ -72,7 +73,11 @@ def _change(device: Device, before: Device | None) -> DeviceChange:
     ]
     if before is not None:
         return DeviceChange(device.id, ChangeKind.CHANGED, found)
-    return DeviceChange(device.id, ChangeKind.NEW, [field for field in found if field.after not in _NOTHING])
+    return DeviceChange(
+        device.id,
+        ChangeKind.NEW,
+        [each for each in found if each.after not in _NOTHING and each != _AS_USUAL],
+    )
 
 
 def _text(value: object) -> str:

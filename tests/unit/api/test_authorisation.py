@@ -49,6 +49,7 @@ OF_ROUTE: dict[str, dict[str, object]] = {
     "PUT /api/v1/registry/devices/{device_id}": {"kind": "camera", "name": "Cổng"},
     "POST /api/v1/registry/devices/{device_id}/maintenance": {"to": "2030-01-01T00:00:00Z", "reason": "thử"},
     "POST /api/v1/registry/devices/{device_id}/keys": {"overlap_h": 0},
+    "PUT /api/v1/registry/devices/{device_id}/login": {"user": "admin", "password": "bí mật"},
     "POST /api/v1/shifts": {"idem": "begin-anew"},
     "POST /api/v1/workbench/check": RULE_FILE,
     "POST /api/v1/workbench/test": RULE_FILE | {"tests": "tests: []"},
