@@ -25,8 +25,8 @@ def plausible(lon: float, lat: float) -> Point | None:
 
 def middle(points: Sequence[Point]) -> Point | None:
     """Return the point half-way along a line, or the middle of an area's bounds where the line is closed."""
-    if not points:
-        return None
+    if len(points) < 2:
+        return points[0] if points else None
     if len(points) > 3 and points[0] == points[-1]:
         return middle_of_bounds(list(points))
     shrink = cos(radians(points[0][1]))
