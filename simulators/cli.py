@@ -38,6 +38,8 @@ from simulators.times import SECOND_US, parse_us
 from simulators.truth import Expected, truth
 from simulators.world import World
 
+LATEST_US = parse_us("2200-01-01T00:00:00Z")
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 city_app = typer.Typer(no_args_is_help=True, help="The demo city's files.")
 app.add_typer(city_app, name="city")
@@ -320,9 +322,12 @@ def _world(
 
 def _start_us(text: str) -> int:
     try:
-        return parse_us(text)
+        start_us = parse_us(text)
     except ValueError as problem:
         raise SimulatorError(f"--start: {problem}") from problem
+    if not 0 <= start_us <= LATEST_US:
+        raise SimulatorError(f"--start: {text}: expected a time from 1970 until 2200")
+    return start_us
 
 
 def _truth(world: World, duration_s: float) -> list[Expected]:

@@ -95,8 +95,9 @@ def load_fleet(devices: Path, areas: Path | None = None) -> Fleet:
         units = [_unit(feature) for feature in _features(devices)]
         places = _features(areas) if areas is not None else []
         inside, along = _inside(units, places), _along(units, places)
-    except (OSError, KeyError, TypeError, ValueError, msgspec.MsgspecError) as problem:
-        raise FleetError(f"cannot read devices or areas ({problem}); run `ioc-sim city build`") from problem
+    except (OSError, KeyError, TypeError, ValueError, RecursionError, msgspec.MsgspecError) as problem:
+        files = f"{devices}" if areas is None else f"{devices} or {areas}"
+        raise FleetError(f"cannot use {files} ({problem}); run `ioc-sim city build`") from problem
     return Fleet(units, inside, along)
 
 

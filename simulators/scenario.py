@@ -105,8 +105,15 @@ def load_scenario(path: Path) -> Scenario:
     """
     try:
         return parse_scenario(path.read_text(encoding="utf-8"), path.name)
+    except FileNotFoundError as problem:
+        known = ", ".join(shipped_names())
+        raise ScenarioError(
+            f"{path}: there is no such file, nor a scenario of that name ({known})"
+        ) from problem
     except OSError as problem:
         raise ScenarioError(f"{path}: {problem.strerror or problem}") from problem
+    except UnicodeDecodeError as problem:
+        raise ScenarioError(f"{path}: not UTF-8 at byte {problem.start}") from problem
 
 
 def named_scenario(name: str) -> Scenario:
@@ -135,6 +142,10 @@ def parse_scenario(text: str, name: str) -> Scenario:
     except yaml.MarkedYAMLError as problem:
         line = problem.problem_mark.line + 1 if problem.problem_mark else 1
         raise ScenarioError(f"{name}:{line}: {problem.problem}") from problem
+    except yaml.YAMLError as problem:
+        raise ScenarioError(f"{name}: not YAML: {problem}") from problem
+    except RecursionError as problem:
+        raise ScenarioError(f"{name}: lists within lists without end") from problem
     if tree is None:
         raise ScenarioError(f"{name}:1: the file is empty")
     lines = dict(_lines(tree, "$"))

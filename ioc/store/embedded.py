@@ -6,6 +6,7 @@ address; that would make any local user a superuser, so such a path is refused i
 """
 
 import fcntl
+import shutil
 import signal
 import subprocess
 import time
@@ -71,8 +72,11 @@ def embedded_postgres(folder: Path, *, keep: bool = True) -> Iterator[PostgresSe
             f"the data folder's path is too long for a private database socket: {folder}. "
             f"Choose one of at most {MAX_SOCKET_PATH_BYTES - 20} characters with --data."
         )
+    clear_unfinished(folder)
     fresh = not holds_server(folder)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if fresh:
+        _unfinished(folder).touch()
     # We stop it ourselves below; the wheel's own exit hook would do so a second time and complain.
     server = PostgresServer(folder, cleanup_mode=None)
     with _keeping(folder) if keep else nullcontext(), _using(folder) as last:
@@ -80,10 +84,22 @@ def embedded_postgres(folder: Path, *, keep: bool = True) -> Iterator[PostgresSe
         try:
             if fresh:
                 _tune(server)
+                _unfinished(folder).unlink()
             yield server
         finally:
             if last():
                 stop_server(folder)
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Remove what a killed first start left: PostgreSQL cannot go on from there, and nobody has used it."""
+    if _unfinished(folder).exists():
+        stop_server(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unfinished(folder: Path) -> Path:
+    return folder.with_suffix(".unfinished")
 
 
 def holds_server(folder: Path) -> bool:

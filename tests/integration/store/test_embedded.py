@@ -10,7 +10,14 @@ import psutil
 import psycopg
 import pytest
 
-from ioc.store.embedded import DataFolderError, PostgresServer, embedded_postgres, is_running, start_server
+from ioc.store.embedded import (
+    DataFolderError,
+    PostgresServer,
+    clear_unfinished,
+    embedded_postgres,
+    is_running,
+    start_server,
+)
 
 
 @pytest.fixture
@@ -74,6 +81,28 @@ def test_a_server_that_came_back_by_itself_is_stopped_at_the_end_as_well(folder:
         start_server(again, max_recovery_s=60.0)
         assert answers(again.get_uri("postgres"))
     assert not is_running(keeper)
+
+
+@pytest.mark.slow
+def test_a_first_start_that_was_killed_is_begun_again(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "PG_VERSION").write_text("18\n")
+    folder.with_suffix(".unfinished").touch()
+    with embedded_postgres(folder) as server:
+        assert answers(server.get_uri("postgres"))
+        assert not folder.with_suffix(".unfinished").exists()
+        with psycopg.connect(server.get_uri("postgres")) as connection:
+            assert connection.execute("SHOW max_connections").fetchone() == ("60",)
+
+
+def test_a_database_whose_first_start_ended_is_never_removed(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "PG_VERSION").touch()
+    clear_unfinished(folder)
+    assert (folder / "PG_VERSION").exists()
+    folder.with_suffix(".unfinished").touch()
+    clear_unfinished(folder)
+    assert not folder.exists()
 
 
 class Recovering:

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from simulators.cli import app, main
+from simulators.fleet import FleetError, load_fleet
 from tests.unit.simulators.conftest import DEMO
 
 FILES = ["--devices", str(DEMO / "devices.geojson"), "--areas", str(DEMO / "areas.geojson")]
@@ -52,6 +53,7 @@ def test_truth_is_a_table_or_json() -> None:
         (["sumo", "--keys", "none.json"], "cannot read keys"),
         (["sumo", "--out", "x.ndjson", "--duration", "9", "--block", "a"], "give each block both times"),
         (["sumo", "--out", "x.ndjson", "--duration", "9", "--origin", "here"], "--origin wants lon,lat"),
+        (["generate", "--start", "9999-12-31T23:59:59Z", "--duration", "1", "--out", "x"], "until 2200"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
@@ -130,3 +132,10 @@ def test_a_run_ends_when_the_process_that_started_it_is_gone(tmp_path: Path) -> 
         capture_output=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_fleet_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    for content in ("[]", "[" * 100_000, "{"):
+        (tmp_path / "devices.geojson").write_text(content)
+        with pytest.raises(FleetError, match=r"cannot use .*devices\.geojson \("):
+            load_fleet(tmp_path / "devices.geojson")

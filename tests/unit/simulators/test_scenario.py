@@ -1,9 +1,19 @@
 """Scenario files: refused with file and line, resolved against the fleet, looped without end."""
 
+from pathlib import Path
+
 import pytest
 
 from simulators.fleet import Fleet
-from simulators.scenario import Kind, ScenarioError, Script, named_scenario, parse_scenario, shipped_names
+from simulators.scenario import (
+    Kind,
+    ScenarioError,
+    Script,
+    load_scenario,
+    named_scenario,
+    parse_scenario,
+    shipped_names,
+)
 from simulators.times import SECOND_US
 from tests.unit.simulators.conftest import START_US
 
@@ -42,6 +52,21 @@ def test_a_wrong_file_is_refused_with_its_line(text: str, line: int, words: str)
         parse_scenario(text, "x.yaml")
     assert str(caught.value).startswith(f"x.yaml:{line}:")
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"\xff", "not UTF-8"), (b"a: \0", "not YAML"), (b"[" * 5_000, "without end")]
+)
+def test_a_file_that_is_no_text_or_no_end_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ScenarioError, match=words):
+        load_scenario(path)
+
+
+def test_a_name_that_is_none_lists_those_there_are() -> None:
+    with pytest.raises(ScenarioError, match=r"rush-hour: there is no such file.*morning-rush"):
+        named_scenario("rush-hour")
 
 
 @pytest.mark.parametrize("name", shipped_names())
