@@ -13,8 +13,7 @@ from simulators.times import SECOND_US
 from simulators.truth import JAM_KMH, JAM_OCCUPANCY
 
 SLOW_KMH: Final = 25.0
-SLOW_COVERED: Final = 0.2
-"""Slower and denser than this, traffic is on its way into a jam; so it is where one of its lanes stands."""
+"""Where one lane is no faster than this, traffic may be on its way into a jam."""
 BREAK_US: Final = 15 * SECOND_US
 """A jam that moves on for no longer than this is still the same."""
 ON_US: Final = 600 * SECOND_US
@@ -104,11 +103,7 @@ def state_of(zones: Sequence[Zone]) -> State | None:
         return None
     covered = sum(zone.covered for zone in zones) / len(zones)
     speed_kmh = sum(zone.speed_kmh * zone.vehicles for zone in zones) / vehicles
-    slow = covered >= SLOW_COVERED and speed_kmh <= SLOW_KMH
-    if not slow and not any(_jam(zone.covered, zone.speed_kmh) for zone in zones):
+    if not any(zone.vehicles and zone.speed_kmh <= SLOW_KMH for zone in zones):
         return None
-    return State(_jam(covered, speed_kmh), covered, speed_kmh)
-
-
-def _jam(covered: float, speed_kmh: float) -> bool:
-    return covered >= JAM_OCCUPANCY and speed_kmh <= JAM_KMH
+    jam = covered >= JAM_OCCUPANCY and speed_kmh <= JAM_KMH
+    return State(jam, covered, speed_kmh)
