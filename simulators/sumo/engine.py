@@ -162,40 +162,49 @@ class Sumo:
 
     def stands(self, name: str) -> bool:
         """Return whether somebody stands there by now."""
-        with self._asking():
-            vehicle = self._broken.get(name)
-            return vehicle is not None and bool(self._sumo.vehicle.getStopState(vehicle) & 1)
+        return name in self._broken and self._is_stopped(self._broken[name]) is True
 
     def clear(self, name: str) -> None:
         """End a breakdown."""
-        lane, at_m = self._sought.pop(name, ("", 0.0))
+        lane, at_m = self._sought.pop(name)
         broken = self._broken.pop(name, None)
-        if broken is None:
+        stopped = None if broken is None else self._is_stopped(broken)
+        if broken is None or stopped is None:
             return
         with self._asking():
             if broken == name:
                 self._sumo.vehicle.remove(name)
-            elif self._sumo.vehicle.getStopState(broken) & 1:
+            elif stopped:
                 self._sumo.vehicle.resume(broken)
             else:
                 self._stop(broken, lane, at_m, 0.0)
 
+    def _is_stopped(self, vehicle: str) -> bool | None:
+        """Return whether a vehicle has broken down by now; None if it is gone, by another's collision say."""
+        try:
+            return bool(self._sumo.vehicle.getStopState(vehicle) & 1)
+        except self._sumo.TraCIException:
+            return None
+
     def _break_down(self, name: str, lane: str, at_m: float) -> None:
         """Stop the nearest vehicle that can still brake, or put a car on a road where nobody is near."""
         vehicle = self._sumo.vehicle
-        near = [
-            (at_m - vehicle.getLanePosition(one), one) for one in self._sumo.lane.getLastStepVehicleIDs(lane)
-        ]
-        for away_m, one in sorted(near):
+        there = self._sumo.lane.getLastStepVehicleIDs(lane)
+        near = sorted((at_m - vehicle.getLanePosition(one), one) for one in there)
+        for away_m, one in near:
             if away_m >= _brake_m(vehicle.getSpeed(one)):
-                self._stop(one, lane, at_m, _FOREVER_S)
-                self._broken[name] = one
+                # One that cannot after all: somebody does in a second.
+                with contextlib.suppress(self._sumo.TraCIException):
+                    self._stop(one, lane, at_m, _FOREVER_S)
+                    self._broken[name] = one
                 return
         if all(away_m < -_CLEAR_M for away_m, _ in near):
             edge, index = lane.rpartition("_")[::2]
-            self._sumo.route.add(name, [edge])
+            route = f"block on {edge}"
+            if route not in self._sumo.route.getIDList():
+                self._sumo.route.add(route, [edge])
             place = {"departLane": index, "departPos": f"{at_m - 1:g}", "departSpeed": "0"}
-            vehicle.add(name, name, typeID="ioc-car", **place)
+            vehicle.add(name, route, typeID="ioc-car", **place)
             self._stop(name, lane, at_m, _FOREVER_S)
             self._broken[name] = name
 
@@ -207,7 +216,7 @@ class Sumo:
         """Simulate one second; return how many vehicles are under way."""
         with self._asking():
             for name, (lane, at_m) in self._sought.items():
-                if name not in self._broken:
+                if name not in self._broken or self._is_stopped(self._broken[name]) is None:
                     self._break_down(name, lane, at_m)
             self._sumo.simulationStep()
             simulation = self._sumo.simulation

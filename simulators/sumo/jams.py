@@ -13,8 +13,7 @@ from simulators.times import SECOND_US
 from simulators.truth import JAM_KMH, JAM_OCCUPANCY
 
 SLOW_KMH: Final = 25.0
-SLOW_COVERED: Final = 0.2
-"""Slower and denser than this, traffic is on its way into a jam."""
+"""Where one lane is no faster than this, traffic may be on its way into a jam."""
 BREAK_US: Final = 15 * SECOND_US
 """A jam that moves on for no longer than this is still the same."""
 ON_US: Final = 600 * SECOND_US
@@ -104,6 +103,7 @@ def state_of(zones: Sequence[Zone]) -> State | None:
         return None
     covered = sum(zone.covered for zone in zones) / len(zones)
     speed_kmh = sum(zone.speed_kmh * zone.vehicles for zone in zones) / vehicles
-    if covered < SLOW_COVERED or speed_kmh > SLOW_KMH:
+    if not any(zone.vehicles and zone.speed_kmh <= SLOW_KMH for zone in zones):
         return None
-    return State(covered >= JAM_OCCUPANCY and speed_kmh <= JAM_KMH, covered, speed_kmh)
+    jam = covered >= JAM_OCCUPANCY and speed_kmh <= JAM_KMH
+    return State(jam, covered, speed_kmh)

@@ -143,6 +143,27 @@ def test_a_trip_needs_a_way(traffic: Traffic) -> None:
 
 
 @pytest.mark.skipif(find_spec("libsumo") is None, reason="libsumo is not installed: make sumo")
+def test_a_breakdown_befalls_another_where_its_vehicle_is_gone(tmp_path: Path) -> None:
+    sumo = Sumo(Files(DATA / "boulevard.net.xml"), tmp_path, seed=1, stuck_s=300, driver=Driver.LIBSUMO)
+    try:
+        sumo.install([])
+        sumo.stand("first", "road-ql13.0_1", 800.0)
+        for _ in range(5):
+            sumo.step()
+        assert sumo.stands("first")
+        sumo._sumo.vehicle.remove("first")
+        sumo.step()
+        for _ in range(5):
+            sumo.step()
+        assert sumo.stands("first"), "a car comes again"
+        sumo._sumo.vehicle.remove("first")
+        sumo.clear("first")
+        sumo.step()
+    finally:
+        sumo.close()
+
+
+@pytest.mark.skipif(find_spec("libsumo") is None, reason="libsumo is not installed: make sumo")
 def test_what_sumo_does_not_take_is_said_in_one_line_and_another_can_follow(tmp_path: Path) -> None:
     (tmp_path / "bad.rou.xml").write_text(
         '<routes><vehicle id="a" depart="0"><route edges="nowhere"/></vehicle></routes>'

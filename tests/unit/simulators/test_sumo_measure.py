@@ -101,8 +101,9 @@ def test_traffic_is_jammed_where_it_is_slow_and_dense_over_all_lanes() -> None:
     assert jam == State(True, pytest.approx(0.5), pytest.approx(5.0))
     one_lane_only = state_of([Zone(0.6, 8, 4.0), Zone(0.0, 0, 0.0)])
     assert one_lane_only == State(False, pytest.approx(0.3), pytest.approx(4.0))
+    one_stands = state_of([Zone(0.1, 1, 0.0), Zone(0.3, 4, 50.0)])
+    assert one_stands == State(False, pytest.approx(0.2), pytest.approx(40.0))
     assert state_of([Zone(0.6, 8, 30.0)]) is None
-    assert state_of([Zone(0.1, 1, 0.0)]) is None
     assert state_of([Zone(0.0, 0, 0.0)]) is None
 
 
