@@ -211,9 +211,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         policies_router(deps.policies, access),
         shifts_router(deps.shifts, deps.places, access),
         places_router(deps.places, deps.pictures, deps.city, access),
-        devices_router(deps.devices, access),
-        attachments_router(deps.attachments, access),
-        device_files_router(deps.devices, access),
+        *_device_routers(deps, access),
         public_places_router(deps.places, deps.city),
         playback_router(deps.history, access, deps.clock_us),
         replay_router(deps.history, access, deps.clock_us, deps.playback),
@@ -242,6 +240,14 @@ def create_api(deps: ApiDeps) -> FastAPI:
     app.add_middleware(RequestScope)
     app.add_middleware(SecurityHeaders, connect=deps.basemap_origin)
     return app
+
+
+def _device_routers(deps: ApiDeps, access: Access) -> list[APIRouter]:
+    return [
+        devices_router(deps.devices, access),
+        attachments_router(deps.attachments, access),
+        device_files_router(deps.devices, access),
+    ]
 
 
 def _photo_routers(deps: ApiDeps, access: Access) -> list[APIRouter]:
