@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from ioc.api.device_ports import DeviceRefusedError, FileFormat, ImportReport, RegistryChangedError
+from ioc.api.device_ports import (
+    DeviceRefusedError,
+    FileFormat,
+    ImportReport,
+    RegistryChangedError,
+    device_tag,
+)
 from ioc.api.ports import NotFoundError
 from ioc.app.device_keeper import DeviceKeeper
 from ioc.app.device_registry import StoredDevices
@@ -158,6 +164,17 @@ async def test_a_key_is_changed_by_people_and_named_by_its_hash(pool: ScopedPool
         for unknown in (people.keys("cam-9"), people.rotate_key("cam-9", 0, "ky-su")):
             with pytest.raises(NotFoundError):
                 await unknown
+
+
+async def test_a_change_of_what_is_no_longer_as_seen_changes_nothing(pool: ScopedPool) -> None:
+    people = StoredDevices(pool, City().clock)
+    with acting_as(RowScope.of_person("ky-su", None)):
+        first = await people.put("cam-1", {"kind": "camera", "name": "Cầu"}, "ky-su", "")
+        await people.put("cam-1", {"kind": "camera", "name": "Cống"}, "somebody", device_tag(first))
+        for seen in (device_tag(first), ""):
+            with pytest.raises(RegistryChangedError):
+                await people.put("cam-1", {"kind": "camera", "name": "Chợ"}, "ky-su", seen)
+        assert (await people.device("cam-1")).name == "Cống"
 
 
 async def test_ten_lookers_cost_the_database_one_look_and_a_change_is_seen_at_once(pool: ScopedPool) -> None:
