@@ -54,6 +54,8 @@ def test_truth_is_a_table_or_json() -> None:
         (["sumo", "--out", "x.ndjson", "--duration", "9", "--block", "a"], "give each block both times"),
         (["sumo", "--out", "x.ndjson", "--duration", "9", "--origin", "here"], "--origin wants lon,lat"),
         (["generate", "--start", "9999-12-31T23:59:59Z", "--duration", "1", "--out", "x"], "until 2200"),
+        (["sumo", "--out", "gone/x.ndjson", "--duration", "9"], "there is no folder gone"),
+        (["sumo", "--out", "x.ndjson", "--duration", "9", "--net", "gone.net.xml"], "cannot be read"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
