@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import gc
+import json
 import socket
 import tempfile
 import warnings
@@ -20,6 +21,10 @@ from ioc.app.doctor import Finding, diagnose
 from ioc.app.settings import Settings, load_settings
 from ioc.app.settings_sections import BridgeTopic, KafkaProtocol, LogKind
 from ioc.eventlog.kafka_publisher import create_compacted
+from ioc.geo.geojson import parse_areas
+from ioc.model.places import Device, DeviceKind
+from ioc.store.areas import replace_areas
+from ioc.store.devices import upsert_devices
 from ioc.store.embedded import Dsns
 from tests.integration.eventlog.kafka_access import grant
 
@@ -94,6 +99,33 @@ def test_rules_are_compiled_against_the_areas(settings: Settings) -> None:
     found = finding(settings, "rules")
     assert "no area of kind 'school'" in found.detail
     assert (found.ok, "areas import" in found.remedy) == (False, True)
+
+
+def test_a_device_whose_ward_is_not_imported_is_a_finding(settings: Settings) -> None:
+    square = [[[106.6, 10.9], [106.7, 10.9], [106.7, 11.0], [106.6, 10.9]]]
+    ward = {
+        "type": "Feature",
+        "properties": {"code": "25747", "name": "Phường"},
+        "geometry": {"type": "Polygon", "coordinates": square},
+    }
+    city = json.dumps({"type": "FeatureCollection", "features": [ward]}).encode()
+    kind = DeviceKind.CAMERA
+    cameras = [Device(id=f"c{n}", kind=kind, name="x", ward=code) for n, code in enumerate(("25747", "9"))]
+
+    async def fill(homes: list[Device]) -> None:
+        connection = await psycopg.AsyncConnection.connect(
+            settings.database.app_dsn, options="-c ioc.scope=service", autocommit=True
+        )
+        async with connection:
+            await replace_areas(connection, "ward", parse_areas(city, kind="ward", bounds=settings.bounds))
+            await upsert_devices(connection, homes)
+
+    asyncio.run(fill(cameras[:1]))
+    assert finding(settings, "devices") == Finding("devices", True, "1 devices")
+    asyncio.run(fill(cameras))
+    found = finding(settings, "devices")
+    assert (found.ok, found.detail) == (False, "1 of 2 name a ward that is not imported, e.g. c1")
+    assert "areas import" in found.remedy
 
 
 def test_rules_that_name_areas_are_well_as_long_as_the_database_cannot_tell(
