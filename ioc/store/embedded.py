@@ -38,7 +38,8 @@ _TUNING: Final = {
     "shared_buffers": "128MB",
     "max_wal_size": "1GB",
     "wal_compression": "pglz",
-    "max_connections": "60",
+    # Roles may run apart: up to 28 connections each, and two for each trial of rules.
+    "max_connections": "150",
     # An idle transaction would hold back every reader that follows commit order.
     "idle_in_transaction_session_timeout": "30s",
 }
