@@ -92,7 +92,7 @@ def test_a_first_start_that_was_killed_is_begun_again(folder: Path) -> None:
         assert answers(server.get_uri("postgres"))
         assert not folder.with_suffix(".unfinished").exists()
         with psycopg.connect(server.get_uri("postgres")) as connection:
-            assert connection.execute("SHOW max_connections").fetchone() == ("60",)
+            assert connection.execute("SHOW max_connections").fetchone() == ("150",)
 
 
 def test_a_database_whose_first_start_ended_is_never_removed(folder: Path) -> None:
