@@ -28,6 +28,8 @@ const OFFLINE_TOO = /\/lib\/i18n\/(vi|en)\.ts$|\/ward\/Outbox\.svelte$|\/compone
  */
 const wardWorker: Plugin = {
   name: 'ward-worker',
+  // After Vite has taken out the chunks that held nothing but styles: a file that is not there fails the whole worker.
+  enforce: 'post',
   generateBundle(_, bundle) {
     const files = new Set(['ward', 'ward-manifest.json', 'ward-192.png', 'favicon.svg'])
     const add = (name: string): void => {

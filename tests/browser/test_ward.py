@@ -25,13 +25,31 @@ MOST_SCRIPT_BYTES = 60_000
 DIST = ROOT / "dashboards" / "console" / "dist"
 
 
-COUNT = """async ([base, name]) => {
+OPENED = """
   const answer = (request) => new Promise((done) => { request.onsuccess = () => done(request.result) })
+  // To open what the page has not made yet would make it, and the page would find no stores in it.
+  if (!(await indexedDB.databases()).some(({ name }) => name === base)) return null
   const db = await answer(indexedDB.open(base))
+"""
+COUNT = (
+    "async ([base, name]) => {"
+    + OPENED
+    + """
   const count = await answer(db.transaction(name).objectStore(name).count())
   db.close()
   return count
 }"""
+)
+LIST = (
+    "async (base) => {"
+    + OPENED
+    + """
+  const kept = await answer(db.transaction('kept').objectStore('kept').get('list'))
+  db.close()
+  return kept
+}"""
+)
+"""What the phone remembers of its ward's list."""
 
 
 class Phone:
@@ -56,15 +74,7 @@ class Phone:
         """Wait until the phone remembers an incident."""
         until(
             self.page,
-            """async (id) => {
-              const answer = (request) => new Promise((done) => {
-                request.onsuccess = () => done(request.result)
-              })
-              const db = await answer(indexedDB.open('ioc-ward'))
-              const kept = await answer(db.transaction('kept').objectStore('kept').get('list'))
-              db.close()
-              return kept?.incidents.some((incident) => incident.id === id)
-            }""",
+            f"async (id) => (await ({LIST})('ioc-ward'))?.incidents.some((incident) => incident.id === id)",
             incident,
         )
 
@@ -528,17 +538,16 @@ def test_the_phones_place_is_asked_for_on_a_tap_and_neither_kept_nor_sent(
     phone.keeps(incident)
     place = str(found["lat"] + 0.0112345)[:9]
     kept = phone.page.evaluate(
-        """async () => {
-          const answer = (request) => new Promise((done) => {
-            request.onsuccess = () => done(request.result)
-          })
-          const db = await answer(indexedDB.open('ioc-ward'))
+        "async (base) => {"
+        + OPENED
+        + """
           const rows = []
           for (const name of db.objectStoreNames)
             rows.push(await answer(db.transaction(name).objectStore(name).getAll()))
           db.close()
           return JSON.stringify([rows, { ...localStorage }, { ...sessionStorage }])
-        }"""
+        }""",
+        "ioc-ward",
     )
     assert incident in kept
     assert place not in kept
@@ -597,15 +606,7 @@ def test_without_a_network_devices_are_called_by_their_names(new_phone: OpenPhon
     phone.keeps(incident)
     until(
         phone.page,
-        """async (source) => {
-          const answer = (request) => new Promise((done) => {
-            request.onsuccess = () => done(request.result)
-          })
-          const db = await answer(indexedDB.open('ioc-ward'))
-          const kept = await answer(db.transaction('kept').objectStore('kept').get('list'))
-          db.close()
-          return kept?.devices.some(({ id }) => id === source)
-        }""",
+        f"async (source) => (await ({LIST})('ioc-ward'))?.devices.some(({{ id }}) => id === source)",
         source,
     )
     phone.cut()

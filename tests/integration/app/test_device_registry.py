@@ -167,7 +167,7 @@ async def test_a_key_is_changed_by_people_and_named_by_its_hash(pool: ScopedPool
 
 
 async def test_a_change_of_what_is_no_longer_as_seen_changes_nothing(pool: ScopedPool) -> None:
-    people = StoredDevices(pool, City().clock)
+    people = StoredDevices(pool, City().clock, SEAL)
     with acting_as(RowScope.of_person("ky-su", None)):
         first = await people.put("cam-1", {"kind": "camera", "name": "Cầu"}, "ky-su", "")
         await people.put("cam-1", {"kind": "camera", "name": "Cống"}, "somebody", device_tag(first))
