@@ -31,7 +31,8 @@ MAX_OPTION_CHARS: Final = 200
 MAX_LANES: Final = 28
 _LANGUAGES: Final = ("vi", "en")
 _WHOLE_LANES: Final = frozenset({"allLanesCompleteCarriageway", "allLanes"})
-_ANY_VEHICLE: Final = frozenset({"anyVehicle", None})
+_ANY_VEHICLE: Final = ("anyVehicle", None)
+"""In this order, so that a table imported twice gives the same options."""
 _VALUE_TYPES: Final = (
     "trafficSpeed",
     "trafficFlow",

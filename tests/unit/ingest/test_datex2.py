@@ -450,6 +450,13 @@ def test_a_table_of_2000_sites_becomes_2000_detectors_with_their_lanes() -> None
     )
 
 
+def test_indexes_of_all_vehicles_stand_in_one_order_whichever_way_the_table_says_all() -> None:
+    name = b"specificVehicleCharacteristics"
+    lorries = b"<%b><vehicleType>lorry</vehicleType></%b>" % (name, name)
+    [site] = read_sites(written.table("A").replace(lorries, b""), PUBLISHER)
+    assert site.options["index.lane1"] == "1 6 2"
+
+
 def test_version_3_names_lanes_by_number() -> None:
     lanes = (
         f'<d2:payload xmlns:d2="http://datex2.eu/schema/3/d2Payload" {written.V3} '
