@@ -7,7 +7,6 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any
 
 import httpx
@@ -18,6 +17,7 @@ RAISE_TIMEOUT_S = 20.0
 
 
 FEWEST_CAMERAS = 3
+ENDED = {"resolved", "closed", "rejected", "merged"}
 """In every ward of the demo."""
 
 
@@ -29,6 +29,7 @@ class City:
         self.url = service.url
         self._cameras: defaultdict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
         self._cookies: dict[str, dict[str, str]] = {}
+        self._incident = ""
 
     def headers(self, user: str) -> dict[str, str]:
         """Return the headers of a logged-in user; one session per user is enough."""
@@ -87,10 +88,12 @@ class City:
             assert time.monotonic() < deadline_s
             time.sleep(0.1)
 
-    @cached_property
+    @property
     def incident(self) -> str:
-        """An incident to look at: nobody does anything to it."""
-        return self.raise_incident()
+        """An incident to look at: nobody does anything to it but to end it, and then it is another one."""
+        if not self._incident or self.get(f"/incidents/{self._incident}")["handling"] in ENDED:
+            self._incident = self.raise_incident()
+        return self._incident
 
     def incident_of(self, source: str) -> str:
         """Wait until the service knows an open incident of `source`, and return its id."""

@@ -57,7 +57,11 @@ def test_a_ward_user_never_sees_another_ward(new_console: OpenConsole, city: Cit
     incidents = [item for frame in ward.frames for item in frame.get("items", [])]
     incidents += [event["incident"] for frame in ward.frames for event in frame.get("events", [])]
     states = [state for frame in ward.frames for state in frame.get("set", [])]
-    assert {seen["ward"] for seen in incidents} == {"25747"}
+    whole = [seen for seen in incidents if "ward" in seen]
+    assert {seen["ward"] for seen in whole} == {"25747"}
+    assert {seen["id"] for seen in incidents} == {seen["id"] for seen in whole}, (
+        "patches are of what is known"
+    )
     assert {seen["ward"] for seen in states} <= {"25747"}
     # The proof that the frames would show it.
     assert foreign in str(everyone.frames)
