@@ -116,20 +116,6 @@ def test_everything_has_room(new_console: OpenConsole, city: City, lang: str) ->
             assert beside or one["y"] + one["height"] <= other["y"], width
 
 
-def test_a_lost_link_does_not_push_the_list_from_under_a_pointer(
-    new_console: OpenConsole, city: City
-) -> None:
-    incident = city.incident
-    for width in (1280, 1024):
-        console = new_console(width=width).open()
-        expect(console.row(incident)).to_be_visible()
-        before = console.at("queue").bounding_box()
-        console.forgive("ERR_INTERNET_DISCONNECTED|Failed to fetch dynamically imported module")
-        console.context.set_offline(True)
-        expect(console.at("link-state")).to_contain_text("DỮ LIỆU KHÔNG TRỰC TIẾP", timeout=WAIT_MS)
-        assert console.at("queue").bounding_box() == before
-
-
 def test_text_twice_as_large_loses_nothing(new_console: OpenConsole, city: City) -> None:
     console = new_console().open()
     console.page.evaluate("() => { document.documentElement.style.fontSize = '200%' }")
