@@ -8,7 +8,6 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.city import City
 from tests.browser.conftest import MAP_LIBRARY, ROOT, OpenConsole
-from tests.browser.console import WAIT_MS
 
 AXE = ROOT / "dashboards" / "console" / "node_modules" / "axe-core" / "axe.min.js"
 WARDS = 36
