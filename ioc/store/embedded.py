@@ -219,14 +219,18 @@ def _tune(server: PostgresServer) -> None:
 
 
 def create_database(server: PostgresServer, name: str, template: str | None = None) -> Dsns:
-    """Create database `name` and the unprivileged role unless they exist, and return how to connect."""
+    """Create database `name` and the unprivileged role unless they exist, and return how to connect.
+
+    With `template` it is a copy of that database.
+    """
     with psycopg.connect(server.get_uri("postgres"), autocommit=True) as connection:
         if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (APP_ROLE,)).fetchone():
             connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(APP_ROLE)))
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
             statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
             if template:
-                statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
+                # The files are copied, not logged block by block: half the time.
+                statement += sql.SQL(" TEMPLATE {} STRATEGY FILE_COPY").format(sql.Identifier(template))
             connection.execute(statement)
     admin = server.get_uri(name)
     return Dsns(admin=admin, app=admin.replace("postgres:@", f"{APP_ROLE}:@", 1))
