@@ -75,7 +75,7 @@ def test_link_state_and_data_age_are_shown(new_console: OpenConsole, city: City)
     expect(link).to_have_attribute("data-stale", "true", timeout=WAIT_MS)
     expect(link).to_contain_text("Im lặng")
     expect(link).to_contain_text("DỮ LIỆU KHÔNG TRỰC TIẾP")
-    expect(link).to_contain_text(re.compile(r"dừng ở thời điểm \d+ giây trước"))
+    expect(link).to_contain_text(re.compile(r"dừng từ \d+ giây trước"))
 
 
 def test_what_the_service_says_of_the_list_stands_beside_the_link(new_console: OpenConsole) -> None:

@@ -1,6 +1,7 @@
 """What the screen shows: the map, both languages, both themes, two sizes, and nothing a person cannot use."""
 
 import itertools
+import json
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.city import City
 from tests.browser.conftest import MAP_LIBRARY, ROOT, OpenConsole
+from tests.browser.console import WAIT_MS
 
 AXE = ROOT / "dashboards" / "console" / "node_modules" / "axe-core" / "axe.min.js"
 WARDS = 36
@@ -113,6 +115,34 @@ def test_everything_has_room(new_console: OpenConsole, city: City, lang: str) ->
         for one, other in itertools.combinations(boxes, 2):
             beside = one["x"] + one["width"] <= other["x"]
             assert beside or one["y"] + one["height"] <= other["y"], width
+
+
+@pytest.mark.parametrize("lang", ["vi", "en"])
+def test_a_lost_link_does_not_push_the_list_from_under_a_pointer(
+    new_console: OpenConsole, city: City, lang: str
+) -> None:
+    console = new_console("admin")
+    console.page.add_init_script(f"localStorage.setItem('ioc.lang', '{lang}')")
+    # The fullest header there is: the badge of warnings, which grows by a mark when they can't be asked for.
+    warnings = json.dumps({"items": [{"stage": "crossed"}] * 100})
+    console.page.route("**/warnings*", lambda route: route.fulfill(body=warnings))
+    console.open()
+    expect(console.row(city.incident)).to_be_visible()
+    expect(console.at("warnings-badge")).to_be_visible()
+    widths = range(1000, 2000, 60)
+
+    def places() -> list[object]:
+        found = []
+        for width in widths:
+            console.page.set_viewport_size({"width": width, "height": 720})
+            found.append(console.at("queue").bounding_box())
+        return found
+
+    before = places()
+    console.forgive("ERR_INTERNET_DISCONNECTED|Failed to fetch dynamically imported module")
+    console.context.set_offline(True)
+    expect(console.page.locator("header.stale")).to_be_visible(timeout=WAIT_MS)
+    assert dict(zip(widths, places(), strict=True)) == dict(zip(widths, before, strict=True))
 
 
 def test_text_twice_as_large_loses_nothing(new_console: OpenConsole, city: City) -> None:

@@ -51,7 +51,7 @@ export const en: Catalogue = {
     conflated: 'Merged',
     conflatedHelp: 'State updates merged to keep up; incidents are never merged',
     staleTitle: 'DATA NOT LIVE',
-    staleSince: (age) => `The screen stands as it was ${age} ago`,
+    staleSince: (age) => `As it was ${age} ago`,
     never: 'No data received yet',
     retryNow: 'Reconnect now',
     delayed: 'New incidents come late',

@@ -50,7 +50,7 @@ export const vi = {
     conflated: 'Gộp',
     conflatedHelp: 'Số lần cập nhật trạng thái được gộp để theo kịp; sự cố không bao giờ bị gộp',
     staleTitle: 'DỮ LIỆU KHÔNG TRỰC TIẾP',
-    staleSince: (age: string) => `Màn hình dừng ở thời điểm ${age} trước`,
+    staleSince: (age: string) => `Màn hình dừng từ ${age} trước`,
     never: 'Chưa nhận được dữ liệu',
     retryNow: 'Nối lại ngay',
     delayed: 'Sự cố mới đang đến chậm',
