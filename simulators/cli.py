@@ -337,6 +337,3 @@ def _truth(world: World, duration_s: float) -> list[Expected]:
 
 
 cli_play.register(app, until_signal)
-
-if __name__ == "__main__":
-    main()
