@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, Rejection, TooManyEvents
-from ioc.ingest.decoders.data import NESTED, Refused, as_number, typed_data
+from ioc.ingest.decoders.data import NESTED, Refused, as_number, computable, typed_data
 from ioc.ingest.decoders.geometry import Point, point_of
 from ioc.ingest.decoders.jsonlines import (
     BLANK,
@@ -427,7 +427,7 @@ _READERS: Final[dict[str, Callable[[_Entity, DecodeContext], _Read]]] = {
 
 def _speed(entity: _Entity, name: str) -> Any:
     value, unit = as_number(entity.values.pop(name, None)), entity.note(name, "unitCode")
-    if unit is None or type(value) not in (int, float):
+    if unit is None or not computable(value):
         return value
     if not isinstance(unit, str) or unit not in _KMH_OF:
         raise Refused("unit", f"{unit!r} is no speed; known: {', '.join(_KMH_OF)}", f"{name}.unitCode")
@@ -439,13 +439,13 @@ def _occupancy(entity: _Entity, context: DecodeContext) -> Any:
     percent = (
         entity.note("occupancy", "unitCode") == _PERCENT or context.options.get("occupancy") == "percent"
     )
-    return value / 100 if percent and type(value) in (int, float) else value
+    return value / 100 if percent and computable(value) else value
 
 
 def _volume(entity: _Entity, context: DecodeContext, interval_s: float | None) -> Any:
     """Return vehicles of the interval; the option `intensity` tells brokers that state vehicles an hour."""
     value = as_number(entity.values.pop("intensity", None))
-    if context.options.get("intensity") == "per_hour" and type(value) in (int, float):
+    if context.options.get("intensity") == "per_hour" and computable(value):
         value = value * (interval_s or 60.0) / _HOUR_S
     return _whole(value)
 
