@@ -187,7 +187,7 @@ def rerun_scenario(
         report = until_signal(lambda stop: rerun(world, url, known, duration, stop, told, sender))
     found = msgspec.to_builtins(report)
     typer.echo(json_bytes(found).decode() if as_json else "  ".join(f"{k} {v:,}" for k, v in found.items()))
-    if report.rejected or report.seconds < duration:
+    if not report.all_taken or report.seconds < duration:
         raise typer.Exit(1)
 
 
@@ -337,6 +337,3 @@ def _truth(world: World, duration_s: float) -> list[Expected]:
 
 
 cli_play.register(app, until_signal)
-
-if __name__ == "__main__":
-    main()

@@ -19,6 +19,8 @@ from simulators.front_door import ANSWER_S, FrontDoor
 from simulators.play import Moved, Played, Player, moved_to_now, senders, span_of
 from simulators.senders import json_bytes, load_keys
 
+NOT_COUNTED = ("unsendable", "stopped", "cut_off")
+"""What the summary's line of figures leaves out."""
 Work = Callable[[asyncio.Event], Awaitable[Played]]
 
 
@@ -83,14 +85,16 @@ def _report(played: Played, recording: EventsFile, as_json: bool) -> None:
     if as_json:
         typer.echo(json_bytes(found).decode())
     else:
-        typer.echo("  ".join(f"{k} {v:,}" for k, v in found.items() if k not in ("unsendable", "cut_off")))
+        typer.echo("  ".join(f"{k} {v:,}" for k, v in found.items() if k not in NOT_COUNTED))
         for source, count in sorted(played.unsendable.items()):
             typer.echo(
                 f"not sent: {count:,} events of {source}, for which the keys file has no sender", err=True
             )
+        if played.stopped:
+            typer.echo("stopped before the end of the recording", err=True)
         if recording.cut_off:
             typer.echo("the recording was read up to its last complete frame only", err=True)
-    if played.rejected or played.unsendable or recording.cut_off:
+    if not played.is_whole or recording.cut_off:
         raise typer.Exit(1)
 
 

@@ -22,12 +22,19 @@ class FrontDoorError(SimulatorError):
 
 
 class Sent(msgspec.Struct):
-    """What was sent. `events = accepted + duplicate + rejected`."""
+    """What was sent. `events = accepted + duplicate + rejected + shed`."""
 
     events: int = 0
     accepted: int = 0
     duplicate: int = 0
     rejected: int = 0
+    shed: int = 0
+    """Left out by a service that could not keep up."""
+
+    @property
+    def all_taken(self) -> bool:
+        """Whether the service has all that was sent."""
+        return self.accepted + self.duplicate == self.events
 
     def add(self, receipt: Receipt, events: int) -> None:
         """Count what became of a body."""
@@ -35,6 +42,7 @@ class Sent(msgspec.Struct):
         self.accepted += receipt.accepted
         self.duplicate += receipt.duplicate
         self.rejected += receipt.rejected
+        self.shed += receipt.shed
 
 
 class FrontDoor:

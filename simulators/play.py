@@ -20,7 +20,14 @@ class Played(Sent):
     """What was sent, and what could not be: events of sources for which no key was given."""
 
     seconds: int = 0
+    stopped: bool = False
+    """Whether it was stopped before the recording's end."""
     unsendable: dict[str, int] = msgspec.field(default_factory=dict)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the service has all of the recording."""
+        return self.all_taken and not self.stopped and not self.unsendable
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -106,6 +113,7 @@ class Player:
                 first_us = line.at_us if first_us is None else first_us
                 await self._wait(began_s, line.at_us - first_us, stop)
                 if stop.is_set():
+                    self.played.stopped = True
                     return self.played
                 if self._keeper is not None and (second is None or line.is_tick):
                     at_us = line.at_us // SECOND_US * SECOND_US + self._moved.seconds * SECOND_US

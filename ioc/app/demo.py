@@ -141,7 +141,7 @@ def write_secret(path: Path, content: dict[str, str]) -> None:
 def simulator_command(settings: Settings, scenario: str | None, snapshot_port: int) -> list[str]:
     """Return the command that simulates the demo city against this service."""
     command = [
-        sys.executable, "-m", "simulators.cli", "run",
+        sys.executable, "-m", "simulators", "run",
         "--url", f"http://{settings.http.host}:{settings.http.port}",
         "--mqtt", f"{settings.mqtt.host}:{settings.mqtt.port}",
         "--keys", str(settings.data / "demo" / "keys.json"),

@@ -32,6 +32,9 @@ PLACE_CONFIDENCE: Final = "place_confidence"
 """Fields of `extra` of a report that was placed by its address (`ioc/geo/gazetteer.py`)."""
 CORRECTED: Final = "position_corrected"
 """The field of `extra` that says what was put right of a position."""
+MAX_ROWS_OF_ONE: Final = 10
+"""Refusals that share their bytes (the objects of one frame) and are each kept with them. What more there are
+stand in the answer and the metrics: one message must not fill the quarantine."""
 _SAMPLED: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f][13579bdf]")
 """A `traceparent` of W3C Trace Context whose flag says that the trace is written."""
 
@@ -104,13 +107,14 @@ class Gateway:
         the context that events without one of their own carry on, "" for none; None takes none of them.
         """
         admission = Admission()
+        kept: Counter[tuple[int, bytes]] = Counter()
         for rejection in rejections:
-            self._refuse(admission, sender, rejection, now_us)
+            self._refuse(admission, kept, sender, rejection, now_us)
         for decoded in events:
             source = self._registry.device(decoded.source)
             refused = self._judge(sender, source, decoded, now_us)
             if refused is not None or source is None:
-                self._refuse(admission, sender, _rejection(decoded, refused or _UNREGISTERED), now_us)
+                self._refuse(admission, kept, sender, _rejection(decoded, refused or _UNREGISTERED), now_us)
                 continue
             event, wrong = self._locate(source, decoded, now_us, admission.counts)
             admission.seen.append(Seen(event.source, event.time_us, wrong))
@@ -211,7 +215,15 @@ class Gateway:
         west, south, east, north = self._bounds
         return west <= lon <= east and south <= lat <= north and (lon, lat) != (0.0, 0.0)
 
-    def _refuse(self, admission: Admission, sender: Device, rejection: Rejection, now_us: int) -> None:
+    def _refuse(
+        self,
+        admission: Admission,
+        kept: Counter[tuple[int, bytes]],
+        sender: Device,
+        rejection: Rejection,
+        now_us: int,
+    ) -> None:
+        """Note a refusal for the answer and the quarantine; `kept` counts its rows by line and bytes."""
         admission.rejected.append(
             RejectedEvent(
                 line=rejection.line,
@@ -221,7 +233,8 @@ class Gateway:
                 field=rejection.field,
             )
         )
-        if not rejection.raw:
+        kept[rejection.line, rejection.raw] += 1
+        if not rejection.raw or kept[rejection.line, rejection.raw] > MAX_ROWS_OF_ONE:
             return
         admission.quarantine.append(
             QuarantineRow(

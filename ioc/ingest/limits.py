@@ -17,7 +17,7 @@ class IngestLimits(msgspec.Struct, frozen=True, kw_only=True):
     """One event. Beyond: that event is rejected and quarantined, shortened to this size
     (`result="rejected"`)."""
     max_events_per_request: int = 10_000
-    """Events in one body. Beyond: 413, nothing taken (`events_per_request`)."""
+    """Events in one body, and refusals besides. Beyond: 413, nothing taken (`events_per_request`)."""
     max_inflight_requests: int = 64
     """Requests being decoded or waiting for the log. Beyond: HTTP 503 + Retry-After; MQTT and the
     subscriber wait, and their sockets are not read meanwhile (`inflight`; gauge

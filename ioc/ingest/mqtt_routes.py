@@ -51,16 +51,19 @@ def _routes(routes: Mapping[str, str]) -> Iterator[Route]:
         yield Route(inside, device_id, "".join(f"{level}/" for level in levels[:wild]) if wild else "")
 
 
-def sender_of(topic: str, routes: tuple[Route, ...]) -> tuple[str, str]:
+def sender_of(topic: str, routes: tuple[Route, ...]) -> tuple[str | None, str]:
     """Return the id of the device that `topic` names or is routed to, and the topic told to its decoder.
+
+    None is nobody: the broker confines devices below `ioc/v1/` only, so another topic's levels name none.
 
     The first route that matches counts. Its decoder is told what follows the filter's fixed levels:
     `events` for `frigate/events` through `frigate/#`, the whole topic through `+/onvif-ej/#` and through a
     filter without wildcard.
     """
-    if not topic.startswith(TOPIC_PREFIX):
-        for route in routes:
-            if Topic(topic).matches(route.filter):
-                return route.device_id, topic.removeprefix(route.fixed)
-    device_id, _, rest = topic.removeprefix(TOPIC_PREFIX).partition("/")
-    return device_id, rest
+    if topic.startswith(TOPIC_PREFIX):
+        device_id, _, rest = topic.removeprefix(TOPIC_PREFIX).partition("/")
+        return device_id, rest
+    for route in routes:
+        if Topic(topic).matches(route.filter):
+            return route.device_id, topic.removeprefix(route.fixed)
+    return None, topic

@@ -148,10 +148,13 @@ class MqttSubscriber:
             client._client.ack(message.mid, message.qos)
 
     def _sender(self, topic: str) -> tuple[Device, str]:
-        """Return the device the topic names, and what follows its id.
+        """Return the device the topic names or is routed to, and the topic told to its decoder.
 
-        An unregistered one becomes a sender without authority, so that its messages end in quarantine.
+        An unregistered one, or nobody, becomes a sender without authority, so that its messages end in
+        quarantine.
         """
         device_id, rest = sender_of(topic, self._routes)
-        known = self._service.registry.device(device_id)
-        return known or Device(id=device_id[:128], kind=DeviceKind.GATEWAY, name=device_id[:128]), rest
+        known = None if device_id is None else self._service.registry.device(device_id)
+        # No device's id holds a slash, so no device is throttled or counted for what has no route.
+        named = f"/{topic}" if device_id is None else device_id
+        return known or Device(id=named[:128], kind=DeviceKind.GATEWAY, name=named[:128]), rest

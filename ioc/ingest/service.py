@@ -314,9 +314,13 @@ class IngestService:
         try:
             decoder = self._decoder(device)
             if len(body) <= self.limits.decode_at_once_bytes:
-                return decoder.decode(body, context)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._aside, decoder.decode, body, context)
+                decode = decoder.decode(body, context)
+            else:
+                loop = asyncio.get_running_loop()
+                decode = await loop.run_in_executor(self._aside, decoder.decode, body, context)
+            if len(decode.rejections) > context.max_events:  # the parts of few large messages
+                raise TooManyEvents(len(decode.rejections), context.max_events)
+            return decode
         except TooManyEvents as error:
             self.metrics.refuse(transport, "events_per_request")
             if wait:

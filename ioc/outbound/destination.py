@@ -12,7 +12,6 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 import httpx
 import msgspec
 
-_NAT64 = IPv6Network("64:ff9b::/96")
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
@@ -78,14 +77,20 @@ def _unmapped(address: Address) -> Address:
 
 
 def _is_public(address: Address) -> bool:
-    return address.is_global and not address.is_multicast and not _wraps_another(address)
+    if address.is_multicast or address.is_reserved or _wraps_another(address):
+        return False
+    # `is_global` counts the old private addresses of IPv6 (fec0::/10) as public.
+    return address.is_global and not (isinstance(address, IPv6Address) and address.is_site_local)
 
 
 def _wraps_another(address: Address) -> bool:
-    """Return whether an IPv6 address stands for an IPv4 one that a gateway would connect to for us."""
+    """Return whether an IPv6 address stands for an IPv4 one that a gateway would connect to for us.
+
+    Those of NAT64 and the older mappings (RFC 6052, 8215, 4291) lie in ranges that are reserved anyway.
+    """
     if isinstance(address, IPv4Address):
         return False
-    return address.sixtofour is not None or address.teredo is not None or address in _NAT64
+    return address.sixtofour is not None or address.teredo is not None
 
 
 def _is_never_meant(address: Address) -> bool:

@@ -118,7 +118,7 @@ def put_off(service: Service) -> list[str]:
 @contextmanager
 def players_paused() -> Iterator[None]:
     """Hold the senders back, so that they are not done before what takes its time is."""
-    players = [each for each in psutil.Process().children() if "simulators.cli" in each.cmdline()]
+    players = [each for each in psutil.Process().children() if "simulators" in each.cmdline()]
     assert players
     for player in players:
         player.suspend()

@@ -40,7 +40,7 @@ def test_a_real_recording_ends_as_an_incident_on_the_map(service: Service, share
     recording = shared_data / "camera-opendatacam" / "alexeydetections30FPS.json"
     camera = "cam-25942-01"
     player = subprocess.Popen(
-        [sys.executable, "-m", "simulators.cli", "replay", str(recording), "--source", camera, "--loop",
+        [sys.executable, "-m", "simulators", "replay", str(recording), "--source", camera, "--loop",
          "--keys", str(service.data / "demo" / "keys.json"), "--url", service.url],
         cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip

@@ -57,7 +57,7 @@ def test_a_recording_replayed_into_an_empty_installation_gives_the_same_incident
     with installation() as (service, keys):
         options = ["--keys", keys, "--sender", "gw-all", "--url", service.url, "--tell-time"]
         speed = ["--speed", "max", "--times", "original", "--json"]
-        sent = json.loads(command("simulators.cli", "play", file, *options, *speed))
+        sent = json.loads(command("simulators", "play", file, *options, *speed))
         assert sent["accepted"] == made["events"]
         sums.append(checksum(service))
         exports.append(exported(service))

@@ -54,7 +54,7 @@ def rerun(service: Service, keys: Path, seconds: int, **more: object) -> dict[st
         **more,
     }
     arguments = [text for name, value in options.items() for text in (f"--{name}", value)]
-    report: dict[str, int] = json.loads(command("simulators.cli", "rerun", "--json", *arguments))
+    report: dict[str, int] = json.loads(command("simulators", "rerun", "--json", *arguments))
     return report
 
 
@@ -83,7 +83,7 @@ def test_the_same_time_twice_exports_the_same_bytes_and_they_score_well(tmp_path
     file = tmp_path / "incidents.ndjson"
     file.write_bytes(exports[0])
     told = ("--incidents", file, "--start", START, "--duration", LENGTH_S, "--json")
-    score = json.loads(command("simulators.cli", "score", "demo", *told))
+    score = json.loads(command("simulators", "score", "demo", *told))
     assert score["detection"] >= 0.95
     assert score["total"]["expected"] > 30
     assert (score["total"]["repeated"], score["false"]) == (0, [])
@@ -98,7 +98,7 @@ def test_another_seed_gives_other_incidents_and_an_installation_goes_back_to_no_
             rerun(service, keys, 120, seed=seed)
             exports.append(exported(service))
             again = ("rerun", "--keys", keys, "--sender", "gw-all", "--url", service.url, "--start", START)
-            refused = command("simulators.cli", *again, "--duration", 5, code=2).decode()
+            refused = command("simulators", *again, "--duration", 5, code=2).decode()
             assert "it is 2026-11-23T00:02:01.000Z already" in refused
     assert exports[0] != exports[1]
     assert all(len(text.splitlines()) > 5 for text in exports)
@@ -109,5 +109,5 @@ def test_an_installation_that_keeps_its_own_time_refuses_another(service: Servic
     keys = tmp_path / "keys.json"
     keys.write_text(json.dumps({"gw-all": service.add_gateway()}))
     again = ("rerun", "--keys", keys, "--sender", "gw-all", "--url", service.url, "--start", START)
-    refused = command("simulators.cli", *again, "--duration", 5, code=2).decode()
+    refused = command("simulators", *again, "--duration", 5, code=2).decode()
     assert "keeps its own time; start it with IOC_REPLAY__ENABLED=true" in refused

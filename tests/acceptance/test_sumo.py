@@ -33,7 +33,7 @@ def sumo(*arguments: str) -> subprocess.CompletedProcess[str]:
         "--areas",
         str(ROOT / "demo" / "areas.geojson"),
     ]
-    command = [sys.executable, "-m", "simulators.cli", "sumo", *files, *arguments]
+    command = [sys.executable, "-m", "simulators", "sumo", *files, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
 
 

@@ -183,6 +183,11 @@ def as_number(value: Any) -> Any:
     return number if isfinite(number) else value
 
 
+def computable(value: Any) -> bool:
+    """Return whether `value` is a number to reckon with: JSON's integers may be larger than any float."""
+    return type(value) is float or (type(value) is int and abs(value) <= _INT64_MAX)
+
+
 def _check(schema: _Schema, data: EventData) -> None:
     for name, low, high in schema.ranges:
         value = getattr(data, name)

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from ioc.ingest.decoders.data import as_number
+from ioc.ingest.decoders.data import NUMBERS, as_number
 
 Point = tuple[float, float]
 """Longitude and latitude in degrees, WGS 84."""
@@ -57,7 +57,7 @@ def _pair(at: Any) -> Point | None:
     if not isinstance(at, list) or len(at) < 2:
         return None
     lon, lat = at[0], at[1]
-    if type(lon) not in (int, float) or type(lat) not in (int, float):
+    if type(lon) not in NUMBERS or type(lat) not in NUMBERS:
         return None
     if not (abs(lon) <= 180 and abs(lat) <= 90):  # not-a-number and integers too large for a float fail too
         return None

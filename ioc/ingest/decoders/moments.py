@@ -41,9 +41,10 @@ def moment_us(text: str, zone: tzinfo | None, field: str) -> int:
     Raises:
         Refused: `iso8601`, it is no such time; `zone`, it states none and the device has none.
     """
-    moment = _moment(text.strip())
-    if moment is None:
-        raise Refused("iso8601", "expected ISO 8601, e.g. 2026-11-22T10:00:00+07:00", field)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = _lenient(text, field)
     if moment.tzinfo is None:
         if zone is None:
             detail = "a local time without zone; register the device with its `time_zone`"
@@ -55,15 +56,11 @@ def moment_us(text: str, zone: tzinfo | None, field: str) -> int:
     return time_us
 
 
-def _moment(text: str) -> datetime | None:
+def _lenient(text: str, field: str) -> datetime:
     try:
-        return datetime.fromisoformat(text)
+        return datetime.fromisoformat(_EXTRA_DIGITS.sub(r"\1", text.strip()))
     except ValueError:
-        pass
-    try:
-        return datetime.fromisoformat(_EXTRA_DIGITS.sub(r"\1", text))
-    except ValueError:
-        return None
+        raise Refused("iso8601", "expected ISO 8601, e.g. 2026-11-22T10:00:00+07:00", field) from None
 
 
 def epoch_us(seconds: float, field: str) -> int:

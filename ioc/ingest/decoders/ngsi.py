@@ -9,14 +9,14 @@ comes from the sender. The option `source` set to `sender` lets everything come 
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, Rejection, TooManyEvents
-from ioc.ingest.decoders.data import NESTED, Refused, as_number, typed_data
+from ioc.ingest.decoders.data import NESTED, Refused, as_number, computable, typed_data
 from ioc.ingest.decoders.geometry import Point, point_of
 from ioc.ingest.decoders.jsonlines import (
     BLANK,
@@ -51,7 +51,10 @@ _HOUR_S: Final = 3_600.0
 
 
 class _Entity:
-    """An entity reduced to values: `values` by attribute, `notes` what attributes say besides."""
+    """An entity reduced to values: `values` by attribute, `notes` what attributes say besides.
+
+    Readers pop the values that they understand; what is left goes to `extra`.
+    """
 
     __slots__ = ("id", "notes", "type", "values")
 
@@ -62,16 +65,17 @@ class _Entity:
         self.id = _name(raw.get("id", raw.get("@id")), "id")
         self.type = _type(raw.get("type", raw.get("@type")))
         self.notes: dict[str, dict[str, Any]] = {}
-        self.values: dict[str, Any] = {}
+        values: dict[str, Any] = {}
+        self.values = values
         for key, attribute in raw.items():
             if key in _NOT_VALUES:
                 continue
             # Expanded where the sender's context was not applied.
             name = key.rpartition("/")[2].rpartition("#")[2] if "/" in key else key
             if not isinstance(attribute, NESTED):
-                self.values[name] = attribute
+                values[name] = attribute
                 continue
-            self.values[name], notes = _reduced(attribute)
+            values[name], notes = _reduced(attribute)
             if notes:
                 self.notes[name] = notes
 
@@ -84,10 +88,6 @@ class _Entity:
             found = notes["metadata"].get(name)
             return found.get("value") if isinstance(found, dict) else None
         return notes.get(name)
-
-    def take(self, name: str) -> Any:
-        """Return and remove a value; what is left goes to `extra`."""
-        return self.values.pop(name, None)
 
 
 class _Read(NamedTuple):
@@ -109,7 +109,7 @@ class Ngsi:
         """Return one event per entity; each is refused by itself. See `Decoder`."""
         result = Decode()
         try:
-            entities = list(_entities(body, context, result.rejections))
+            entities = _entities(body, context, result.rejections)
         except JSON_ERRORS as error:
             rule, detail = why_unreadable(error)
             return Decode(rejections=[Rejection(line=1, rule=rule, detail=detail, raw=body)])
@@ -127,27 +127,16 @@ class Ngsi:
         return result
 
 
-def _entities(body: bytes, context: DecodeContext, rejections: list[Rejection]) -> Iterator[tuple[int, Any]]:
-    """Yield each entity with its number in the body.
+def _entities(body: bytes, context: DecodeContext, rejections: list[Rejection]) -> list[tuple[int, Any]]:
+    """Return each entity with its number in the body.
 
     Raises:
         msgspec.DecodeError, UnicodeDecodeError, RecursionError: the body is no JSON.
     """
     text = body.removeprefix(BOM).strip(BLANK)
-    if not text:
-        rejections.append(Rejection(line=1, rule="empty", detail="the body holds no entity", raw=b""))
-        return
-    if context.content_type in NDJSON_TYPES:
-        pieces, refused = split_objects(body, context)
-        rejections += refused
-        for line, raw in pieces:
-            try:
-                yield line, parse_any(raw)
-            except JSON_ERRORS as error:
-                rule, detail = why_unreadable(error)
-                rejections.append(Rejection(line=line, rule=rule, detail=detail, raw=raw))
-        return
-    found = parse_any(text)
+    if text and context.content_type in NDJSON_TYPES:
+        return _entities_by_line(body, context, rejections)
+    found = parse_any(text) if text else []
     if isinstance(found, dict):
         inner = found.get("features") if found.get("type") == "FeatureCollection" else found.get("data")
         found = inner if isinstance(inner, list) else [found]
@@ -155,7 +144,22 @@ def _entities(body: bytes, context: DecodeContext, rejections: list[Rejection]) 
         found = [found]
     if not found:
         rejections.append(Rejection(line=1, rule="empty", detail="the body holds no entity", raw=b""))
-    yield from enumerate(found, 1)
+    return list(enumerate(found, 1))
+
+
+def _entities_by_line(
+    body: bytes, context: DecodeContext, rejections: list[Rejection]
+) -> list[tuple[int, Any]]:
+    pieces, refused = split_objects(body, context)
+    rejections += refused
+    entities: list[tuple[int, Any]] = []
+    for line, raw in pieces:
+        try:
+            entities.append((line, parse_any(raw)))
+        except JSON_ERRORS as error:
+            rule, detail = why_unreadable(error)
+            rejections.append(Rejection(line=line, rule=rule, detail=detail, raw=raw))
+    return entities
 
 
 def _decoded(line: int, raw: Any, context: DecodeContext) -> tuple[Decoded, int]:
@@ -173,22 +177,20 @@ def _decoded(line: int, raw: Any, context: DecodeContext) -> tuple[Decoded, int]
         raise Refused("known_type", f"no entity type of ours: {entity.type}. Known: {known}", "type")
     point = _position(entity)
     kind, fields, time_us, measures = read(entity, context)
-    told = {name: value for name, value in fields.items() if value is not None}
-    for name, value in entity.values.items():
-        if value is not None and name not in fields:
-            told[name] = value
-    data, dropped = typed_data(kind, told)
+    told = fields | entity.values | fields  # what was read goes first, and before what the sender calls so
+    data, dropped = typed_data(kind, {name: value for name, value in told.items() if value is not None})
     content = msgspec.json.encode(raw)
     if b"\\u0000" in content:
         raise Refused("no_nul", "the character U+0000 cannot be stored")
     digest = blake2b(msgspec.msgpack.encode((entity.id, time_us, data)), digest_size=12).hexdigest()
     own = measures and context.options.get("source") != "sender"
-    name = entity.id.removeprefix(f"urn:ngsi-ld:{entity.type}:")
     return (
         Decoded(
             line=line,
             id=digest,
-            source=context.part(name) if own else context.device_id,
+            source=context.part(entity.id.removeprefix(f"urn:ngsi-ld:{entity.type}:"))
+            if own
+            else context.device_id,
             time_us=time_us,
             data=data,
             raw=content[: context.max_event_bytes],
@@ -263,7 +265,7 @@ def _type(value: Any) -> str:
 
 def _position(entity: _Entity) -> Point | None:
     """Return where the entity is; an unreadable place is none, and the registry's counts."""
-    location = entity.take("location")
+    location = entity.values.pop("location", None)
     if isinstance(location, str):  # NGSIv2 `geo:point`: latitude first
         numbers = [as_number(part.strip()) for part in location.split(",", 2)]
         location = {"type": "Point", "coordinates": numbers[1::-1]}
@@ -276,7 +278,7 @@ def _position(entity: _Entity) -> Point | None:
 def _time_us(entity: _Entity, context: DecodeContext, names: tuple[str, ...]) -> int | None:
     """Return the first time that is stated under one of `names`."""
     for name in names:
-        value = entity.take(name)
+        value = entity.values.pop(name, None)
         if isinstance(value, str) and value:
             return moment_us(value, context.zone, name)
     return None
@@ -287,9 +289,9 @@ def _interval(entity: _Entity, context: DecodeContext, observed: str) -> tuple[i
 
     It is stated by two attributes, or in one as `from/to`, or only its moment is.
     """
-    begin = entity.take("dateObservedFrom")
-    end = entity.take("dateObservedTo")
-    whole = entity.take("dateObserved")
+    begin = entity.values.pop("dateObservedFrom", None)
+    end = entity.values.pop("dateObservedTo", None)
+    whole = entity.values.pop("dateObserved", None)
     if not (isinstance(begin, str) and isinstance(end, str)) and isinstance(whole, str) and "/" in whole:
         begin, _, end = whole.partition("/")
     if isinstance(begin, str) and isinstance(end, str):
@@ -319,7 +321,7 @@ def _traffic_flow(entity: _Entity, context: DecodeContext) -> _Read:
         "speed_kmh": _speed(entity, "averageVehicleSpeed"),
         "occupancy": _occupancy(entity, context),
         "volume_veh": _volume(entity, context, interval_s),
-        "lane": _text(entity.take("laneId")),
+        "lane": _text(entity.values.pop("laneId", None)),
     }
     if interval_s:
         fields["interval_s"] = interval_s
@@ -336,13 +338,13 @@ def _item_flow(entity: _Entity, context: DecodeContext) -> _Read:
 
 def _crowd_flow(entity: _Entity, context: DecodeContext) -> _Read:
     time_us, interval_s = _interval(entity, context, "peopleCount")
-    fields = {"people": _whole(entity.take("peopleCount")), "interval_s": interval_s}
+    fields = {"people": _whole(entity.values.pop("peopleCount", None)), "interval_s": interval_s}
     return _Read("camera.count", fields, time_us)
 
 
 def _anpr_flow(entity: _Entity, context: DecodeContext) -> _Read:
     time_us, _ = _interval(entity, context, "observedVehicle")
-    vehicle = entity.take("observedVehicle")
+    vehicle = entity.values.pop("observedVehicle", None)
     plate = vehicle.get("licensePlate") if isinstance(vehicle, dict) else None
     read, confidence = plate, None
     if isinstance(plate, dict):
@@ -362,7 +364,7 @@ def _anpr_flow(entity: _Entity, context: DecodeContext) -> _Read:
 
 
 def _alert(entity: _Entity, context: DecodeContext) -> _Read:
-    deleted = entity.take("deletedAt")
+    deleted = entity.values.pop("deletedAt", None)
     issued_us = _time_us(
         entity, context, ("dateModified", "modifiedAt", "dateIssued", "dateObserved", "validFrom")
     )
@@ -372,18 +374,18 @@ def _alert(entity: _Entity, context: DecodeContext) -> _Read:
         "situation_id": entity.id,
         "kind": _snake(entity.values.get("subCategory") or entity.values.get("category") or "alert"),
         "active": deleted is None and not over,
-        "severity": _SEVERITIES.get(str(entity.take("severity")).lower()),
-        "text": _text(entity.take("description")),
+        "severity": _SEVERITIES.get(str(entity.values.pop("severity", None)).lower()),
+        "text": _text(entity.values.pop("description", None)),
         "road": _road(entity),
     }
     return _Read("traffic.situation", fields, issued_us or context.now_us, measures=False)
 
 
 def _accident(entity: _Entity, context: DecodeContext) -> _Read:
-    deleted = entity.take("deletedAt")
+    deleted = entity.values.pop("deletedAt", None)
     modified_us = _time_us(entity, context, ("dateModified", "modifiedAt"))
     happened_us = _time_us(entity, context, ("accidentDate", "dateObserved", "dateCreated"))
-    status = entity.take("status")
+    status = entity.values.pop("status", None)
     dead = [entity.values.get(name) for name in ("numPassengersDead", "numPedestrianDead")]
     dead += [entity.values.get(f"totalDeadPeopleWithin{span}") for span in ("24Hours", "30Days")]
     fields = {
@@ -391,7 +393,7 @@ def _accident(entity: _Entity, context: DecodeContext) -> _Read:
         "kind": "accident",
         "active": deleted is None and status in (None, "onGoing"),
         "severity": "critical" if any(map(_positive, dead)) else _of_injured(entity),
-        "text": _text(entity.take("description")),
+        "text": _text(entity.values.pop("description", None)),
         "road": _road(entity),
     }
     times = [time for time in (modified_us, happened_us) if time is not None]
@@ -400,7 +402,11 @@ def _accident(entity: _Entity, context: DecodeContext) -> _Read:
 
 def _anomaly(entity: _Entity, context: DecodeContext) -> _Read:
     detected_us = _time_us(entity, context, ("dateDetected", "dateModified", "modifiedAt"))
-    fields = {"situation_id": entity.id, "kind": "anomaly", "active": entity.take("deletedAt") is None}
+    fields = {
+        "situation_id": entity.id,
+        "kind": "anomaly",
+        "active": entity.values.pop("deletedAt", None) is None,
+    }
     return _Read("traffic.situation", fields, detected_us or context.now_us, measures=False)
 
 
@@ -420,8 +426,8 @@ _READERS: Final[dict[str, Callable[[_Entity, DecodeContext], _Read]]] = {
 
 
 def _speed(entity: _Entity, name: str) -> Any:
-    value, unit = as_number(entity.take(name)), entity.note(name, "unitCode")
-    if unit is None or type(value) not in (int, float):
+    value, unit = as_number(entity.values.pop(name, None)), entity.note(name, "unitCode")
+    if unit is None or not computable(value):
         return value
     if not isinstance(unit, str) or unit not in _KMH_OF:
         raise Refused("unit", f"{unit!r} is no speed; known: {', '.join(_KMH_OF)}", f"{name}.unitCode")
@@ -429,17 +435,17 @@ def _speed(entity: _Entity, name: str) -> Any:
 
 
 def _occupancy(entity: _Entity, context: DecodeContext) -> Any:
-    value = as_number(entity.take("occupancy"))
+    value = as_number(entity.values.pop("occupancy", None))
     percent = (
         entity.note("occupancy", "unitCode") == _PERCENT or context.options.get("occupancy") == "percent"
     )
-    return value / 100 if percent and type(value) in (int, float) else value
+    return value / 100 if percent and computable(value) else value
 
 
 def _volume(entity: _Entity, context: DecodeContext, interval_s: float | None) -> Any:
     """Return vehicles of the interval; the option `intensity` tells brokers that state vehicles an hour."""
-    value = as_number(entity.take("intensity"))
-    if context.options.get("intensity") == "per_hour" and type(value) in (int, float):
+    value = as_number(entity.values.pop("intensity", None))
+    if context.options.get("intensity") == "per_hour" and computable(value):
         value = value * (interval_s or 60.0) / _HOUR_S
     return _whole(value)
 

@@ -24,7 +24,7 @@ import csv
 import io
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
@@ -32,7 +32,7 @@ from typing import Any, Final
 import msgspec
 
 from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, Rejection, TooManyEvents
-from ioc.ingest.decoders.data import SCHEMAS, Refused, as_number, typed_data, unknown_type
+from ioc.ingest.decoders.data import SCHEMAS, Refused, as_number, computable, typed_data, unknown_type
 from ioc.ingest.decoders.geometry import degrees_of
 from ioc.ingest.decoders.jsonlines import (
     BOM,
@@ -386,7 +386,7 @@ def _scaled(value: Any, name: str, column: str, table: Table) -> Any:
     factor = table.factors.get(name)
     if factor is None:
         return value
-    if type(value) not in (int, float):
+    if not computable(value):
         raise Refused("type", f"expected a number, found {str(value)[:40]!r}", column)
     return value * factor
 
@@ -414,7 +414,7 @@ def _time_us(value: Any, table: Table, context: DecodeContext) -> int:
             detail = "a local time without zone; register the device with its `time_zone`"
             raise Refused("zone", detail, column)
         moment = moment.replace(tzinfo=context.zone)
-    return to_us(moment.astimezone(UTC))
+    return to_us(moment)
 
 
 def _by_column(refused: Refused, table: Table) -> Refused:

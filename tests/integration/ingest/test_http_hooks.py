@@ -187,3 +187,11 @@ async def test_the_key_of_an_address_stands_in_no_log_metric_or_answer(
     ours = [record.getMessage() for record in caplog.records if not record.name.startswith("httpx")]
     told = str((ours, entries, said)) + prometheus_client.generate_latest(met.prometheus).decode()
     assert "iocd_" not in told.replace("iocd_…", "")
+
+
+async def test_413_for_a_message_with_more_refused_parts_than_a_body_may_have_events() -> None:
+    met = city(IngestLimits(max_events_per_request=3))
+    webhook = {"data": {"timestamp": "2026-11-22T10:00:00Z", "results": [{"plate": []}] * 4}}
+    answer = await post(met, "/api/v1/ingest/hooks/iocd_pr-1", json.dumps(webhook).encode())
+    assert_problem(answer, 413)
+    assert met.quarantine.rows == []

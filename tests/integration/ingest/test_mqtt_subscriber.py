@@ -225,6 +225,16 @@ async def test_a_route_to_nobody_ends_in_quarantine() -> None:
     assert city.log.records == []
 
 
+async def test_a_topic_without_a_route_speaks_for_no_device_even_where_it_begins_with_ones_id() -> None:
+    """A route that is gone lives on in the session, and who may write there is anybody."""
+    city = City()
+    async with subscribed(city) as broker:
+        broker.publish(1, payload(1), TOPIC.removeprefix("ioc/v1/"))
+        await broker.acked()
+    assert [row.device for row in city.quarantine.rows] == ["/" + TOPIC.removeprefix("ioc/v1/")]
+    assert city.log.records == []
+
+
 async def test_a_topic_that_the_broker_does_not_let_us_read_is_told(caplog: pytest.LogCaptureFixture) -> None:
     city = City()
     with caplog.at_level(logging.ERROR):

@@ -8,6 +8,7 @@ import pytest
 from ioc.geo.gazetteer import PlacedBy, Placement
 from ioc.ingest.decoders.base import Decoded, Rejection
 from ioc.ingest.gateway import (
+    MAX_ROWS_OF_ONE,
     POSITION_OUTSIDE,
     POSITION_SWAPPED,
     POSITION_ZERO,
@@ -46,6 +47,23 @@ def decoded(
 def admit(sender: Device, *events: Decoded, rejections: tuple[Rejection, ...] = ()) -> Admission:
     gateway = Gateway(DeviceRegistry(snapshot()), FakeWards(), BOUNDS, IngestLimits())
     return gateway.admit(sender, events, rejections, NOW_US)
+
+
+def refused(raw: bytes, line: int = 1) -> Rejection:
+    return Rejection(line=line, rule="type", detail="expected a text, got list", raw=raw)
+
+
+def test_a_message_whose_parts_are_all_refused_is_kept_a_few_times_not_once_for_each_part() -> None:
+    """Else 64 KB of wrong parts would fill the whole quarantine, and push out what others sent."""
+    picture = b"{" + b" " * 65_000 + b"}"
+    admission = admit(CAMERA, rejections=(refused(picture),) * 5_000)
+    assert len(admission.rejected) == 5_000
+    assert [row.raw for row in admission.quarantine] == [picture] * MAX_ROWS_OF_ONE
+
+
+def test_equal_messages_are_each_kept() -> None:
+    admission = admit(CAMERA, rejections=tuple(refused(RAW, line) for line in range(1, 21)))
+    assert len(admission.quarantine) == 20
 
 
 def event_of(admission: Admission) -> Event:

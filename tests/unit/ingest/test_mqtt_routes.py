@@ -27,7 +27,8 @@ ROUTES = parse_routes(
         ("Cam1/onvif-ej/Device/IO", ("gw-1", "Cam1/onvif-ej/Device/IO")),
         ("gate/onvif-ej/VideoSource/MotionAlarm", ("gw-1", "gate/onvif-ej/VideoSource/MotionAlarm")),
         ("plain/topic", ("cam-8", "plain/topic")),
-        ("nobody/knows", ("nobody", "knows")),
+        ("nobody/knows", (None, "nobody/knows")),
+        ("cam-1/events", (None, "cam-1/events")),
     ],
 )
 def test_the_first_matching_route_names_the_device_and_what_its_decoder_is_told(

@@ -163,3 +163,20 @@ def test_a_unit_that_is_no_speed_is_refused_whatever_it_is(unit: Any) -> None:
     flow = {**FLOW, "averageVehicleSpeed": {"type": "Property", "value": 10, "unitCode": unit}}
     [refused] = decode(flow).rejections
     assert (refused.rule, refused.field) == ("unit", "averageVehicleSpeed.unitCode")
+
+
+@pytest.mark.parametrize(
+    ("attribute", "options"),
+    [
+        ({"averageVehicleSpeed": {"value": 10**400, "unitCode": "MTS"}}, {}),
+        ({"occupancy": 10**400}, {"occupancy": "percent"}),
+        ({"intensity": 10**400}, {"intensity": "per_hour"}),
+    ],
+)
+def test_a_number_larger_than_any_float_is_refused_alone(
+    attribute: dict[str, Any], options: dict[str, str]
+) -> None:
+    plain = {**FLOW_PLAIN, "occupancy": 0.5}
+    decoded = decode([{**plain, **attribute}, plain], options=options)
+    assert [rejection.line for rejection in decoded.rejections] == [1]
+    assert [event.line for event in decoded.events] == [2]

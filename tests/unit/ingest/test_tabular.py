@@ -130,3 +130,16 @@ def test_a_source_that_is_too_long_to_be_anybodys_refuses_its_row() -> None:
     options = {**COUNT, "source": "cam"}
     [refused] = decode("cam,people\n" + "x" * 200 + ",3\n", options).rejections
     assert (refused.rule, refused.field) == ("printable", "cam")
+
+
+def test_a_time_at_the_edge_of_the_calendar_is_an_event_for_the_gateway_to_refuse() -> None:
+    options = {"type": "traffic.flow", "time": "t", "time_format": "%d/%m/%Y", "field.speed_kmh": "v"}
+    [event] = decode("t,v\n01/01/0001,3\n", options).events
+    assert event.time_us < parse_us("0001-01-01T00:00:00Z")
+
+
+def test_a_number_larger_than_any_float_is_refused_alone() -> None:
+    options = {"type": "traffic.flow", "field.speed_kmh": "v", "factor.speed_kmh": "0.5"}
+    decoded = decode('[{"v": 1' + "0" * 400 + '}, {"v": 60}]', options, "application/json")
+    assert [(r.rule, r.field) for r in decoded.rejections] == [("type", "v")]
+    assert [event.data.speed_kmh for event in decoded.events] == [30.0]  # type: ignore[union-attr]

@@ -16,6 +16,7 @@ PUBLIC = Destinations(public=True)
         "127.0.0.1", "10.0.0.1", "172.16.3.4", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
         "224.0.0.1", "255.255.255.255", "::1", "fe80::1", "fc00::1", "ff02::1", "::ffff:127.0.0.1",
         "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+        "64:ff9b:1::7f00:1", "::ffff:0:10.0.0.1", "::10.0.0.1", "fec0::1",
     ],
 )  # fmt: skip
 def test_the_public_internet_holds_no_private_address_under_any_spelling(address: str) -> None:

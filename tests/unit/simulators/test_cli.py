@@ -127,7 +127,7 @@ def test_a_run_ends_when_the_process_that_started_it_is_gone(tmp_path: Path) -> 
     keys = tmp_path / "keys.json"
     features = json.loads((DEMO / "devices.geojson").read_text("utf-8"))["features"]
     keys.write_text(json.dumps({feature["properties"]["id"]: "key" for feature in features}), "utf-8")
-    command = [sys.executable, "-m", "simulators.cli", "run", "--keys", str(keys), "--snapshot-port", "0"]
+    command = [sys.executable, "-m", "simulators", "run", "--keys", str(keys), "--snapshot-port", "0"]
     done = subprocess.run(
         [*command, "--parent", "1", "--url", "http://127.0.0.1:1", "--mqtt", "127.0.0.1:1"],
         timeout=120,

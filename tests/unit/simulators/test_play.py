@@ -65,6 +65,7 @@ async def play(
     keys: dict[str, str] = KEYS,
     keeper: str | None = None,
     moved: Moved = STILL,
+    stop: asyncio.Event | None = None,
 ) -> tuple[Played, list[tuple[str, str, bytes]]]:
     service = Service(answer)
     async with httpx.AsyncClient(transport=httpx.MockTransport(service)) as client:
@@ -75,7 +76,7 @@ async def play(
             moved=moved,
             speed=None,
         )
-        return await player.play(file.lines(), asyncio.Event(), lambda _: None), service.requests
+        return await player.play(file.lines(), stop or asyncio.Event(), lambda _: None), service.requests
 
 
 def sent(requests: list[tuple[str, str, bytes]]) -> list[dict[str, object]]:
@@ -128,6 +129,38 @@ async def test_what_nobody_can_send_is_counted_by_source(tmp_path: Path) -> None
     played, requests = await play(recording(tmp_path / "x", entries(4)), keys={"gw-1": "key-of-gw-1"})
     assert played.unsendable == {"det-1": 4}
     assert played.events == len(sent(requests)) == 8
+    assert not played.is_whole
+
+
+async def test_a_replay_is_whole_only_where_the_service_has_all_of_the_recording(tmp_path: Path) -> None:
+    played, _ = await play(recording(tmp_path / "x", entries(2)))
+    assert played.is_whole
+
+
+async def test_what_an_overloaded_service_leaves_out_is_counted_and_makes_a_replay_incomplete(
+    tmp_path: Path,
+) -> None:
+    def busy(what: str, body: bytes) -> httpx.Response:
+        count = len(body.splitlines())
+        return httpx.Response(202, json={"accepted": count - 1, "duplicate": 0, "rejected": [], "shed": 1})
+
+    played, _ = await play(recording(tmp_path / "x", entries(4)), busy)
+    assert (played.events, played.accepted, played.shed) == (12, 4, 8)
+    assert not played.all_taken
+    assert not played.is_whole
+
+
+async def test_a_replay_that_was_stopped_before_the_end_says_so(tmp_path: Path) -> None:
+    stop = asyncio.Event()
+
+    def stopping(what: str, body: bytes) -> httpx.Response:
+        stop.set()
+        return taken(what, body)
+
+    played, _ = await play(recording(tmp_path / "x", entries(9)), stopping, stop=stop)
+    assert played.all_taken
+    assert 0 < played.events < 27
+    assert not played.is_whole
 
 
 async def test_a_refused_body_ends_the_replay_with_the_services_reason(tmp_path: Path) -> None:
