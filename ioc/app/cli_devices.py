@@ -57,7 +57,7 @@ def health(
     found = _with_devices(settings_from(config, data), StoredDevices.standings)
     shown = [each for each in found.items if not stale or each.condition in _WANTED]
     if as_json:
-        print_json([msgspec.to_builtins(health_view(each)) for each in shown])
+        print_json([msgspec.to_builtins(health_view(each, streams=True)) for each in shown])
         return
     columns = ["id", "condition", "last event", "per min", "refused", "clock", "last refusal"]
     now = now_us()
