@@ -336,7 +336,7 @@ def test_no_rule_of_accessibility_is_broken_and_nothing_is_wider_than_the_screen
         expect(view.at("device-detail").get_by_text(re.compile("Đang tải|Loading"))).to_have_count(0)
         assert violations(view.page) == [], tab
         assert view.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
-    for dialog in ("open-import", "open-calendar", "add-device"):
+    for dialog in ("open-import", "open-calendar", "add-device", "remove"):
         view.at(dialog).click()
         assert violations(view.page) == [], dialog
         view.page.keyboard.press("Escape")
