@@ -33,7 +33,7 @@ class Right(StrEnum):
     PUBLISH = "publish"
     """Show a picture to the public."""
     DEVICES = "devices"
-    """See and change what is registered of devices, and announce their maintenance."""
+    """See and change what is registered of devices, announce maintenance, take them out of service."""
     WORKBENCH = "workbench"
     """Change, try and explain rules."""
 
@@ -168,6 +168,9 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /api/v1/registry/devices": _DEVICES,
     "GET /api/v1/registry/devices/{device_id}": _DEVICES,
     "PUT /api/v1/registry/devices/{device_id}": _DEVICES,
+    "DELETE /api/v1/registry/devices/{device_id}": _DEVICES,
+    "POST /api/v1/registry/devices/{device_id}/disable": _DEVICES,
+    "POST /api/v1/registry/devices/{device_id}/enable": _DEVICES,
     "PUT /api/v1/registry/devices/{device_id}/login": _DEVICES,
     "DELETE /api/v1/registry/devices/{device_id}/login": _DEVICES,
     "GET /api/v1/registry/attachments": _DEVICES,

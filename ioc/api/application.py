@@ -14,6 +14,7 @@ from ioc.api.attachments import Attachments, attachments_router
 from ioc.api.basemap import BASEMAP_PATH, BasemapFiles
 from ioc.api.citizen_ports import Citizens, PublicBoard, PublicRequests, Reports
 from ioc.api.device_files import IMPORT_BYTES, IMPORT_PATH, device_files_router
+from ioc.api.device_outages import device_outages_router
 from ioc.api.device_ports import Devices
 from ioc.api.devices import devices_router
 from ioc.api.exports import exports_router
@@ -247,6 +248,7 @@ def _device_routers(deps: ApiDeps, access: Access) -> list[APIRouter]:
         devices_router(deps.devices, access),
         attachments_router(deps.attachments, access),
         device_files_router(deps.devices, access),
+        device_outages_router(deps.devices, access),
     ]
 
 

@@ -7,7 +7,8 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from ioc.model.device_health import Condition, DeviceHealth, Window
+from ioc.model.attachments import Attachment
+from ioc.model.device_health import Condition, DeviceHealth, Outage, Window
 from ioc.model.places import Device
 
 
@@ -95,6 +96,10 @@ class DeviceStanding(NamedTuple):
     device: Device
     health: DeviceHealth
     condition: Condition
+    outage: Outage | None = None
+    """How it is disabled; None for one in service."""
+    stream: Attachment | None = None
+    """The stream of it that we hold; None for one that sends by itself."""
 
 
 class Standings(NamedTuple):
@@ -125,6 +130,18 @@ class Devices(Protocol):
         """Register a device or replace its fields, where it still has the tag `seen` ("": is not there).
 
         None replaces whatever there is. Raises `DeviceRefusedError` and `RegistryChangedError`.
+        """
+
+    async def disable(self, device_id: str, reason: str, actor: str) -> Outage:
+        """Take a device out of service; one that is disabled stays as it is. Raises `DeviceRefusedError`."""
+
+    async def enable(self, device_id: str, actor: str) -> Outage | None:
+        """Put a device into service again; return what ended, None where it was in service."""
+
+    async def remove(self, device_id: str, reason: str, actor: str, seen: str | None = None) -> Outage:
+        """Remove a device, where it still has the tag `seen`; what is removed already stays so.
+
+        Raises `DeviceRefusedError` and `RegistryChangedError`.
         """
 
     async def keys(self, device_id: str) -> Sequence[DeviceKey]:

@@ -10,7 +10,9 @@ from fastapi import APIRouter, Body, Depends, Header, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ioc.api.answers import documented, json_answer
+from ioc.api.attachments import AttachmentJson, attachment_view
 from ioc.api.device_files import DeviceId, device_problem
+from ioc.api.device_outages import OutageJson, outage_view, tag_of
 from ioc.api.device_ports import (
     DeviceRefusedError,
     Devices,
@@ -20,7 +22,7 @@ from ioc.api.device_ports import (
 )
 from ioc.api.places import still_of
 from ioc.api.problems import NO_NUL, refused
-from ioc.api.security import Access, Right, require_own_page, require_right, scope_of
+from ioc.api.security import Access, Right, may, require_own_page, require_right, scope_of
 from ioc.model.device_health import Condition, Window
 from ioc.model.places import Device, DeviceKind
 from ioc.model.times import format_us, to_us
@@ -60,6 +62,10 @@ class HealthJson(msgspec.Struct, frozen=True):
     lon: float | None
     lat: float | None
     has_picture: bool
+    disabled: OutageJson | None
+    """Since when it is out of service and why; null for one in service."""
+    stream: AttachmentJson | None
+    """Its event stream where we hold it; told to those who may change devices."""
 
 
 class HealthList(msgspec.Struct, frozen=True):
@@ -103,15 +109,17 @@ class MaintenanceBody(BaseModel):
     reason: Annotated[str, Field(min_length=1, max_length=500), NO_NUL]
 
 
-def health_view(standing: DeviceStanding) -> HealthJson:
-    """Return a device's health in the shape of the API."""
-    device, health = standing.device, standing.health
+def health_view(standing: DeviceStanding, *, streams: bool) -> HealthJson:
+    """Return a device's health in the shape of the API, with its held `streams` or without."""
+    device, health, outage = standing.device, standing.health, standing.outage
+    stream = standing.stream if streams else None
     rate = None if health.error_rate is None else round(health.error_rate, 4)
     return HealthJson(
         device.id, device.kind, device.name, device.ward, standing.condition, _shown(health.seen_us),
         _shown(health.event_us), device.expected_interval_s, health.events_per_min, health.refused_per_min,
         rate, health.skew_s, health.positions, health.backward, health.repeated, health.refusal,
         device.decoder, _shown(health.throttled_us), device.lon, device.lat, still_of(device) is not None,
+        None if outage is None else outage_view(outage), None if stream is None else attachment_view(stream),
     )  # fmt: skip
 
 
@@ -141,8 +149,7 @@ def _seen(if_match: str | None, if_none_match: str | None) -> str | None:
         if if_none_match.strip() != "*":
             raise refused("If-None-Match", "asterisk", "expected *: register it only where there is none")
         return ""
-    # A proxy that packs answers marks their tags as weak.
-    return None if if_match is None else if_match.strip().removeprefix("W/").strip('"') or _NO_TAG
+    return None if if_match is None else tag_of(if_match) or _NO_TAG
 
 
 def _tagged(device: Device) -> Response:
@@ -161,7 +168,8 @@ def devices_router(devices: Devices, access: Access) -> APIRouter:
         """Return how the devices fare that the person may see, as of a few seconds ago at the most."""
         scope = scope_of(person)
         at_us, standings = await devices.standings()
-        found = [health_view(each) for each in standings if scope.allows(each.device.ward)]
+        streams = may(person, Right.DEVICES)
+        found = [health_view(each, streams=streams) for each in standings if scope.allows(each.device.ward)]
         answer = json_answer(HealthList(found, format_us(at_us)))
         return await _packed(answer) if "gzip" in accept_encoding else answer
 

@@ -67,6 +67,8 @@ class DeviceJson(msgspec.Struct, frozen=True):
     lon: float | None
     lat: float | None
     has_picture: bool
+    disabled: bool
+    """It is out of service: nothing of it is to be expected."""
 
 
 class DeviceList(msgspec.Struct, frozen=True):
@@ -139,11 +141,13 @@ def places_router(
     @router.get("/devices", **documented(DeviceList, text="Registered devices."))
     async def list_devices(person: Me) -> Response:
         """Return the devices that the person may see."""
-        scope = scope_of(person)
+        scope, disabled = scope_of(person), places.disabled
         return json_answer(
             DeviceList(
                 [
-                    DeviceJson(d.id, d.kind, d.name, d.ward, d.lon, d.lat, still_of(d) is not None)
+                    DeviceJson(
+                        d.id, d.kind, d.name, d.ward, d.lon, d.lat, still_of(d) is not None, disabled(d.id)
+                    )
                     for d in await places.devices()
                     if scope.allows(d.ward)
                 ]

@@ -129,6 +129,9 @@ class Places(Protocol):
     async def device(self, device_id: str) -> Device | None:
         """Return one device."""
 
+    def disabled(self, device_id: str) -> bool:
+        """Return whether that device is out of service."""
+
 
 class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which events. `wards` None means every ward; times are event time, `from_us` ≤ t < `to_us`."""

@@ -20,6 +20,7 @@ from ioc.app import (
     cli_import,
     cli_log,
     cli_ngsi,
+    cli_outages,
     cli_policies,
     cli_privacy,
     cli_recordings,
@@ -62,6 +63,7 @@ app = typer.Typer(
 app.add_typer(cli_data.areas, name="areas", help="Areas: wards, roads, schools …")
 cli_device_add.register(cli_data.devices)
 cli_devices.register(cli_data.devices)
+cli_outages.register(cli_data.devices)
 cli_attach.register(cli_data.devices)
 app.add_typer(cli_data.devices, name="devices", help="Registered devices and their keys.")
 app.command("import")(cli_import.import_file)

@@ -11,6 +11,7 @@ import typer
 from ioc.api.attachments import attachment_view
 from ioc.app.cli_database import Connection, with_connection
 from ioc.app.cli_errors import CommandError
+from ioc.app.cli_names import need_device
 from ioc.app.cli_options import ConfigOption, DataOption, JsonOption, command_line_user, settings_from
 from ioc.app.cli_output import out, print_json, print_table
 from ioc.app.clock import now_us
@@ -59,6 +60,7 @@ def login(
     if remove is (user is not None):
         raise CommandError("expected either --user or --remove", "See `{ioc} devices login --help`.")
     settings = settings_from(config, data)
+    with_connection(settings, lambda connection: need_device(connection, device_id))
     given = None if user is None else Login(user, read_password(device_id))
 
     async def change(connection: Connection) -> None:
@@ -66,7 +68,7 @@ def login(
             await store_login(connection, seal_of(settings), device_id, given, command_line_user())
         elif not await forget_login(connection, device_id, command_line_user()):
             raise CommandError(
-                f"there is no login of {device_id!r}", "`{ioc} devices list` shows what is registered."
+                f"there is no login of {device_id!r}", "`{ioc} devices login --user` gives it one."
             )
 
     with_connection(settings, change)

@@ -12,6 +12,7 @@ import typer
 
 from ioc.api.device_ports import FileFormat, ImportReport
 from ioc.app.cli_database import Connection, use_database, with_connection
+from ioc.app.cli_names import need_device
 from ioc.app.cli_options import (
     ConfigOption,
     DataOption,
@@ -201,9 +202,12 @@ def new_key(
     as_json: JsonOption = False,
 ) -> None:
     """Issue a further key for a device, so that keys can be rotated."""
-    settings = settings_from(config, data)
-    key = with_connection(settings, lambda connection: issue_key(connection, device_id, "command line"))
-    show_key(device_id, key, as_json)
+
+    async def issue(connection: Connection) -> str:
+        await need_device(connection, device_id)
+        return await issue_key(connection, device_id, "command line")
+
+    show_key(device_id, with_connection(settings_from(config, data), issue), as_json)
 
 
 @devices.command("rotate-key")
@@ -220,6 +224,7 @@ def rotate(
     """Issue a new key; the old one is valid until the overlap ends, still older ones end now."""
 
     async def change(connection: Connection) -> tuple[str, datetime | None]:
+        await need_device(connection, device_id)
         found = await rotate_key(connection, device_id, timedelta(hours=overlap_h), "rotated")
         await record(
             connection, AuditArea.ACCESS, actor=command_line_user(), op="key_rotated", subject=device_id

@@ -10,8 +10,9 @@ import typer
 from ioc.api.device_ports import DeviceRefusedError, DeviceStanding
 from ioc.api.devices import health_view, window_view
 from ioc.api.ports import NotFoundError
-from ioc.app.cli_database import with_pool
+from ioc.app.cli_database import with_connection, with_pool
 from ioc.app.cli_errors import CommandError
+from ioc.app.cli_names import need_device
 from ioc.app.cli_options import (
     ConfigOption,
     DataOption,
@@ -57,7 +58,7 @@ def health(
     found = _with_devices(settings_from(config, data), StoredDevices.standings)
     shown = [each for each in found.items if not stale or each.condition in _WANTED]
     if as_json:
-        print_json([msgspec.to_builtins(health_view(each)) for each in shown])
+        print_json([msgspec.to_builtins(health_view(each, streams=True)) for each in shown])
         return
     columns = ["id", "condition", "last event", "per min", "refused", "clock", "last refusal"]
     now = now_us()
@@ -97,11 +98,15 @@ def maintain(
         found: dict[str, str] = msgspec.to_builtins(window_view(window))
         return found
 
-    found = _told(lambda: _with_devices(settings_from(config, data), add), device_id)
+    settings = settings_from(config, data)
+    with_connection(settings, lambda connection: need_device(connection, device_id))
+    found = _told(lambda: _with_devices(settings, add), device_id)
     if as_json:
         print_json(found)
         return
-    out.print(f"maintenance {found['id']} of {device_id}: {_local(found['from'])} to {_local(found['to'])}")
+    out.print(
+        f"maintenance {found['id']} of {device_id}: {local_time(found['from'])} to {local_time(found['to'])}"
+    )
 
 
 @maintenance.command("list")
@@ -113,7 +118,7 @@ def list_maintenance(
     if as_json:
         print_json(msgspec.to_builtins(found))
         return
-    rows = [[w.id, w.device, _local(w.from_), _local(w.to), w.author, w.reason] for w in found]
+    rows = [[w.id, w.device, local_time(w.from_), local_time(w.to), w.author, w.reason] for w in found]
     print_table(["number", "device", "from", "to", "author", "reason"], rows, as_json)
 
 
@@ -126,7 +131,7 @@ def end_maintenance(
     """End maintenance in ten seconds, or let it never begin."""
 
     async def end(devices: StoredDevices) -> str:
-        return _local(window_view(await devices.end_maintenance(number, command_line_user())).to)
+        return local_time(window_view(await devices.end_maintenance(number, command_line_user())).to)
 
     out.print(f"ends {_told(lambda: _with_devices(settings_from(config, data), end), str(number))}")
 
@@ -159,5 +164,6 @@ def _end_us(text: str, begin_us: int | None) -> int:
     return _moment_us(text, "--to")
 
 
-def _local(text: str) -> str:
+def local_time(text: str) -> str:
+    """Return a time of the API as the city's clocks show it."""
     return datetime.fromisoformat(text).astimezone(CITY_ZONE).strftime("%Y-%m-%d %H:%M:%S %z")

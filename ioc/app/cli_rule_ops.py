@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ioc.api.ports import NotFoundError
 from ioc.app import rule_report
 from ioc.app.cli_database import use_database
 from ioc.app.cli_options import (
@@ -23,8 +24,9 @@ from ioc.app.cli_options import (
     time_option,
 )
 from ioc.app.core import Core, open_core
+from ioc.app.near_names import no_such
 from ioc.app.rule_files import RuleFolder, read_rule_text
-from ioc.app.rule_push import Plan, RulePublisher, follow_switch, plan_push
+from ioc.app.rule_push import Plan, RulePublisher, UnknownRuleError, follow_switch, plan_push
 from ioc.app.rule_sets import RuleSets, ensure_first_version
 from ioc.app.rule_trials import TRIAL_US, Against, Trials, flood_reason
 from ioc.app.rule_view import RunningRules
@@ -236,6 +238,9 @@ def history(
     async def work(core: Core) -> list[dict[str, object]]:
         async with core.pool.connection() as connection:
             changes = await read_changes(connection, rule)
+        if rule is not None and not changes:
+            known = {item.rule for item in (await RuleSets(core.pool).newest()).items}
+            raise UnknownRuleError(no_such("rule", rule, known))
         return [
             {
                 "version": item.version,
@@ -275,7 +280,12 @@ def shadow(
     """Show what a shadow rule would have raised beside what the active rule raised."""
 
     async def work(core: Core) -> Sequence[rule_report.ShadowDiff]:
-        return await RunningRules(RuleSets(core.pool), core.pool).shadow(rule)
+        try:
+            return await RunningRules(RuleSets(core.pool), core.pool).shadow(rule)
+        except NotFoundError as error:
+            items = (await RuleSets(core.pool).newest()).items
+            known = {item.rule for item in items if item.lane == "shadow"}
+            raise UnknownRuleError(no_such("shadow of a rule", rule, known)) from error
 
     found = _with_core(settings_from(config, data), work)
     if as_json:

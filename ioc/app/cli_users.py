@@ -7,13 +7,14 @@ import typer
 
 from ioc.app.cli_database import with_pool
 from ioc.app.cli_errors import CommandError
+from ioc.app.cli_names import need_user
 from ioc.app.cli_options import ConfigOption, DataOption, JsonOption, command_line_user, settings_from
 from ioc.app.cli_output import print_json
 from ioc.app.demo import readable_password
 from ioc.app.settings import Settings
 from ioc.app.ward_check import known_wards, unknown_wards
 from ioc.store.pool import Pool
-from ioc.store.users import Person, Role, UnknownUserError, UsernameTakenError, Users
+from ioc.store.users import Person, Role, UsernameTakenError, Users
 
 app = typer.Typer(no_args_is_help=True)
 UserArgument = Annotated[str, typer.Argument(help="user name")]
@@ -79,6 +80,7 @@ def new_password(
     settings = settings_from(config, data)
     if as_json and not random:
         raise CommandError("a script cannot be asked for a password", "Add --random.")
+    with_pool(settings, lambda pool: need_user(Users(pool), username))
     password = (
         readable_password()
         if random
@@ -128,8 +130,9 @@ def change_access(
     wards = tuple(ward) if ward else None
 
     async def change(pool: Pool) -> None:
+        await need_user(Users(pool), username)
         await check_wards(pool, wards or ())
-        await _or_nobody(username, Users(pool).set_access(username, role, wards, by=command_line_user()))
+        await Users(pool).set_access(username, role, wards, by=command_line_user())
 
     with_pool(settings_from(config, data), change)
     if as_json:
@@ -143,10 +146,12 @@ def log_out(
     username: UserArgument, data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
     """End all sessions and open consoles of a person."""
-    ended = with_pool(
-        settings_from(config, data),
-        lambda pool: Users(pool).close_sessions(username, by=command_line_user()),
-    )
+
+    async def end(pool: Pool) -> int:
+        await need_user(Users(pool), username)
+        return await Users(pool).close_sessions(username, by=command_line_user())
+
+    ended = with_pool(settings_from(config, data), end)
     if as_json:
         print_json({"user": username, "sessions": ended})
     else:
@@ -154,16 +159,11 @@ def log_out(
 
 
 def _change(settings: Settings, username: str, work: Callable[[Users], Awaitable[None]]) -> None:
-    with_pool(settings, lambda pool: _or_nobody(username, work(Users(pool))))
+    async def change(pool: Pool) -> None:
+        await need_user(Users(pool), username)
+        await work(Users(pool))
 
-
-async def _or_nobody(username: str, work: Awaitable[None]) -> None:
-    try:
-        await work
-    except UnknownUserError as error:
-        raise CommandError(
-            f"there is no user {username!r}", "`{ioc} users list` shows who has an account."
-        ) from error
+    with_pool(settings, change)
 
 
 @app.command("list")

@@ -114,7 +114,11 @@ class DeviceKeeper:
             (
                 device.kind,
                 condition(
-                    device, health.get(device.id), now_us, away=self._directory.away(device.id, now_us)
+                    device,
+                    health.get(device.id),
+                    now_us,
+                    away=self._directory.away(device.id, now_us),
+                    disabled=self._directory.registry.disabled(device.id),
                 ),
             )
             for device in self._directory.devices

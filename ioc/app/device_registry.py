@@ -1,11 +1,13 @@
 """The device registry for people: how devices fare, their maintenance, and changes, each in the audit log."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import anyio.to_thread
+from psycopg import AsyncConnection
 
 from ioc.api.device_ports import (
     DeviceKey,
@@ -24,9 +26,10 @@ from ioc.app.device_import import READERS, WRITERS, compare, differing
 from ioc.app.device_logins import store_login
 from ioc.app.sealing import Seal
 from ioc.app.ward_check import known_wards
-from ioc.model.device_health import DeviceHealth, Window, condition
+from ioc.model.device_health import DeviceHealth, Outage, Window, condition
 from ioc.model.places import Device
 from ioc.model.times import SECOND_US, format_us, to_us
+from ioc.store.attachments import read_attachments
 from ioc.store.audit import Area, record
 from ioc.store.device_health import read_health
 from ioc.store.device_maintenance import (
@@ -35,6 +38,13 @@ from ioc.store.device_maintenance import (
     add_window,
     end_window,
     read_windows,
+)
+from ioc.store.device_outages import (
+    OutageError,
+    disable_device,
+    enable_device,
+    read_disabled,
+    remove_device,
 )
 from ioc.store.devices import (
     UnknownDeviceError,
@@ -76,6 +86,8 @@ class StoredDevices:
         async with self._pool.connection() as connection:
             devices = await read_devices(connection)
             health = await read_health(connection, now_us)
+            outages = await read_disabled(connection)
+            streams = {each.device_id: each for each in await read_attachments(connection)}
             away = {
                 window.device_id
                 for window in await read_windows(connection, now_us)
@@ -85,7 +97,15 @@ class StoredDevices:
             DeviceStanding(
                 device,
                 health.get(device.id) or DeviceHealth(device_id=device.id),
-                condition(device, health.get(device.id), now_us, away=device.id in away),
+                condition(
+                    device,
+                    health.get(device.id),
+                    now_us,
+                    away=device.id in away,
+                    disabled=device.id in outages,
+                ),
+                outages.get(device.id),
+                streams.get(device.id),
             )
             for device in devices
         ]
@@ -125,7 +145,7 @@ class StoredDevices:
             await bump_version(connection, "device")  # one writer at a time
             if seen is not None and device_tag(await read_device(connection, device_id)) != seen:
                 raise RegistryChangedError(device_id)
-            await upsert_devices(connection, [device])
+            await upsert_devices(connection, [device], self._clock())
             await record(
                 connection,
                 Area.ACCESS,
@@ -136,6 +156,64 @@ class StoredDevices:
             )
         self._known = None
         return device
+
+    async def disable(self, device_id: str, reason: str, actor: str) -> Outage:
+        """Take a device out of service; one that is disabled stays as it is.
+
+        Raises:
+            DeviceRefusedError: the reason is too long, or too many are out of service.
+            NotFoundError: there is no such device.
+        """
+        async with self._changing(device_id) as connection:
+            outage, new = await disable_device(
+                connection, device_id, reason=reason, author=actor, now_us=self._clock()
+            )
+            if new:
+                await _record(connection, actor, "device_disabled", outage)
+        return outage
+
+    async def enable(self, device_id: str, actor: str) -> Outage | None:
+        """Put a device into service again; return what ended, None where it was in service.
+
+        Raises:
+            NotFoundError: there is no such device.
+        """
+        async with self._changing(device_id) as connection:
+            outage = await enable_device(connection, device_id, self._clock())
+            if outage is not None:
+                await _record(connection, actor, "device_enabled", outage)
+        return outage
+
+    async def remove(self, device_id: str, reason: str, actor: str, seen: str | None = None) -> Outage:
+        """Remove a device, where it still has the tag `seen`; what is removed already stays so.
+
+        Raises:
+            DeviceRefusedError: as `disable`.
+            NotFoundError: there never was such a device.
+            RegistryChangedError: its tag is not `seen`.
+        """
+        async with self._changing(device_id) as connection:
+            outage, new = await remove_device(
+                connection, device_id, reason=reason, author=actor, now_us=self._clock()
+            )
+            if new and seen is not None and device_tag(outage.device) != seen:
+                raise RegistryChangedError(device_id)
+            if new:
+                await _record(connection, actor, "device_removed", outage)
+        return outage
+
+    @asynccontextmanager
+    async def _changing(self, device_id: str) -> AsyncIterator[AsyncConnection[Any]]:
+        """Borrow a connection for one transaction that takes a device out of service or puts it back."""
+        try:
+            async with self._pool.connection() as connection, connection.transaction():
+                yield connection
+        except OutageError as error:
+            field, _, detail = str(error).partition(": ")
+            raise DeviceRefusedError([(field, detail)]) from error
+        except UnknownDeviceError as error:
+            raise NotFoundError(device_id) from error
+        self._known = None
 
     async def keys(self, device_id: str) -> Sequence[DeviceKey]:
         """Return a device's keys, oldest first.
@@ -209,7 +287,7 @@ class StoredDevices:
             wards = await known_wards(connection)
             report = compare(read, known, wards, version=present, written=write)
             if write:
-                await upsert_devices(connection, differing(read, known))
+                await upsert_devices(connection, differing(read, known), self._clock())
                 for device_id, login in read.logins.items():
                     await store_login(connection, self._seal, device_id, login, actor)
                 details = {"new": report.new, "changed": report.changed, "refused": report.refused}
@@ -296,3 +374,8 @@ class StoredDevices:
             raise NotFoundError(str(window_id)) from error
         self._known = None
         return window
+
+
+async def _record(connection: AsyncConnection[Any], actor: str, op: str, outage: Outage) -> None:
+    details = {"reason": outage.reason}
+    await record(connection, Area.ACCESS, actor=actor, op=op, subject=outage.device_id, details=details)

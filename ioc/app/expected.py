@@ -8,25 +8,26 @@ import msgspec
 from ioc.eventlog.port import partition_of
 from ioc.model.events import Stream
 from ioc.model.places import Device, DeviceKind
-from ioc.rules.silence import ExpectedSource
+from ioc.rules.silence import Away, ExpectedSource
 
 _STREAMS: Final = {DeviceKind.CAMERA: Stream.CAMERA, DeviceKind.DETECTOR: Stream.TRAFFIC}
 
 
 WardOf = Callable[[float, float], str | None]
-Windows = Mapping[str, tuple[tuple[int, int], ...]]
-"""Maintenance by device: from ≤ t < to, microseconds."""
+Windows = Mapping[str, tuple[Away, ...]]
+"""Maintenance and outages by device, in the order in which they begin."""
 
 
 def expected_sources(devices: Iterable[Device], windows: Windows) -> dict[str, ExpectedSource]:
-    """Return the devices that promise to talk: a camera that never spoke is silent too."""
+    """Return the devices that promise to talk, or are away: a camera that never spoke is silent too."""
     return {
         device.id: ExpectedSource(
-            _STREAMS[device.kind], device.ward, device.lon, device.lat, windows.get(device.id, ())
+            _STREAMS[device.kind], device.ward, device.lon, device.lat, windows.get(device.id, ()),
+            promised=bool(device.expected_interval_s),
         )
         for device in devices
-        if device.kind in _STREAMS and device.expected_interval_s
-    }
+        if device.kind in _STREAMS and (device.expected_interval_s or device.id in windows)
+    }  # fmt: skip
 
 
 def of_partition(

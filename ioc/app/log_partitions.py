@@ -184,7 +184,7 @@ class _Known:
             for mark, program in (("", programs.active), (SHADOW_MARK, programs.shadow))
             for compiled in program.rules
         }
-        self._wards = {device.id: placed(device, directory.ward_of).ward for device in directory.devices}
+        self._wards = {device.id: placed(device, directory.ward_of).ward for device in directory.known}
 
     def fields(self, rule: str) -> list[str] | None:
         """Return the names of the fields a rule is keyed by; None where there is no such rule."""

@@ -88,6 +88,8 @@ class Open311Puller:
         for device in self._directory.devices:
             if device.decoder != "open311" or not device.options.get("url"):
                 continue
+            if self._service.registry.disabled(device.id):
+                continue
             now = from_us(self._clock())
             first = now - timedelta(seconds=self._settings.first_s)
             async with self._pool.connection() as connection:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ioc.app.near_names import no_such
 from ioc.app.rule_sets import RuleSet, RuleSets, announce
 from ioc.eventlog.port import EventLog
 from ioc.geo.index import AreaIndex
@@ -176,8 +177,8 @@ class RulePublisher:
         base = await self._sets.newest()
         item = base.item(rule, lane)
         if item is None or (lane == "shadow" and not item.enabled):
-            known = ", ".join(sorted(i.rule for i in base.items if i.lane == lane and i.enabled))
-            raise UnknownRuleError(f"no {lane} rule {rule!r}; known: {known or 'none'}")
+            known = {i.rule for i in base.items if i.lane == lane and (i.enabled or lane == "active")}
+            raise UnknownRuleError(no_such("shadow of a rule" if lane == "shadow" else "rule", rule, known))
         if not on and not item.enabled:
             raise PushRefused(f"rule {rule!r} is disabled already: {item.reason or 'no reason given'}")
         if on:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from ioc.app.directory import Directory
+from ioc.app.near_names import no_such
 from ioc.app.rule_files import RuleFolder
 from ioc.app.rule_push import Plan, PushRefused, UnknownRuleError
 from ioc.app.rule_report import Explained
@@ -15,7 +16,6 @@ from ioc.geo.index import AreaIndex
 from ioc.model.times import HOUR_US, format_us
 from ioc.rules.backtest import BUDGET_PER_OPERATOR_HOUR
 from ioc.rules.compile import Program, compile_rules, load
-from ioc.rules.errors import did_you_mean
 from ioc.rules.rule import Rule
 from ioc.store.pool import Pool
 
@@ -112,9 +112,7 @@ class Trials:
             running = await self.running()
             rules = [replace(r, enabled=True) for r in running if r.name == rule]
             if not rules:
-                known = [r.name for r in running]
-                hint = did_you_mean(rule, known) or f"known: {', '.join(sorted(known))}"
-                raise UnknownRuleError(f"no rule {rule!r}; {hint}")
+                raise UnknownRuleError(no_such("rule", rule, {each.name for each in running}))
             program = compile_rules(rules, self._index)
         compiled = next((item for item in program.rules if item.rule.name == rule), None)
         if compiled is None:

@@ -85,7 +85,7 @@ class Backtester:
         self._pool = pool
         self._lateness_us = int(lateness_s * SECOND_US)
         self._operators = operators
-        self._expected = expected_sources(directory.devices, directory.windows)
+        self._expected = expected_sources(directory.known, directory.windows)
 
     async def span(
         self, rules: Iterable[Rule], from_us: int | None, to_us: int | None, length_us: int

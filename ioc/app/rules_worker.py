@@ -63,6 +63,7 @@ _watermark = Gauge(
 )
 _slow_disabled = Counter("ioc_rules_slow_disabled_total", "Rules disabled for being slow", ["rule", "lane"])
 _version = Gauge("ioc_rules_version", "Version of the rules a partition runs", ["topic", "partition"])
+_Places = tuple[object, object, object]
 
 
 class RulesWorker:
@@ -91,7 +92,8 @@ class RulesWorker:
         self._log = log
         self._pool = pool
         self._rules = rules
-        self._places: dict[int, tuple[object, object]] = {}
+        self._places: dict[int, _Places] = {}
+        """What each partition's engines were told of devices, their times away, and areas."""
         self._settings = settings
         self._owner = owner
         self._directory = directory
@@ -152,7 +154,7 @@ class RulesWorker:
 
     async def _follow_directory(self) -> None:
         """Bring running engines up to new boundaries and devices; their state goes on."""
-        places = (self._directory.devices, self._directory.index)
+        places = self._known_places()
         for partition, work in self._partitions.items():
             if partition in self._warm_ups:
                 continue  # once it has switched
@@ -234,7 +236,7 @@ class RulesWorker:
         async with self._pool.connection() as connection:
             stored = await load(connection, self.topic, batch.partition)
         programs = await self._programs(batch.partition, stored.version)
-        self._places[batch.partition] = self._directory.devices, self._directory.index
+        self._places[batch.partition] = self._known_places()
         work = PartitionWork(
             batch.partition,
             stored,
@@ -264,7 +266,10 @@ class RulesWorker:
 
     def _expected(self, partition: int) -> dict[str, ExpectedSource]:
         directory = self._directory
-        return of_partition(directory.devices, partition, self._count, directory.ward_of, directory.windows)
+        return of_partition(directory.known, partition, self._count, directory.ward_of, directory.windows)
+
+    def _known_places(self) -> _Places:
+        return self._directory.known, self._directory.windows, self._directory.index
 
     def _observe_ticks(self, partition: int, items: Sequence[Item]) -> None:
         for _, item in reversed(items):

@@ -47,6 +47,10 @@ class DirectoryPlaces:
         """Return one device."""
         return self._directory.registry.device(device_id)
 
+    def disabled(self, device_id: str) -> bool:
+        """Return whether that device is out of service."""
+        return self._directory.registry.disabled(device_id)
+
 
 class StoredHistory:
     """`ioc.api.ports.History` over the history tables."""

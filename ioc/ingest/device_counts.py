@@ -77,11 +77,11 @@ class DeviceCounter:
         self._note_sender(sender, admission, now_us)
         return odd
 
-    def refuse(self, sender: str, rule: str, now_us: int) -> None:
-        """Count a body that was refused as a whole."""
+    def refuse(self, sender: str, rule: str, now_us: int, bodies: int = 1) -> None:
+        """Count bodies that were refused as a whole."""
         tally = self._tally(sender, now_us)
         if tally is not None:
-            tally.refused += 1
+            tally.refused += bodies
             tally.refusal, tally.refused_us = rule, now_us
 
     def _note_sender(self, sender: str, admission: Admission, now_us: int) -> None:

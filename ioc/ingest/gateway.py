@@ -1,8 +1,9 @@
 """Decides what becomes of decoded events: authorise, validate the time, locate. Pure.
 
-decoded event ── source registered? ── sender may speak for it? ── time plausible? ── place ──► record
-                        │ no                  │ no                      │ no
-                        └─────────────────────┴─────────────────────────┴──► quarantine + answer
+decoded event ── may send for source? ── registered? ── enabled? ── time plausible? ── place ──► record
+                        │ no                  │ no         │ no            │ no
+                        ├─────────────────────┴────────────│───────────────┴──► quarantine
+                        └──────────────────────────────────┴──────────────────► answer
 """
 
 import re
@@ -14,7 +15,14 @@ import msgspec
 
 from ioc.ingest.decoders.base import Decoded, Rejection
 from ioc.ingest.limits import IngestLimits
-from ioc.ingest.ports import NO_ADDRESSES, Addresses, QuarantineRow, Registry, Wards
+from ioc.ingest.ports import (
+    DEVICE_DISABLED,
+    NO_ADDRESSES,
+    Addresses,
+    QuarantineRow,
+    Registry,
+    Wards,
+)
 from ioc.model.events import Event, EventData, Extra, FeedbackReport, encode_event
 from ioc.model.places import Device
 from ioc.model.records import NewRecord, RecordKind
@@ -140,6 +148,8 @@ class Gateway:
             return _Verdict("source", "may_send_for", f"{sender.id} may not send events of this source")
         if source is None:
             return _UNREGISTERED
+        if self._registry.disabled(source.id):
+            return _DISABLED
         if decoded.time_us > now_us + self._limits.max_ahead_us:
             detail = f"{_shown(decoded.time_us)} is more than {_minutes(self._limits.max_ahead_us)} ahead"
             return _Verdict("time", "not_in_future", f"{detail} of {format_us(now_us)}")
@@ -233,8 +243,11 @@ class Gateway:
                 field=rejection.field,
             )
         )
+        # Nobody is to mend what a disabled device sends, and it may send for months.
+        if not rejection.raw or rejection.rule == DEVICE_DISABLED:
+            return
         kept[rejection.line, rejection.raw] += 1
-        if not rejection.raw or kept[rejection.line, rejection.raw] > MAX_ROWS_OF_ONE:
+        if kept[rejection.line, rejection.raw] > MAX_ROWS_OF_ONE:
             return
         admission.quarantine.append(
             QuarantineRow(
@@ -264,6 +277,7 @@ class _Verdict(msgspec.Struct, frozen=True):
 
 
 _UNREGISTERED: Final = _Verdict("source", "registered_source", "this source is not registered")
+_DISABLED: Final = _Verdict("source", DEVICE_DISABLED, "this source is disabled: nothing of it is taken")
 
 
 def _rejection(decoded: Decoded, verdict: _Verdict) -> Rejection:

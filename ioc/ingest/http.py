@@ -18,7 +18,15 @@ from ioc.ingest.decoders.media import media_type
 from ioc.ingest.gateway import RejectedEvent
 from ioc.ingest.http_body import LingeringResponse, declared_length, read_body
 from ioc.ingest.http_keys import CHALLENGE, authenticate, authenticate_address
-from ioc.ingest.ports import BodyRefused, IngestError, NotAuthorised, TooFast, Unavailable
+from ioc.ingest.ports import (
+    DEVICE_DISABLED,
+    BodyRefused,
+    DeviceDisabled,
+    IngestError,
+    NotAuthorised,
+    TooFast,
+    Unavailable,
+)
 from ioc.ingest.service import IngestAnswer, IngestService
 from ioc.model.places import Device
 
@@ -31,7 +39,7 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     202: {"description": "Durable. `rejected` lists refused events with line, field, rule and detail."},
     400: {"description": "Nothing in the body could be read as an event."},
     401: {"description": "No device key, or an unknown one."},
-    403: {"description": "The device may not send here."},
+    403: {"description": "The device may not send here, or is disabled (rule device_disabled)."},
     408: {"description": "The body did not arrive in time."},
     413: {"description": "The body is too large or holds too many events."},
     415: {"description": "A media type or content encoding that this device's decoder does not read."},
@@ -208,6 +216,9 @@ async def _body(request: Request, chunks: _Chunks, service: IngestService, limit
 def answer_error(error: IngestError) -> Response:
     """Return what the sender is told instead of an acknowledgement."""
     match error:
+        case DeviceDisabled():
+            errors = [{"field": "source", "rule": DEVICE_DISABLED, "detail": str(error)}]
+            return problem(error.status, str(error), errors)
         case NotAuthorised():
             headers = {"WWW-Authenticate": CHALLENGE} if error.status == 401 else None
             return problem(error.status, str(error), headers=headers)

@@ -23,6 +23,7 @@ def authenticate(request: Request, service: IngestService) -> Device:
 
     Raises:
         NotAuthorised: no key, or an unknown one.
+        DeviceDisabled: its device is out of service.
     """
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     credentials = credentials.strip()
@@ -35,6 +36,7 @@ def authenticate(request: Request, service: IngestService) -> Device:
         service.metrics.refuse("http", "key")
         detail = "send the device's key as: Authorization: Bearer <key>, or log in with its id and the key"
         raise NotAuthorised(401, detail)
+    service.require_enabled(device, "http")
     return device
 
 
@@ -43,11 +45,13 @@ def authenticate_address(key: str, service: IngestService) -> Device:
 
     Raises:
         NotAuthorised: nobody's key.
+        DeviceDisabled: its device is out of service.
     """
     device = _of_key(key, service)
     if device is None:
         service.metrics.refuse("http", "key")
         raise NotAuthorised(401, "the address must end with a device's key: /api/v1/ingest/hooks/<key>")
+    service.require_enabled(device, "http")
     return device
 
 

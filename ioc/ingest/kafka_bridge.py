@@ -135,8 +135,9 @@ class KafkaBridge:
             try:
                 if self._sender() is None:
                     log.error(
-                        "bridge of %s waits: no device %s is registered", settings.topic, settings.device
-                    )
+                        "bridge of %s waits: no device %s is registered and enabled",
+                        settings.topic, settings.device,
+                    )  # fmt: skip
                 else:
                     async with self._open(settings.topic, settings.group) as topic:
                         self._connected.set(1)
@@ -151,9 +152,15 @@ class KafkaBridge:
             await asyncio.sleep(next(pauses))
 
     def _sender(self) -> Device | None:
-        """Return the device with this bridge's decoder; it may be registered or removed at any time."""
-        device = self._service.registry.device(self._settings.device)
-        return None if device is None else msgspec.structs.replace(device, decoder=self._settings.decoder)
+        """Return the device with this bridge's decoder, None while it is not registered or is disabled."""
+        registry = self._service.registry
+        device = registry.device(self._settings.device)
+        away = device is None or registry.disabled(device.id)
+        return (
+            None
+            if device is None or away
+            else msgspec.structs.replace(device, decoder=self._settings.decoder)
+        )
 
     async def _take(self, topic: ForeignTopic) -> None:
         """Make one poll's records durable, then commit their positions."""
@@ -173,7 +180,7 @@ class KafkaBridge:
         while True:
             try:
                 if (sender := self._sender()) is None:
-                    log.error("bridge of %s: its device is no longer registered", self._settings.topic)
+                    log.error("bridge of %s: its device is gone or disabled", self._settings.topic)
                 else:
                     await self._service.accept_all(sender, bodies, transport="kafka", wait=True)
                     self._metrics.records.labels(self._settings.topic, "taken").inc(len(bodies))

@@ -19,6 +19,7 @@ Refusal = Literal[
     "read_timeout",
     "key",
     "forbidden",
+    "disabled",
     "protocol",
     "content_type",
     "mqtt_connections",

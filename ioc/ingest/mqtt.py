@@ -17,7 +17,7 @@ from collections import Counter, OrderedDict
 from typing import Final
 
 from ioc.ingest import mqtt_codec as codec
-from ioc.ingest.ports import BodyRefused, IngestError, NotAuthorised, Unavailable
+from ioc.ingest.ports import BodyRefused, DeviceDisabled, IngestError, NotAuthorised, Unavailable
 from ioc.ingest.service import IngestService
 from ioc.model.places import Device
 
@@ -119,6 +119,8 @@ class MqttListener:
         except Unavailable as error:
             # The service has counted it. Without PUBACK the client connects again and resends.
             log.warning("mqtt: connection closed without acknowledgement: %s unavailable", error.reason)
+        except DeviceDisabled as error:
+            log.info("mqtt: connection closed: %s", error)
         except IngestError as error:
             metrics.refuse("mqtt", "body_bytes" if isinstance(error, BodyRefused) else "forbidden")
             log.info("mqtt: connection closed: %s", error)
@@ -172,6 +174,10 @@ class MqttListener:
         device = self._authenticate(packet)
         if device is None:
             self._service.metrics.refuse("mqtt", "key")
+            return None, codec.CONNACK_NOT_AUTHORISED
+        try:
+            self._service.require_enabled(device, "mqtt")
+        except DeviceDisabled:
             return None, codec.CONNACK_NOT_AUTHORISED
         if not packet.client_id and not packet.clean_session:
             return None, codec.CONNACK_BAD_IDENTIFIER
@@ -334,6 +340,7 @@ class _Connection:
         # Connections live long: a key withdrawn meanwhile must stop working.
         if device is None or not registry.owns_key(device_id, self._key):
             raise NotAuthorised(401, f"the key of {device_id} was withdrawn")
+        self._service.require_enabled(device, "mqtt")
         bodies = [publish.payload for publish in batch]
         topic = batch[0].topic.removeprefix(topic_prefix(device_id))
         await self._service.accept_all(device, bodies, transport="mqtt", topic=topic, wait=True)

@@ -44,6 +44,17 @@ class NotAuthorised(IngestError):
         self.status = status
 
 
+DEVICE_DISABLED: Final = "device_disabled"
+"""The rule that a message of a disabled device breaks."""
+
+
+class DeviceDisabled(NotAuthorised):
+    """The sender is out of service."""
+
+    def __init__(self, device_id: str) -> None:
+        super().__init__(403, f"{device_id} is disabled: nothing of it is taken until it is enabled")
+
+
 class TooFast(IngestError):
     """The device has used up its allowance, or sends what is refused."""
 
@@ -127,6 +138,10 @@ class Registry(Protocol):
 
     def device(self, device_id: str) -> Device | None:
         """Return the device of that id."""
+        ...
+
+    def disabled(self, device_id: str) -> bool:
+        """Return whether that device is out of service: nothing of it is taken."""
         ...
 
     def device_of_key(self, key: str) -> Device | None:

@@ -16,11 +16,17 @@ def hash_key(key: str) -> bytes:
 class RegistrySnapshot:
     """Devices and the hashes of their keys at one moment; a device may have two keys while rotating."""
 
-    def __init__(self, devices: Iterable[Device], keys: Iterable[tuple[bytes, str]]) -> None:
+    def __init__(
+        self,
+        devices: Iterable[Device],
+        keys: Iterable[tuple[bytes, str]],
+        disabled: Iterable[str] = (),
+    ) -> None:
         """Index devices by id and `keys`, pairs of (SHA-256 of the key, device id).
 
-        Keys of unknown devices are left out.
+        Keys of unknown devices are left out. `disabled` are the ids of devices out of service.
         """
+        self.disabled = frozenset(disabled)
         self.devices: Mapping[str, Device] = MappingProxyType({device.id: device for device in devices})
         self.owners: Mapping[bytes, str] = MappingProxyType(
             {bytes(digest): owner for digest, owner in keys if owner in self.devices}
@@ -46,6 +52,10 @@ class DeviceRegistry:
     def device(self, device_id: str) -> Device | None:
         """Return the device of that id."""
         return self._snapshot.devices.get(device_id)
+
+    def disabled(self, device_id: str) -> bool:
+        """Return whether that device is out of service."""
+        return device_id in self._snapshot.disabled
 
     def device_of_key(self, key: str) -> Device | None:
         """Return the device that owns this secret key.

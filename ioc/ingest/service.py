@@ -38,8 +38,10 @@ from ioc.ingest.gateway import Admission, Gateway, RejectedEvent
 from ioc.ingest.limits import IngestLimits
 from ioc.ingest.metrics import IngestMetrics, Transport
 from ioc.ingest.ports import (
+    DEVICE_DISABLED,
     BodyRefused,
     Clock,
+    DeviceDisabled,
     Log,
     NotAuthorised,
     Quarantine,
@@ -53,6 +55,8 @@ from ioc.model.records import EVENTS_TOPIC
 from ioc.model.tracing import NO_TRACER, Tracer, Value
 
 DECODER_FAILED: Final = "decoder_failed"
+_NO_FAULT: Final = frozenset({DECODER_FAILED, DEVICE_DISABLED})
+"""Rules that say nothing against the sender: our own failure, and whom a gateway sends for is disabled."""
 
 log = logging.getLogger(__name__)
 _log = structlog.get_logger()
@@ -177,6 +181,10 @@ class IngestService:
 
         All or nothing: on an error none of them may be acknowledged.
         """
+        if not wait:
+            self.require_enabled(device, transport)
+        elif self.registry.disabled(device.id):
+            return self._leave_out(device, transport, len(bodies))
         if hold_s := self.budgets.hold_s(device.id, self._clock()):
             if transport == "subscriber":  # one connection serves many devices: it must not wait for one
                 return await self._leave_unread(device, bodies)
@@ -191,6 +199,27 @@ class IngestService:
             with self._tracer.span("ingest", values=values):
                 context = self._context(device, content_type, topic)
                 return await self._take(device, bodies, context, transport, wait)
+
+    def require_enabled(self, device: Device, transport: Transport) -> None:
+        """Count and refuse a disabled sender.
+
+        Raises:
+            DeviceDisabled: it is out of service.
+        """
+        if self.registry.disabled(device.id):
+            self._count_disabled(device, transport, 1)
+            raise DeviceDisabled(device.id)
+
+    def _count_disabled(self, device: Device, transport: Transport, bodies: int) -> None:
+        self.metrics.refused.labels(transport, "disabled").inc(bodies)
+        self.device_counts.refuse(device.id, DEVICE_DISABLED, self._clock(), bodies)
+
+    def _leave_out(self, device: Device, transport: Transport, bodies: int) -> list[IngestAnswer]:
+        """Count what a disabled device sent to where nobody reads an answer, and keep nothing of it."""
+        self._count_disabled(device, transport, bodies)
+        detail = str(DeviceDisabled(device.id))
+        rejected = RejectedEvent(line=1, rule=DEVICE_DISABLED, detail=detail, field="source")
+        return [IngestAnswer(accepted=0, duplicate=0, rejected=(rejected,))] * bodies
 
     def _context(self, device: Device, content_type: str | None, topic: str | None) -> DecodeContext:
         media, boundary = media_type(content_type)
@@ -263,8 +292,7 @@ class IngestService:
         odd = self.device_counts.note(device.id, admission, duplicates, now_us)
         for finding, count in odd.items():
             self.metrics.times.labels(finding).inc(count)
-        # What failed in our own decoder is not the device's fault.
-        refused = sum(rejected.rule != DECODER_FAILED for rejected in admission.rejected)
+        refused = sum(rejected.rule not in _NO_FAULT for rejected in admission.rejected)
         self._note(device, len(admission.records), refused, now_us)
 
     def _note(self, device: Device, taken: int, refused: int, now_us: int) -> None:

@@ -12,6 +12,8 @@ STALE_INTERVALS: Final = 3
 """A device is stale after this many of its intervals without an event."""
 STALE_LEAST_S: Final = 30.0
 """But not before."""
+LEAD_US: Final = 10 * SECOND_US
+"""Rules learn within seconds that a device is away or back: they go by a moment at least so far to come."""
 THROTTLED_WITHIN_S: Final = 90.0
 """A process says again and again that it throttles a device; older words no longer count."""
 
@@ -26,6 +28,8 @@ class Condition(StrEnum):
     NEVER = "never"
     """It promises to talk and never has."""
     MAINTENANCE = "maintenance"
+    DISABLED = "disabled"
+    """Somebody has taken it out of service: what it sends is refused."""
     UNKNOWN = "unknown"
     """Nothing has come from it, and nothing was promised (no `expected_interval_s`)."""
 
@@ -68,8 +72,39 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     created_us: int
 
 
-def condition(device: Device, health: DeviceHealth | None, now_us: int, *, away: bool) -> Condition:
+class OutageKind(StrEnum):
+    """How a device was taken out of service."""
+
+    DISABLED = "disabled"
+    REMOVED = "removed"
+
+
+class Outage(msgspec.Struct, frozen=True, kw_only=True):
+    """A device out of service. Its messages are refused at once; rules excuse it from ≤ t < to."""
+
+    device_id: str
+    kind: OutageKind
+    from_us: int
+    to_us: int | None
+    """None while it lasts."""
+    reason: str
+    author: str
+    created_us: int
+    device: Device | None
+    """What was registered of a removed one."""
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it goes on: nobody has enabled or registered the device again."""
+        return self.to_us is None
+
+
+def condition(
+    device: Device, health: DeviceHealth | None, now_us: int, *, away: bool, disabled: bool
+) -> Condition:
     """Return the one word for a device; `away` says whether it is in maintenance."""
+    if disabled:
+        return Condition.DISABLED
     if away:
         return Condition.MAINTENANCE
     throttled_us = health.throttled_us if health else None

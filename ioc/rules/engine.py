@@ -436,7 +436,7 @@ class PartitionEngine:
 
     def expect(self, sources: Mapping[str, ExpectedSource]) -> None:
         """Replace the devices that should talk; those that left are no longer listened for."""
-        left = frozenset(self._expected) - frozenset(sources)
+        left = _promised(self._expected) - _promised(sources)
         self._expected = dict(sources)
         for machine in self._machines.values():
             if isinstance(machine, SilenceMachine) and machine.by_source:
@@ -525,3 +525,7 @@ class PartitionEngine:
 
 def _asked(rule: Rule) -> list[Predicate]:
     return [predicate for predicate in (rule.where, rule.clear_when) if predicate is not None]
+
+
+def _promised(sources: Mapping[str, ExpectedSource]) -> frozenset[str]:
+    return frozenset(source for source, place in sources.items() if place.promised)

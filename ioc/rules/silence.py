@@ -4,12 +4,12 @@ Silence is counted on a clock of its own: the time between consecutive ticks, ex
 than 10 s counts nothing, because nobody was listening. It is rounded to a grain of a tenth of `absence`, so
 that a talking key is written to the store at most once per grain; a rule therefore fires between `absence`
 and eleven tenths of it, never early. Arrival counts, not the event's own time: a device with a wrong clock is
-not silent. A device in maintenance counts as heard at every tick; when that is, is told beforehand
-(`ExpectedSource.away`) and compared with the ticks' time, so a replay excuses the same.
+not silent. A device in maintenance or out of service counts as heard at every tick; when that is, is told
+beforehand (`ExpectedSource.away`) and compared with the ticks' time, so a replay excuses the same.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ioc.model.events import Event
 from ioc.model.incidents import Effect
@@ -18,8 +18,19 @@ from ioc.rules.compile import CompiledRule
 from ioc.rules.machine import Machine
 from ioc.rules.state import Episode, QuietState, Seen, encode, quiet_decoder
 
-MAX_TICK_GAP_US = 10 * SECOND_US
+IN_MAINTENANCE: Final = "in maintenance"
+FOREVER_US: Final = 2**63 - 1
+"""The end of what has none yet."""
+MAX_TICK_GAP_US: Final = 10 * SECOND_US
 """A longer gap between ticks is a pause of ours, not silence of theirs."""
+
+
+class Away(NamedTuple):
+    """When, from ≤ t < to by the log, a device counts as heard, and why its incidents end."""
+
+    from_us: int
+    to_us: int
+    reason: str = IN_MAINTENANCE
 
 
 class ExpectedSource(NamedTuple):
@@ -29,8 +40,9 @@ class ExpectedSource(NamedTuple):
     ward: str | None = None
     lon: float | None = None
     lat: float | None = None
-    away: tuple[tuple[int, int], ...] = ()
-    """Maintenance: times of the log, from ≤ t < to, in which it counts as heard."""
+    away: tuple[Away, ...] = ()
+    promised: bool = True
+    """False for one that is missed only once it has been heard, as every device that promised nothing."""
 
 
 class SilenceMachine(Machine[QuietState]):
@@ -47,7 +59,7 @@ class SilenceMachine(Machine[QuietState]):
         """Keys for which hearing more within this grain changes nothing."""
         self._armed: set[str] = set()
         """Keys with a timer: exactly one each."""
-        self._away: dict[str, tuple[tuple[int, int], ...]] = {}
+        self._away: dict[str, tuple[Away, ...]] = {}
 
     def _arm(self, key: str, due_us: int) -> None:
         if key not in self._armed:
@@ -69,7 +81,7 @@ class SilenceMachine(Machine[QuietState]):
             return
         self._away = {source: place.away for source, place in sorted(sources.items()) if place.away}
         for source, place in sorted(sources.items()):
-            if source in self.states or place.stream != rule.stream.value:
+            if source in self.states or not place.promised or place.stream != rule.stream.value:
                 continue
             if rule.wards is not None and place.ward not in rule.wards:
                 continue
@@ -104,13 +116,14 @@ class SilenceMachine(Machine[QuietState]):
         self.changed.add(key)
 
     def _excuse(self, now_us: int) -> None:
-        """Count those in maintenance as heard; like a talking key, that is written once per grain."""
+        """Count those that are away as heard; like a talking key, that is written once per grain."""
         for key, windows in self._away.items():
             state = self.states.get(key)
-            if state is None or not any(begin <= now_us < end for begin, end in windows):
+            if state is None or (state.episode is None and state.heard_us == self._slot_us):
                 continue
-            if state.episode is not None or state.heard_us != self._slot_us:
-                self._hear(key, state, "in maintenance", now_us)
+            excuse = next((each for each in windows if each.from_us <= now_us < each.to_us), None)
+            if excuse is not None:
+                self._hear(key, state, excuse.reason, now_us)
 
     def _forget(self, key: str) -> None:
         super()._forget(key)

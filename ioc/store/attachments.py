@@ -65,7 +65,9 @@ _LIST: Final[LiteralString] = """
     SELECT d.id, d.attach, d.attach_url, l.login_user, a.lease_until >= now() AS held, a.state, a.changed,
         a.seen, a.connects, CASE WHEN a.due > now() THEN a.due END AS due, a.error
     FROM device d LEFT JOIN attachment a ON a.device_id = d.id LEFT JOIN device_login l ON l.device_id = d.id
-    WHERE d.attach IS NOT NULL ORDER BY d.id
+    WHERE d.attach IS NOT NULL AND NOT EXISTS (
+        SELECT FROM device_outage o WHERE o.device_id = d.id AND o.ends IS NULL
+    ) ORDER BY d.id
 """
 
 
@@ -121,7 +123,7 @@ async def count_unheld(connection: AsyncConnection[Any], devices: Sequence[str])
 
 
 async def read_attachments(connection: AsyncConnection[Any]) -> list[Attachment]:
-    """Return every device whose events are fetched, and how that fares, by id."""
+    """Return every enabled device whose events are fetched, and how that fares, by id."""
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(_LIST)
         return [_attachment(row) async for row in cursor]

@@ -8,14 +8,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from psycopg import AsyncConnection
-from psycopg.errors import ForeignKeyViolation
 
-from ioc.model.device_health import Window
-from ioc.model.times import DAY_US, SECOND_US, from_us, to_us
+from ioc.model.device_health import LEAD_US, Window
+from ioc.model.times import DAY_US, from_us, to_us
 from ioc.store.devices import UnknownDeviceError
 from ioc.store.versions import bump_version
 
-LEAD_US: Final = 10 * SECOND_US
 LONGEST_DAYS: Final = 92
 REMEMBERED_US: Final = 31 * DAY_US
 """So long after its end rules and backtests know of a window: as far as a backtest goes."""
@@ -49,24 +47,24 @@ async def add_window(
         raise MaintenanceError(f"to: expected within {LONGEST_DAYS} days of from")
     if not reason.strip() or len(reason) > 500:
         raise MaintenanceError("reason: expected 1 to 500 characters")
-    try:
-        async with connection.transaction():
-            await bump_version(connection, "device")  # one writer at a time
-            known = await connection.execute(
-                "SELECT count(*) FROM device_maintenance WHERE ends > %s", (from_us(now_us - REMEMBERED_US),)
+    async with connection.transaction():
+        await bump_version(connection, "device")  # one writer at a time
+        known = await connection.execute(
+            "SELECT count(*) FROM device_maintenance WHERE ends > %s", (from_us(now_us - REMEMBERED_US),)
+        )
+        if ((await known.fetchone()) or (0,))[0] >= MAX_WINDOWS:
+            raise MaintenanceError(
+                f"to: there are already {MAX_WINDOWS} windows of the last {REMEMBERED_US // DAY_US} days"
             )
-            if ((await known.fetchone()) or (0,))[0] >= MAX_WINDOWS:
-                raise MaintenanceError(
-                    f"to: there are already {MAX_WINDOWS} windows of the last {REMEMBERED_US // DAY_US} days"
-                )
-            row = await connection.execute(
-                "INSERT INTO device_maintenance (device_id, begins, ends, reason, author)"
-                " VALUES (%s, %s, %s, %s, %s) RETURNING id, created",
-                (device_id, from_us(begins), from_us(end_us), reason.strip(), author),
-            )
-            window_id, created = (await row.fetchone()) or (0, from_us(now_us))
-    except ForeignKeyViolation as error:
-        raise UnknownDeviceError(f"no such device: {device_id}") from error
+        found = await connection.execute(
+            "INSERT INTO device_maintenance (device_id, begins, ends, reason, author)"
+            " SELECT id, %s, %s, %s, %s FROM device WHERE id = %s RETURNING id, created",
+            (from_us(begins), from_us(end_us), reason.strip(), author, device_id),
+        )
+        row = await found.fetchone()
+        if row is None:
+            raise UnknownDeviceError(f"no such device: {device_id}")
+        window_id, created = row
     return Window(
         id=window_id, device_id=device_id, from_us=begins, to_us=end_us, reason=reason.strip(), author=author,
         created_us=to_us(created),

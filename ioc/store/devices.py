@@ -16,8 +16,9 @@ from psycopg.errors import ForeignKeyViolation
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from ioc.model.device_health import LEAD_US
 from ioc.model.places import Device
-from ioc.model.times import to_us
+from ioc.model.times import from_us, to_us
 from ioc.store.versions import bump_version, dataset_version
 
 KEY_PREFIX: Final = "iocd_"
@@ -51,6 +52,13 @@ _FIND: Final[LiteralString] = (
 )
 
 
+_LEAD: Final = timedelta(microseconds=LEAD_US)
+_RETURNED: Final[LiteralString] = """
+    UPDATE device_outage SET ends = greatest(begins, coalesce(%s::timestamptz, now()) + %s)
+    WHERE device_id = ANY(%s) AND kind = 'removed' AND ends IS NULL
+"""
+
+
 class UnknownDeviceError(LookupError):
     """No such device, or no such key."""
 
@@ -71,26 +79,20 @@ def hash_key(key: str) -> bytes:
     return sha256(key.encode(errors="replace")).digest()
 
 
-async def upsert_devices(connection: AsyncConnection[Any], devices: Sequence[Device]) -> int:
-    """Add or replace `devices` and return the registry's new version."""
+async def upsert_devices(
+    connection: AsyncConnection[Any], devices: Sequence[Device], now_us: int | None = None
+) -> int:
+    """Add or replace `devices` and return the registry's new version.
+
+    One that was removed is in service again; `now_us` is when, None by the database's clock.
+    """
     async with connection.transaction():
         version = await bump_version(connection, "device")
         async with connection.cursor() as cursor:
             await cursor.executemany(_UPSERT, [_row(device) for device in devices])
+        now = None if now_us is None else from_us(now_us)
+        await connection.execute(_RETURNED, (now, _LEAD, [device.id for device in devices]))
     return version
-
-
-async def remove_device(connection: AsyncConnection[Any], device_id: str) -> None:
-    """Remove a device together with its keys.
-
-    Raises:
-        UnknownDeviceError: there is no such device.
-    """
-    async with connection.transaction():
-        await bump_version(connection, "device")
-        done = await connection.execute("DELETE FROM device WHERE id = %s", (device_id,))
-        if done.rowcount == 0:
-            raise UnknownDeviceError(f"no such device: {device_id}")
 
 
 async def read_devices(connection: AsyncConnection[Any]) -> list[Device]:

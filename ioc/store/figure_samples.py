@@ -54,7 +54,9 @@ _DEVICES: Final[LiteralString] = """
             secs => greatest(%(within)s, 3 * coalesce(d.expected_interval_s, 0)))),
         max(s.at)
     FROM device d LEFT JOIN device_seen s ON s.device_id = d.id
-    WHERE d.kind IN ('camera', 'detector') AND (%(wards)s::text[] IS NULL OR d.ward = ANY(%(wards)s))
+    WHERE d.kind IN ('camera', 'detector')
+        AND NOT EXISTS (SELECT FROM device_outage o WHERE o.device_id = d.id AND o.ends IS NULL)
+        AND (%(wards)s::text[] IS NULL OR d.ward = ANY(%(wards)s))
     GROUP BY 1, 2
 """
 
@@ -72,7 +74,7 @@ async def look_for_devices(connection: AsyncConnection[Any], now_us: int) -> Non
 async def read_devices(
     connection: AsyncConnection[Any], now_us: int, wards: Sequence[str] | None
 ) -> tuple[list[DeviceCount], int | None]:
-    """Return the cameras and detectors of `wards` (None: of all), and when they were last looked for."""
+    """Return the cameras and detectors in service of `wards` (None: all), and when they were looked for."""
     found = await connection.execute(
         _DEVICES,
         {

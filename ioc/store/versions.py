@@ -23,3 +23,8 @@ async def bump_version(connection: AsyncConnection[Any], name: Dataset) -> int:
     row = await found.fetchone()
     assert row is not None, f"a migration creates {name}"
     return int(row[0])
+
+
+async def hold_version(connection: AsyncConnection[Any], name: Dataset) -> None:
+    """Keep other writers of the data set out until the caller's transaction ends; nothing is raised."""
+    await connection.execute("SELECT FROM dataset_version WHERE name = %s FOR UPDATE", (name,))

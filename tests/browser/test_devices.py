@@ -331,12 +331,12 @@ def test_no_rule_of_accessibility_is_broken_and_nothing_is_wider_than_the_screen
     view = open_devices(theme=theme, lang=lang, tools=True).open()
     assert violations(view.page) == []
     view.open(f"?device={device}")
-    for tab in ("health", "registration", "refused", "key", "maintenance"):
+    for tab in ("health", "registration", "refused", "key", "maintenance", "service"):
         view.at(f"tab-{tab}").click()
         expect(view.at("device-detail").get_by_text(re.compile("Đang tải|Loading"))).to_have_count(0)
         assert violations(view.page) == [], tab
         assert view.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
-    for dialog in ("open-import", "open-calendar", "add-device"):
+    for dialog in ("open-import", "open-calendar", "add-device", "remove"):
         view.at(dialog).click()
         assert violations(view.page) == [], dialog
         view.page.keyboard.press("Escape")
@@ -344,3 +344,43 @@ def test_no_rule_of_accessibility_is_broken_and_nothing_is_wider_than_the_screen
     view.at("close-detail").click()
     assert view.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert violations(view.page) == []
+
+
+def test_a_device_is_disabled_enabled_and_removed_by_keyboard_after_the_page_said_what_that_means(
+    open_devices: OpenDevices, city: City, device: str
+) -> None:
+    view = open_devices().open(f"?device={device}")
+    view.at("tab-health").focus()
+    for _ in range(5):
+        view.page.keyboard.press("ArrowRight")
+    expect(view.at("tab-service")).to_be_focused()
+    view.at("disable").press("Enter")
+    expect(view.at("outage")).to_contain_text("device_disabled")
+    view.page.keyboard.press("Escape")
+    expect(view.at("outage")).to_have_count(0)
+    expect(view.at("service-state")).to_have_text("Thiết bị đang được dùng.")
+
+    view.at("disable").press("Enter")
+    view.at("outage-reason").fill("đổi cột")
+    view.at("outage-reason").press("Enter")
+    expect(view.at("detail-states").locator("[data-state=disabled]")).to_have_text("Ngừng dùng")
+    expect(view.at("service-state")).to_contain_text("bởi engineer")
+    view.at("tab-health").click()
+    expect(view.at("disabled-note")).to_contain_text("đổi cột")
+    view.at("tab-service").click()
+    view.at("enable").press("Enter")
+    expect(view.at("disable")).to_be_visible()
+
+    view.at("remove").press("Enter")
+    expect(view.at("outage-confirm")).to_be_enabled()
+    put(city, device, name="Tên khác")
+    view.at("outage-confirm").press("Enter")
+    expect(view.at("outage-refused")).to_contain_text("Người khác vừa sửa")
+    view.forget("412")
+    expect(view.at("outage-confirm")).to_be_enabled()
+    view.at("outage-confirm").press("Enter")
+    expect(view.at("device-detail")).to_have_count(0, timeout=WAIT_MS)
+    view.at("device-search").fill(device)
+    expect(view.row(device)).to_have_count(0)
+    gone = httpx.get(f"{city.url}/api/v1/registry/devices/{device}", headers=city.headers("admin"))
+    assert gone.status_code == 404

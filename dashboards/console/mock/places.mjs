@@ -31,7 +31,7 @@ function gridDevices(areas) {
       ward: code,
       lon: w + 0.005 + Math.random() * 0.03,
       lat: s + 0.005 + Math.random() * 0.03,
-      has_picture: i % 2 === 0,
+      has_picture: i % 2 === 0, disabled: false,
     }))
   })
 }
@@ -45,7 +45,7 @@ export function loadDevices(areas) {
   return read(demo('devices.geojson')).features.map(({ properties: p, geometry }) => ({
     id: p.id, kind: p.kind, name: p.name, ward: p.ward ?? null,
     lon: geometry?.coordinates[0] ?? null, lat: geometry?.coordinates[1] ?? null,
-    has_picture: Boolean(p.picture_url),
+    has_picture: Boolean(p.picture_url), disabled: false,
   }))
 }
 

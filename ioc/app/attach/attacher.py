@@ -108,10 +108,13 @@ class Attacher:
 
     async def look(self, group: asyncio.TaskGroup) -> None:
         """Bring what runs in line with what is registered and with the leases."""
+        disabled = self._service.registry.disabled
         wanted = {
             device.id: target
             for device in self._directory.devices
-            if device.attach is not None and (target := target_of(device, self._reach_of(device))) is not None
+            if device.attach is not None
+            and not disabled(device.id)
+            and (target := target_of(device, self._reach_of(device))) is not None
         }
         gone = [device_id for device_id in self._ours if device_id not in wanted]
         self._forget(gone)

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 import pytest
 import trustme
 
+from ioc.ingest.registry import RegistrySnapshot
 from ioc.model.attachments import AttachState
 from ioc.model.places import AttachKind
 from ioc.outbound.camera import Login
@@ -86,6 +87,22 @@ async def test_a_wrong_password_is_sent_once_and_a_new_one_at_once(room: Room) -
             assert len(cam.asked) == 2
             room.logins["cam-1"] = Login("admin", "right")
             await room.stands(AttachState.CONNECTED)
+
+
+async def test_the_stream_of_a_disabled_device_is_closed_and_opened_again_once_it_is_enabled(
+    room: Room,
+) -> None:
+    async with serving(Camera(streaming(part(XML % 1)))) as cam:
+        await room.register(camera(AttachKind.HIKVISION, cam.url))
+        async with room.running():
+            await room.stands(AttachState.CONNECTED)
+            room.city.registry.replace(RegistrySnapshot(room.devices, [], ["cam-1"]))
+            await room.stands(AttachState.WAITING)
+            await asyncio.sleep(0.3)  # several looks
+            assert len(cam.asked) == 1
+            room.city.registry.replace(RegistrySnapshot(room.devices, []))
+            await room.stands(AttachState.CONNECTED, connects=2)
+    assert len(cam.asked) == 2
 
 
 WRONG: dict[str, tuple[Answer, AttachState, str]] = {

@@ -71,8 +71,50 @@ def test_a_key_for_an_unknown_device_is_one_message(ioc: Ioc) -> None:
     code, _, err = ioc("devices", "key", "nobody")
     assert code == 1
     first, second = err.splitlines()
-    assert first == "error: no such device: nobody"
+    assert first == "error: there is no device 'nobody'"
     assert "devices list" in second
+
+
+def test_a_device_that_is_not_there_is_named_with_the_one_that_may_be_meant(ioc: Ioc) -> None:
+    assert ioc("devices", "add", "cam-cho-01")[0] == 0
+    for arguments in (
+        ("key", "cam-co-01"),
+        ("rotate-key", "cam-co-01"),
+        ("login", "cam-co-01", "--user", "ioc"),
+        ("login", "cam-co-01", "--remove"),
+        ("maintain", "cam-co-01", "--to", "1h", "--reason", "x"),
+        ("disable", "cam-co-01"),
+        ("enable", "cam-co-01"),
+        ("remove", "cam-co-01"),
+    ):
+        code, out, err = ioc("devices", *arguments)
+        first, second = err.splitlines()
+        assert (code, out) == (1, ""), arguments
+        assert first == "error: there is no device 'cam-co-01'; did you mean 'cam-cho-01'?", arguments
+        assert "devices list" in second
+
+
+def test_a_device_leaves_service_comes_back_and_is_removed(ioc: Ioc, database: Dsns) -> None:
+    assert ioc("devices", "add", "cam-1")[0] == 0
+    code, out, _ = ioc("devices", "disable", "cam-1", "--reason", "sửa [cột]")
+    assert code == 0
+    assert out.startswith("cam-1 is disabled since ")
+    assert out.strip().endswith(": sửa [cột]")
+    again = json.loads(ioc("devices", "disable", "cam-1", "--json")[1])
+    assert (again["state"], again["outage"]["reason"]) == ("disabled", "sửa [cột]")
+    assert json.loads(ioc("devices", "health", "--json")[1])[0]["condition"] == "disabled"
+    assert ioc("devices", "enable", "cam-1")[1] == "cam-1 is in service\n"
+    assert json.loads(ioc("devices", "enable", "cam-1", "--json")[1])["outage"] is None
+    removed = json.loads(ioc("devices", "remove", "cam-1", "--json")[1])
+    assert (removed["state"], json.loads(ioc("devices", "remove", "cam-1", "--json")[1])) == (
+        "removed",
+        removed,
+    )
+    assert json.loads(ioc("devices", "list", "--json")[1]) == []
+    assert ioc("devices", "add", "cam-1")[1].startswith("key of cam-1, shown once: ")
+    with psycopg.connect(database.app, options="-c ioc.scope=service") as connection:
+        rows = connection.execute("SELECT doc->>'op' FROM audit_entry ORDER BY seq").fetchall()
+    assert [op for (op,) in rows] == ["device_disabled", "device_enabled", "device_removed"]
 
 
 def test_a_device_is_changed_only_where_that_was_asked_for(ioc: Ioc, database: Dsns) -> None:
@@ -149,7 +191,20 @@ def test_users_who_exist_or_do_not_get_a_sentence(ioc: Ioc) -> None:
     code, _, err = ioc("users", "add", "an")
     assert (code, err.splitlines()[0]) == (1, "error: there is already a user 'an'")
     code, _, err = ioc("users", "disable", "nobody")
-    assert (code, err.splitlines()[0]) == (1, "error: there is no user 'nobody'")
+    assert (code, err.splitlines()[0]) == (1, "error: there is no user 'nobody'; known: an")
+    for arguments in (
+        ("disable", "ann"),
+        ("enable", "ann"),
+        ("password", "ann", "--random"),
+        ("password", "ann"),
+        ("access", "ann", "--role", "leader"),
+        ("log-out", "ann"),
+    ):
+        code, out, err = ioc("users", *arguments)
+        first, second = err.splitlines()
+        assert (code, out) == (1, ""), arguments
+        assert first == "error: there is no user 'ann'; did you mean 'an'?", arguments
+        assert "users list" in second
     assert json.loads(ioc("users", "disable", "an", "--json")[1]) == {"user": "an", "disabled": True}
 
 

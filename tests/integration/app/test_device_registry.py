@@ -24,6 +24,7 @@ from ioc.ingest.ports import Unavailable
 from ioc.model.device_health import Condition
 from ioc.model.places import Device, DeviceKind
 from ioc.model.times import HOUR_US, SECOND_US
+from ioc.rules.silence import Away
 from ioc.store.audit import count_entries
 from ioc.store.device_logins import read_logins
 from ioc.store.devices import hash_key, upsert_devices
@@ -65,7 +66,7 @@ async def test_what_ingest_counts_is_seen_and_maintenance_reaches_the_rules(
             assert (await people.standings()).items[1].condition is Condition.MAINTENANCE
         await directory.refresh()
         away = expected_sources(directory.devices, directory.windows)["det-1"].away
-        assert away == ((window.from_us, window.to_us),)
+        assert away == (Away(window.from_us, window.to_us),)
         assert directory.away("det-1", window.from_us)
         await keeper.look()
         labels = {"kind": "detector", "condition": "maintenance"}

@@ -153,6 +153,21 @@ def test_why_says_what_was_missing(ioc: Run, rule_file: Callable[[int], str]) ->
     assert "did you mean 'crowd'" in str(ioc("why", "crow", "--at", at, "--key", "cam-1", ok=False))
 
 
+def test_a_rule_that_is_not_there_is_named_with_the_one_that_may_be_meant(ioc: Run) -> None:
+    for command in (
+        ("history", "crwd"),
+        ("disable", "crwd", "--reason", "x"),
+        ("enable", "crwd"),
+        ("why", "crwd", "--at", format_us(START_US), "--key", "x"),
+    ):
+        named = ioc(*command, ok=False)
+        assert isinstance(named, UnknownRuleError), command
+        assert str(named) == "there is no rule 'crwd'; did you mean 'crowd'?"
+        assert "rules list" in next_step(named)
+    for command in (("shadow", "crwd"), ("disable", "crowd", "--shadow", "--reason", "x")):
+        assert str(ioc(*command, ok=False)).startswith(f"there is no shadow of a rule '{command[1]}'")
+
+
 def test_what_is_not_there_is_told_with_the_command_that_lists_it(
     ioc: Run, rule_file: Callable[[int], str]
 ) -> None:

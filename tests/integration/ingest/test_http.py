@@ -17,7 +17,7 @@ from ioc.ingest.decoders.cloudevents import CloudEvents
 from ioc.ingest.http import ingest_router
 from ioc.ingest.limits import IngestLimits
 from ioc.model.times import MINUTE_US, format_us
-from tests.unit.ingest.fakes import KEYS, NOW_US, City, body, cloud_event
+from tests.unit.ingest.fakes import KEYS, NOW_US, City, body, cloud_event, snapshot
 
 URL = "/api/v1/ingest/events"
 NDJSON = "application/x-ndjson"
@@ -318,3 +318,19 @@ async def test_the_document_lists_every_answer() -> None:
     operation = app.openapi()["paths"][URL]["post"]
     assert {"202", "400", "401", "403", "408", "413", "415", "429", "503"} <= set(operation["responses"])
     assert NDJSON in operation["requestBody"]["content"]
+
+
+async def test_a_disabled_device_is_refused_by_name_of_the_rule_and_taken_again_with_the_same_key() -> None:
+    city = City()
+    city.registry.replace(snapshot(None, "cam-1"))
+    async with connect(city) as client:
+        for url in (URL, f"/api/v1/ingest/hooks/{KEYS['cam-1']}"):
+            answer = await client.post(url, content=body(cloud_event(1)), headers={"Content-Type": NDJSON})
+            assert (answer.status_code, answer.json()["errors"][0]["rule"]) == (403, "device_disabled")
+    refused = {"transport": "http", "reason": "disabled"}
+    assert city.metric("ioc_ingest_refused_total", **refused) == 2
+    assert (city.log.records, city.quarantine.rows) == ([], [])
+    (health,) = city.service.device_counts.take()
+    assert (health.device_id, health.refused, health.refusal) == ("cam-1", 2, "device_disabled")
+    city.registry.replace(snapshot())
+    assert (await post(city, body(cloud_event(1)))).json()["accepted"] == 1

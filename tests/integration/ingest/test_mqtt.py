@@ -190,6 +190,26 @@ async def test_a_key_withdrawn_during_a_connection_stops_working() -> None:
     assert city.log.ids == ["e-1"]
 
 
+async def test_a_device_disabled_during_a_connection_is_cut_and_may_not_connect_until_it_is_enabled() -> None:
+    city = City()
+    async with listening(city) as listener:
+        with pytest.raises(aiomqtt.MqttError):
+            async with client(listener, timeout=0.7) as device:
+                await device.publish(TOPIC, payload(1), qos=1)
+                city.registry.replace(snapshot(None, "cam-1"))
+                await device.publish(TOPIC, payload(2), qos=1)
+        with pytest.raises(aiomqtt.MqttError):
+            async with client(listener):
+                pass
+        refused = {"transport": "mqtt", "reason": "disabled"}
+        assert city.metric("ioc_ingest_refused_total", **refused) == 2
+        city.registry.replace(snapshot())
+        async with client(listener) as device:
+            await device.publish(TOPIC, payload(2), qos=1)
+    assert city.log.ids == ["e-1", "e-2"]
+    assert city.quarantine.rows == []
+
+
 async def test_a_message_over_the_cap_ends_the_connection() -> None:
     city = City(IngestLimits(max_body_bytes=2_000))
     async with listening(city) as listener:

@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 from psycopg import AsyncConnection
 
-from ioc.model.device_health import Condition, DeviceHealth, condition
+from ioc.model.device_health import LEAD_US, Condition, DeviceHealth, Window, condition
 from ioc.model.places import Device, DeviceKind
 from ioc.model.times import HOUR_US, MINUTE_US, SECOND_US, parse_us
 from ioc.store import device_maintenance as maintenance
 from ioc.store.device_health import DeviceCounts, add_counts, forget_minutes, read_health
-from ioc.store.devices import UnknownDeviceError, remove_device, upsert_devices
+from ioc.store.device_outages import remove_device
+from ioc.store.devices import UnknownDeviceError, upsert_devices
 
 Connection = AsyncConnection[Any]
 NOW_US = parse_us("2026-11-22T10:00:30Z")
@@ -47,27 +48,31 @@ async def test_what_several_processes_count_adds_up(connection: Connection) -> N
         None,
         None,
     )
-    await remove_device(connection, "cam-1")
+    await remove_device(connection, "cam-1", reason="", author="an", now_us=NOW_US)
     assert await read_health(connection, NOW_US) == {}
+
+
+HERE = {"away": False, "disabled": False}
 
 
 def test_one_word_for_a_device() -> None:
     heard = DeviceHealth(device_id="cam-1", event_us=NOW_US)
     silent_us = NOW_US + 91 * SECOND_US
-    assert condition(CAMERA, heard, NOW_US + 90 * SECOND_US, away=False) is Condition.OK
-    assert condition(CAMERA, heard, silent_us, away=False) is Condition.STALE
-    assert condition(CAMERA, heard, silent_us, away=True) is Condition.MAINTENANCE
-    assert condition(CAMERA, None, NOW_US, away=False) is Condition.NEVER
+    assert condition(CAMERA, heard, NOW_US + 90 * SECOND_US, **HERE) is Condition.OK
+    assert condition(CAMERA, heard, silent_us, **HERE) is Condition.STALE
+    assert condition(CAMERA, heard, silent_us, **HERE | {"away": True}) is Condition.MAINTENANCE
+    assert condition(CAMERA, None, NOW_US, **HERE) is Condition.NEVER
+    assert condition(CAMERA, heard, silent_us, away=True, disabled=True) is Condition.DISABLED
     throttled = DeviceHealth(device_id="cam-1", throttled_us=NOW_US)
-    assert condition(CAMERA, throttled, NOW_US, away=False) is Condition.THROTTLED
-    assert condition(CAMERA, throttled, NOW_US + 91 * SECOND_US, away=False) is Condition.NEVER
+    assert condition(CAMERA, throttled, NOW_US, **HERE) is Condition.THROTTLED
+    assert condition(CAMERA, throttled, NOW_US + 91 * SECOND_US, **HERE) is Condition.NEVER
     loose = Device(id="d", kind=DeviceKind.DETECTOR, name="D")
-    assert condition(loose, None, NOW_US, away=False) is Condition.UNKNOWN
+    assert condition(loose, None, NOW_US, **HERE) is Condition.UNKNOWN
     seen = DeviceHealth(device_id="d", seen_us=NOW_US)
-    assert condition(loose, seen, NOW_US + HOUR_US, away=False) is Condition.OK
+    assert condition(loose, seen, NOW_US + HOUR_US, **HERE) is Condition.OK
 
 
-async def announce(connection: Connection, begin_us: int, end_us: int, **changes: Any) -> maintenance.Window:
+async def announce(connection: Connection, begin_us: int, end_us: int, **changes: Any) -> Window:
     values = {"reason": "thay ống kính", "author": "an", "now_us": NOW_US, **changes}
     return await maintenance.add_window(connection, "cam-1", begin_us=begin_us, end_us=end_us, **values)
 
@@ -75,11 +80,11 @@ async def announce(connection: Connection, begin_us: int, end_us: int, **changes
 async def test_maintenance_begins_and_ends_no_earlier_than_rules_can_know(connection: Connection) -> None:
     await upsert_devices(connection, [CAMERA])
     window = await announce(connection, NOW_US - HOUR_US, NOW_US + HOUR_US)
-    assert window.from_us == NOW_US + maintenance.LEAD_US
+    assert window.from_us == NOW_US + LEAD_US
     later = await announce(connection, NOW_US + 2 * HOUR_US, NOW_US + 3 * HOUR_US)
     assert await maintenance.read_windows(connection, NOW_US) == [window, later]
     ended = await maintenance.end_window(connection, window.id, NOW_US + MINUTE_US)
-    assert (ended.from_us, ended.to_us) == (window.from_us, NOW_US + MINUTE_US + maintenance.LEAD_US)
+    assert (ended.from_us, ended.to_us) == (window.from_us, NOW_US + MINUTE_US + LEAD_US)
     again = await maintenance.end_window(connection, window.id, NOW_US + HOUR_US)
     assert again.to_us == ended.to_us
     never = await maintenance.end_window(connection, later.id, NOW_US)

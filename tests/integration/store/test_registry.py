@@ -75,17 +75,7 @@ async def test_unknown_devices_and_keys_are_refused(connection: Connection) -> N
         await devices.issue_key(connection, "cam-9")
     with pytest.raises(devices.UnknownDeviceError):
         await devices.revoke_key(connection, bytes(32))
-    with pytest.raises(devices.UnknownDeviceError):
-        await devices.remove_device(connection, "cam-9")
     assert await devices.read_version(connection) == 0
-
-
-async def test_a_removed_device_takes_its_keys_along(connection: Connection) -> None:
-    await devices.upsert_devices(connection, [CAMERA])
-    key = await devices.issue_key(connection, "cam-1")
-    await devices.remove_device(connection, "cam-1")
-    assert await devices.device_of_key(connection, key) is None
-    assert await devices.read_keys(connection) == []
 
 
 def ward(code: str, begin: str = "1900-01-01", end: str | None = None, kind: str = "ward") -> Area:

@@ -17,7 +17,7 @@ from ioc.api.device_ports import (
 )
 from ioc.api.ports import NotFoundError
 from ioc.model.attachments import Attachment, AttachState
-from ioc.model.device_health import Condition, DeviceHealth, Window
+from ioc.model.device_health import Condition, DeviceHealth, Outage, OutageKind, Window
 from ioc.model.places import AttachKind, Device, DeviceKind
 from ioc.model.times import SECOND_US
 from tests.unit.stream.samples import T0_US
@@ -26,6 +26,10 @@ WARD = "25747"
 FOREIGN = "25750"
 OWN_CAMERA = Device(id="cam-1", kind=DeviceKind.CAMERA, name="Cổng", ward=WARD)
 FOREIGN_CAMERA = Device(id="cam-2", kind=DeviceKind.CAMERA, name="Cầu", ward=FOREIGN)
+STREAM = Attachment(
+    device_id="cam-1", kind=AttachKind.DAHUA, url="http://10.0.0.7", state=AttachState.CONNECTED,
+    seen_us=T0_US, connects=2,
+)  # fmt: skip
 
 
 @dataclass
@@ -34,12 +38,19 @@ class FakeDevices:
 
     known: dict[str, Device] = field(default_factory=lambda: {d.id: d for d in (OWN_CAMERA, FOREIGN_CAMERA)})
     announced: list[Window] = field(default_factory=list)
+    outages: dict[str, Outage] = field(default_factory=dict)
 
     async def standings(self) -> Standings:
         return Standings(
             T0_US,
             [
-                DeviceStanding(device, DeviceHealth(device_id=device.id, event_us=T0_US), Condition.STALE)
+                DeviceStanding(
+                    device,
+                    DeviceHealth(device_id=device.id, event_us=T0_US),
+                    Condition.STALE,
+                    self.outages.get(device.id),
+                    STREAM if device.id == STREAM.device_id else None,
+                )
                 for device in self.known.values()
             ],
         )
@@ -61,6 +72,32 @@ class FakeDevices:
             raise RegistryChangedError(device_id)
         self.known[device_id] = msgspec.convert({"id": device_id, **values}, Device)
         return self.known[device_id]
+
+    async def disable(self, device_id: str, reason: str, actor: str) -> Outage:
+        await self.device(device_id)
+        return self.outages.setdefault(device_id, self._outage(device_id, None, reason, actor))
+
+    async def enable(self, device_id: str, actor: str) -> Outage | None:
+        await self.device(device_id)
+        ended = self.outages.pop(device_id, None)
+        return None if ended is None else msgspec.structs.replace(ended, to_us=T0_US)
+
+    async def remove(self, device_id: str, reason: str, actor: str, seen: str | None = None) -> Outage:
+        if device_id not in self.known and device_id in self.outages:
+            return self.outages[device_id]
+        device = await self.device(device_id)
+        if seen is not None and device_tag(device) != seen:
+            raise RegistryChangedError(device_id)
+        self.outages[device_id] = self._outage(device_id, self.known.pop(device_id), reason, actor)
+        return self.outages[device_id]
+
+    @staticmethod
+    def _outage(device_id: str, removed: Device | None, reason: str, actor: str) -> Outage:
+        kind = OutageKind.DISABLED if removed is None else OutageKind.REMOVED
+        return Outage(
+            device_id=device_id, kind=kind, from_us=T0_US, to_us=None, reason=reason, author=actor,
+            created_us=T0_US, device=removed,
+        )  # fmt: skip
 
     async def keys(self, device_id: str) -> Sequence[DeviceKey]:
         return [DeviceKey(hash="0123", label="", created_us=T0_US, expires_us=None, revoked_us=None)]
@@ -126,13 +163,7 @@ class FakeAttachments:
 
     async def attachments(self) -> Sequence[Attachment]:
         user = self.logins.get("cam-1", (None, None))[0]
-        held = AttachState.CONNECTED
-        return [
-            Attachment(
-                device_id="cam-1", kind=AttachKind.DAHUA, url="http://10.0.0.7", login_user=user, state=held,
-                seen_us=T0_US, connects=2,
-            )
-        ]  # fmt: skip
+        return [msgspec.structs.replace(STREAM, login_user=user)]
 
     async def set_login(self, device_id: str, user: str, password: str, actor: str) -> None:
         if ":" in user:

@@ -264,6 +264,7 @@ class FakePlaces:
     areas_known: list[Area]
     version: str = "1"
     reads: int = 0
+    disabled_ids: set[str] = field(default_factory=set)
 
     async def areas(self, kind: str | None) -> Sequence[Area]:
         self.reads += 1
@@ -277,6 +278,9 @@ class FakePlaces:
 
     async def device(self, device_id: str) -> Device | None:
         return next((device for device in self.devices_known if device.id == device_id), None)
+
+    def disabled(self, device_id: str) -> bool:
+        return device_id in self.disabled_ids
 
 
 @dataclass

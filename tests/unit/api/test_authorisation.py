@@ -45,10 +45,12 @@ ELSEWHERE = {
 
 
 RULE_FILE = {"file": "jam.yaml", "text": "rule: underpass-jam"}
+REMOVAL = "DELETE /api/v1/registry/devices/{device_id}"
 OF_ROUTE: dict[str, dict[str, object]] = {
     "PUT /api/v1/registry/devices/{device_id}": {"kind": "camera", "name": "Cổng"},
     "POST /api/v1/registry/devices/{device_id}/maintenance": {"to": "2030-01-01T00:00:00Z", "reason": "thử"},
     "POST /api/v1/registry/devices/{device_id}/keys": {"overlap_h": 0},
+    "POST /api/v1/registry/devices/{device_id}/disable": {"reason": "thử"},
     "PUT /api/v1/registry/devices/{device_id}/login": {"user": "admin", "password": "bí mật"},
     "POST /api/v1/shifts": {"idem": "begin-anew"},
     "POST /api/v1/workbench/check": RULE_FILE,
@@ -71,8 +73,8 @@ def doors(audience: Audience) -> list[tuple[str, Door]]:
     found = [
         (route, door) for route, door in ROUTES.items() if door.audience is audience and route in documented
     ]
-    # What is deleted is gone for those that come after.
-    return sorted(found, key=lambda item: item[0].startswith("DELETE"))
+    # What is deleted is gone for those that come after: the device last.
+    return sorted(found, key=lambda item: (item[0].startswith("DELETE"), item[0] == REMOVAL))
 
 
 async def ask(client: httpx.AsyncClient, route: str, **headers: str) -> httpx.Response:

@@ -122,3 +122,45 @@ async def test_many_devices_are_answered_packed_to_whoever_reads_that(
     assert (packed.headers["content-encoding"], "content-encoding" in plain.headers) == ("gzip", False)
     assert packed.json() == plain.json()
     assert len(plain.json()["items"]) == 400
+
+
+async def test_a_device_is_disabled_enabled_and_removed_and_asking_twice_is_asking_once(
+    browse: Browser,
+) -> None:
+    path = "/api/v1/registry/devices/cam-1"
+    async with browse(Role.ENGINEER) as client:
+        made = await client.post(f"{path}/disable", json={"reason": "sửa cột"})
+        assert (made.status_code, made.json()["state"]) == (200, "disabled")
+        assert made.json()["outage"]["reason"] == "sửa cột"
+        assert (await client.post(f"{path}/disable", json={"reason": "khác"})).json() == made.json()
+        seen = (await client.get("/api/v1/devices/health")).json()["items"][0]
+        assert seen["disabled"] == made.json()["outage"]
+        assert (await client.post(f"{path}/enable")).json()["state"] == "in_service"
+        assert (await client.post(f"{path}/enable")).json() == {
+            "device": "cam-1", "state": "in_service", "outage": None,
+        }  # fmt: skip
+        tag = (await client.get(path)).headers["etag"]
+        await client.put(path, json={"kind": "camera", "name": "Cổng mới"})
+        moved = await client.delete(path, headers={"if-match": tag})
+        assert (moved.status_code, moved.json()["errors"][0]["rule"]) == (412, "unchanged")
+        tag = (await client.get(path)).headers["etag"]
+        gone = await client.delete(path, params={"reason": "hỏng"}, headers={"if-match": f"W/{tag}"})
+        assert (gone.status_code, gone.json()["state"]) == (200, "removed")
+        assert (await client.delete(path)).json() == gone.json()
+        assert (await client.post(f"{path}/disable", json={})).status_code == 404
+        assert (await client.post(f"{path}/disable", json={"reason": "x" * 501})).status_code == 422
+
+
+async def test_held_streams_are_shown_with_health_to_those_who_may_change_devices(browse: Browser) -> None:
+    async with browse(Role.ENGINEER) as engineer, browse(Role.OPERATOR) as operator:
+        streams = {
+            item["id"]: item["stream"]
+            for item in (await engineer.get("/api/v1/devices/health")).json()["items"]
+        }
+        assert (streams["cam-1"]["state"], streams["cam-1"]["connects"], streams["cam-2"]) == (
+            "connected",
+            2,
+            None,
+        )
+        hidden = (await operator.get("/api/v1/devices/health")).json()["items"]
+        assert [item["stream"] for item in hidden] == [None, None]

@@ -84,7 +84,7 @@ async def test_areas_are_geojson_and_unchanged_ones_are_not_sent_again(
 async def test_devices_show_no_address_and_ward_staff_see_their_own(
     users: FakeUsers, browse: Browser
 ) -> None:
-    deps = make_deps(users, places=FakePlaces([CAMERA, FOREIGN_CAMERA, DETECTOR], []))
+    deps = make_deps(users, places=FakePlaces([CAMERA, FOREIGN_CAMERA, DETECTOR], [], disabled_ids={"det-1"}))
     async with browse(deps=deps) as operator, browse(Role.WARD, deps) as ward:
         everything = await operator.get("/api/v1/devices")
         own = await ward.get("/api/v1/devices")
@@ -92,9 +92,10 @@ async def test_devices_show_no_address_and_ward_staff_see_their_own(
     assert [item["id"] for item in own.json()["items"]] == ["cam-1", "det-1"]
     assert own.json()["items"][0] == {
         "id": "cam-1", "kind": "camera", "name": "Ngã tư", "ward": WARD, "lon": 106.7, "lat": 11.0,
-        "has_picture": True,
+        "has_picture": True, "disabled": False,
     }  # fmt: skip
     assert "cam.test" not in everything.text
+    assert [item["disabled"] for item in everything.json()["items"]] == [False, False, True]
 
 
 async def test_a_picture_is_passed_on_and_foreign_or_pictureless_devices_are_not_found(

@@ -151,9 +151,9 @@ class City:
         return self.prometheus.get_sample_value(name, labels) or 0.0
 
 
-def snapshot(keys: dict[str, str] | None = None) -> RegistrySnapshot:
+def snapshot(keys: dict[str, str] | None = None, *disabled: str) -> RegistrySnapshot:
     named = KEYS if keys is None else keys
-    return RegistrySnapshot(DEVICES, [(hash_key(key), owner) for owner, key in named.items()])
+    return RegistrySnapshot(DEVICES, [(hash_key(key), owner) for owner, key in named.items()], disabled)
 
 
 def cloud_event(number: int | str = 1, **changes: Any) -> dict[str, Any]:

@@ -7,9 +7,9 @@ import pytest
 from ioc.ingest.device_counts import DeviceCounter, DeviceTally
 from ioc.ingest.error_budget import MAX_HOLD_S, ErrorBudgets
 from ioc.ingest.limits import IngestLimits
-from ioc.ingest.ports import TooFast
+from ioc.ingest.ports import DeviceDisabled, TooFast
 from ioc.model.times import SECOND_US, format_us
-from tests.unit.ingest.fakes import CAMERA, GATEWAY, NOW_US, PORTAL, City, body, cloud_event
+from tests.unit.ingest.fakes import CAMERA, GATEWAY, NOW_US, PORTAL, City, body, cloud_event, snapshot
 
 LIMITS = IngestLimits(error_least_events=20)
 NONSENSE = b"\n".join([b"{"] * 20)
@@ -153,3 +153,26 @@ async def test_bodies_that_are_too_large_count_as_refused() -> None:
     with pytest.raises(Exception, match="3 events"):
         await city.service.accept(CAMERA, json.dumps([cloud_event(n) for n in range(3)]).encode())
     assert tally(city, "cam-1").refused == 1
+
+
+async def test_a_gateway_is_not_throttled_for_the_disabled_device_that_it_sends_for() -> None:
+    city = City(LIMITS)
+    city.registry.replace(snapshot(None, "cam-1"))
+    for number in range(3):
+        events = b"\n".join(body(cloud_event(f"{number}-{each}")) for each in range(20))
+        answer = await city.service.accept(GATEWAY, events)
+        assert {rejected.rule for rejected in answer.rejected} == {"device_disabled"}
+    assert city.service.budgets.throttled == set()
+    assert city.metric("ioc_ingest_rejections_total", rule="device_disabled") == 60
+
+
+async def test_what_a_disabled_device_sends_where_nobody_answers_is_counted_and_forgotten() -> None:
+    city = City(LIMITS)
+    city.registry.replace(snapshot(None, "cam-1"))
+    bodies = [body(cloud_event(each)) for each in range(3)]
+    answers = await city.service.accept_all(CAMERA, bodies, transport="subscriber", wait=True)
+    assert [answer.rejected[0].rule for answer in answers] == ["device_disabled"] * 3
+    assert (city.log.records, city.quarantine.rows) == ([], [])
+    assert tally(city, "cam-1").refused == 3
+    with pytest.raises(DeviceDisabled):
+        await city.service.accept(CAMERA, bodies[0])

@@ -240,3 +240,11 @@ def test_a_report_without_a_position_is_placed_by_its_address_and_says_how_sure_
     expected = {"own": 1} | said
     assert placed.data.extra == expected
     assert sum(admission.counts[f"placed_{each}"] for each in PlacedBy) == (by is not None)
+
+
+def test_of_a_gateways_body_only_what_is_of_a_disabled_device_is_refused_and_nothing_of_it_is_kept() -> None:
+    gateway = Gateway(DeviceRegistry(snapshot(None, "cam-1")), FakeWards(), BOUNDS, IngestLimits())
+    admission = gateway.admit(GATEWAY, (decoded("cam-1"), decoded("det-1")), (), NOW_US)
+    assert [record.key for record in admission.records] == [event_of(admission).ward]
+    [refused] = admission.rejected
+    assert (refused.rule, refused.field, admission.quarantine) == ("device_disabled", "source", [])

@@ -10,6 +10,7 @@ from ioc.model.events import Event
 from ioc.model.incidents import Cleared, Effect, Raised, Updated
 from ioc.model.records import Tick
 from ioc.rules import ExpectedSource, PartitionEngine, load
+from ioc.rules.silence import Away
 from tests.unit.rules.scenes import START_US, Item, alarm, count, flow, report, us, zone
 
 RULES = """
@@ -240,7 +241,7 @@ INDEX = AreaIndex([zone("z1", 105.9995, -0.0005), zone("z2", 106.0005, -0.0005)]
 PROGRAM = load({"rules.yaml": RULES}, INDEX)
 EXPECTED = {
     "cam-9": ExpectedSource("camera", "w1", 106.0, 11.0),
-    "a": ExpectedSource("camera", "w1", 106.0, 0.0, away=((us(10), us(35)), (us(50), us(70)))),
+    "a": ExpectedSource("camera", "w1", 106.0, 0.0, away=(Away(us(10), us(35)), Away(us(50), us(70)))),
 }
 
 SOURCES = st.sampled_from(["a", "b"])

@@ -9,6 +9,7 @@ from ioc.model.events import TrafficFlow
 from ioc.model.incidents import Cleared, Raised, Severity, incident_id
 from ioc.model.texts import Text
 from ioc.rules import ExpectedSource, PartitionEngine, load
+from ioc.rules.silence import FOREVER_US, Away
 from tests.unit.rules.scenes import (
     HEAD,
     Item,
@@ -322,7 +323,7 @@ def test_a_source_that_left_service_is_no_longer_missed() -> None:
 
 def test_a_device_in_maintenance_is_not_missed_and_has_its_full_time_to_come_back() -> None:
     #  0        60 [ maintenance ] 200         290 = 200 + 90
-    away = ExpectedSource("camera", "w1", 106.5, 11.0, away=((us(60), us(200)),))
+    away = ExpectedSource("camera", "w1", 106.5, 11.0, away=(Away(us(60), us(200)),))
     engine = PartitionEngine(SILENT, partition=0, expected_sources={"a": away, "b": away._replace(away=())})
     effects = play(engine, with_ticks([], 400))
     raised = {effect.key: effect.at_us for effect in effects if isinstance(effect, Raised)}
@@ -331,12 +332,34 @@ def test_a_device_in_maintenance_is_not_missed_and_has_its_full_time_to_come_bac
 
 
 def test_maintenance_ends_the_alarm_of_a_device_that_is_silent_already() -> None:
-    away = ExpectedSource("camera", "w1", 106.5, 11.0, away=((us(120), us(150)),))
+    away = ExpectedSource("camera", "w1", 106.5, 11.0, away=(Away(us(120), us(150)),))
     engine = PartitionEngine(SILENT, partition=0, expected_sources={"a": away})
     effects = play(engine, with_ticks([], 160))
     assert told(effects) == ["90 raised", "120 cleared"]
     assert isinstance(effects[1], Cleared)
     assert effects[1].reason == "in maintenance"
+
+
+def test_an_outage_ends_the_alarm_of_a_silent_device_which_is_missed_again_once_it_is_back() -> None:
+    #  0   90 raised   120 [ disabled ] 300         390 = 300 + 90
+    out = ExpectedSource("camera", "w1", away=(Away(us(120), us(300), "device disabled"),))
+    engine = PartitionEngine(SILENT, partition=0, expected_sources={"a": out})
+    effects = play(engine, with_ticks([], 400))
+    assert told(effects[:2]) == ["90 raised", "120 cleared"]
+    assert isinstance(effects[1], Cleared)
+    assert effects[1].reason == "device disabled"
+    assert us(389) <= effects[2].at_us <= us(399)
+
+
+def test_a_device_that_promised_nothing_is_excused_too_once_it_was_heard() -> None:
+    away = ExpectedSource("camera", "w1", away=(Away(us(60), FOREVER_US),), promised=False)
+    heard = with_ticks([count(5, source="a", ward="w1"), count(5, source="b", ward="w1")], 400)
+    engine = PartitionEngine(SILENT, partition=0, expected_sources={"a": away})
+    assert engine.key_counts == {"it": 0}, "nobody misses what was promised by nobody and never came"
+    raised = [effect.key for effect in play(engine, heard) if isinstance(effect, Raised)]
+    assert raised == ["b"]
+    engine.expect({})
+    assert engine.on_batch([]) == [], "no promise of it has ended"
 
 
 def test_expected_sources_follow_ward_and_key_of_the_rule() -> None:

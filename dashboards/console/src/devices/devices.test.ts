@@ -15,7 +15,7 @@ const ago = (s: number): string => new Date(NOW - s * 1000).toISOString()
 const health = (id: string, more: Partial<Health> = {}): Health => ({
   id, kind: 'camera', name: id, ward: '25747', condition: 'ok', seen: ago(5), event: ago(5), expected_interval_s: 10, events_per_min: 6,
   refused_per_min: 0, error_rate: 0, clock_skew_s: 0.1, wrong_positions: 0, backward_times: 0, repeated_times: 0, last_refusal: null,
-  decoder: 'onvif', throttled: null, lon: null, lat: null, has_picture: false, ...more,
+  decoder: 'onvif', throttled: null, lon: null, lat: null, has_picture: false, disabled: null, stream: null, ...more,
 })
 const judged = (id: string, more: Partial<Health> = {}): Judged => {
   const found = health(id, more)
@@ -41,8 +41,9 @@ describe('states', () => {
     expect(states({ condition: 'never', error_rate: 1 })).toBe('never erroring')
   })
 
-  it('say nothing else of a device on which somebody works', () => {
+  it('say nothing else of a device on which somebody works, or that is out of service', () => {
     expect(states({ condition: 'maintenance', error_rate: 1, clock_skew_s: 900 })).toBe('maintenance')
+    expect(states({ condition: 'disabled', error_rate: 1, clock_skew_s: 900 })).toBe('disabled')
   })
 
   it('begin at a twentieth refused', () => {

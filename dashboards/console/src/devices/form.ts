@@ -80,9 +80,11 @@ export function bodyOf(form: Form, base: Registered | null): { body: Record<stri
     stream_url: text(form.stream_url),
   }
   if (!base) return { body, faults }
+  const { id: _, ...registered } = base
   const untouched = formOf(base)
   for (const field of FIELDS) if (field !== 'id' && form[field] === untouched[field]) body[field] = base[field]
-  return { body, faults: faults.filter(({ field }) => form[field] !== untouched[field]) }
+  // What the form does not show (how its stream is held) stays: the request replaces everything.
+  return { body: { ...registered, ...body }, faults: faults.filter(({ field }) => form[field] !== untouched[field]) }
 }
 
 export function changedFields(base: Form, form: Form): (keyof Form)[] {

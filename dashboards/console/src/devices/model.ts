@@ -3,7 +3,7 @@ import { containsAll, fold } from '../lib/queue/text'
 import type { Health, Kind, Window } from './types'
 
 /** What a device may be in, the gravest first; of several a device has each. */
-export const STATES = ['throttled', 'silent', 'stale', 'never', 'erroring', 'skewed', 'maintenance', 'unknown', 'ok'] as const
+export const STATES = ['throttled', 'silent', 'stale', 'never', 'erroring', 'skewed', 'maintenance', 'disabled', 'unknown', 'ok'] as const
 export type State = (typeof STATES)[number]
 export const KINDS: Kind[] = ['camera', 'detector', 'gateway', 'portal']
 /** The decoders of `ioc/ingest/decoders`; `tests/unit/app/test_devices_page.py` compares. */
@@ -34,7 +34,7 @@ export function isSkewed({ clock_skew_s: skew, expected_interval_s: interval }: 
 
 /** Everything that is so of a device at a moment, gravest first; at least one. */
 export function statesOf(device: Health, nowMs: number): State[] {
-  if (device.condition === 'maintenance') return ['maintenance']
+  if (device.condition === 'maintenance' || device.condition === 'disabled') return [device.condition]
   const found: State[] = []
   if (device.condition === 'throttled') found.push('throttled')
   if (device.condition === 'stale') {

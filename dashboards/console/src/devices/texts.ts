@@ -1,7 +1,7 @@
 /** Texts of the page of devices. Loaded with the page alone. */
 import type { Lang } from '../lib/api/types'
 import type { Phase, Sort, State } from './model'
-import type { Kind } from './types'
+import type { Kind, Stream } from './types'
 
 const vi = {
   title: 'Thiết bị',
@@ -21,7 +21,7 @@ const vi = {
   readOnly: 'Chỉ xem: sửa thiết bị là việc của kỹ sư và quản trị.',
   states: {
     throttled: 'Đang bị hãm', silent: 'Mất liên lạc', stale: 'Không có sự kiện', never: 'Chưa từng gửi', erroring: 'Nhiều lỗi', skewed: 'Lệch giờ',
-    maintenance: 'Đang bảo trì', unknown: 'Chưa rõ', ok: 'Bình thường',
+    maintenance: 'Đang bảo trì', disabled: 'Ngừng dùng', unknown: 'Chưa rõ', ok: 'Bình thường',
   } as Record<State, string>,
   stateHelp: {
     throttled: 'Phần lớn những gì nó gửi bị từ chối, nên chỉ được nhận nhỏ giọt. Tự hết khi nó gửi đúng hoặc ngừng gửi.',
@@ -31,6 +31,7 @@ const vi = {
     erroring: 'Từ 5 % sự kiện trong năm phút vừa qua bị từ chối.',
     skewed: 'Đồng hồ nhanh hơn 5 giây, hoặc chậm hơn một phút và hơn hai chu kỳ.',
     maintenance: 'Có người đang làm việc với nó; không ai bị báo vì nó im lặng.',
+    disabled: 'Có người đã cho ngừng: mọi thứ nó gửi bị từ chối, không ai bị báo vì nó im lặng.',
     unknown: 'Chưa gửi gì và không hẹn chu kỳ.',
     ok: 'Không có gì bất thường.',
   } as Record<State, string>,
@@ -57,13 +58,44 @@ const vi = {
   exact: 'đúng',
   close: 'Đóng',
   gone: 'Không có thiết bị này, hoặc nó thuộc phường khác.',
-  tabs: { health: 'Sức khoẻ', registration: 'Đăng ký', refused: 'Bị từ chối', key: 'Khoá', maintenance: 'Bảo trì' },
+  tabs: { health: 'Sức khoẻ', registration: 'Đăng ký', refused: 'Bị từ chối', key: 'Khoá', maintenance: 'Bảo trì', service: 'Ngừng dùng' },
   facts: {
     seen: 'Nghe lần cuối', event: 'Sự kiện cuối', rate: 'Sự kiện mỗi phút', expected: 'Đã hẹn mỗi phút', refused: 'Bị từ chối mỗi phút', share: 'Tỷ lệ bị từ chối',
     clock: 'Đồng hồ', positions: 'Vị trí sai, một giờ', backward: 'Giờ đi lùi, một giờ', repeated: 'Giờ lặp lại, một giờ', refusal: 'Lần từ chối cuối',
     throttled: 'Bị hãm, lần báo cuối', decoder: 'Bộ giải mã', position: 'Vị trí', kind: 'Loại', ward: 'Phường, xã',
   },
   throttledUntil: (time: string) => `Còn coi là bị hãm tới ${time} nếu không có báo mới.`,
+  disabledNote: (time: string, author: string) => `Ngừng dùng từ ${time} bởi ${author}`,
+  stream: {
+    title: 'Luồng sự kiện đang giữ', state: 'Tình trạng', since: 'Từ lúc', seen: 'Bản tin cuối', connects: 'Số lần kết nối', due: 'Thử lại lúc', error: 'Trục trặc cuối', never: 'chưa có',
+    states: { waiting: 'đang chờ', connecting: 'đang kết nối', connected: 'đã kết nối', refused: 'bị từ chối đăng nhập' } as Record<Stream['state'], string>,
+  },
+  service: {
+    inService: 'Thiết bị đang được dùng.',
+    disable: 'Ngừng dùng',
+    enable: 'Dùng lại',
+    remove: 'Gỡ khỏi sổ',
+    cancel: 'Thôi',
+    why: 'Lý do (được hiện và ghi lại)',
+    moved: 'Người khác vừa sửa thiết bị này; xem lại rồi bấm lần nữa.',
+    enableHelp: 'Dùng lại: trong vài giây bản tin được nhận với khoá cũ, luồng camera được mở lại, và nó có trọn thời gian chờ của luật trước khi bị coi là mất tín hiệu.',
+    removeHelp: 'Gỡ khi thiết bị không còn nữa; chỉ tạm nghỉ thì ngừng dùng hoặc báo bảo trì.',
+    titles: { disable: (name: string) => `Ngừng dùng ${name}?`, remove: (name: string) => `Gỡ ${name} khỏi sổ?` },
+    means: {
+      disable: [
+        'Trong vài giây mọi thứ nó gửi bị từ chối (device_disabled), kể cả qua cổng gom, và không được giữ lại.',
+        'Luồng sự kiện đang giữ của camera được đóng.',
+        'Không ai bị báo vì nó im lặng; sự cố mất tín hiệu đang mở kết thúc và ghi rõ vì sao.',
+        'Đăng ký, khoá và lịch sử giữ nguyên; dùng lại được bất cứ lúc nào.',
+      ],
+      remove: [
+        'Thiết bị rời sổ; khoá và mật khẩu đăng nhập của nó bị huỷ và không lấy lại được.',
+        'Lịch sử và sự cố của nó vẫn đọc được.',
+        'Sự cố mất tín hiệu đang mở kết thúc và ghi rõ vì sao; lịch bảo trì của nó kết thúc.',
+        'Đăng ký hoặc nhập lại đúng mã này thì nó hoạt động lại, với khoá mới.',
+      ],
+    },
+  },
   noPosition: 'chưa đăng ký',
   onConsole: 'Xem trên bản đồ trực',
   showMap: 'Xem vị trí',
@@ -168,7 +200,7 @@ const en: Texts = {
   readOnly: 'To look at only: changing devices is for engineers and administrators.',
   states: {
     throttled: 'Throttled', silent: 'Silent', stale: 'No events', never: 'Never sent', erroring: 'Many errors', skewed: 'Wrong clock',
-    maintenance: 'In maintenance', unknown: 'Unknown', ok: 'All right',
+    maintenance: 'In maintenance', disabled: 'Disabled', unknown: 'Unknown', ok: 'All right',
   },
   stateHelp: {
     throttled: 'Most of what it sends is refused, so it is let through at a trickle. It ends by itself once it sends what is right, or nothing.',
@@ -178,6 +210,7 @@ const en: Texts = {
     erroring: 'At least 5 % of its events of the last five minutes were refused.',
     skewed: 'Its clock is more than 5 seconds ahead, or behind by more than a minute and two intervals.',
     maintenance: 'Somebody works on it; nobody is alarmed by its silence.',
+    disabled: 'Somebody has taken it out of service: what it sends is refused, nobody is alarmed by its silence.',
     unknown: 'Nothing has come from it, and no interval is promised.',
     ok: 'Nothing is wrong.',
   },
@@ -204,13 +237,44 @@ const en: Texts = {
   exact: 'right',
   close: 'Close',
   gone: 'There is no such device, or it is of another ward.',
-  tabs: { health: 'Health', registration: 'Registration', refused: 'Refused', key: 'Key', maintenance: 'Maintenance' },
+  tabs: { health: 'Health', registration: 'Registration', refused: 'Refused', key: 'Key', maintenance: 'Maintenance', service: 'Service' },
   facts: {
     seen: 'Last heard of', event: 'Last event', rate: 'Events per minute', expected: 'Promised per minute', refused: 'Refused per minute', share: 'Share refused',
     clock: 'Clock', positions: 'Wrong positions, an hour', backward: 'Times going back, an hour', repeated: 'Times repeated, an hour', refusal: 'Last refusal',
     throttled: 'Throttled, last said', decoder: 'Decoder', position: 'Position', kind: 'Kind', ward: 'Ward',
   },
   throttledUntil: (time) => `Counts as throttled until ${time} unless it is said again.`,
+  disabledNote: (time, author) => `Disabled since ${time} by ${author}`,
+  stream: {
+    title: 'Event stream that is held', state: 'State', since: 'Since', seen: 'Last message', connects: 'Times connected', due: 'Next attempt', error: 'Last trouble', never: 'none yet',
+    states: { waiting: 'waiting', connecting: 'connecting', connected: 'connected', refused: 'login refused' },
+  },
+  service: {
+    inService: 'The device is in service.',
+    disable: 'Disable',
+    enable: 'Enable',
+    remove: 'Remove',
+    cancel: 'Cancel',
+    why: 'Reason (shown and recorded)',
+    moved: 'Somebody has just changed this device; look at it, then press again.',
+    enableHelp: 'Enable: within seconds its messages are taken with the keys it has, its stream is opened again, and it has the whole time of the rule before it is missed.',
+    removeHelp: 'Remove a device that is no more; one that only rests is disabled, or in maintenance.',
+    titles: { disable: (name) => `Disable ${name}?`, remove: (name) => `Remove ${name}?` },
+    means: {
+      disable: [
+        'Within seconds all that it sends is refused (device_disabled), also through a gateway, and is not kept.',
+        'The event stream that is held at the camera is closed.',
+        'Nobody is alarmed by its silence; an incident open because of it ends and says why.',
+        'Registration, keys and history stay; it can be enabled at any time.',
+      ],
+      remove: [
+        'The device leaves the registry; its keys and its login are destroyed and cannot be had back.',
+        'Its history and its incidents can still be read.',
+        'An incident open because of its silence ends and says why; its maintenance ends.',
+        'Registered or imported anew under this id it works again, with a new key.',
+      ],
+    },
+  },
   noPosition: 'not registered',
   onConsole: 'Show on the duty map',
   showMap: 'Show the place',

@@ -1,6 +1,6 @@
 /** What the routes of devices answer; the meaning of the fields: `ioc/api/devices.py`, `ioc/api/device_files.py`. */
 export type Kind = 'camera' | 'detector' | 'gateway' | 'portal'
-export type Condition = 'ok' | 'throttled' | 'stale' | 'never' | 'maintenance' | 'unknown'
+export type Condition = 'ok' | 'throttled' | 'stale' | 'never' | 'maintenance' | 'disabled' | 'unknown'
 
 export interface Health {
   id: string
@@ -24,6 +24,32 @@ export interface Health {
   lon: number | null
   lat: number | null
   has_picture: boolean
+  /** Since when it is out of service; null for one in service. */
+  disabled: Outage | null
+  /** Its event stream where the service holds it; null for everybody else's eyes. */
+  stream: Stream | null
+}
+
+export interface Outage {
+  since: string
+  reason: string
+  author: string
+}
+
+export interface Service {
+  device: string
+  state: 'in_service' | 'disabled' | 'removed'
+  outage: Outage | null
+}
+
+export interface Stream {
+  attach: string
+  state: 'waiting' | 'connecting' | 'connected' | 'refused'
+  changed: string | null
+  seen: string | null
+  connects: number
+  due: string | null
+  error: string | null
 }
 
 export interface HealthList {

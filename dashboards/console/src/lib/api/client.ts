@@ -85,6 +85,11 @@ export async function putTagged<T>(path: string, body: unknown, seen: string | n
   return tagged(await request('PUT', path, body, REQUEST_TIMEOUT_MS, condition))
 }
 
+/** Deletes what has still the tag `seen`; else the answer is 412. */
+export async function deleteTagged(path: string, seen: string): Promise<void> {
+  await request('DELETE', path, undefined, REQUEST_TIMEOUT_MS, { 'if-match': seen })
+}
+
 const id = encodeURIComponent
 
 export const api = {

@@ -55,6 +55,8 @@ export interface Device {
   lon: number | null
   lat: number | null
   has_picture: boolean
+  /** Out of service: nothing of it is to be expected. */
+  disabled: boolean
 }
 
 export interface Audit {

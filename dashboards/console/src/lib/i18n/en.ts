@@ -373,6 +373,7 @@ export const en: Catalogue = {
     alarm: 'Alarm',
     last: 'Measured at',
     stale: 'Stale',
+    disabled: 'Out of service',
     noData: 'No data yet',
     status: 'Status',
     level: { free: 'Free flow', slow: 'Slow', heavy: 'Heavy', jam: 'Jam' },

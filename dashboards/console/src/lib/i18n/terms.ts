@@ -48,6 +48,11 @@ const TERMS: Record<string, Pair> = {
   line_crossing: ['Vượt vạch', 'Line crossing'],
   loitering: ['Lảng vảng', 'Loitering'],
   other: ['Khác', 'Other'],
+  'heard again': ['Đã có tín hiệu lại', 'Heard again'],
+  'in maintenance': ['Thiết bị đang bảo trì', 'In maintenance'],
+  'device disabled': ['Thiết bị đã ngừng dùng', 'Device disabled'],
+  'device removed': ['Thiết bị đã gỡ khỏi sổ', 'Device removed'],
+  'no longer expected': ['Không còn hẹn gửi', 'No longer expected'],
 }
 
 const UNITS: Record<string, Pair> = {

@@ -365,6 +365,7 @@ export const vi = {
     alarm: 'Báo động',
     last: 'Số liệu lúc',
     stale: 'Số liệu cũ',
+    disabled: 'Ngừng dùng',
     noData: 'Chưa có số liệu',
     status: 'Tình trạng',
     level: { free: 'Thông thoáng', slow: 'Chậm', heavy: 'Đông', jam: 'Ùn tắc' },

@@ -78,9 +78,9 @@ export function deviceFeatures(
   ttlMs: number,
 ): PointFeature[] {
   const features: PointFeature[] = []
-  for (const { id, kind, lon, lat } of devices) {
+  for (const { id, kind, lon, lat, disabled } of devices) {
     if ((kind !== 'camera' && kind !== 'detector') || lon == null || lat == null) continue
-    const state = stateOf(id)
+    const state = disabled ? undefined : stateOf(id)
     const look = deviceLook(kind, state, nowMs, ttlMs)
     features.push({
       type: 'Feature',

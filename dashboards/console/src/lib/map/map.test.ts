@@ -60,7 +60,7 @@ describe('features', () => {
   })
 
   it('changes the map only when a device’s look changes', () => {
-    const devices: Device[] = [{ id: 'd', kind: 'detector', name: 'd', ward: null, lon: 1, lat: 1, has_picture: false }]
+    const devices: Device[] = [{ id: 'd', kind: 'detector', name: 'd', ward: null, lon: 1, lat: 1, has_picture: false, disabled: false }]
     const known = new Map<string, string>()
     const draw = (state: DeviceState) => diffFeatures(known, deviceFeatures(devices, () => state, NOW, TTL))
     expect(draw(detector(60, 0.1))?.add).toHaveLength(1)
@@ -69,14 +69,14 @@ describe('features', () => {
   })
 
   it('draws a device where it last said it is, and one that said nothing where it is registered', () => {
-    const devices: Device[] = [{ id: 'd', kind: 'detector', name: 'd', ward: null, lon: 5, lat: 6, has_picture: false }]
+    const devices: Device[] = [{ id: 'd', kind: 'detector', name: 'd', ward: null, lon: 5, lat: 6, has_picture: false, disabled: false }]
     const place = (state?: DeviceState) => deviceFeatures(devices, () => state, NOW, TTL)[0]?.geometry.coordinates
     expect(place()).toEqual([5, 6])
     expect(place(detector(60, 0.1))).toEqual([1, 1])
   })
 
   it('lets a device that is no longer reported go stale, at the limit and not before', () => {
-    const devices: Device[] = [{ id: 'd', kind: 'detector', name: 'd', ward: null, lon: 1, lat: 1, has_picture: false }]
+    const devices: Device[] = [{ id: 'd', kind: 'detector', name: 'd', ward: null, lon: 1, lat: 1, has_picture: false, disabled: false }]
     const last = detector(60, 0.1)
     const look = (now: number) => deviceFeatures(devices, () => last, now, TTL)[0]?.properties.look
     expect([look(NOW + TTL), look(NOW + TTL + 1)]).toEqual(['det-free', 'det-stale'])
