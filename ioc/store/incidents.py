@@ -397,10 +397,10 @@ async def read_history(connection: AsyncConnection[Any], incident_id: str) -> li
 
 
 async def read_returned(connection: AsyncConnection[Any], before: datetime, limit: int) -> list[str]:
-    """Return ids of incidents that cleared before `before` and that nobody has taken up."""
+    """Return ids of incidents that cleared before `before` and that nobody has taken up or noted on."""
     rows = await connection.execute(
         "SELECT id FROM incident WHERE handling = 'new' AND condition = 'cleared' AND members_active = 0"
-        " AND severity <> 'critical' AND NOT working_clock AND cleared < %s"
+        " AND severity <> 'critical' AND NOT working_clock AND note IS NULL AND cleared < %s"
         " ORDER BY cleared LIMIT %s",
         (before, limit),
     )
