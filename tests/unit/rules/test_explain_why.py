@@ -145,6 +145,8 @@ def test_how_far_an_event_is_from_a_condition(text: str, missing: float | None) 
         'lane.startsWith("1")',
         "!(has(lane))",
         "(speed_kmh + 2) > 3",
+        "volume_veh == 1234567 || speed_kmh < 12.3456789",
+        r'source == "a\"b\\c\n"',
     ],
 )
 def test_a_condition_is_rendered_as_it_is_written(text: str) -> None:
