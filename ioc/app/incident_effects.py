@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from psycopg import AsyncConnection
+from psycopg.errors import SerializationFailure, UniqueViolation
 
 from ioc.incidents.effects import DEFAULT, on_effect, on_grouping, on_member_change
 from ioc.incidents.grouping import group
@@ -24,6 +25,10 @@ async def apply_effects(
 
     A key may come from another partition than before, for instance when a camera's ward was corrected. That
     partition's episode is then over: it is cleared where the new one is raised.
+
+    Raises:
+        psycopg.errors.SerializationFailure: another partition raised one of the keys in the same instant; the
+            same may succeed in a moment.
     """
     raised = [effect for effect in effects if isinstance(effect, Raised)]
     keys = [(effect.rule, effect.key) for effect in raised]
@@ -34,7 +39,10 @@ async def apply_effects(
     work = _Work(await rows.lock_groups(connection, ids), policies)
     for effect in work.with_rivals_cleared(effects):
         work.apply(effect)
-    await rows.write_changes(connection, work.changes)
+    try:
+        await rows.write_changes(connection, work.changes)
+    except UniqueViolation as error:
+        raise SerializationFailure("another partition raised the same key in the same instant") from error
     return work.changes
 
 

@@ -20,7 +20,9 @@ days (Decree 356/2025); `ioc erasure` keeps the deadlines.
 import asyncio
 import os
 import secrets
+import tempfile
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -66,17 +68,26 @@ def read_key(path: Path) -> bytes:
         PrivacyKeyError: the file does not hold a key.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        key = path.read_bytes()
-    else:
-        key = secrets.token_bytes(_KEY_BYTES)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key)
+    if not path.exists():
+        _make_key(path)
+    key = path.read_bytes()
     if len(key) != _KEY_BYTES:
         raise PrivacyKeyError(f"{path}: expected the {_KEY_BYTES} bytes of a key: restore it from a backup")
     return key
+
+
+def _make_key(path: Path) -> None:
+    """Put a whole key into place at once; where another process was first, its key stays."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent)  # for its owner only
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(_KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        Path(name).unlink()
 
 
 def answer_due(received: datetime, working_days: int = ANSWER_WORKING_DAYS) -> datetime:

@@ -19,6 +19,7 @@ import msgspec
 
 from ioc.app import rule_report
 from ioc.app.directory import Directory
+from ioc.app.logs import configure_logs
 from ioc.app.rule_cases import play_case_texts
 from ioc.app.rule_push import PushRefused
 from ioc.app.rule_trials import Against, Trials
@@ -126,8 +127,9 @@ async def run_task(task: Task, progress: Callable[[float, int], None], limit_s: 
 
 
 def _say(line: _Line) -> None:
-    sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
-    sys.stdout.buffer.flush()
+    assert sys.__stdout__ is not None
+    sys.__stdout__.buffer.write(msgspec.json.encode(line) + b"\n")
+    sys.__stdout__.buffer.flush()
 
 
 def _progress(share: float, events: int) -> None:
@@ -168,6 +170,8 @@ def _end_with_parent() -> None:
 def main() -> None:
     """Do the one task that the parent sends."""
     os.nice(_NICE)
+    sys.stdout = sys.stderr  # what is printed must not stand among the answers
+    configure_logs("warning")
     task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:

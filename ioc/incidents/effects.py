@@ -204,11 +204,13 @@ def close_returned(incident: Incident, *, now_us: int, after_s: int) -> Change |
     """Close an incident that went away by itself and that nobody has taken up for `after_s` seconds.
 
     Critical ones wait for a person whatever happens: somebody must have looked. So does one that stands for
-    others of which some still go on, and one with a legal clock: a citizen is owed an answer.
+    others of which some still go on, one with a legal clock (a citizen is owed an answer), and one with a
+    note: whoever reopened, rerouted, declined, shelved, paused or commented on it did not leave it alone.
     """
     cleared_us = incident.cleared_us
     if (
         incident.handling is not Handling.NEW
+        or incident.note is not None
         or incident.severity is Severity.CRITICAL
         or incident.members_active
         or incident.working_clock

@@ -223,9 +223,9 @@ def _check(policy: Policy) -> None:
     if isinstance(policy, ClockPolicy):
         for n, row in enumerate(policy.rows):
             _check_elapsed(f"rows[{n}].acknowledge", row.acknowledge)
+            if row.resolve and row.resolve_several:
+                _check_alike(f"rows[{n}]", row.resolve, row.resolve_several)
             for field in ("resolve", "resolve_several"):
-                if row.resolve and row.resolve_several:
-                    _check_alike(f"rows[{n}]", row.resolve, row.resolve_several)
                 if (text := getattr(row, field)) and not length_of(text).us:
                     raise PolicyError(f"rows[{n}].{field}", "positive", "expected more than no time")
         _check_elapsed("accept", policy.accept)

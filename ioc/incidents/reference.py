@@ -14,8 +14,10 @@ _HEAD: Final = """\
 Written by `python -m ioc.app.incidents_page` from the tables that the state machine runs by.
 
 An incident has a *condition*, which the world decides (`active`, `cleared`), and a *handling*, which
-people decide. Neither moves the other: a jam that has dissolved still waits for somebody, and resolving
-an incident does not clear the road.
+people decide. Resolving an incident does not clear the road, and a jam that has dissolved still waits for
+whoever took it up. Only what nobody has taken up or noted on closes itself, 10 minutes after it cleared
+(`rules.close_returned_s`): never a critical one, one with a legal clock (a citizen is owed an answer), or one
+of whose members one goes on.
 
 ## Handling
 """

@@ -21,8 +21,7 @@ def team_of(table: AuthorityTable, category: str, ward: str | None, ward_names: 
 
     A row that names both decides before one that names the category, that before one that names what the
     category belongs to, that before one that names the ward, that before one that names neither; among equals
-    the first. A row whose team is called after its ward
-    does not apply where the ward has no name.
+    the first. A row whose team is called after its ward does not apply where the ward has no name.
     """
     name = ward_names.get(ward or "", "")
     best: Responsible | None = None

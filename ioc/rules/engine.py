@@ -132,8 +132,8 @@ class PartitionEngine:
     ) -> "PartitionEngine":
         """Return an engine that continues from stored rows as if it had never stopped.
 
-        Rows of rules that are gone or whose shape changed are dropped; their open episodes are cleared by the
-        first `on_batch`.
+        Rows of rules that are gone or whose shape changed are dropped, and so are those of devices that were
+        expected and are no longer; their open episodes are cleared by the first `on_batch`.
         """
         engine = cls(program, partition=partition, lateness_us=lateness_us, max_keys=max_keys)
         engine._load({(rule, key): data for rule, key, data in rows if data is not None})
@@ -436,17 +436,13 @@ class PartitionEngine:
 
     def expect(self, sources: Mapping[str, ExpectedSource]) -> None:
         """Replace the devices that should talk; those that left are no longer listened for."""
-        left = _promised(self._expected) - _promised(sources)
         self._expected = dict(sources)
-        for machine in self._machines.values():
-            if isinstance(machine, SilenceMachine) and machine.by_source:
-                self._owed += machine.drop(left, self._now_us or 0)
         self._expect_all()
 
     def _expect_all(self) -> None:
         for machine in self._machines.values():
             if isinstance(machine, SilenceMachine):
-                machine.expect(self._expected)
+                self._owed += machine.expect(self._expected, self._now_us or 0)
 
     def _build(self, program: Program) -> None:
         self._dispatch = None
@@ -525,7 +521,3 @@ class PartitionEngine:
 
 def _asked(rule: Rule) -> list[Predicate]:
     return [predicate for predicate in (rule.where, rule.clear_when) if predicate is not None]
-
-
-def _promised(sources: Mapping[str, ExpectedSource]) -> frozenset[str]:
-    return frozenset(source for source, place in sources.items() if place.promised)

@@ -6,7 +6,7 @@ other, so the rest of the history is not needed.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from ioc.geo.zones import Zones, metres_between
@@ -78,7 +78,7 @@ class Explanation:
     key: str
     at_us: int
     condition: str
-    """idle, pending, open, ending, disabled or unknown key"""
+    """idle, pending, open or ending"""
     checks: tuple[Check, ...]
     episode: Episode | None
     """The one that was open."""
@@ -105,7 +105,6 @@ class _Course:
 
     best: float | None = None
     best_us: int | None = None
-    held: list[int] = field(default_factory=list)
 
 
 def explain(
@@ -477,7 +476,7 @@ def _having(rule: Rule, state: KeyState | None, course: _Course) -> Check:
     having = rule.having
     assert having is not None
     value = _measured(state)
-    if value is None and having.function in ("count", "distinct", "sum"):
+    if value is None and having.function in ("count", "distinct", "rate", "sum"):
         value = 0.0
     held = value is not None and reaches(value, having.op, having.threshold)
     short = None if held or value is None else abs(having.threshold - value)

@@ -29,7 +29,7 @@ DEFAULT_WARM_UP: Final = 30
 DEFAULT_REFRACTORY_US: Final = 10 * MINUTE_US
 SAMPLING: Final = ("p50", "p95", "stddev")
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)")
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]+)?)\s*(ms|s|m|h)")
 _UNITS_US = {"ms": 1_000, "s": SECOND_US, "m": MINUTE_US, "h": HOUR_US}
 _HAVING = re.compile(
     r"\s*(?P<function>\w+)\s*(?:\((?P<argument>.*)\))?\s*(?P<op>>=|<=|==|!=|=|>|<)\s*"
@@ -98,7 +98,7 @@ def _samples(function: str, match: re.Match[str]) -> int:
     if function in COUNTING:
         raise PredicateError(f"{function} is itself a number of events", at, "raise its threshold")
     most = MAX_SAMPLES if function in SAMPLING else 100_000
-    if not text.isdigit() or not 1 <= int(text) <= most:
+    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= most:
         raise PredicateError(f"expected 1 to {most} events, found {text!r}", at, "as in , at least 10")
     return int(text)
 

@@ -57,7 +57,7 @@ S = TypeVar("S")
 
 
 class Machine(Generic[S]):
-    """Base of the rule kinds. Subclasses implement `feed`, `_wake`, `_pack`, `_unpack` and `_episode`."""
+    """Base of the rule kinds. They implement `feed`, `_adopt_state`, `_pack`, `_unpack` and `_episode`."""
 
     def __init__(self, compiled: CompiledRule, *, max_keys: int) -> None:
         self.compiled = compiled

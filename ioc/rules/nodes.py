@@ -106,7 +106,7 @@ def _syntax_error(file: str, error: yaml.YAMLError) -> RuleError:
 
 
 class Form:
-    """One mapping being read. Keys are taken one by one; `finish` reports those nobody took."""
+    """One mapping being read; keys that are not `known`, or given twice, are reported at once."""
 
     def __init__(self, findings: Findings, node: yaml.MappingNode, known: Iterable[str], what: str) -> None:
         self.findings = findings

@@ -152,8 +152,9 @@ def _keys() -> str:
         "## Keys\n\n| key | meaning | example |\n| --- | --- | --- |\n"
         + "".join(rows)
         + (
-            "\n\\* required. A rule also needs `where`, `having` or `absence`, and without `having` and "
-            "`absence` it needs `clear_when` or `hold`, or it would never end.\n\n"
+            "\n\\* required. A rule also needs one of `where`, `having`, `absence`, `sequence`, `fence` and "
+            "`near`. One that would never end is refused: `where` alone needs `clear_when` or `hold`; "
+            "`sequence`, `near`, `ewma_z`, and a `fence` other than `inside` and `dwells` need `hold`.\n\n"
             "Placeholders in `title` and `summary`: "
             + ", ".join(f"`{{{name}}}`" for name in schema.PLACEHOLDERS)
             + ", and every field of the event.\n"

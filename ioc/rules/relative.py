@@ -7,10 +7,13 @@ from ioc.model.times import HOUR_US, MINUTE_US, SECOND_US
 
 MAX_STEPS: Final = 10_000
 _UNITS_US = {"ms": 1_000, "s": SECOND_US, "m": MINUTE_US, "h": HOUR_US}
-_TIME = re.compile(r"(?P<sign>-?)(?P<parts>(?:\d+(?:\.\d+)?(?:ms|s|m|h))+)")
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-_NUMBER = r"-?\d+(?:\.\d+)?"
-_RUN = re.compile(rf"(?P<value>{_NUMBER}|true|false|null|_)(?:(?P<step>[+-]\d+(?:\.\d+)?)?x(?P<times>\d+))?")
+_AMOUNT = r"[0-9]{1,9}(?:\.[0-9]+)?"
+_TIME = re.compile(rf"(?P<sign>-?)(?P<parts>(?:{_AMOUNT}(?:ms|s|m|h))+)")
+_PART = re.compile(rf"({_AMOUNT})(ms|s|m|h)")
+_NUMBER = r"[0-9]{1,18}(?:\.[0-9]+)?"
+_RUN = re.compile(
+    rf"(?P<value>-?{_NUMBER}|true|false|null|_)(?:(?P<step>[+-]{_NUMBER})?x(?P<times>[0-9]{{1,9}}))?"
+)
 _WORDS: Final[dict[str, Any]] = {"true": True, "false": False, "null": None, "_": ...}
 
 

@@ -158,7 +158,7 @@ class Rule:
     enabled: bool = True
     file: str = ""
     places: dict[str, Place] = field(default_factory=dict, compare=False, repr=False)
-    """Where `rule`, `area` and `ward` stand, for findings made after reading."""
+    """Where each key stands, and the rule itself (""), for findings made after reading."""
 
     @property
     def listens(self) -> tuple[str, ...]:

@@ -15,11 +15,15 @@ tests:
       - {at: 100s, cleared: congestion, key: det-1}
 """
 
+import math
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal, cast
 
 import msgspec
+import numpy as np
 import yaml
 
 from ioc.model.events import DATA_TYPES, Event, EventData
@@ -36,6 +40,9 @@ from ioc.rules.silence import ExpectedSource
 START_US: Final = parse_us("2026-01-01T00:00:00Z")
 """Time 0 of every test."""
 MAX_EVENTS: Final = 20_000
+"""Events of one test."""
+MAX_FILE_EVENTS: Final = 200_000
+"""Events of all tests of one file."""
 MAX_LENGTH_US: Final = 48 * 3600 * SECOND_US
 """Longest test."""
 AFTERWARDS_US: Final = 60 * SECOND_US
@@ -45,6 +52,7 @@ DUPLICATES: Final = "duplicates"
 COUNTERS: Final = (*RuleCounters.__dataclass_fields__, DUPLICATES)
 """What `counters` may name: those of the rules, summed, and the events the log would not have kept."""
 
+_WHOLE = re.compile("[0-9]{1,18}")
 _FILE_KEYS = ("rules", "areas", "tests")
 _TEST_KEYS = ("name", "lateness", "until", "listen", "input", "expect", "counters")
 _EVENT_KEYS = ("id", "source", "subject", "ward", "lon", "lat", "data")
@@ -126,9 +134,14 @@ def parse_tests(file: str, text: str) -> tuple[RuleTestFile, list[RuleError]]:
     form = Form(findings, roots[0], _FILE_KEYS, "a file of tests")
     rules = tuple(str(node.value) for node in form.scalars("rules")) if "rules" in form else None
     tests: list[RuleTest] = []
+    events = 0
     for node in _forms(form, "tests", required=True):
         before = len(findings.errors)
         test = _TestReader(findings, node).read()
+        events += 0 if test is None else len(test.arrivals)
+        if events > MAX_FILE_EVENTS:
+            findings.at(node, f"more than {MAX_FILE_EVENTS} events in one file")
+            break
         if test is not None and len(findings.errors) == before:
             tests.append(test)
     return RuleTestFile(file, rules, _areas(findings, form), tuple(tests)), findings.errors
@@ -165,21 +178,27 @@ def _areas(findings: Findings, form: Form) -> tuple[Area, ...] | str | None:
     return tuple(found)
 
 
+_Ring = Annotated[list[tuple[float, float]], msgspec.Meta(min_length=3)]
+
+
 def _ring(findings: Findings, area: Form) -> list[list[float]] | None:
     node = area.get("box") or area.get("polygon")
     if node is None:
         findings.at(area.node, "an area needs box or polygon", "as in box: [106.6, 11.0, 106.7, 11.1]")
         return None
-    shape = list[list[float]] if "polygon" in area else tuple[float, float, float, float]
+    shape: Any = _Ring if "polygon" in area else tuple[float, float, float, float]
     try:
         found: Any = msgspec.convert(_value(node), shape)
+        if not np.isfinite(found).all():
+            raise msgspec.ValidationError("expected degrees")
     except (msgspec.ValidationError, yaml.YAMLError) as error:
         findings.at(
             node, f"not a list of coordinates: {error}", "[west, south, east, north] or [[lon, lat], …]"
         )
         return None
     if "polygon" in area:
-        return [*found, found[0]] if found[:1] != found[-1:] else list(found)
+        ring = [list(corner) for corner in found]
+        return [*ring, ring[0]] if ring[0] != ring[-1] else ring
     west, south, east, north = found
     return [[west, south], [east, south], [east, north], [west, north], [west, south]]
 
@@ -188,9 +207,12 @@ def _value(node: yaml.Node) -> Any:
     """Return a node as YAML's own types.
 
     Raises:
-        yaml.YAMLError: a tag beyond YAML's own.
+        yaml.YAMLError: a tag beyond YAML's own, or a value that its tag cannot be.
     """
-    return yaml.constructor.SafeConstructor().construct_document(node)
+    try:
+        return yaml.constructor.SafeConstructor().construct_document(node)
+    except ValueError as error:  # such as 2026-13-45
+        raise yaml.YAMLError(str(error)) from error
 
 
 def _line(node: yaml.Node) -> int:
@@ -208,12 +230,13 @@ class _TestReader:
         form = self._form
         name = form.text("name", required=True)
         lateness_us = self._time(form, "lateness")
-        arrivals = [
-            item for number, node in enumerate(_forms(form, "input")) for item in self._input(number, node)
-        ]
+        arrivals: list[Arrival] = []
+        for number, node in enumerate(_forms(form, "input")):
+            arrivals += self._input(number, node)
+            if len(arrivals) > MAX_EVENTS:
+                self._findings.at(form.node, f"more than {MAX_EVENTS} events")
+                break
         expected = [item for node in _forms(form, "expect", required=True) if (item := self._expect(node))]
-        if len(arrivals) > MAX_EVENTS:
-            self._findings.at(form.node, f"more than {MAX_EVENTS} events")
         last_us = max(
             [item.event.received_us - START_US for item in arrivals] + [item.at_us for item in expected],
             default=0,
@@ -362,11 +385,13 @@ class _TestReader:
 
     def _degrees(self, form: Form, key: str) -> float | None:
         node = form.scalar(key)
-        try:
-            return None if node is None else float(node.value)
-        except ValueError:
-            self._findings.at(cast(yaml.Node, node), f"{key}: expected degrees")
+        if node is None:
             return None
+        with suppress(ValueError):
+            if math.isfinite(found := float(node.value)):
+                return found
+        self._findings.at(node, f"{key}: expected degrees")
+        return None
 
     def _listen(self) -> dict[str, ExpectedSource]:
         found: dict[str, ExpectedSource] = {}
@@ -403,7 +428,7 @@ class _TestReader:
             if key in form and what[0] not in allowed:
                 self._findings.at(form.get(key) or node, f"{key}: {what[0]} has none")
         count = form.scalar("count")
-        if count is not None and not count.value.isdigit():
+        if count is not None and not _WHOLE.fullmatch(count.value):
             self._findings.at(count, f"count: expected a whole number, found {count.value!r}")
             return None
         if at_us is None or rule is None:
@@ -425,7 +450,7 @@ class _TestReader:
         found: dict[str, tuple[int, int]] = {}
         for name in COUNTERS if form is not None else ():
             node = form.scalar(name) if form is not None else None
-            if node is not None and not node.value.isdigit():
+            if node is not None and not _WHOLE.fullmatch(node.value):
                 self._findings.at(node, f"{name}: expected a whole number, found {node.value!r}")
             elif node is not None:
                 found[name] = (_line(node), int(node.value))

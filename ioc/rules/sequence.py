@@ -3,8 +3,8 @@
 A sequence is complete at an event of the last step when events of the earlier steps precede it, each strictly
 later than the one before, and the first less than `within` earlier. Other events in between do not matter. Of
 all ways to have taken k steps only the one that began last is kept: whatever completes another completes it
-too. So the partial matches of a key are at most the steps less one, and none is missed. What completes a
-sequence is used up.
+too. So the partial matches of a key are at most the steps less one, and none is missed. A completion forgets
+them all, also those it did not need, and the other events of its moment: the next sequence begins after it.
 """
 
 from collections.abc import Sequence

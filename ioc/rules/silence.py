@@ -8,7 +8,7 @@ not silent. A device in maintenance or out of service counts as heard at every t
 beforehand (`ExpectedSource.away`) and compared with the ticks' time, so a replay excuses the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
 from ioc.model.events import Event
@@ -59,6 +59,8 @@ class SilenceMachine(Machine[QuietState]):
         """Keys for which hearing more within this grain changes nothing."""
         self._armed: set[str] = set()
         """Keys with a timer: exactly one each."""
+        self._expected: Mapping[str, ExpectedSource] = {}
+        """Those who promised to talk."""
         self._away: dict[str, tuple[Away, ...]] = {}
 
     def _arm(self, key: str, due_us: int) -> None:
@@ -74,14 +76,27 @@ class SilenceMachine(Machine[QuietState]):
         """Whether the key is the source alone."""
         return tuple(field.name for field in self.rule.by) == ("source",)
 
-    def expect(self, sources: Mapping[str, ExpectedSource]) -> None:
-        """Begin to listen for sources not known yet; only where the rule's key is the source."""
+    def expect(self, sources: Mapping[str, ExpectedSource], at_us: int) -> list[Effect]:
+        """Listen for `sources` and no longer for those expected before; their open episodes are cleared.
+
+        Only where the rule's key is the source. What was expected is stored, so that a device that leaves
+        while nothing runs is let go of by the next start. A source that was only ever heard stays.
+        """
         rule, fence = self.rule, self.compiled.fence
         if not self.by_source:
-            return
+            return []
         self._away = {source: place.away for source, place in sorted(sources.items()) if place.away}
-        for source, place in sorted(sources.items()):
-            if source in self.states or not place.promised or place.stream != rule.stream.value:
+        self._expected = {source: place for source, place in sorted(sources.items()) if place.promised}
+        left = {key for key, state in self.states.items() if state.expected and key not in self._expected}
+        effects = self._drop(left, at_us)
+        for source, place in self._expected.items():
+            state = self.states.get(source)
+            if state is not None:
+                if not state.expected:
+                    state.expected = True
+                    self.changed.add(source)
+                continue
+            if place.stream != rule.stream.value:
                 continue
             if rule.wards is not None and place.ward not in rule.wards:
                 continue
@@ -89,15 +104,17 @@ class SilenceMachine(Machine[QuietState]):
                 continue
             if len(self.states) < self._max_keys:
                 seen = Seen(source, place.ward, place.lon, place.lat, {})
-                self._adopt_state(source, QuietState(self._slot_us, seen))
+                self._adopt_state(source, QuietState(self._slot_us, seen, expected=True))
                 self.changed.add(source)
+        return effects
 
     def feed(self, key: str, event: Event, at_us: int) -> None:
         """Note that `key` was heard."""
         state = self.states.get(key)
         if state is None:
             self._make_room(at_us, _age)
-            state = QuietState(self._slot_us, self._explainer.seen(event), last_id=event.id)
+            seen = self._explainer.seen(event)
+            state = QuietState(self._slot_us, seen, last_id=event.id, expected=key in self._expected)
             self._adopt_state(key, state)
         elif state.heard_us == self._slot_us and state.episode is None:
             return
@@ -165,9 +182,8 @@ class SilenceMachine(Machine[QuietState]):
         )
         self.changed.add(key)
 
-    def drop(self, keys: frozenset[str], at_us: int) -> list[Effect]:
-        """Stop listening for keys that left service; their open episodes are cleared."""
-        for key in sorted(keys & self.states.keys()):
+    def _drop(self, keys: Collection[str], at_us: int) -> list[Effect]:
+        for key in sorted(keys):
             episode = self.states[key].episode
             if episode is not None:
                 self._clear(key, episode, "no longer expected", at_us, at_us)

@@ -110,6 +110,8 @@ class QuietState(msgspec.Struct, array_like=True, tag="quiet"):
     last: Seen
     episode: Episode | None = None
     last_id: str | None = None
+    expected: bool = False
+    """Whether it is listened for as a device that should talk, not merely because it was heard."""
 
 
 class PackedSpell(msgspec.Struct, array_like=True, tag="spell"):

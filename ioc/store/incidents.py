@@ -17,7 +17,7 @@ from psycopg.errors import LockNotAvailable, SerializationFailure
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from ioc.model.incidents import OPEN_HANDLINGS, Audit, Change, Incident, Pending, Severity, Worked
+from ioc.model.incidents import Audit, Change, Incident, Pending, Severity, Worked
 from ioc.model.times import from_us, to_us
 
 MAX_PAGE: Final = 500
@@ -397,10 +397,10 @@ async def read_history(connection: AsyncConnection[Any], incident_id: str) -> li
 
 
 async def read_returned(connection: AsyncConnection[Any], before: datetime, limit: int) -> list[str]:
-    """Return ids of incidents that cleared before `before` and that nobody has taken up."""
+    """Return ids of incidents that cleared before `before` and that nobody has taken up or noted on."""
     rows = await connection.execute(
         "SELECT id FROM incident WHERE handling = 'new' AND condition = 'cleared' AND members_active = 0"
-        " AND severity <> 'critical' AND NOT working_clock AND cleared < %s"
+        " AND severity <> 'critical' AND NOT working_clock AND note IS NULL AND cleared < %s"
         " ORDER BY cleared LIMIT %s",
         (before, limit),
     )
@@ -476,12 +476,19 @@ async def read_live(connection: AsyncConnection[Any], finished_since: datetime, 
     """
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(
-            _SELECT + " WHERE handling = ANY(%s) OR (handling <> ALL(%s) AND updated >= %s)"
-            " ORDER BY handling = ANY(%s) DESC, array_position(%s, severity), opened DESC, id DESC LIMIT %s",
-            (_OPEN, _OPEN, finished_since, _OPEN, _GRAVEST_FIRST, most),
+            # In the words of the partial indexes, or every incident there ever was would be read.
+            _SELECT
+            + """
+             WHERE handling IN ('new', 'acknowledged', 'assigned', 'in_progress')
+                OR (handling IN ('resolved', 'closed', 'rejected') AND updated >= %(since)s)
+                OR (handling = 'merged' AND updated >= %(since)s)
+             ORDER BY handling IN ('new', 'acknowledged', 'assigned', 'in_progress') DESC,
+                      array_position(%(gravest)s, severity), opened DESC, id DESC
+             LIMIT %(most)s
+            """,
+            {"since": finished_since, "gravest": _GRAVEST_FIRST, "most": most},
         )
         return [_from_row(row) for row in await cursor.fetchall()]
 
 
-_OPEN: Final = [str(handling) for handling in OPEN_HANDLINGS]
 _GRAVEST_FIRST: Final = [str(severity) for severity in Severity]

@@ -98,6 +98,8 @@ _CHANGES: Final = """
           AND (%(wards)s::text[] IS NULL OR c.ward = ANY(%(wards)s))
     ORDER BY c."offset" LIMIT %(limit)s
 """
+_OLDEST: Final = 'SELECT at FROM incident_change ORDER BY "offset" LIMIT 1'
+"""By the primary key: offsets are given in order of commit, and no index knows the least `at`."""
 _DETECTED: Final = """
     SELECT date_bin(%(bucket)s * interval '1 second', detected, %(from)s), severity, count(*) FROM incident
     WHERE detected >= %(from)s AND detected < %(to)s AND handling <> 'merged'
@@ -157,12 +159,12 @@ async def read_revisions(
         base += (await read_by_ids(connection, untouched)).values()
     rows = await connection.execute(_CHANGES, params | {"after": after, "limit": limit + 1})
     changes = [(offset, Revision(to_us(at), decode_change(doc))) async for offset, at, doc in rows]
-    oldest = await (await connection.execute("SELECT min(at) FROM incident_change")).fetchone()
+    oldest = await (await connection.execute(_OLDEST)).fetchone()
     return Revisions(
         base,
         [revision for _, revision in changes[:limit]],
         changes[limit - 1][0] if len(changes) > limit else None,
-        to_us(oldest[0]) if oldest and oldest[0] else None,
+        to_us(oldest[0]) if oldest else None,
     )
 
 

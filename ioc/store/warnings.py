@@ -123,7 +123,7 @@ async def read_memories(connection: AsyncConnection[Any]) -> dict[tuple[str, str
 async def write_memories(
     connection: AsyncConnection[Any], memories: Mapping[tuple[str, str], Sequence[Sequence[float]]]
 ) -> None:
-    """Keep the points of these brakes and wards, and forget the brakes that are not among them."""
+    """Keep the points of these brakes and wards; `write_standings` forgets those of other brakes."""
     async with connection.cursor() as cursor:
         await cursor.executemany(
             "INSERT INTO brake_memory VALUES (%s, %s, %s)"

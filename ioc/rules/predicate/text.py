@@ -15,6 +15,8 @@ from ioc.rules.predicate.ast import (
     Value,
 )  # fmt: skip
 
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\t": r"\t", "\r": r"\r"})
+
 
 def render(node: Condition) -> str:
     """Return a condition as one would write it."""
@@ -52,4 +54,6 @@ def _value(value: Value) -> str:
 def _literal(value: float | str | bool) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, int | float) else f'"{value}"'
+    if isinstance(value, str):
+        return f'"{value.translate(_ESCAPES)}"'
+    return repr(float(value)).removesuffix(".0")

@@ -62,5 +62,5 @@ GRANT SELECT ON traffic_5m, camera_5m TO ioc_app;
 
 -- Row-level security cannot be combined with compression (6827) or continuous aggregates (6832), and chunks
 -- queried by name would pass it by (7830): wards are conditions of our queries (`ioc/store/history.py`,
--- `aggregates.py`), and `ioc_app` is nobody's login. The chunks' schema cannot be revoked from it: TimescaleDB
+-- `series.py`), and `ioc_app` is nobody's login. The chunks' schema cannot be revoked from it: TimescaleDB
 -- looks its own functions up there with the rights of whoever is connected.

@@ -1,6 +1,6 @@
 -- Figures of incidents by ward and category: counted as incidents change, never typed in.
 --
--- An incident counts in *parts* (`ioc/incidents/parts.py` names them), each at a moment: detected, due, resolved.
+-- An incident counts in *parts* (`ioc/incidents/figures.py` names them), each at a moment: detected, due, resolved.
 -- A trigger writes what a change adds to and takes from the counts into figure_delta, in the change's own
 -- transaction; nobody waits for anybody, since rows are only added. The sums are figure_sum plus what still lies
 -- in figure_delta, so they are exact at every moment; `ioc/store/figures.py` folds the one into the other.

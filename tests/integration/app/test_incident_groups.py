@@ -15,10 +15,11 @@ from ioc.app.incident_effects import apply_effects
 from ioc.app.incident_keeper import IncidentKeeper
 from ioc.app.incident_service import IncidentService
 from ioc.app.policy_view import StoredPolicies
+from ioc.app.retry import RETRYABLE
 from ioc.incidents.commands import Command, Conflict, KeyReused, Op
 from ioc.incidents.policies import POLICIES as KNOWN
 from ioc.incidents.policies import Policies
-from ioc.model.incidents import Change, Cleared, Handling, Severity, Updated
+from ioc.model.incidents import Change, Cleared, Condition, Handling, Severity, Updated
 from ioc.model.places import Area
 from ioc.model.texts import Text
 from ioc.model.times import MINUTE_US, SECOND_US
@@ -93,6 +94,24 @@ async def test_a_head_raised_after_its_members_in_one_transaction_is_stored_with
     assert [(item.id, item.members) for item in page] == [(graver.incident_id, 1)]
     (member,) = await service.members(graver.incident_id)
     assert (member.id, member.merged_into) == (FIRST.incident_id, graver.incident_id)
+
+
+async def test_of_two_partitions_that_raise_one_key_at_once_the_second_begins_again(
+    pool: Pool, service: IncidentService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = raised(NOW_US, key="bus-1", ward="25747")
+    there = raised(NOW_US + SECOND_US, key="bus-1", ward="25750")
+
+    async def before_the_first_has_committed(*_: object) -> list[str]:
+        return []
+
+    await apply(pool, here)
+    with monkeypatch.context() as patched, pytest.raises(RETRYABLE):
+        patched.setattr("ioc.store.incidents.read_active_ids", before_the_first_has_committed)
+        await apply(pool, there)
+    await apply(pool, there)
+    found = {item.id: item.condition for item in (await service.page(IncidentFilter()))[0]}
+    assert found == {here.incident_id: Condition.CLEARED, there.incident_id: Condition.ACTIVE}
 
 
 @pytest.mark.parametrize("cuts", [(1, 2, 3, 4), (2,), (3,), ()])

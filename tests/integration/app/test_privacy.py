@@ -1,5 +1,7 @@
 """Personal data ends on its date, on request, and with a record; the audit chain stays intact."""
 
+import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,9 +23,10 @@ from ioc.store.audit import read_heads, verify
 from ioc.store.embedded import Dsns
 from ioc.store.incidents import write_changes
 from ioc.store.pool import Pool, open_pool
-from ioc.store.privacy import UnknownRequestError, list_requests, phone_digits, plate_token
+from ioc.store.privacy import UnknownRequestError, erase_phone, list_requests, phone_digits, plate_token
 from ioc.store.reports import ReportRow, add_answers, add_report
 from ioc.store.writer import HistoryWriter
+from ioc.stream.masking import mask_words
 from tests.integration.store.samples import event
 from tests.integration.store.test_incidents import incident
 
@@ -182,6 +185,14 @@ async def test_a_phone_number_is_erased_wherever_it_stands_and_who_asked_is_forg
     assert await intact(pool)
 
 
+async def test_a_number_that_a_digit_of_another_script_follows_is_erased_too(pool: Pool) -> None:
+    text = "gọi 0912 .. 345 .. 678٣"  # what letters and digits are, the database judges by its own locale
+    async with pool.connection() as connection, asyncio.timeout(20):
+        await HistoryWriter().write(connection, [event(1, FeedbackReport(category="ổ gà", text=text))])
+        assert await erase_phone(connection, mask_words, PHONE) == 1
+    assert await rows(pool, "SELECT text FROM feedback_report") == [("gọi •••٣",)]
+
+
 async def test_a_plate_is_erased_in_plain_text_and_as_a_token(pool: Pool) -> None:
     await fill(pool)
     await Retention(pool, PrivacySettings(), KEY).round(NOW)
@@ -218,9 +229,25 @@ def test_the_key_is_made_once_for_its_owner_only_and_never_replaced(tmp_path: Pa
     key = read_key(path)
     assert len(key) == 32 and read_key(path) == key
     assert path.stat().st_mode & 0o077 == 0
+    assert list(path.parent.iterdir()) == [path]
     path.write_bytes(b"short")
     with pytest.raises(ValueError, match="restore it"):
         read_key(path)
+
+
+def test_two_processes_that_make_the_key_at_once_use_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = tmp_path / "plate.key", list[bytes]()
+
+    def while_another_comes_first(size: int) -> bytes:
+        monkeypatch.undo()
+        other.append(read_key(path))
+        return b"k" * size
+
+    monkeypatch.setattr(secrets, "token_bytes", while_another_comes_first)
+    assert [read_key(path)] == other
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_plates_of_one_vehicle_have_one_token_that_tells_nothing() -> None:

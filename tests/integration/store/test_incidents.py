@@ -200,8 +200,9 @@ async def test_of_too_many_a_console_starts_from_the_gravest_that_are_open(datab
 async def test_returned_incidents_are_found_once_nobody_took_them(database: Dsns) -> None:
     returned = incident(1, condition=Condition.CLEARED, cleared_us=NOW_US)
     taken = incident(2, condition=Condition.CLEARED, cleared_us=NOW_US, handling=Handling.ACKNOWLEDGED)
+    spoken = incident(3, condition=Condition.CLEARED, cleared_us=NOW_US, note="đã mở lại")
     async with await connect(database) as connection:
-        await write_changes(connection, [change(row) for row in (returned, taken)])
+        await write_changes(connection, [change(row) for row in (returned, taken, spoken)])
         assert await read_returned(connection, from_us(NOW_US + 1), 10) == [returned.id]
 
 

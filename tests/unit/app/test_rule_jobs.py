@@ -1,6 +1,9 @@
 """Backtests that people start: one each, few in all, every one ends, nothing is kept for ever."""
 
 import asyncio
+import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -127,3 +130,29 @@ async def test_test_runs_are_bounded_too(work: Work) -> None:
             await jobs.quick("binh", TASK)
         work.ends[0].set_result(7)
         assert await first == 7
+
+
+NOISY = """
+import structlog
+from ioc.app import rule_tasks
+def work(task):
+    print("of a library")
+    structlog.get_logger().warning("cannot reach 0912345678")
+    return {"done": True}
+rule_tasks._done = work
+rule_tasks.main()
+"""
+
+
+def test_what_is_logged_or_printed_never_stands_among_the_answers() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", NOISY],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdin and process.stdout and process.stderr
+        process.stdin.write(b'{"task":"tests","file":"a.yaml","text":"","tests":""}\n')
+        process.stdin.flush()
+        answers, logged = process.stdout.read(), process.stderr.read().decode()
+    assert [json.loads(line) for line in answers.splitlines()] == [{"result": {"done": True}}]
+    assert "of a library" in logged and "cannot reach" in logged
+    assert "0912345678" not in logged, "personal data is masked as in every other log"

@@ -1,5 +1,7 @@
 """The incident machine: what it allows, what it refuses, what never breaks."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from ioc.model.incidents import (
     Condition,
     Handling,
     Incident,
+    PauseReason,
     Raised,
     Severity,
     Updated,
@@ -45,11 +48,11 @@ def raised(**changes: object) -> Incident:
     return change.incident
 
 
-def command(op: Op, rev: int = 1, **arguments: str) -> Command:
+def command(op: Op, rev: int = 1, **arguments: Any) -> Command:
     return Command(op=op, expect_rev=rev, idem="k", **arguments)
 
 
-def carry_out(incident: Incident, op: Op, **arguments: str) -> Incident:
+def carry_out(incident: Incident, op: Op, **arguments: Any) -> Incident:
     (change, *_) = on_command(
         incident, command(op, incident.rev, **arguments), actor="an", now_us=NOW_US + SECOND_US
     )
@@ -148,6 +151,30 @@ def test_only_untouched_uncritical_incidents_close_themselves_after_they_returne
     assert close_returned(taken, now_us=later_us, after_s=600) is None
     critical = msgspec.structs.replace(incident, severity=Severity.CRITICAL)
     assert close_returned(critical, now_us=later_us, after_s=600) is None
+
+
+@pytest.mark.parametrize(
+    ("op", "arguments"),
+    [
+        (Op.PAUSE, {"reason": PauseReason.PARTS}),
+        (Op.SHELVE, {"until_us": NOW_US + 3600 * SECOND_US}),
+        (Op.COMMENT, {}),
+    ],
+)
+def test_an_incident_with_a_note_waits_for_a_person(op: Op, arguments: dict[str, Any]) -> None:
+    spoken = carry_out(raised(), op, note="chờ đơn vị khác", **arguments)
+    assert spoken.handling is Handling.NEW
+    cleared = on_effect(spoken, Cleared(incident_id="inc-1", at_us=NOW_US, reason="hold", count=1))
+    assert cleared
+    assert close_returned(cleared.incident, now_us=NOW_US + 600 * SECOND_US, after_s=600) is None
+
+
+def test_an_incident_reopened_long_after_it_cleared_is_not_closed_at_once() -> None:
+    cleared = on_effect(raised(), Cleared(incident_id="inc-1", at_us=NOW_US, reason="hold", count=1))
+    assert cleared
+    reopened = carry_out(carry_out(cleared.incident, Op.RESOLVE, note="xong"), Op.REOPEN, note="vẫn còn ngập")
+    assert reopened.handling is Handling.NEW
+    assert close_returned(reopened, now_us=NOW_US + 7200 * SECOND_US, after_s=600) is None
 
 
 @given(

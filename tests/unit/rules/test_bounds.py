@@ -20,6 +20,7 @@ NOT_OF_RULES = {
     "explain_why.MAX_OTHER_KEYS",
     "relative.MAX_STEPS",
     "scenario.MAX_EVENTS",
+    "scenario.MAX_FILE_EVENTS",
     "scenario.MAX_LENGTH_US",
 }
 """Bounds of backtests, explanations and rule tests."""

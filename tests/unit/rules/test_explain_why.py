@@ -42,6 +42,14 @@ def test_a_window_one_event_short_says_so_and_when_it_came_nearest() -> None:
     assert having.detail.startswith("nearest: 2 at ")
 
 
+@pytest.mark.parametrize("measured", ["count", "rate", "sum(speed_kmh)"])
+def test_the_window_of_a_key_of_which_no_event_matched_measures_none(measured: str) -> None:
+    text = JAM.replace("count", measured)
+    found = asked(text, [flow(10, 50)], 60)
+    having = next(check for check in found.checks if check.condition.startswith(measured))
+    assert (having.held, having.value, having.short_by, having.detail) == (False, 0.0, 3.0, "")
+
+
 def test_a_condition_not_held_long_enough_says_how_long_it_did() -> None:
     found = asked(JAM, [flow(at, 10) for at in (10, 20, 30)], 40)
     (lasting,) = found.failed
@@ -137,6 +145,8 @@ def test_how_far_an_event_is_from_a_condition(text: str, missing: float | None) 
         'lane.startsWith("1")',
         "!(has(lane))",
         "(speed_kmh + 2) > 3",
+        "volume_veh == 1234567 || speed_kmh < 12.3456789",
+        r'source == "a\"b\\c\n"',
     ],
 )
 def test_a_condition_is_rendered_as_it_is_written(text: str) -> None:

@@ -116,11 +116,30 @@ def test_a_step_without_event_and_an_event_without_value_are_different() -> None
         ("tests:\n- {name: n, expect: [{at: 1s, cleared: slow, opened: 1s}]}", "t.yaml:2:54: opened: cleared has none"),
         ("tests:\n- {name: n, until: 5s, expect: [{at: 9s, raised: slow}]}", "t.yaml:2:3: until: before the last event or expectation"),
         ("tests:\n- {name: n, until: 49h, expect: []}", "t.yaml:2:3: longer than 48 h"),
+        (f"tests:\n- {{name: n, until: {'9' * 400}h, expect: []}}", "t.yaml:2:20: until: expected a time from the start"),
+        ("tests:\n- {name: n, expect: [{at: 1s, raised: slow, count: ²}]}", "t.yaml:2:52: count: expected a whole number, found '²'"),
+        (f"tests:\n- {{name: n, counters: {{late: {'9' * 5000}}}, expect: []}}", "t.yaml:2:30: late: expected a whole number"),
+        ("tests:\n- {name: n, input: [{event: traffic.flow, at: 1s, source: d, data: {lane: 2026-13-45}}], expect: []}", "t.yaml:2:68: data: month must be in 1..12"),
+        (f"tests:\n- {{name: n, input: [{{series: traffic.flow, every: 1s, source: d, data: {{speed_kmh: {'9' * 400}+0.5x2}}}}], expect: []}}", "t.yaml:2:72: data: Expected `float | null`, got `str`"),
+        ("tests:\n- {name: n, input: [{event: traffic.flow, at: 1s, source: d, lon: nan, lat: 1}], expect: []}", "t.yaml:2:67: lon: expected degrees"),
+        ("areas: [{kind: a, code: b, polygon: [[1, 2]]}]\ntests:\n- {name: n, expect: []}", "t.yaml:1:37: not a list of coordinates: Expected `array` of length >= 3"),
+        ("areas: [{kind: a, code: b, polygon: [[1], [2], [3]]}]\ntests:\n- {name: n, expect: []}", "t.yaml:1:37: not a list of coordinates: Expected `array` of length 2"),
+        ("areas: [{kind: a, code: b, box: [1, 2, .nan, 4]}]\ntests:\n- {name: n, expect: []}", "t.yaml:1:33: not a list of coordinates: expected degrees"),
     ],
 )  # fmt: skip
 def test_mistakes_in_a_test_file_name_the_place(text: str, finding: str) -> None:
     _, errors = parse_tests("t.yaml", text)
     assert any(str(error).startswith(finding) for error in errors), [str(error) for error in errors]
+
+
+def test_reading_stops_at_the_most_events_a_test_and_a_file_may_have() -> None:
+    one = "{series: traffic.flow, every: 1ms, source: d, data: {speed_kmh: 1x9999}}"
+    _, errors = parse_tests("t.yaml", f"tests:\n- {{name: n, input: [{', '.join([one] * 500)}], expect: []}}")
+    assert [error.message for error in errors] == ["more than 20000 events"]
+    tests = "\n".join(f"- {{name: n{n}, input: [{one}], expect: []}}" for n in range(500))
+    found, errors = parse_tests("t.yaml", f"tests:\n{tests}")
+    assert [error.message for error in errors] == ["more than 200000 events in one file"]
+    assert sum(len(test.arrivals) for test in found.tests) <= 200_000
 
 
 def test_an_expected_rule_must_exist() -> None:

@@ -321,6 +321,27 @@ def test_a_source_that_left_service_is_no_longer_missed() -> None:
     assert engine.key_counts == {"it": 1}
 
 
+@pytest.mark.parametrize("heard", [False, True])
+def test_a_source_that_leaves_while_nobody_listens_is_no_longer_missed(heard: bool) -> None:
+    expected = {"a": ExpectedSource("camera"), "b": ExpectedSource("camera")}
+    engine = PartitionEngine(SILENT, partition=0, expected_sources=expected)
+    effects = play(engine, with_ticks([count(1, source="a")] if heard else [], 120))
+    assert {effect.key for effect in effects if isinstance(effect, Raised)} == {"a", "b"}
+    rows = engine.drain_changes()
+    del expected["a"]
+    restored = PartitionEngine.restore(SILENT, 0, rows, expected_sources=expected)
+    assert told(restored.on_batch([])) == ["120 cleared"]
+    assert restored.key_counts == {"it": 1}
+    assert ("it", "a", None) in restored.drain_changes()
+
+
+def test_a_source_heard_that_nobody_expected_is_listened_for_after_a_restart_too() -> None:
+    engine = PartitionEngine(SILENT, partition=0)
+    assert told(play(engine, with_ticks([count(1, source="a")], 60))) == []
+    restored = PartitionEngine.restore(SILENT, 0, engine.drain_changes())
+    assert told(play(restored, with_ticks([], 120, since=60))) == ["99 raised"]  # a grain of nine seconds
+
+
 def test_a_device_in_maintenance_is_not_missed_and_has_its_full_time_to_come_back() -> None:
     #  0        60 [ maintenance ] 200         290 = 200 + 90
     away = ExpectedSource("camera", "w1", 106.5, 11.0, away=(Away(us(60), us(200)),))
