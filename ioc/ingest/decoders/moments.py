@@ -41,9 +41,11 @@ def moment_us(text: str, zone: tzinfo | None, field: str) -> int:
     Raises:
         Refused: `iso8601`, it is no such time; `zone`, it states none and the device has none.
     """
-    moment = _moment(text.strip())
-    if moment is None:
-        raise Refused("iso8601", "expected ISO 8601, e.g. 2026-11-22T10:00:00+07:00", field)
+    text = text.strip()
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = _more_exact(text, field)
     if moment.tzinfo is None:
         if zone is None:
             detail = "a local time without zone; register the device with its `time_zone`"
@@ -55,15 +57,11 @@ def moment_us(text: str, zone: tzinfo | None, field: str) -> int:
     return time_us
 
 
-def _moment(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        pass
+def _more_exact(text: str, field: str) -> datetime:
     try:
         return datetime.fromisoformat(_EXTRA_DIGITS.sub(r"\1", text))
     except ValueError:
-        return None
+        raise Refused("iso8601", "expected ISO 8601, e.g. 2026-11-22T10:00:00+07:00", field) from None
 
 
 def epoch_us(seconds: float, field: str) -> int:
