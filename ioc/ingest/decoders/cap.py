@@ -16,7 +16,7 @@ import msgspec
 
 from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, Rejection, TooManyEvents
 from ioc.ingest.decoders.data import Refused, typed_data
-from ioc.ingest.decoders.datex2_tree import MAX_LABEL_CHARS, MAX_WORDS_CHARS, label, rejection
+from ioc.ingest.decoders.datex2_texts import MAX_LABEL_CHARS, MAX_WORDS_CHARS, label, rejection
 from ioc.ingest.decoders.geometry import Point
 from ioc.ingest.decoders.media import XML_TYPES
 from ioc.ingest.decoders.moments import lasting_us, moment_us

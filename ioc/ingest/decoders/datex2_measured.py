@@ -6,28 +6,15 @@ which the decoder asks for by the site's id. Without that, values of one kind ar
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from typing import Any, Final
-from xml.etree.ElementTree import Element
 
 from ioc.ingest.decoders.base import DecodeContext, Decoded, Rejection
 from ioc.ingest.decoders.data import COUNT_MAX, RANGES, Refused
-from ioc.ingest.decoders.datex2_tree import (
-    Tree,
-    attribute,
-    identity,
-    is_true,
-    label,
-    number,
-    own_time,
-    own_value,
-    rejection,
-    time_at,
-    value_text,
-)
+from ioc.ingest.decoders.datex2_forms import Basic, Instant, Measure, Number, Publication, Site, Value
+from ioc.ingest.decoders.datex2_texts import identity, is_true, label, number, rejection, time_us, words
 from ioc.ingest.decoders.wire import MAX_ID_CHARS
-from ioc.ingest.decoders.xml import children, found_at, text_of
 from ioc.model.events import EventData, TrafficFlow, TrafficStatus, TrafficTravelTime
 from ioc.model.times import SECOND_US
 
@@ -39,66 +26,59 @@ LENGTH_OPTION: Final = "length_m"
 DEFAULT_PERIOD_S: Final = 60.0
 
 _VALUES: Final = (
-    ("speed", "averageVehicleSpeed", "speed", RANGES["speed_kmh"][1]),
-    ("flow", "vehicleFlow", "vehicleFlowRate", COUNT_MAX),
-    ("occupancy", "occupancy", "percentage", 100.0),
-    ("travel", "travelTime", "duration", RANGES["duration_s"][1]),
-    ("free", "freeFlowTravelTime", "duration", RANGES["free_flow_s"][1]),
+    ("speed", attrgetter("average_vehicle_speed"), attrgetter("speed"), RANGES["speed_kmh"][1]),
+    ("flow", attrgetter("vehicle_flow"), attrgetter("vehicle_flow_rate"), COUNT_MAX),
+    ("occupancy", attrgetter("occupancy"), attrgetter("percentage"), 100.0),
+    ("travel", attrgetter("travel_time"), attrgetter("duration"), RANGES["duration_s"][1]),
+    ("free", attrgetter("free_flow_travel_time"), attrgetter("duration"), RANGES["free_flow_s"][1]),
 )
-"""Name, element of the value, element of its number, greatest number; less than 0 says that there is none."""
+"""Name, quantity, its number, greatest number; less than 0 says that there is none."""
 _NEEDS_VEHICLES: Final = frozenset({"speed", "travel"})
 """What does not exist where nobody passed."""
 _SITE: Final = "siteMeasurements"
 
 
 def measured(
-    publication: Element, tree: Tree, context: DecodeContext, at_us: int
+    publication: Publication, context: DecodeContext, at_us: int
 ) -> Iterator[Decoded | Rejection | int]:
     """Yield the events of each site, and how many values were of kinds that we have no event for."""
-    for line, site in enumerate(children(publication, "siteMeasurements"), 1):
-        raw = tree.raw(site)
+    for line, site in enumerate(publication.sites or (), 1):
         try:
-            reference = site.find("measurementSiteReference")
-            name = identity(site if reference is None else reference, f"{_SITE}.measurementSiteReference.id")
-            default_us = _default_us(site, context, at_us)
-            values = (value for value in site if value.tag in ("measuredValue", "physicalQuantity"))
-            yield from _Site(line, name, raw, context).events(values, default_us)
+            name = _name(site, f"{_SITE}.measurementSiteReference.id")
+            default_us = _default_us(site.default, context, at_us)
+            yield from _Site(line, name, site.raw, context).events(site.values, default_us)
         except Refused as refused:
-            yield rejection(line, raw, refused)
+            yield rejection(line, site.raw, refused)
 
 
 def elaborated(
-    publication: Element, tree: Tree, context: DecodeContext, at_us: int
+    publication: Publication, context: DecodeContext, at_us: int
 ) -> Iterator[Decoded | Rejection | int]:
     """Yield the events of each value; the predefined location it refers to is its source."""
-    records = (value for value in publication if value.tag in ("elaboratedData", "physicalQuantity"))
-    for line, value in enumerate(records, 1):
-        raw = tree.raw(value)
+    for line, site in enumerate(publication.values or (), 1):
         try:
-            default_us = time_at(publication, "timeDefault", context.zone, "timeDefault")
-            name = _predefined(value)
-            yield from _Site(line, name, raw, context).events(
-                [value], at_us if default_us is None else default_us
+            default_us = time_us(publication.head.time_default, context.zone, "timeDefault")
+            name = _name(site, "pertinentLocation.predefinedLocationReference.id")
+            yield from _Site(line, name, site.raw, context).events(
+                site.values, at_us if default_us is None else default_us
             )
         except Refused as refused:
-            yield rejection(line, raw, refused)
+            yield rejection(line, site.raw, refused)
 
 
-def _predefined(value: Element) -> str:
-    for location in value.iter("pertinentLocation"):
-        for found in location.iter():
-            if found.tag.startswith("predefined") and found.tag.endswith("Reference"):
-                return identity(found, "pertinentLocation.predefinedLocationReference.id")
-    detail = "only values of predefined locations have a source that can be registered"
-    raise Refused("required", detail, "pertinentLocation.predefinedLocationReference")
+def _name(site: Site, field: str) -> str:
+    if site.reference is None:
+        detail = "only values of predefined locations have a source that can be registered"
+        raise Refused("required", detail, field.removesuffix(".id"))
+    return identity(site.reference, field)
 
 
-def _default_us(site: Element, context: DecodeContext, at_us: int) -> int:
-    field = f"{_SITE}.measurementTimeDefault"
-    for path in (("measurementTimeDefault", "timeValue"), ("measurementTimeDefault",)):
-        stated_us = own_time(found_at(site, *path), context.zone, field)
-        if stated_us is not None:
-            return stated_us
+def _default_us(default: Instant | None, context: DecodeContext, at_us: int) -> int:
+    if default is not None:
+        for text in (default.time_value, default.value):
+            stated_us = time_us(text, context.zone, f"{_SITE}.measurementTimeDefault")
+            if stated_us is not None:
+                return stated_us
     return at_us
 
 
@@ -113,16 +93,18 @@ class _Group:
 
     def sum(self, name: str) -> float | None:
         values = self.found.get(name)
-        return None if values is None else sum(value for value, _ in values)
+        return None if values is None else sum([value for value, _ in values])
 
     def mean(self, name: str) -> float | None:
         """Return the mean by number of vehicles, where classes of vehicles were measured apart."""
         values = self.found.get(name)
         if not values:
             return None
+        if len(values) == 1:
+            return values[0][0]
         total = sum(weight for _, weight in values)
-        if len(values) == 1 or total <= 0:
-            return values[0][0] if len(values) == 1 else sum(v for v, _ in values) / len(values)
+        if total <= 0:
+            return sum(value for value, _ in values) / len(values)
         return sum(value * weight for value, weight in values) / total
 
 
@@ -142,20 +124,19 @@ class _Site:
             context.options.get(PERIOD_OPTION)
         )
         self._groups: dict[tuple[int, str | None, float], _Group] = {}
-        self._seen: Counter[str] = Counter()
+        self._seen: dict[str, int] = {}
         self._faults: list[str] = []
         self._others = 0
 
-    def events(self, values: Any, default_us: int) -> Iterator[Decoded | int]:
+    def events(self, values: list[Value], default_us: int) -> Iterator[Decoded | int]:
         """Yield an event for each lane and moment that has a usable value, else what is known of the site."""
         known = 0
         for value in values:
-            index = value.get("index")
-            if index is not None and self._lanes and index not in self._lanes:
+            if value.index is not None and self._lanes and value.index not in self._lanes:
                 known += 1  # a class of vehicles of which the total stands beside it
                 continue
-            for basic in _basics(value):
-                known += self._value(value, basic, index, default_us)
+            for basic in value.basics:
+                known += self._value(value, basic, default_us)
         if self._others:
             yield self._others
         if not known and not self._faults:
@@ -164,55 +145,54 @@ class _Site:
             raise Refused("no_value", "no speed, flow, occupancy or travel time in it", _SITE)
         yield from self._told(default_us)
 
-    def _value(self, value: Element, basic: Element, index: str | None, default_us: int) -> int:
+    def _value(self, value: Value, basic: Basic, default_us: int) -> int:
         """Take the numbers of one value and return how many of them are of kinds that we know."""
-        fault = value_text(next(value.iter("physicalQuantityFault"), None), "physicalQuantityFaultType")
-        if not fault:
-            equipment = next(value.iter("measurementEquipmentFault"), ())
-            fault = own_value(next(iter(equipment), None))
         known = 0
-        for name, outer, inner, most in _VALUES:
-            found = basic.find(outer)
-            if found is None:
+        for name, quantity_of, number_of, most in _VALUES:
+            measure = quantity_of(basic)
+            if measure is None:
                 continue
             known += 1
-            quantity = number(found.find(inner))
-            quantity = number(found) if quantity is None else quantity
-            reason = fault or _fault(found, quantity, most)
+            quantity = number(number_of(measure))
+            quantity = number(measure.value) if quantity is None else quantity
+            reason = value.fault or _fault(measure, quantity, most)
             if reason or quantity is None:
                 self._faults.append(reason or "no_value")
                 continue
-            used = number_attribute(found, "numberOfInputValuesUsed")
+            used = number(measure.number_of_input_values_used)
             if name in _NEEDS_VEHICLES and used == 0:
                 continue
-            self._group(name, basic, index, default_us).add(name, quantity, 1.0 if used is None else used)
-        if not known and fault:
-            self._faults.append(fault)
+            group = self._group(name, basic, value.index, default_us)
+            group.add(name, quantity, 1.0 if used is None else used)
+        if not known and value.fault:
+            self._faults.append(value.fault)
         self._others += not known
         return known
 
-    def _group(self, name: str, basic: Element, index: str | None, default_us: int) -> _Group:
+    def _group(self, name: str, basic: Basic, index: str | None, default_us: int) -> _Group:
         moment_us, period_s = self._when(basic, default_us)
         if self._lanes and index is not None:
             lane = self._lanes[index]
         else:
-            self._seen[name] += 1
-            lane = str(self._seen[name]) if self._seen[name] > 1 else None
+            seen = self._seen[name] = self._seen.get(name, 0) + 1
+            lane = str(seen) if seen > 1 else None
         return self._groups.setdefault((moment_us, lane, period_s), _Group())
 
-    def _when(self, basic: Element, default_us: int) -> tuple[int, float]:
+    def _when(self, basic: Basic, default_us: int) -> tuple[int, float]:
         """Return the end of the measurement and how long it took."""
-        zone, field = self._context.zone, f"{_SITE}.measurementOrCalculationTime"
-        period_s = _positive(text_of(basic, "measurementOrCalculationPeriod"))
-        own = basic.find("measurementOrCalculationTime")
+        period_s = _positive(basic.measurement_or_calculation_period)
+        own = basic.measurement_or_calculation_time
         if own is None:
             return default_us, period_s or self._period_s or DEFAULT_PERIOD_S
-        start_us = own_time(found_at(own, "period", "startOfPeriod"), zone, field)
-        end_us = own_time(found_at(own, "period", "endOfPeriod"), zone, field)
+        zone, field = self._context.zone, f"{_SITE}.measurementOrCalculationTime"
+        start_us = end_us = None
+        if own.period:
+            start_us = time_us(own.period.start_of_period, zone, field)
+            end_us = time_us(own.period.end_of_period, zone, field)
         if start_us is not None and end_us is not None and end_us > start_us:
             period_s = (end_us - start_us) / SECOND_US
-        stated_us = time_at(own, "timeValue", zone, field)
-        stated_us = own_time(own, zone, field) if stated_us is None else stated_us
+        stated_us = time_us(own.time_value, zone, field)
+        stated_us = time_us(own.value, zone, field) if stated_us is None else stated_us
         moment_us = next((m for m in (stated_us, end_us, start_us) if m is not None), default_us)
         return moment_us, period_s or self._period_s or DEFAULT_PERIOD_S
 
@@ -271,31 +251,14 @@ def lanes_of(options: Mapping[str, str]) -> dict[str, str | None]:
     }
 
 
-def _basics(value: Element) -> Iterator[Element]:
-    for name in ("basicData", "basicDataValue"):
-        yield from value.iter(name)
-
-
-def _fault(found: Element, quantity: float | None, most: float) -> str | None:
-    if is_true(found, "dataError") or found.get("dataError") in ("true", "1"):
-        return own_value(found_at(found, "reasonForDataError", "values", "value")) or "data_error"
+def _fault(measure: Measure, quantity: float | None, most: float) -> str | None:
+    if is_true(measure.data_error):
+        return words(measure.reason_for_data_error, ()) or "data_error"
     if quantity is not None and not 0 <= quantity <= most:
         return "no_value" if quantity < 0 else "out_of_range"
     return None
 
 
-def number_attribute(found: Element, name: str) -> float | None:
-    """Return a number that XML writes as an attribute and JSON as a member."""
-    text = attribute(found, name)
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None
-
-
-def _positive(text: str | None) -> float | None:
-    try:
-        value = float(text) if text else 0.0
-    except ValueError:
-        return None
-    return value if 0 < value < 1e9 else None
+def _positive(told: Number) -> float | None:
+    found = number(told)
+    return found if found and 0 < found < 1e9 else None

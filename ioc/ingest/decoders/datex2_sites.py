@@ -11,20 +11,14 @@ from xml.etree.ElementTree import Element
 
 from ioc.ingest.decoders.base import DecodeContext
 from ioc.ingest.decoders.data import Refused
+from ioc.ingest.decoders.datex2_forms import Identified
+from ioc.ingest.decoders.datex2_lift import lift, object_of, plain, word_at
 from ioc.ingest.decoders.datex2_measured import INDEX_OPTION, LENGTH_OPTION, PERIOD_OPTION, WHOLE
-from ioc.ingest.decoders.datex2_tree import (
-    attribute,
-    identity,
-    label,
-    number,
-    publications,
-    read_tree,
-    value_text,
-    words,
-)
-from ioc.ingest.decoders.positions import position_of
+from ioc.ingest.decoders.datex2_texts import identity, label, number, words
+from ioc.ingest.decoders.datex2_tree import publications, read_tree
+from ioc.ingest.decoders.positions import place_of
 from ioc.ingest.decoders.wire import MAX_ID_CHARS
-from ioc.ingest.decoders.xml import children, own_text
+from ioc.ingest.decoders.xml import children, own_text, text_of
 from ioc.model.places import Device, DeviceKind
 
 MAX_OPTION_CHARS: Final = 200
@@ -86,21 +80,21 @@ def _sites(root: Element) -> Iterator[Element]:
 
 
 def _device(site: Element, context: DecodeContext) -> Device:
-    name = identity(site, "measurementSite.id")
+    name = identity(lift(site, Identified), "measurementSite.id")
     device_id = context.part(name)
     if len(device_id) > MAX_ID_CHARS:
         detail = f"with the publisher's prefix it has more than {MAX_ID_CHARS} characters"
         raise Refused("length", detail, "measurementSite.id")
     location = site.find("measurementSiteLocation")
-    place = position_of(location)
+    place = None if location is None else place_of(object_of(location)).position()
     options, period_s = _options(site)
-    length_m = next((number(found) for found in site.iter("lengthAffected")), None)
+    length_m = next((number(own_text(found)) for found in site.iter("lengthAffected")), None)
     if length_m:
         options[LENGTH_OPTION] = f"{length_m:g}"
     return Device(
         id=device_id,
         kind=DeviceKind.DETECTOR,
-        name=(label(words(site.find("measurementSiteName"), _LANGUAGES)) or name)[:200],
+        name=(label(_name(site)) or name)[:200],
         lon=place[0] if place else None,
         lat=place[1] if place else None,
         expected_interval_s=period_s,
@@ -108,18 +102,23 @@ def _device(site: Element, context: DecodeContext) -> Device:
     )
 
 
+def _name(site: Element) -> str | None:
+    found = site.find("measurementSiteName")
+    return None if found is None else words(plain(found), _LANGUAGES)
+
+
 def _options(site: Element) -> tuple[dict[str, str], float | None]:
     """Return a site's options and the shortest of its periods."""
     indexes: dict[tuple[str, str], dict[str | None, list[str]]] = {}
     periods: list[float] = []
     for outer in children(site, "measurementSpecificCharacteristics"):
-        index = attribute(outer, "index")
+        index = outer.get("index") or text_of(outer, "index")
         inner = outer.find("measurementSpecificCharacteristics")
         inner = outer if inner is None else inner
-        kind = value_text(inner, "specificMeasurementValueType")
+        kind = word_at(inner, "specificMeasurementValueType")
         if index is None or kind not in _VALUE_TYPES:
             continue
-        if (period_s := number(inner.find("period"))) and period_s > 0:
+        if (period_s := number(text_of(inner, "period"))) and period_s > 0:
             periods.append(period_s)
         classes = indexes.setdefault((_lane(inner), kind), {})
         classes.setdefault(_vehicle_class(inner), []).append(index)
@@ -141,9 +140,9 @@ def _lane(inner: Element) -> str:
     found = inner.find("specificLane")
     if found is None:
         return WHOLE
-    if (of_road := number(found.find("laneNumber"))) is not None:
+    if (of_road := number(text_of(found, "laneNumber"))) is not None:
         return f"lane{of_road:g}"
-    lane = label(value_text(found, "laneUsage") or own_text(found))
+    lane = label(word_at(found, "laneUsage") or own_text(found))
     return WHOLE if lane is None or lane in _WHOLE_LANES else lane[:64]
 
 

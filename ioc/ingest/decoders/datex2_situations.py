@@ -7,280 +7,291 @@ says, so a repeat is a duplicate, while a record whose time has come, or is over
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import tzinfo
-from enum import StrEnum
-from typing import Any, Final
-from xml.etree.ElementTree import Element
-
-import msgspec
+from functools import lru_cache
+from operator import itemgetter
+from typing import Final, Literal
 
 from ioc.ingest.decoders.base import DecodeContext, Decoded, Rejection
-from ioc.ingest.decoders.data import Refused, typed_data
-from ioc.ingest.decoders.datex2_tree import (
-    Tree,
-    attribute,
+from ioc.ingest.decoders.data import Refused
+from ioc.ingest.decoders.datex2_forms import (
+    Cause,
+    Head,
+    Message,
+    OverallPeriod,
+    Publication,
+    Record,
+    Situation,
+    ToldRecord,
+    Validity,
+)
+from ioc.ingest.decoders.datex2_texts import (
+    MAX_LABEL_CHARS,
     identity,
     is_true,
     label,
-    own_value,
     rejection,
-    time_at,
-    type_of,
-    value_text,
+    time_us,
+    word_of,
     words,
 )
 from ioc.ingest.decoders.moments import lasting_us
-from ioc.ingest.decoders.positions import position_of
-from ioc.ingest.decoders.xml import children, found_at, own_text, text_of
-from ioc.model.events import Extra
+from ioc.ingest.decoders.positions import Place, place_of
+from ioc.model.events import Extra, TrafficSituation
+from ioc.model.incidents import Severity
 
 SEVERITIES: Final = {
-    "highest": "critical",
-    "high": "high",
-    "medium": "medium",
-    "low": "low",
-    "lowest": "low",
+    "highest": Severity.CRITICAL,
+    "high": Severity.HIGH,
+    "medium": Severity.MEDIUM,
+    "low": Severity.LOW,
+    "lowest": Severity.LOW,
 }
 """`none` and `unknown` say nothing of it."""
 _RECORD: Final = "situation.situationRecord"
+_VALID: Final = f"{_RECORD}.validity.validityTimeSpecification"
+_NO_CAUSE: Final = Cause()
+_NO_VALIDITY: Final = Validity(validity_status=None)
+_NO_TIMES: Final = OverallPeriod()
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_TIMES: Final = ("validity", "validityTimeSpecification")
-_LOCATIONS: Final = ("locationReference", "groupOfLocations")
 
 
-class _Phase(StrEnum):
-    ACTIVE = "active"
-    PLANNED = "planned"
-    SUSPENDED = "suspended"
-    ENDED = "ended"
-    CANCELLED = "cancelled"
+_Phase = Literal["active", "planned", "suspended", "ended", "cancelled"]
+"""Only what is active is in force."""
 
 
+@lru_cache(maxsize=1_024)
 def snake(name: str) -> str:
-    """Return `MaintenanceWorks` as `maintenance_works`."""
+    """Return `MaintenanceWorks` as `maintenance_works`. Names are remembered, so they must be short."""
     return _HUMP.sub("_", name).lower()
 
 
-def situations(
-    publication: Element, tree: Tree, context: DecodeContext, at_us: int
-) -> Iterator[Decoded | Rejection]:
+def situations(publication: Publication, context: DecodeContext, at_us: int) -> Iterator[Decoded | Rejection]:
     """Yield what a publication of `at_us` tells, oldest versions first, in whatever order it was sent."""
-    read = _Reader(publication, context, at_us)
-    told: list[Decoded] = []
+    read = _Reader(publication.head, context, at_us)
+    told: list[tuple[int, Decoded]] = []
     line = 0
-    for situation in children(publication, "situation"):
-        for record in children(situation, "situationRecord"):
+    for situation, records in publication.situations or ():
+        read.situation(situation, records)
+        for record in records:
             line += 1
-            raw = tree.raw(record)
             try:
-                told.append(read.record(line, situation, record, raw))
+                told.append(read.record(line, record))
             except Refused as refused:
-                yield rejection(line, raw, refused, attribute(record, "id"))
-    told.sort(key=lambda event: event.time_us)
-    for event in told:
-        event_us = lasting_us(event.time_us, at_us, context.now_us)
-        yield event if event_us == event.time_us else msgspec.structs.replace(event, time_us=event_us)
+                yield rejection(line, record.raw, refused, record.record.id)
+    told.sort(key=itemgetter(0))
+    for _, event in told:
+        yield event
 
 
-def withdrawals(tree: Tree, context: DecodeContext, at_us: int) -> Iterator[Decoded | Rejection]:
+def withdrawals(message: Message, context: DecodeContext) -> Iterator[Decoded | Rejection]:
     """Yield the end of whatever a message container's `informationManagement` closes or cancels."""
-    for line, element in enumerate(tree.root.iter("elementReference"), 1):
-        raw = tree.raw(element)
-        reference = next((e for e in element if e.tag in ("reference", "versionedReference")), element)
+    at_us: int | None = None
+    for line, ending in enumerate(message.endings, 1):
+        if at_us is None:
+            at_us = _generated_us(message, context)
         try:
-            name = identity(reference, "informationManagement.elementReference.reference")
-            status = value_text(element, "managementStatus") or "closed"
-            version = label(attribute(reference, "version"))
-            fields = {"situation_id": name, "kind": snake(status)[:64], "active": False, "version": version}
-            data, _ = typed_data("traffic.situation", fields)
+            name = identity(ending.reference, "informationManagement.elementReference.reference")
+            status = snake((ending.status or "closed")[:64])
+            version = label(ending.reference.version)
         except Refused as refused:
-            yield rejection(line, raw, refused)
+            yield rejection(line, ending.raw, refused)
             continue
         yield Decoded(
             line=line,
-            id=_event_id(snake(status)[:32], raw),
+            id=_event_id(status[:32], ending.raw),
             source=context.device_id,
             time_us=lasting_us(at_us, at_us, context.now_us),
-            data=data,
-            raw=raw,
+            data=TrafficSituation(situation_id=name, kind=status[:64], active=False, version=version),
+            raw=ending.raw,
             subject=name,
         )
 
 
-class _Reader:
-    """Reads the records of one publication."""
+def _generated_us(message: Message, context: DecodeContext) -> int:
+    """Return when a container was made, ours where it does not say or not well."""
+    for text in message.generated:
+        try:
+            stated_us = time_us(text, context.zone, "messageGenerationTimestamp")
+        except Refused:
+            continue
+        if stated_us is not None:
+            return stated_us
+    return context.now_us
 
-    def __init__(self, publication: Element, context: DecodeContext, at_us: int) -> None:
+
+class _Reader:
+    """Reads the records of one publication, situation by situation."""
+
+    def __init__(self, head: Head, context: DecodeContext, at_us: int) -> None:
         self._context = context
         self._at_us = at_us
-        own = (publication.get("lang") or "")[:2].lower()
+        own = (head.lang or "")[:2].lower()
         preferred = context.options.get("language", "")[:2].lower()
         self._languages = tuple(filter(None, (preferred, "vi", "en", own)))
-        creator = publication.find("publicationCreator")
-        self._creator = label(text_of(creator, "nationalIdentifier"))
-        self._situation: Element | None = None
-        self._common: str | None = None
+        creator = head.publication_creator
+        self._creator = None if creator is None else label(creator.national_identifier)
         self._takes_tests = context.options.get("tests") == "accept"
 
-    def record(self, line: int, situation: Element, record: Element, raw: bytes) -> Decoded:
-        """Return a record's event.
+    def situation(self, situation: Situation, records: list[ToldRecord]) -> None:
+        """Take what is said of all of the records that follow."""
+        self._situation, self._records = situation, records
+        self._subject = label(situation.id)
+        header = situation.header_information
+        self._status = None if header is None else word_of(header.information_status)
+        shared = {
+            "situation": self._subject,
+            "publisher": self._creator,
+            "information_status": label(self._status),
+        }
+        self._shared: Extra = {key: value for key, value in shared.items() if value is not None}
+        self._common: str | None = None
+        self._has_common = False
+
+    def record(self, line: int, told: ToldRecord) -> tuple[int, Decoded]:
+        """Return when a record became what it is, and its event.
 
         Raises:
             Refused: what is wrong with it.
         """
+        record = told.record
         name = identity(record, f"{_RECORD}.id")
-        stated = value_text(situation.find("headerInformation"), "informationStatus")
-        status = stated or "real"
+        status = self._status or "real"
         if status != "real" and not self._takes_tests:
             detail = f"{status[:64]}: only what is real is taken; the option tests=accept takes exercises too"
             raise Refused("real", detail, "situation.headerInformation.informationStatus")
-        zone = self._context.zone
-        phase, since_us = _phase(record, self._at_us, zone)
-        version = label(attribute(record, "version") or text_of(record, "situationRecordVersion"))
-        place = next((position_of(e) for e in record if e.tag in _LOCATIONS), None)
-        fields = self._fields(situation, record, name, version, phase)
-        data, _ = typed_data("traffic.situation", fields, self._extra(situation, record, phase, stated))
-        return Decoded(
+        phase, since_us = _phase(record, self._at_us, self._context.zone)
+        place = place_of(record.location_reference or record.group_of_locations or {})
+        position = place.position()
+        severity = word_of(record.severity) or word_of(self._situation.overall_severity) or ""
+        data = TrafficSituation(
+            situation_id=name,
+            kind=_kind(told.kind) or "situation_record",
+            active=phase == "active",
+            severity=SEVERITIES.get(severity),
+            version=label(record.version or record.situation_record_version),
+            text=self._text(record) or self._text_of_another(),
+            road=_road(place, self._languages),
+            extra=self._extra(told, phase),
+        )
+        stated_us = self._time_us(record, since_us)
+        return stated_us, Decoded(
             line=line,
-            id=_event_id(phase, raw),
+            id=_event_id(phase, told.raw),
             source=self._context.device_id,
-            time_us=self._time_us(record, zone, since_us),
+            time_us=lasting_us(stated_us, self._at_us, self._context.now_us),
             data=data,
-            raw=raw,
-            lon=place[0] if place else None,
-            lat=place[1] if place else None,
-            subject=label(attribute(situation, "id")),
+            raw=told.raw,
+            lon=position[0] if position else None,
+            lat=position[1] if position else None,
+            subject=self._subject,
         )
 
-    def _fields(
-        self, situation: Element, record: Element, name: str, version: str | None, phase: _Phase
-    ) -> dict[str, Any]:
-        severity = value_text(record, "severity") or value_text(situation, "overallSeverity") or ""
-        return {
-            "situation_id": name,
-            "kind": snake(label(type_of(record)) or "situation_record"),
-            "active": phase is _Phase.ACTIVE,
-            "severity": SEVERITIES.get(severity),
-            "version": version,
-            "text": self._text(record) or self._text_of_another(situation),
-            "road": _road(record, self._languages),
-        }
+    def _extra(self, told: ToldRecord, phase: _Phase) -> Extra:
+        record = told.record
+        times = record.validity and record.validity.validity_time_specification
+        extra: Extra = {"phase": phase, **self._shared}
+        if detail := _kind(told.detail):
+            extra["detail"] = detail
+        if cause := _cause(record):
+            extra["cause"] = cause
+        if probability := label(word_of(record.probability_of_occurrence)):
+            extra["probability"] = probability
+        if version_time := label(record.situation_record_version_time):
+            extra["version_time"] = version_time
+        if times and (begin := label(times.overall_start_time)):
+            extra["valid_from"] = begin
+        if times and (end := label(times.overall_end_time)):
+            extra["valid_to"] = end
+        return extra
 
-    def _extra(self, situation: Element, record: Element, phase: _Phase, status: str | None) -> Extra:
-        extra = {
-            "situation": label(attribute(situation, "id")),
-            "detail": _detail(record),
-            "cause": _cause(record),
-            "phase": phase.value,
-            "probability": label(value_text(record, "probabilityOfOccurrence")),
-            "version_time": label(text_of(record, "situationRecordVersionTime")),
-            "valid_from": label(own_text(found_at(record, *_TIMES, "overallStartTime"))),
-            "valid_to": label(own_text(found_at(record, *_TIMES, "overallEndTime"))),
-            "publisher": self._creator,
-            "information_status": label(status),
-        }
-        return {key: value for key, value in extra.items() if value is not None}
-
-    def _text(self, record: Element) -> str | None:
+    def _text(self, record: Record) -> str | None:
         """Return what is for the public; a comment for operators only is not."""
-        for comment in children(record, "generalPublicComment"):
-            if text := words(comment.find("comment"), self._languages):
+        for comment in record.general_public_comment:
+            if text := words(comment.comment, self._languages):
                 return text
         return None
 
-    def _text_of_another(self, situation: Element) -> str | None:
+    def _text_of_another(self) -> str | None:
         """Return the situation's text, which publishers put into one of its records for all of them."""
-        if self._situation is not situation:
-            texts = (self._text(record) for record in children(situation, "situationRecord"))
-            self._situation, self._common = situation, next(filter(None, texts), None)
+        if not self._has_common:
+            texts = (self._text(each.record) for each in self._records)
+            self._has_common, self._common = True, next(filter(None, texts), None)
         return self._common
 
-    def _time_us(self, record: Element, zone: tzinfo | None, since_us: int | None) -> int:
+    def _time_us(self, record: Record, since_us: int | None) -> int:
         """Return when it became what it is: its version's time, or when its validity began or ended."""
-        for name in ("situationRecordVersionTime", "situationRecordCreationTime"):
-            stated_us = time_at(record, name, zone, f"{_RECORD}.{name}")
-            if stated_us is not None:
-                return max(stated_us, since_us or stated_us)
-        return self._at_us
+        zone = self._context.zone
+        stated_us = time_us(
+            record.situation_record_version_time, zone, f"{_RECORD}.situationRecordVersionTime"
+        )
+        if stated_us is None:
+            stated_us = time_us(
+                record.situation_record_creation_time, zone, f"{_RECORD}.situationRecordCreationTime"
+            )
+        return self._at_us if stated_us is None else max(stated_us, since_us or stated_us)
 
 
 def _event_id(phase: str, raw: bytes) -> str:
     # What a record says, its id and version included, and whether it was in force then.
-    return f"{hashlib.blake2b(raw, digest_size=16).hexdigest()}-{phase[:32]}"
+    return f"{hashlib.blake2b(raw, digest_size=16).hexdigest()}-{phase}"
 
 
-def _phase(record: Element, at_us: int, zone: tzinfo | None) -> tuple[_Phase, int | None]:
+def _phase(record: Record, at_us: int, zone: tzinfo | None) -> tuple[_Phase, int | None]:
     """Return whether a record is in force at `at_us`, and since when its validity says so.
 
     Times of the day and week that recur are not looked at: within its whole period such a record is in force.
     """
-    life = found_at(record, "management", "lifeCycleManagement")
-    if is_true(life, "cancel"):
-        return _Phase.CANCELLED, None
-    if is_true(life, "end"):
-        return _Phase.ENDED, None
-    validity = record.find("validity")
-    status = value_text(validity, "validityStatus")
-    if status in (_Phase.PLANNED, _Phase.SUSPENDED):
-        return _Phase(status), None
-    field = f"{_RECORD}.validity.validityTimeSpecification"
-    times = None if validity is None else validity.find("validityTimeSpecification")
-    start_us = time_at(times, "overallStartTime", zone, f"{field}.overallStartTime")
-    end_us = time_at(times, "overallEndTime", zone, f"{field}.overallEndTime")
-    if end_us is not None and end_us <= at_us and not is_true(validity, "overrunning"):
-        return _Phase.ENDED, end_us
-    if status == _Phase.ACTIVE:
-        return _Phase.ACTIVE, None
+    life = record.management and record.management.life_cycle_management
+    if life and is_true(life.cancel):
+        return "cancelled", None
+    if life and is_true(life.end):
+        return "ended", None
+    validity = record.validity or _NO_VALIDITY
+    status = word_of(validity.validity_status)
+    if status == "planned":
+        return "planned", None
+    if status == "suspended":
+        return "suspended", None
+    times = validity.validity_time_specification or _NO_TIMES
+    start_us = time_us(times.overall_start_time, zone, f"{_VALID}.overallStartTime")
+    end_us = time_us(times.overall_end_time, zone, f"{_VALID}.overallEndTime")
+    if end_us is not None and end_us <= at_us and not is_true(validity.overrunning):
+        return "ended", end_us
+    if status == "active":
+        return "active", None
     if start_us is not None and at_us < start_us:
-        return _Phase.PLANNED, None
-    periods = [] if times is None else [
+        return "planned", None
+    periods = [
         (
-            time_at(period, "startOfPeriod", zone, f"{field}.validPeriod.startOfPeriod"),
-            time_at(period, "endOfPeriod", zone, f"{field}.validPeriod.endOfPeriod"),
+            time_us(period.start_of_period, zone, f"{_VALID}.validPeriod.startOfPeriod"),
+            time_us(period.end_of_period, zone, f"{_VALID}.validPeriod.endOfPeriod"),
         )
-        for period in children(times, "validPeriod")
-    ]  # fmt: skip
+        for period in times.valid_period
+    ]
     if not periods:
-        return _Phase.ACTIVE, start_us
+        return "active", start_us
     for begin_us, over_us in periods:
         if (begin_us is None or begin_us <= at_us) and (over_us is None or at_us < over_us):
-            return _Phase.ACTIVE, begin_us or start_us
-    return _Phase.PLANNED, max(
-        (over_us for _, over_us in periods if over_us and over_us <= at_us), default=None
-    )
+            return "active", begin_us or start_us
+    return "planned", max((over_us for _, over_us in periods if over_us and over_us <= at_us), default=None)
 
 
-_CAUSES: Final = (("cause", "causeType"), ("accidentCause",), ("cause", "managedCause"))
-_NO_DETAIL: Final = frozenset({"vehicleType", "sourceType"})
+def _cause(record: Record) -> str | None:
+    cause = record.cause or _NO_CAUSE
+    word = word_of(cause.cause_type) or word_of(record.accident_cause) or word_of(cause.managed_cause)
+    return _kind(word)
 
 
-def _detail(record: Element) -> str | None:
-    """Return the record's own kind within its class, e.g. `multivehicle_accident` of an accident."""
-    for child in record:
-        if child.tag.endswith("Type") and child.tag not in _NO_DETAIL and (text := own_value(child)):
-            return label(snake(text))
-    return None
+def _kind(word: str | None) -> str | None:
+    name = label(word)
+    return snake(name)[:MAX_LABEL_CHARS] if name else None
 
 
-def _cause(record: Element) -> str | None:
-    for path in _CAUSES:
-        if text := own_value(found_at(record, *path)):
-            return label(snake(text))
-    return None
-
-
-_ROAD: Final[tuple[tuple[str, Callable[[Element, tuple[str, ...]], str | None]], ...]] = (
-    ("roadNumber", lambda found, _: own_text(found)),
-    ("roadName", words),
-)
-
-
-def _road(record: Element, languages: tuple[str, ...]) -> str | None:
-    for location in record:
-        if location.tag in _LOCATIONS:
-            for name, read in _ROAD:
-                for found in location.iter(name):
-                    if road := label(read(found, languages)):
-                        return road
+def _road(place: Place, languages: tuple[str, ...]) -> str | None:
+    for name in ("roadNumber", "roadName"):
+        for told in place.roads.get(name, ()):
+            if road := label(words(told, languages)):
+                return road
     return None

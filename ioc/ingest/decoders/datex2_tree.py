@@ -2,30 +2,24 @@
 
 XML keeps its elements under their local names. JSON is brought to the same form: `idG` becomes the attribute
 `id`, an enumeration's `{"value": "real"}` its text, and the wrapper that names a class,
-`{"sitAccident": {…}}`, the attribute `type` that XML writes as `xsi:type="sit:Accident"`. So one reader
-serves all of them.
+`{"sitAccident": {…}}`, the attribute `type` that XML writes as `xsi:type="sit:Accident"`.
 """
 
 import re
 import zlib
 from collections.abc import Iterator
 from functools import lru_cache
-from math import isfinite
 from typing import Any, Final
 from xml.etree.ElementTree import Element, SubElement
 
 import msgspec
 
-from ioc.ingest.decoders.base import Rejection
 from ioc.ingest.decoders.data import Refused
 from ioc.ingest.decoders.jsonlines import BLANK, BOM, JSON_ERRORS, parse_any, why_unreadable
-from ioc.ingest.decoders.moments import moment_us
-from ioc.ingest.decoders.xml import MAX_DEPTH, own_text, parse_xml, text_of, xml_of
+from ioc.ingest.decoders.xml import MAX_DEPTH, parse_xml, xml_of
 
 MAX_UNPACKED_BYTES: Final = 8 << 20
 """What a gzip body may hold, which is 7,000 sites of two lanes; more is refused (`gzip_bytes`)."""
-MAX_LABEL_CHARS: Final = 256
-MAX_WORDS_CHARS: Final = 2_000
 _GZIP: Final = b"\x1f\x8b"
 _GZIP_WBITS: Final = 31
 
@@ -80,27 +74,40 @@ def read_tree(body: bytes) -> Tree:
     Raises:
         Refused: `gzip`, `gzip_bytes`, or what `parse_xml` and `why_unreadable` name.
     """
-    text = _unpacked(body).removeprefix(BOM).strip(BLANK)
+    text = plain_text(body)
+    return json_tree(json_value(text)) if is_json(text) else xml_tree(text)
+
+
+def plain_text(body: bytes) -> bytes:
+    """Return the text of `body`, unpacked.
+
+    Raises:
+        Refused: `gzip`, `gzip_bytes` or `empty`.
+    """
+    text = (_unpacked(body) if body.startswith(_GZIP) else body).removeprefix(BOM).strip(BLANK)
     if not text:
         raise Refused("empty", "the body holds no publication")
-    if text[:1] not in b"{[":
-        return Tree(parse_xml(text))
+    return text
+
+
+def is_json(text: bytes) -> bool:
+    """Return whether a text is JSON and not XML."""
+    return text[:1] in b"{["
+
+
+def json_value(text: bytes) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        Refused: what `why_unreadable` names.
+    """
     try:
-        value = parse_any(text)
+        return parse_any(text)
     except JSON_ERRORS as error:
         raise Refused(*why_unreadable(error)) from None
-    root, origins = Element("body"), dict[Element, Any]()
-    for item in value if isinstance(value, list) else [value]:
-        if not isinstance(item, dict):
-            raise Refused("object", "expected a JSON object")
-        origins.setdefault(root, item)
-        _fill(root, item, origins, 1)
-    return Tree(root, origins)
 
 
 def _unpacked(body: bytes) -> bytes:
-    if not body.startswith(_GZIP):
-        return body
     inflate = zlib.decompressobj(_GZIP_WBITS)
     try:
         plain = inflate.decompress(body, MAX_UNPACKED_BYTES)
@@ -113,7 +120,36 @@ def _unpacked(body: bytes) -> bytes:
     return plain
 
 
+def xml_tree(text: bytes) -> Tree:
+    """Return the tree of an XML text.
+
+    Raises:
+        Refused: what `parse_xml` names.
+    """
+    return Tree(parse_xml(text))
+
+
 # JSON
+
+
+def json_tree(value: Any) -> Tree:
+    """Return the tree of a JSON value.
+
+    Raises:
+        Refused: `object` or `depth`.
+    """
+    root, origins = Element("body"), dict[Element, Any]()
+    for item in value if isinstance(value, list) else [value]:
+        if not isinstance(item, dict):
+            raise Refused("object", "expected a JSON object")
+        origins.setdefault(root, item)
+        _fill(root, item, origins, 1)
+    return Tree(root, origins)
+
+
+def class_of(name: str) -> str | None:
+    """Return the class that a key names, None for a key that names none."""
+    return _known_class(name) if len(name) <= _MAX_REMEMBERED_CHARS else _read_class(name)
 
 
 def _fill(element: Element, value: dict[str, Any], origins: dict[Element, Any], depth: int) -> None:
@@ -123,7 +159,7 @@ def _fill(element: Element, value: dict[str, Any], origins: dict[Element, Any], 
     for key, inner in value.items():
         name = key if key.isalnum() else key.removeprefix("@").rpartition(":")[2]
         if isinstance(inner, dict):
-            if is_slot and (kind := _class_of(_SHORT.get(name, name))):
+            if is_slot and (kind := class_of(_SHORT.get(name, name))):
                 element.set("type", kind)
                 _fill(element, inner, origins, depth + 1)
             else:
@@ -146,11 +182,6 @@ def _append(element: Element, name: str, value: Any, origins: dict[Element, Any]
         _fill(child, value, origins, depth + 1)
     elif value is not None and not isinstance(value, list):
         child.text = _spelt(value)
-
-
-def _class_of(name: str) -> str | None:
-    """Return the class that a key names, None for a key that names none."""
-    return _known_class(name) if len(name) <= _MAX_REMEMBERED_CHARS else _read_class(name)
 
 
 def _read_class(name: str) -> str | None:
@@ -180,116 +211,12 @@ def _spelt(value: Any) -> str:
 # Reading the tree
 
 
-def rejection(line: int, raw: bytes, refused: Refused, event_id: str | None = None) -> Rejection:
-    """Return what the sender is told of a record that cannot be taken."""
-    shown = event_id[:MAX_LABEL_CHARS] if event_id and event_id.isprintable() else None
-    return Rejection(
-        line=line, rule=refused.rule, detail=refused.detail[:500], raw=raw, field=refused.field, id=shown
-    )
-
-
 def type_of(element: Element) -> str:
     """Return the class an element says it is of, without prefix; "" where it says none."""
     return (element.get("type") or "").rpartition(":")[2]
-
-
-def attribute(element: Element, name: str) -> str | None:
-    """Return an attribute, or the child of that name that other encodings use instead."""
-    value = element.get(name)
-    return value.strip() or None if value else text_of(element, name)
-
-
-def identity(element: Element, field: str) -> str:
-    """Return an element's `id`.
-
-    Raises:
-        Refused: `required`, `printable` or `length`, with `field`.
-    """
-    found = attribute(element, "id") or (element.text or "").strip()
-    if not found:
-        raise Refused("required", "this attribute is required", field)
-    if not found.isprintable():
-        raise Refused("printable", "control characters are not allowed here", field)
-    if len(found) > MAX_LABEL_CHARS:
-        raise Refused("length", f"{len(found)} characters, at most {MAX_LABEL_CHARS} are taken", field)
-    return found
-
-
-def value_text(element: Element | None, name: str) -> str | None:
-    """Return `own_value` of the first child of that name."""
-    return None if element is None else own_value(element.find(name))
-
-
-def own_value(element: Element | None) -> str | None:
-    """Return an element's text; of an enumeration beyond the standard's the publisher's own value."""
-    return None if element is None else element.get("_extendedValue") or own_text(element)
-
-
-def label(text: str | None) -> str | None:
-    """Return short text fit for a key or a line: on one line, shortened, None where nothing is left."""
-    if text is None:
-        return None
-    if len(text) <= MAX_LABEL_CHARS and " " not in text and text.isprintable():
-        return text or None  # a printable text has no other blanks
-    line = " ".join(text.split())[:MAX_LABEL_CHARS].rstrip()
-    return line if line and line.isprintable() else None
-
-
-def number(element: Element | None) -> float | None:
-    """Return the finite number that an element holds, None where there is none."""
-    text = own_text(element)
-    if text is None or not text.isascii() or "_" in text:
-        return None
-    try:
-        found = float(text)
-    except ValueError:
-        return None
-    return found if isfinite(found) else None
-
-
-def is_true(element: Element | None, name: str) -> bool:
-    """Return whether the boolean of that name is set."""
-    return text_of(element, name) in ("true", "1")
-
-
-def words(element: Element | None, languages: tuple[str, ...]) -> str | None:
-    """Return a text for people in the first of `languages` (two letters) that it has, else as it came."""
-    if element is None:
-        return None
-    found: dict[str, str] = {}
-    for part in element.iter():
-        if part.tag in ("value", "values") and part.text and (text := part.text.strip()):
-            found.setdefault((part.get("lang") or "")[:2].lower(), text)
-    chosen = next((found[language] for language in languages if language in found), None)
-    chosen = chosen or next(iter(found.values()), None) or own_text(element)
-    return chosen.replace("\0", "")[:MAX_WORDS_CHARS] if chosen else None
-
-
-def time_at(element: Element | None, name: str, zone: Any, field: str) -> int | None:
-    """Return `own_time` of the first child of that name.
-
-    Raises:
-        Refused: it is no time, with `field`.
-    """
-    return None if element is None else own_time(element.find(name), zone, field)
-
-
-def own_time(element: Element | None, zone: Any, field: str) -> int | None:
-    """Return the moment that an element holds, None where there is none.
-
-    Raises:
-        Refused: it is no time, with `field`.
-    """
-    text = own_text(element)
-    return None if text is None else moment_us(text, zone, field)
 
 
 def publications(root: Element) -> Iterator[Element]:
     """Yield every publication, wherever an envelope has put it."""
     for name in ("payloadPublication", "payload"):
         yield from root.iter(name)
-
-
-def is_of(publication: Element, kind: str, part: str) -> bool:
-    """Return whether a publication is of that class, or has its parts where it does not say."""
-    return type_of(publication) == kind or publication.find(part) is not None

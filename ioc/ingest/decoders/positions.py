@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from itertools import pairwise
 from math import cos, hypot, radians
-from typing import Final
-from xml.etree.ElementTree import Element
+from typing import Any, Final
+
+import msgspec
 
 from ioc.ingest.decoders.geometry import Point, middle_of_bounds
-from ioc.ingest.decoders.xml import children
 
 MAX_POINTS: Final = 100_000
 
-_DISPLAY: Final = ("coordinatesForDisplay", "locationForDisplay")
+_LINE: Final = "posList"
+_ROADS: Final = frozenset({"roadNumber", "roadName"})
+_SAID: Final = frozenset({"latitude", _LINE, *_ROADS, "coordinatesForDisplay", "locationForDisplay"})
 
 
 def plausible(lon: float, lat: float) -> Point | None:
@@ -40,47 +42,84 @@ def middle(points: Sequence[Point]) -> Point | None:
     return points[0]
 
 
-def position_of(location: Element | None) -> Point | None:
-    """Return the position of a DATEX II location: where it is to be shown, else the middle of its geometry.
+class Place(msgspec.Struct, gc=False):
+    """What a DATEX II location says of where it is."""
 
-    Locations by code of a table (Alert-C, TPEG names, predefined ones) have none here.
+    points: list[Point] = []
+    shown: Point | None = None
+    """Where it is to be shown."""
+    line: dict[str, Any] | None = None
+    """What holds the first `posList`."""
+    roads: dict[str, list[Any]] = {}
+    """What stands as `roadNumber` and as `roadName`."""
+
+    def position(self) -> Point | None:
+        """Return where it is to be shown, else the middle of its geometry.
+
+        Locations by code of a table (Alert-C, TPEG names, predefined ones) have none here.
+        """
+        return self.shown or middle(self.points if self.line is None else _pos_list(self.line))
+
+
+def place_of(location: dict[str, Any]) -> Place:
+    """Return what a location, an object as JSON has it, says anywhere below itself.
+
+    It is a point, a line, an area, a route or a group of them, referenced in a dozen ways: members are looked
+    up by name and not by their path.
     """
-    if location is None:
-        return None
-    for name in _DISPLAY:
-        for shown in location.iter(name):
-            if (points := _coordinates(shown)) and points[0] is not None:
-                return points[0]
-    if next(location.iter("posList"), None) is not None:
-        for line in location.iter():
-            if line.find("posList") is not None:
-                return middle(_pos_list(line))
-    return middle(_coordinates(location))
+    place = Place()
+    below = [location]
+    while below:
+        told = below.pop()
+        for name, inner in reversed(told.items()):  # the first of them is taken from the end first
+            if name in _SAID and inner is not None:
+                _take(place, name, inner, told)
+            if isinstance(inner, dict):
+                below.append(inner)
+            elif isinstance(inner, list):
+                below += [each for each in reversed(inner) if isinstance(each, dict)]
+    return place
 
 
-def _coordinates(element: Element) -> list[Point]:
-    latitudes = [_number(found.text) for found in element.iter("latitude")]
-    longitudes = [_number(found.text) for found in element.iter("longitude")]
-    if len(latitudes) != len(longitudes):
-        return []
-    pairs = zip(longitudes, latitudes, strict=True)
-    return [p for lon, lat in pairs if lon is not None and lat is not None and (p := plausible(lon, lat))]
+def _take(place: Place, name: str, said: Any, told: dict[str, Any]) -> None:
+    """Take what an object says as its member `name`."""
+    if name == "latitude":
+        if point := _point(told.get("longitude"), said):
+            place.points.append(point)
+    elif name == _LINE:
+        place.line = place.line or told
+    elif name in _ROADS:
+        place.roads.setdefault(name, []).extend(said if isinstance(said, list) else (said,))
+    elif place.shown is None and isinstance(said, dict):
+        place.shown = _point(said.get("longitude"), said.get("latitude"))
 
 
-def _pos_list(line: Element) -> list[Point]:
+def _point(told_lon: Any, told_lat: Any) -> Point | None:
+    lon = told_lon if isinstance(told_lon, float) else _degrees(told_lon)
+    lat = told_lat if isinstance(told_lat, float) else _degrees(told_lat)
+    return None if lon is None or lat is None else plausible(lon, lat)
+
+
+def _pos_list(line: dict[str, Any]) -> list[Point]:
     """Return the points of a `posList`: latitude before longitude, with a height where it says three."""
-    texts = " ".join(found.text or "" for found in children(line, "posList")).split()
-    step = 3 if line.get("srsDimension") == "3" else 2
-    numbers = [_number(text) for text in texts[: MAX_POINTS * step]]
-    points = []
-    for lat, lon in zip(numbers[::step], numbers[1::step], strict=False):
-        if lat is not None and lon is not None and (point := plausible(lon, lat)):
-            points.append(point)
-    return points
+    told = line[_LINE]
+    texts = " ".join([_text(each) for each in (told if isinstance(told, list) else [told])]).split()
+    step = 3 if _text(line.get("srsDimension")) == "3" else 2
+    texts = texts[: MAX_POINTS * step]
+    points = map(_point, texts[1::step], texts[::step])
+    return [point for point in points if point]
 
 
-def _number(text: str | None) -> float | None:
+def _degrees(told: Any) -> float | None:
     try:
-        return float(text) if text else None
+        return float(_text(told))
     except ValueError:
         return None
+
+
+def _text(told: Any) -> str:
+    if isinstance(told, list):
+        told = told[0] if told else None
+    if isinstance(told, dict):
+        told = told.get("value")
+    return "" if told is None else str(told)
