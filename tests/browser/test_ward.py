@@ -146,7 +146,7 @@ def test_the_next_person_is_not_told_that_the_former_ones_outbox_is_full(
     phone.at("login-user").fill("supervisor")
     phone.at("login-pass").fill(city.password("supervisor"))
     phone.at("login-submit").click()
-    expect(phone.item(incident)).to_be_visible(timeout=WAIT_MS)
+    expect(phone.at("ward-detail")).to_be_visible(timeout=WAIT_MS)
     expect(phone.at("not-kept")).to_have_count(0)
 
 
