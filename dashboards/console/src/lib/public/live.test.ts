@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { settled } from '../api/testing'
 import { Live, type Asked } from './live.svelte'
 
 afterEach(() => vi.unstubAllGlobals())
@@ -15,8 +16,6 @@ function held(): { ask: () => Promise<Asked<string>>; asked: PromiseWithResolver
   }
   return { ask, asked }
 }
-
-const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve))
 
 /** A page's `online`, which asks at once. */
 function page(): { online: () => void } {
@@ -40,31 +39,27 @@ describe('figures asked again and again', () => {
     expect([live.value, live.lost]).toEqual(['figures', false])
   })
 
-  it('are not called lost by an old question that ends after a newer one was answered', async () => {
+  /** Figures of which a second question was answered first; `late` is what becomes of the first one then. */
+  async function overtaken(late: (first: PromiseWithResolvers<Asked<string>>) => void): Promise<[string | null, boolean]> {
     const { online } = page()
     const { ask, asked } = held()
     const live = new Live(ask, null)
     const stop = live.start()
     online()
-    asked[1]?.resolve({ value: 'new', ageMs: 0 })
+    const [first, second] = asked as [PromiseWithResolvers<Asked<string>>, PromiseWithResolvers<Asked<string>>]
+    second.resolve({ value: 'new', ageMs: 0 })
     await settled()
-    asked[0]?.reject(new Error('took too long'))
+    late(first)
     await settled()
     stop()
-    expect([live.value, live.lost]).toEqual(['new', false])
+    return [live.value, live.lost]
+  }
+
+  it('are not called lost by an old question that ends after a newer one was answered', async () => {
+    expect(await overtaken((first) => first.reject(new Error('took too long')))).toEqual(['new', false])
   })
 
   it('are not replaced by an older answer', async () => {
-    const { online } = page()
-    const { ask, asked } = held()
-    const live = new Live(ask, null)
-    const stop = live.start()
-    online()
-    asked[1]?.resolve({ value: 'new', ageMs: 0 })
-    await settled()
-    asked[0]?.resolve({ value: 'old', ageMs: 0 })
-    await settled()
-    stop()
-    expect(live.value).toBe('new')
+    expect(await overtaken((first) => first.resolve({ value: 'old', ageMs: 0 }))).toEqual(['new', false])
   })
 })
