@@ -85,9 +85,9 @@ def held(console: Console, pattern: str) -> Callable[[], None]:
     console.page.route(pattern, lambda route: routes.append(route))
 
     def release() -> None:
-        console.page.unroute(pattern)
         for route in routes:
             route.continue_()
+        console.page.unroute(pattern)
 
     return release
 

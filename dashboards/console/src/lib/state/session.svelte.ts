@@ -37,7 +37,7 @@ class Session {
   async verify(): Promise<void> {
     try {
       const { user } = await api.me()
-      if (this.me && this.me.user !== user) location.reload()
+      if (this.me && this.me.user !== user) this.leave(true)
     } catch (error) {
       if (error instanceof ApiError && error.status === 401 && this.phase === 'in') this.leave(true)
     }
@@ -62,7 +62,7 @@ class Session {
   #enter(me: Me): void {
     if (this.#before !== null && this.#before !== me.user) return location.reload()
     // Another tab of this browser may log in as somebody else: nothing of what follows may be done in their name.
-    actAs(me.user, () => location.reload())
+    actAs(me.user, () => this.leave(true))
     // A choice made on this machine counts for more than the account's.
     if (recall('lang', ['vi', 'en', ''], '') === '') i18n.set(me.lang)
     this.me = me
