@@ -226,6 +226,22 @@ def test_an_unknown_code_is_called_so_and_mine_are_remembered(visit: OpenVisit) 
     assert code not in str(citizen.page.evaluate("() => performance.getEntriesByType('navigation')[0].name"))
 
 
+def test_a_report_that_is_followed_stays_while_nobody_answers(visit: OpenVisit) -> None:
+    citizen = visit().open("/report")
+    code, _ = citizen.write("Cây đổ chắn nửa đường trước trường học", "tree").send()
+    citizen.open(f"/follow#{code}")
+    expect(citizen.at("followed")).to_be_visible()
+    citizen.context.set_offline(True)
+    citizen.page.get_by_role("button", name="Xem lại").click()
+    expect(citizen.at("failure")).to_be_visible()
+    expect(citizen.at("followed")).to_be_visible()
+
+
+def test_an_address_with_a_code_that_is_none_is_taken_as_it_stands(visit: OpenVisit) -> None:
+    citizen = visit().open("/follow#100%")
+    expect(citizen.at("code-input")).to_have_value("100%")
+
+
 @pytest.mark.parametrize("path", ["/report", "/follow", "/board"])
 def test_both_languages_are_whole_and_remembered(visit: OpenVisit, path: str) -> None:
     citizen = visit().open(path)

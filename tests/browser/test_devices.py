@@ -9,10 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, expect
 
 from tests.browser.city import City
 from tests.browser.conftest import OpenConsole
+from tests.browser.staff import StaffPage, pages
 from tests.browser.test_screen import violations
 
 WAIT_MS = 30_000
@@ -22,24 +23,13 @@ HEALTH = "**/api/v1/devices/health"
 _numbers = itertools.count(1)
 
 
-class DevicePage:
+class DevicePage(StaffPage):
     """The page as one person has it."""
-
-    def __init__(self, page: Page, city: City, user: str) -> None:
-        self.page = page
-        self.city = city
-        self.user = user
-        self.complaints: list[str] = []
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", lambda said: said.type == "error" and self.complaints.append(said.text))
 
     def open(self, query: str = "") -> "DevicePage":
         self.page.goto(f"{self.city.url}/devices{query}")
         expect(self.at("shown")).to_contain_text(re.compile(r"[1-9]"), timeout=WAIT_MS)
         return self
-
-    def at(self, test_id: str) -> Locator:
-        return self.page.get_by_test_id(test_id)
 
     def row(self, device: str) -> Locator:
         return self.page.locator(f'[data-testid="device-row"][data-device="{device}"]')
@@ -53,40 +43,14 @@ class DevicePage:
         with self.page.expect_response(HEALTH):
             self.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
-    def forget(self, what: str) -> None:
-        """Leave out what the browser itself says of a refusal that a test has caused."""
-        self.complaints[:] = [each for each in self.complaints if what not in each]
-
 
 OpenDevices = Callable[..., DevicePage]
 
 
 @pytest.fixture
 def open_devices(browser: Browser, city: City) -> Iterator[OpenDevices]:
-    """Open the page without the test tools' way around the policy of content, unless `tools`."""
-    contexts = []
-    made: list[DevicePage] = []
-
-    def make(
-        user: str = "engineer", *, theme: str = "dark", lang: str = "vi", tools: bool = False
-    ) -> DevicePage:
-        context = browser.new_context(
-            viewport={"width": 1600, "height": 900}, reduced_motion="reduce", bypass_csp=tools
-        )
-        contexts.append(context)
-        name, _, value = city.headers(user)["cookie"].partition("=")
-        context.add_cookies([{"name": name, "value": value, "url": city.url}])
-        context.add_init_script(
-            f"localStorage.setItem('ioc.theme', '{theme}'); localStorage.setItem('ioc.lang', '{lang}')"
-        )
-        found = DevicePage(context.new_page(), city, user)
-        made.append(found)
-        return found
-
-    yield make
-    for context in contexts:
-        context.close()
-    assert [complaint for each in made for complaint in each.complaints] == []
+    with pages(browser, city, DevicePage) as make:
+        yield make
 
 
 def put(city: City, device: str, **values: Any) -> None:

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.city import City
 from tests.browser.conftest import ROOT
+from tests.browser.staff import StaffPage, pages
 
 AXE = ROOT / "dashboards" / "console" / "node_modules" / "axe-core" / "axe.min.js"
 SCRIPT_BYTES = 60_000
@@ -30,15 +31,8 @@ BLIND = {
 }  # fmt: skip
 
 
-class Leader:
+class Leader(StaffPage):
     """The page as one leader has it."""
-
-    def __init__(self, page: Page, city: City) -> None:
-        self.page = page
-        self.city = city
-        self.complaints: list[str] = []
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", lambda said: said.type == "error" and self.complaints.append(said.text))
 
     def open(self, query: str = "") -> "Leader":
         self.page.goto(f"{self.city.url}/leader{query}")
@@ -52,15 +46,8 @@ class Leader:
 
 @pytest.fixture
 def leader(browser: Browser, city: City) -> Iterator[Leader]:
-    context = browser.new_context(
-        viewport={"width": 1440, "height": 900}, reduced_motion="reduce", bypass_csp=True
-    )
-    name, _, value = city.headers("leader")["cookie"].partition("=")
-    context.add_cookies([{"name": name, "value": value, "url": city.url}])
-    found = Leader(context.new_page(), city)
-    yield found
-    context.close()
-    assert found.complaints == []
+    with pages(browser, city, Leader, "leader", 1440) as make:
+        yield make(tools=True)
 
 
 def warn(page: Page) -> None:

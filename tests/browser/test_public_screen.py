@@ -135,6 +135,19 @@ def test_the_wall_screen_turns_by_itself_and_shows_nobody(visit: OpenVisit, city
         assert personal not in seen
 
 
+def test_a_wall_screen_that_may_keep_nothing_turns_all_the_same(visit: OpenVisit) -> None:
+    wall = visit(theme=None, width=1920, height=1080)
+    wall.page.add_init_script(
+        "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('forbidden') } })"
+    )
+    wall.page.clock.install()
+    wall.open("/board?kiosk")
+    expect(wall.at("freshness")).to_have_attribute("data-stale", "false")
+    expect(wall.at("freshness")).to_contain_text("Số liệu cách đây")
+    wall.page.clock.run_for(15_000)
+    expect(wall.at("kiosk")).to_have_attribute("data-scene", "wards")
+
+
 def test_whoever_touches_the_wall_screen_may_read_on_for_a_minute(visit: OpenVisit) -> None:
     wall = visit(width=1920, height=1080, color_scheme="dark")
     wall.page.clock.install()

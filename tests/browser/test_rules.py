@@ -73,6 +73,7 @@ def test_a_shadow_is_compared_side_by_side_with_its_rule(
     expect(row).to_have_attribute("data-change", "lost", timeout=WAIT_MS)
     expect(row).to_contain_text("không báo")
     assert int(console.at("shadow-lost").locator("b").inner_text()) >= 1
+    expect(console.page.get_by_role("region", name="Chạy thử", exact=True)).to_be_visible()
     assert violations(console.page) == []
 
     rules_command(city, "disable", "wrong-way", "--shadow", "--reason", "seen enough")

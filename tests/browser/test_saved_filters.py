@@ -55,6 +55,12 @@ def test_a_name_is_changed_and_a_filter_deleted_and_the_other_window_follows(
     expect(other.get_by_test_id("saved-open")).to_have_text("Ca đêm")
 
     console.at("saved-rename").click()
+    console.at("saved-rename-to").fill("Ca khác")
+    console.page.keyboard.press("Escape")
+    expect(console.at("saved-apply")).to_be_focused()
+    expect(console.at("saved-apply")).to_have_text("Ca đêm")
+
+    console.at("saved-rename").click()
     console.at("saved-rename-to").fill("Ca ngày")
     console.page.keyboard.press("Enter")
     expect(console.at("saved-apply")).to_be_focused()

@@ -109,7 +109,7 @@ def test_everything_has_room(new_console: OpenConsole, city: City, lang: str) ->
         assert size == [width, height]
         boxes = [
             box
-            for part in ("header .brand", "header .link", "header .tools")
+            for part in ("header .brand", "header .feed", "header .tools")
             if (box := console.page.locator(part).bounding_box())
         ]
         for one, other in itertools.combinations(boxes, 2):

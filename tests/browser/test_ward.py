@@ -53,6 +53,21 @@ def new_phone(browser: Browser, city: City) -> Iterator[OpenPhone]:
         assert [complaint for phone in made for complaint in phone.complaints] == []
 
 
+FILL_OUTBOX = (
+    "async () => { const base = 'ioc-ward';"
+    + OPENED
+    + """
+  const outbox = db.transaction('outbox', 'readwrite').objectStore('outbox')
+  for (let seq = 1; seq <= 100; seq += 1) {
+    const entry = { seq, user: 'another', args: {}, photo: null, seen: {}, state: 'waiting' }
+    await answer(outbox.put({ ...entry, madeMs: Date.now() }))
+  }
+  db.close()
+}"""
+)
+"""As many entries as a phone keeps, of somebody else who has used it."""
+
+
 def ops_of(city: City, incident: str) -> list[str]:
     return [change["op"] for change in city.get(f"/incidents/{incident}/history")["items"]]
 
@@ -97,6 +112,42 @@ def test_work_is_taken_and_the_list_follows(new_phone: OpenPhone, city: City) ->
     expect(phone.at("handling")).to_have_text("Đang xử lý")
     phone.at("back").click()
     expect(phone.at("section-doing").locator(f'[data-incident-id="{incident}"]')).to_be_visible()
+
+
+def test_back_from_an_incident_one_stands_where_one_was_in_the_list(new_phone: OpenPhone, city: City) -> None:
+    incidents = [city.raise_incident(WARD) for _ in range(6)]
+    phone = new_phone().open()
+    expect(phone.item(incidents[-1])).to_be_visible(timeout=WAIT_MS)
+    last = phone.at("ward-item").last
+    shown = last.get_attribute("data-incident-id")
+    last.click()
+    expect(phone.at("ward-detail")).to_be_visible()
+    assert phone.page.evaluate("() => scrollY") == 0
+    phone.at("back").click()
+    expect(phone.item(shown or "")).to_be_focused()
+    expect(phone.item(shown or "")).to_be_in_viewport()
+
+
+def test_the_next_person_is_not_told_that_the_former_ones_outbox_is_full(
+    new_phone: OpenPhone, city: City
+) -> None:
+    incident = city.raise_incident(WARD)
+    phone = new_phone("ward").open().ready()
+    phone.page.route("**/commands", lambda route: route.abort())
+    phone.page.evaluate(FILL_OUTBOX)
+    phone.page.reload()
+    phone.show(incident)
+    phone.at("do-acknowledge").click()
+    expect(phone.at("not-kept")).to_be_visible()
+    phone.log_out()
+    if phone.at("leave-anyway").count():
+        phone.at("leave-anyway").click()
+    city.forget("ward")
+    phone.at("login-user").fill("supervisor")
+    phone.at("login-pass").fill(city.password("supervisor"))
+    phone.at("login-submit").click()
+    expect(phone.at("ward-detail")).to_be_visible(timeout=WAIT_MS)
+    expect(phone.at("not-kept")).to_have_count(0)
 
 
 def test_what_is_done_without_a_network_survives_a_reload_and_arrives_once_in_order(

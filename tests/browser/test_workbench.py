@@ -12,10 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, expect
 
 from tests.browser.city import City
 from tests.browser.conftest import ROOT, OpenConsole
+from tests.browser.staff import StaffPage, pages
 from tests.browser.test_screen import violations
 
 WAIT_MS = 30_000
@@ -27,16 +28,8 @@ QUIET_CAMERA = "cam-25987-04"
 """Nothing else is sent of it, so no incident of it is still open when it is asked about."""
 
 
-class Bench:
+class Bench(StaffPage):
     """The workbench as one person has it."""
-
-    def __init__(self, page: Page, city: City, user: str) -> None:
-        self.page = page
-        self.city = city
-        self.user = user
-        self.complaints: list[str] = []
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", lambda said: said.type == "error" and self.complaints.append(said.text))
 
     def open(self, rule: str = "") -> "Bench":
         self.page.goto(f"{self.city.url}/rules{f'?rule={rule}' if rule else ''}")
@@ -52,9 +45,6 @@ class Bench:
 
     def checked(self) -> None:
         expect(self.at("check-state")).to_have_attribute("data-state", "no", timeout=WAIT_MS)
-
-    def at(self, test_id: str) -> Locator:
-        return self.page.get_by_test_id(test_id)
 
     @property
     def content(self) -> Locator:
@@ -91,28 +81,8 @@ OpenBench = Callable[..., Bench]
 
 @pytest.fixture
 def open_bench(browser: Browser, city: City) -> Iterator[OpenBench]:
-    """Open workbenches without the test tools' way around the policy of content, unless `tools`."""
-    contexts = []
-    made: list[Bench] = []
-
-    def make(user: str = "engineer", *, theme: str = "dark", lang: str = "vi", tools: bool = False) -> Bench:
-        context = browser.new_context(
-            viewport={"width": 1600, "height": 1000}, reduced_motion="reduce", bypass_csp=tools
-        )
-        contexts.append(context)
-        name, _, value = city.headers(user)["cookie"].partition("=")
-        context.add_cookies([{"name": name, "value": value, "url": city.url}])
-        context.add_init_script(
-            f"localStorage.setItem('ioc.theme', '{theme}'); localStorage.setItem('ioc.lang', '{lang}')"
-        )
-        bench = Bench(context.new_page(), city, user)
-        made.append(bench)
-        return bench
-
-    yield make
-    for context in contexts:
-        context.close()
-    assert [complaint for bench in made for complaint in bench.complaints] == []
+    with pages(browser, city, Bench, height=1000) as make:
+        yield make
 
 
 def send_alarms(city: City, camera: str, count: int, confidence: float) -> None:

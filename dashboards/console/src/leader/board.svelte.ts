@@ -28,6 +28,8 @@ class Board {
   series = $state.raw<ReadonlyMap<string, Series>>(new Map())
   incidents = $state.raw<Incident[] | null>(null)
   next = $state<string | null>(null)
+  /** The next page of incidents is asked for. */
+  paging = $state<'no' | 'yes' | 'failed'>('no')
   /** Local time of the last complete answer; 0 before the first. */
   answeredMs = $state(0)
   denied = $state(false)
@@ -82,8 +84,7 @@ class Board {
     history.pushState(null, '', query ? `?${query}` : location.pathname)
     if (change.period !== undefined || change.ward !== undefined) this.series = new Map()
     if (change.ward !== undefined) scrollTo(0, 0)
-    this.incidents = null
-    this.next = null
+    this.#forgetIncidents()
     this.#refresh()
   }
 
@@ -95,12 +96,28 @@ class Board {
   }
 
   async more(): Promise<void> {
-    if (this.next === null) return
-    const turn = this.#turn
-    const page = await get<Page>(`/kpis/${this.figure}/incidents?${this.query({ limit: String(PAGE), cursor: this.next })}`)
-    if (turn !== this.#turn) return
-    this.incidents = [...(this.incidents ?? []), ...page.items]
-    this.next = page.next
+    if (this.next === null || this.paging === 'yes') return
+    const path = this.#nextPath
+    this.paging = 'yes'
+    try {
+      const page = await get<Page>(path)
+      // Something else may be asked by now; the figures themselves are read anew every few seconds.
+      if (path !== this.#nextPath) return
+      this.incidents = [...(this.incidents ?? []), ...page.items]
+      this.next = page.next
+      this.paging = 'no'
+    } catch {
+      if (path === this.#nextPath) this.paging = 'failed'
+    }
+  }
+
+  get #nextPath(): string {
+    return `/kpis/${this.figure}/incidents?${this.query({ limit: String(PAGE), cursor: this.next ?? '' })}`
+  }
+
+  #forgetIncidents(): void {
+    this.incidents = this.next = null
+    this.paging = 'no'
   }
 
   #read(): void {
@@ -110,7 +127,7 @@ class Board {
     this.ward = params.get('ward')
     this.figure = params.get('figure') ?? DEFAULT_FIGURE
     this.series = new Map()
-    this.incidents = null
+    this.#forgetIncidents()
   }
 
   #refresh(): void {
@@ -156,8 +173,8 @@ class Board {
 
   async #loadIncidents(turn: number): Promise<void> {
     if (!this.definitions.get(this.figure)?.has_incidents) return
-    // Whoever has paged on is not thrown back to the first page.
-    if ((this.incidents?.length ?? 0) > PAGE) return
+    // Whoever has paged on, or does so now, is not thrown back to the first page.
+    if (this.paging === 'yes' || (this.incidents?.length ?? 0) > PAGE) return
     const page = await get<Page>(`/kpis/${this.figure}/incidents?${this.query({ limit: String(PAGE) })}`)
     if (turn !== this.#turn) return
     this.incidents = page.items

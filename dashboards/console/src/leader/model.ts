@@ -1,6 +1,7 @@
 /** How figures are shown: pure. */
 import type { Lang } from '../lib/api/types'
 import type { Catalogue } from '../lib/i18n/vi'
+import { number } from '../lib/format/number'
 import { ago } from '../lib/format/time'
 import { readingOf, type Group, type Reading, type Trend } from '../lib/api/readings'
 import type { Definition, PeriodName, Series, Unit, Warning } from './types'
@@ -10,24 +11,19 @@ export const STALE_S = 300
 /** Without an answer for this long the page says that it stands still. */
 export const STILL_MS = 45_000
 
-const FORMATS: Record<Lang, Intl.NumberFormat> = {
-  vi: new Intl.NumberFormat('vi-VN', { maximumFractionDigits: 1 }),
-  en: new Intl.NumberFormat('en-GB', { maximumFractionDigits: 1 }),
-}
-
 /** A value with its unit; a duration in its two largest units. */
 export function valueText(value: number | null, unit: Unit, lang: Lang, units: Catalogue['unit']): string {
   if (value === null) return '–'
-  if (unit === 'share') return `${FORMATS[lang].format(value * 100)} %`
+  if (unit === 'share') return `${number(value * 100, lang)} %`
   if (unit === 's') return ago(value * 1000, units)
-  if (unit === 'per_hour') return `${FORMATS[lang].format(value)}/${units.h}`
-  return FORMATS[lang].format(value)
+  if (unit === 'per_hour') return `${number(value, lang)}/${units.h}`
+  return number(value, lang)
 }
 
 export function shareText(share: number, lang: Lang): string {
   // Never rounded up to all of it: 99.96 % covered is not covered.
   const percent = share < 1 ? Math.min(99.9, Math.round(share * 1000) / 10) : 100
-  return `${FORMATS[lang].format(percent)} %`
+  return `${number(percent, lang)} %`
 }
 
 /** The change in words and as a sign that does not need colour. */

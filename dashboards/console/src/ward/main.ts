@@ -3,6 +3,7 @@ import Ward from './Ward.svelte'
 import '../styles/fonts.css'
 import '../styles/tokens.css'
 import '../styles/base.css'
+import '../styles/controls.css'
 import './ward.css'
 
 const target = document.getElementById('app')

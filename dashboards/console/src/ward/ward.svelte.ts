@@ -40,6 +40,7 @@ class WardPage {
   sending = $state(false)
   procedure = $state.raw<Procedure | null>(null)
   #last = 0
+  #opened = 0
   #keeping: ReturnType<typeof setTimeout> | undefined
   #keptMs = 0
   /** Tabs of one phone share one outbox. */
@@ -99,6 +100,8 @@ class WardPage {
       // The next person at this phone sees nothing of it, whatever is stored.
       this.remembered = this.ended = []
       this.rememberedMs = this.procedure = null
+      this.#opened += 1
+      this.full = this.broken = false
       here.forget()
     }
   }
@@ -145,10 +148,16 @@ class WardPage {
   }
 
   async openProcedure(incident: string): Promise<void> {
-    this.procedure = (await store.procedure(incident).catch(() => undefined)) ?? null
+    const mine = ++this.#opened
+    const show = (found: Procedure | null): void => {
+      // Answers may overtake each other, and another incident may be open by now.
+      if (mine === this.#opened) this.procedure = found
+    }
+    show((await store.procedure(incident).catch(() => undefined)) ?? null)
     try {
-      this.procedure = await api.procedure(incident)
-      await store.keepProcedure(this.procedure)
+      const found = await api.procedure(incident)
+      show(found)
+      await store.keepProcedure(found)
     } catch {
       // Without a network the remembered one stands; without either there is none to show.
     }

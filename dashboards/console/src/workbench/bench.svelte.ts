@@ -58,6 +58,7 @@ class Bench {
   #checkTimer: ReturnType<typeof setTimeout> | undefined
   #turn = 0
   #checkTurn = 0
+  #unread = false
 
   start(): () => void {
     const onPop = (): void => void this.open(new URLSearchParams(location.search).get('rule'), false)
@@ -75,6 +76,8 @@ class Bench {
     try {
       this.list = await get<BenchRules>('/workbench/rules')
       this.failing = false
+      // Its text could not be read before.
+      if (this.#unread) void this.open(this.rule, false)
     } catch (error) {
       this.failing = true
       if (error instanceof ApiError && error.status === 401) void session.verify()
@@ -88,6 +91,7 @@ class Bench {
     if (push) history.pushState(null, '', rule ? `?rule=${encodeURIComponent(rule)}` : location.pathname)
     this.rule = rule
     this.source = null
+    this.#unread = false
     this.#forget()
     if (rule === null) return
     let source: RuleSource
@@ -96,7 +100,7 @@ class Bench {
     } catch (error) {
       if (turn !== this.#turn || !(error instanceof ApiError)) return
       if (error.status !== 404) {
-        this.failing = true
+        this.failing = this.#unread = true
         return
       }
       const none = { author: '', at: '', reason: null, shadow_text: null, shadow_version: null, tests: null, hash: '' }
@@ -149,20 +153,27 @@ class Bench {
   async play(): Promise<void> {
     if (!this.source) return
     const { text, tests, source } = this
+    const turn = this.#turn
     this.played = null
-    this.played = await send<TestsPlayed>('POST', '/workbench/test', { file: source.file, text, tests }, LONG_MS)
+    const played = await send<TestsPlayed>('POST', '/workbench/test', { file: source.file, text, tests }, LONG_MS)
+    // Another rule may have been opened meanwhile.
+    if (turn === this.#turn) this.played = played
   }
 
   /** Start a backtest and follow it to its end. */
   async run(span: { from?: string; to?: string; trial?: boolean }): Promise<void> {
     if (!this.source) return
-    this.jobText = this.text
-    this.job = await send<Job>('POST', '/workbench/backtests', { file: this.source.file, text: this.text, ...span })
-    const { id } = this.job
+    const { text, source } = this
+    const turn = this.#turn
+    const begun = await send<Job>('POST', '/workbench/backtests', { file: source.file, text, ...span })
+    // Another rule may have been opened meanwhile.
+    if (turn !== this.#turn) return
+    this.job = begun
+    this.jobText = text
+    const { id } = begun
     while (this.job?.id === id && this.job.state === 'running') {
       await new Promise((done) => setTimeout(done, POLL_MS))
       const found: Job = await get<Job>(`/workbench/backtests/${id}`)
-      // Another rule may have been opened meanwhile.
       if (this.job?.id === id) this.job = found
     }
   }
@@ -226,7 +237,8 @@ class Bench {
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 409 || rule === null) throw error
       const present = (error.problem as { present?: RuleSource | null }).present
-      this.conflict = present ?? (await get<RuleSource>(`/workbench/rules/${encodeURIComponent(rule)}`))
+      const conflict = present ?? (await get<RuleSource>(`/workbench/rules/${encodeURIComponent(rule)}`))
+      if (this.rule === rule) this.conflict = conflict
       return null
     }
   }

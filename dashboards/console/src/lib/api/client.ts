@@ -19,11 +19,14 @@ export class ApiError extends Error {
   }
 }
 
-/** Whose requests these are, where a page sends later what somebody did; the service refuses them for anybody else. */
+/** Whose requests these are; the service refuses them once somebody else is logged in here. */
 let user: string | null = null
+let replaced = (): void => undefined
 
-export function actAs(name: string | null): void {
+/** From here on requests are `name`'s, null: anybody's; `whenReplaced` is told when one is refused for being another's. */
+export function actAs(name: string | null, whenReplaced = (): void => undefined): void {
   user = name
+  replaced = whenReplaced
 }
 
 async function request(method: string, path: string, body?: unknown, timeoutMs = REQUEST_TIMEOUT_MS, more: Record<string, string> = {}): Promise<Response> {
@@ -45,7 +48,9 @@ async function request(method: string, path: string, body?: unknown, timeoutMs =
     throw new ApiError(0, { detail: String(error) })
   }
   if (response.ok) return response
-  throw new ApiError(response.status, await problemOf(response))
+  const problem = await problemOf(response)
+  if (problem.errors?.[0]?.rule === 'other_user') replaced()
+  throw new ApiError(response.status, problem)
 }
 
 async function problemOf(response: Response): Promise<Problem> {

@@ -11,7 +11,8 @@ import type { Change, ClientFrame, DeviceState, Incident, Position, ServerFrame 
 
 export type Effect =
   | { kind: 'send'; frame: ClientFrame }
-  | { kind: 'welcome'; serverTimeMs: number; heartbeatMs: number }
+  /** `resumed`: what we hold goes on; else a snapshot takes its place. */
+  | { kind: 'welcome'; serverTimeMs: number; heartbeatMs: number; resumed: boolean }
   /** The feed is complete up to the position: from here on it is live. */
   | { kind: 'live' }
   | { kind: 'replace'; incidents: Incident[]; newEpoch: boolean }
@@ -104,7 +105,7 @@ export class FeedProtocol {
   #welcome(frame: Extract<ServerFrame, { type: 'welcome' }>): Effect[] {
     this.#lostBase = false
     const effects: Effect[] = [
-      { kind: 'welcome', serverTimeMs: Date.parse(frame.server_time), heartbeatMs: frame.hb_ms },
+      { kind: 'welcome', serverTimeMs: Date.parse(frame.server_time), heartbeatMs: frame.hb_ms, resumed: frame.mode === 'resume' },
     ]
     if (frame.mode === 'resume' && this.#position?.epoch === frame.epoch) {
       this.#phase = 'live'

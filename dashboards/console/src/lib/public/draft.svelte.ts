@@ -61,6 +61,7 @@ export class Draft {
   photos = $state.raw<DraftPhoto[]>([])
   /** Whether what is shown was written in an earlier visit. */
   readonly restored = Boolean(this.words.text || this.words.service)
+  #adding: Promise<unknown> = Promise.resolve()
 
   async restorePhotos(): Promise<void> {
     const kept = await shelf.all()
@@ -73,8 +74,20 @@ export class Draft {
     store(() => sessionStorage, CONTACT_KEY, this.contact)
   }
 
-  /** False: this file is no picture. */
-  async addPhoto(file: Blob): Promise<boolean> {
+  /** Take pictures one after the other; false: some file is none. */
+  async addPhotos(files: readonly Blob[]): Promise<boolean> {
+    const before = this.#adding
+    const added = (async () => {
+      await before
+      let readable = true
+      for (const file of files) readable = (await this.#add(file)) && readable
+      return readable
+    })()
+    this.#adding = added
+    return added
+  }
+
+  async #add(file: Blob): Promise<boolean> {
     const blob = await shrink(file)
     if (blob === null) return false
     const photo = { id: uuid(), blob, ref: null }
@@ -91,6 +104,8 @@ export class Draft {
 
   /** Send what is not there yet. A failure keeps those that arrived, so that a repeat is of the same report. */
   async sendPhotos(): Promise<string[]> {
+    // A picture that is still being made smaller was chosen before the report was sent: it goes with it.
+    await this.#adding
     for (const { id, blob, ref: sent } of this.photos) {
       if (sent !== null) continue
       const ref = await publicApi.photo(blob)

@@ -28,6 +28,8 @@ export class Live<T> {
   nowMs = $state(Date.now())
   readonly #ask: () => Promise<Asked<T>>
   readonly #key: string | null
+  /** Which question an answer belongs to: one that a later one has overtaken tells nothing new. */
+  #asked = 0
 
   /** Ask by `ask`; what is kept under `key` stands until the first answer, null keeps nothing on the device. */
   constructor(ask: () => Promise<Asked<T>>, key: string | null) {
@@ -80,22 +82,32 @@ export class Live<T> {
   /** Show nothing of what was answered so far. */
   forget(): void {
     this.#kept = null
-    if (this.#key) localStorage.removeItem(this.#key)
+    this.#keep()
   }
 
   async #renew(): Promise<void> {
+    const mine = ++this.#asked
     try {
       const { value, ageMs } = await this.#ask()
+      if (mine !== this.#asked) return
       this.#kept = { value, madeMs: Date.now() - ageMs }
       this.lost = false
-      if (this.#key) localStorage.setItem(this.#key, JSON.stringify(this.#kept))
+      this.#keep()
       // Names that a page which began without a network did not get.
       if (!services.items) void services.load()
       if (!city.value) void city.load()
     } catch {
-      this.lost = true
+      if (mine === this.#asked) this.lost = true
     }
     this.nowMs = Date.now()
+  }
+
+  #keep(): void {
+    try {
+      if (this.#key) localStorage.setItem(this.#key, JSON.stringify(this.#kept))
+    } catch {
+      // Not allowed or full: the figures last as long as the page.
+    }
   }
 }
 

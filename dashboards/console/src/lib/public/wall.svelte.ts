@@ -20,11 +20,15 @@ class Wall {
   /** Take the token over from the address, or from before; false where there is none. */
   enter(): boolean {
     const given = TOKEN.exec(location.hash)?.[1]
-    if (given) {
-      localStorage.setItem(KEY, given)
-      history.replaceState(null, '', location.pathname + location.search)
+    this.#token = given ?? ''
+    try {
+      if (given) localStorage.setItem(KEY, given)
+      else this.#token = localStorage.getItem(KEY) ?? ''
+      // Only now: a screen that may keep nothing finds it in its address after a reload.
+      if (given) history.replaceState(null, '', location.pathname + location.search)
+    } catch {
+      // Storage is forbidden: the board turns all the same.
     }
-    this.#token = given ?? localStorage.getItem(KEY) ?? ''
     return this.#token !== ''
   }
 

@@ -21,8 +21,11 @@ export interface Attempt {
   outcome: Outcome
 }
 
+/** What came of so many is kept, the newest first. */
+const MOST_ATTEMPTS = 20
+
 class Commands {
-  last = $state.raw<Attempt | null>(null)
+  #attempts = $state.raw<readonly Attempt[]>([])
   /** The operation whose form is open, and for which incident. */
   form = $state.raw<{ incident: string; op: Op } | null>(null)
 
@@ -35,7 +38,7 @@ class Commands {
   begin(incident: Incident, op: Op): void {
     if (!this.allowed(incident).includes(op) || this.#isSending(incident.id)) return
     if (EXTRA[op] || NOTE_REQUIRED.has(op)) {
-      this.last = null
+      this.#forget(incident.id)
       this.form = { incident: incident.id, op }
     } else void this.send(incident, op, {})
   }
@@ -46,21 +49,27 @@ class Commands {
     await this.#post(incident, command, true)
   }
 
-  /** Send the last command again with the same key: if it did arrive, it takes effect only once. */
-  async retry(): Promise<void> {
-    const last = this.last
-    const incident = last && live.book.get(last.incident)
-    if (last && incident && last.outcome.kind === 'unreachable') await this.#post(incident, last.command, true)
+  /** What came of the last command to an incident. */
+  of(incident: string): Attempt | null {
+    return this.#attempts.find((each) => each.incident === incident) ?? null
   }
 
+  /** Send the last command to an incident again with the same key: if it did arrive, it takes effect only once. */
+  async retry(incident: Incident): Promise<void> {
+    const last = this.of(incident.id)
+    if (last?.outcome.kind === 'unreachable') await this.#post(incident, last.command, true)
+  }
+
+  /** Close the form, and say no more of what came of it. */
   dismiss(): void {
-    this.last = null
+    if (this.form) this.#forget(this.form.incident)
     this.form = null
   }
 
   async #post(seen: Incident, command: Command, mayRepeat: boolean): Promise<void> {
     const attempt = (outcome: Outcome): void => {
-      this.last = { incident: seen.id, command, outcome }
+      const others = this.#attempts.filter((each) => each.incident !== seen.id && each.outcome.kind !== 'done')
+      this.#attempts = [{ incident: seen.id, command, outcome }, ...others].slice(0, MOST_ATTEMPTS)
     }
     attempt({ kind: 'sending' })
     try {
@@ -68,7 +77,7 @@ class Commands {
       const wards = session.me?.wards
       // Handed over to a ward that is not ours: the feed takes it away, and may have done so already.
       if (!wards || (now.ward && wards.includes(now.ward))) live.book.put(now)
-      this.form = null
+      this.#close(seen.id)
       attempt({ kind: 'done' })
     } catch (error) {
       const failure = error instanceof ApiError ? error : new ApiError(0, {})
@@ -79,7 +88,7 @@ class Commands {
           const again = { ...command, expect_rev: current.rev, idem: uuid() }
           return this.#post(current, again, false)
         }
-        this.form = null
+        this.#close(seen.id)
         attempt({ kind: 'conflict', current })
       } else if (failure.status === 401) {
         session.leave(true)
@@ -92,8 +101,17 @@ class Commands {
     }
   }
 
+  /** Another incident's form may be open by the time an answer comes: what is written there stays. */
+  #close(incident: string): void {
+    if (this.form?.incident === incident) this.form = null
+  }
+
+  #forget(incident: string): void {
+    this.#attempts = this.#attempts.filter((each) => each.incident !== incident)
+  }
+
   #isSending(incident: string): boolean {
-    return this.last?.incident === incident && this.last.outcome.kind === 'sending'
+    return this.of(incident)?.outcome.kind === 'sending'
   }
 }
 

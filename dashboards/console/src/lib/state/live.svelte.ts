@@ -91,7 +91,9 @@ class Live {
   #effect(effect: Effect, receivedMs: number): void {
     switch (effect.kind) {
       case 'welcome':
-        this.delayed = this.cut = this.thinned = false
+        this.delayed = this.thinned = false
+        // A resumed feed says nothing of the snapshot that it goes on from: what was missing there still is.
+        this.cut &&= effect.resumed
         return clock.sync(effect.serverTimeMs, receivedMs)
       case 'notice':
         if (effect.code === 'incidents_delayed') this.delayed = true
@@ -99,6 +101,7 @@ class Live {
         else if (effect.code === 'events_thinned') this.thinned = true
         else if (effect.code === 'events_whole') this.thinned = false
         else if (effect.code === 'incidents_cut') this.cut = true
+        else if (effect.code.startsWith('reset:')) this.cut = false
         return
       case 'replace':
         this.book.replace(effect.incidents, effect.newEpoch)

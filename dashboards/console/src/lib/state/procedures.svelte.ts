@@ -15,14 +15,20 @@ class Procedures {
     return this.shown?.incident === owner ? this.shown : null
   }
 
+  #asked = ''
+
   async load(incident: string): Promise<void> {
+    if (this.#asked !== incident) this.failed = false
+    this.#asked = incident
     try {
       const found = await api.procedure(incident)
+      // Whoever looks at another incident by now is not shown this one's.
+      if (this.#asked !== incident) return
       // Answers may overtake each other: an older state never replaces a newer one.
       if (this.shown?.incident !== found.incident || found.rev >= this.shown.rev) this.shown = found
       this.failed = false
     } catch {
-      this.failed = true
+      if (this.#asked === incident) this.failed = true
     }
   }
 }

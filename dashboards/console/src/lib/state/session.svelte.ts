@@ -1,5 +1,5 @@
 /** Who is signed in. `unknown` until the server has answered once. */
-import { api, ApiError } from '../api/client'
+import { actAs, api, ApiError } from '../api/client'
 import type { Me } from '../api/types'
 import { i18n } from '../i18n/index.svelte'
 import { recall } from './storage'
@@ -10,6 +10,8 @@ class Session {
   me = $state.raw<Me | null>(null)
   phase = $state<'unknown' | 'out' | 'in'>('unknown')
   expired = $state(false)
+  /** Who left last. For anybody else the page begins anew, so that nothing of theirs stays on it. */
+  #before: string | null = null
 
   async restore(): Promise<void> {
     try {
@@ -31,10 +33,11 @@ class Session {
     }
   }
 
-  /** Leave when the server says that the session is over; any other trouble changes nothing. */
+  /** Leave when the server says that the session is over, or another's; any other trouble changes nothing. */
   async verify(): Promise<void> {
     try {
-      await api.me()
+      const { user } = await api.me()
+      if (this.me && this.me.user !== user) this.leave(true)
     } catch (error) {
       if (error instanceof ApiError && error.status === 401 && this.phase === 'in') this.leave(true)
     }
@@ -49,12 +52,17 @@ class Session {
   }
 
   leave(expired: boolean): void {
+    actAs(null)
+    this.#before = this.me?.user ?? this.#before
     this.me = null
     this.expired = expired
     this.phase = 'out'
   }
 
   #enter(me: Me): void {
+    if (this.#before !== null && this.#before !== me.user) return location.reload()
+    // Another tab of this browser may log in as somebody else: nothing of what follows may be done in their name.
+    actAs(me.user, () => this.leave(true))
     // A choice made on this machine counts for more than the account's.
     if (recall('lang', ['vi', 'en', ''], '') === '') i18n.set(me.lang)
     this.me = me
