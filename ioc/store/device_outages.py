@@ -5,7 +5,7 @@ log, like maintenance (`device_maintenance.py`): from `LEAD_US` after somebody h
 after it is back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, LiteralString
 
 import msgspec
@@ -26,7 +26,10 @@ MAX_REASON_CHARS: Final = 500
 
 _LASTING: Final = "SELECT * FROM device_outage WHERE device_id = %s AND ends IS NULL"
 _DISABLED: Final = "SELECT * FROM device_outage WHERE kind = 'disabled' AND ends IS NULL"
-_KNOWN: Final = "SELECT * FROM device_outage WHERE ends IS NULL OR ends > %s ORDER BY begins, id"
+_KNOWN: Final = """
+    SELECT * FROM device_outage
+    WHERE ends > %(since)s OR (ends IS NULL AND (kind = 'disabled' OR begins > %(since)s)) ORDER BY begins, id
+"""
 _BEGIN: Final = """
     INSERT INTO device_outage (device_id, kind, begins, reason, author, created, device)
     VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING *
@@ -110,8 +113,11 @@ async def lasting_outage(connection: AsyncConnection[Any], device_id: str) -> Ou
 
 
 async def read_outages(connection: AsyncConnection[Any], since_us: int) -> Sequence[Outage]:
-    """Return the outages that last or ended after `since_us`, in the order in which they began."""
-    return await _outages(connection, _KNOWN, (from_us(since_us),))
+    """Return the outages that rules which look back to `since_us` must know, in the order in which they began.
+
+    Of devices that are gone for good those removed since: the registry forgets them, and so may rules.
+    """
+    return await _outages(connection, _KNOWN, {"since": from_us(since_us)})
 
 
 async def read_disabled(connection: AsyncConnection[Any]) -> dict[str, Outage]:
@@ -149,7 +155,9 @@ async def _end(connection: AsyncConnection[Any], device_id: str, now_us: int) ->
 
 
 async def _outages(
-    connection: AsyncConnection[Any], statement: LiteralString, parameters: tuple[object, ...]
+    connection: AsyncConnection[Any],
+    statement: LiteralString,
+    parameters: Sequence[object] | Mapping[str, object],
 ) -> list[Outage]:
     cursor = connection.cursor(row_factory=dict_row)
     await cursor.execute(statement, parameters)

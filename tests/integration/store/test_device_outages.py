@@ -58,6 +58,7 @@ async def test_disabling_twice_is_once_and_rules_go_by_a_moment_to_come(connecti
         "what changes nothing makes nobody read the registry anew"
     )
     assert await outages.read_disabled(connection) == {"cam-1": first}
+    assert await outages.read_outages(connection, NOW_US + DAY_US) == [first]
     ended = await outages.enable_device(connection, "cam-1", NOW_US + HOUR_US)
     assert ended == msgspec.structs.replace(first, to_us=NOW_US + HOUR_US + LEAD_US)
     assert await outages.enable_device(connection, "cam-1", NOW_US + 2 * HOUR_US) is None
@@ -111,6 +112,7 @@ async def test_a_removed_device_takes_its_secrets_along_and_leaves_what_rules_kn
     assert (await keys_of(connection, "cam-1"), await read_logins(connection)) == ([], {})
     before, removed = await outages.read_outages(connection, NOW_US - DAY_US)
     assert (before.kind, before.to_us, removed.from_us) == (OutageKind.DISABLED, found.from_us, found.from_us)
+    assert await outages.read_outages(connection, found.from_us) == [], "rules forget in time what is gone"
     ended = msgspec.structs.replace(running, to_us=NOW_US + LEAD_US)
     assert await read_windows(connection, NOW_US - DAY_US) == [past, ended]
 
