@@ -113,7 +113,7 @@ async def lasting_outage(connection: AsyncConnection[Any], device_id: str) -> Ou
 
 
 async def read_outages(connection: AsyncConnection[Any], since_us: int) -> Sequence[Outage]:
-    """Return the outages that rules which look back to `since_us` must know, in the order in which they began.
+    """Return the outages that rules must know which look back to `since_us`, oldest first.
 
     Of devices that are gone for good those removed since: the registry forgets them, and so may rules.
     """
