@@ -73,6 +73,9 @@ def test_an_incident_is_there_from_its_start_to_its_end_and_not_otherwise(
     expect(console.at("replay-locked")).to_contain_text("Về trực tiếp")
     expect(console.page.locator('[data-testid^="cmd-"]')).to_have_count(0)
 
+    seek(console, begun - timedelta(seconds=5))
+    expect(console.at("panel")).to_have_text(re.compile("Lúc này chưa có sự cố này"), timeout=WAIT_MS)
+
     seek(console, over + timedelta(seconds=2))
     expect(console.at("panel-handling")).to_have_text("Đã xử lý")
     console.page.keyboard.press("Escape")

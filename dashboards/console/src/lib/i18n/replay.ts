@@ -22,6 +22,7 @@ export interface ReplayTexts {
   failed: string
   notKept: (at: string) => string
   noData: string
+  absent: string
   coarse: (n: number) => string
   covered: (n: string) => string
   counted: (n: number) => string
@@ -54,6 +55,7 @@ export const replayTexts: Record<Lang, ReplayTexts> = {
     failed: 'Không tải được, đang thử lại',
     notKept: (at) => `Thay đổi của sự cố chỉ còn lưu từ ${at}`,
     noData: 'Không có số liệu thiết bị lúc này',
+    absent: 'Lúc này chưa có sự cố này, hoặc nó không còn trong danh sách',
     coarse: (n) => `quá nhiều số liệu, bước thô hơn ${n} lần`,
     covered: (n) => `${n} số đo trong 5 phút`,
     counted: (n) => `${n} sự cố trong khoảng`,
@@ -84,6 +86,7 @@ export const replayTexts: Record<Lang, ReplayTexts> = {
     failed: 'Loading failed, trying again',
     notKept: (at) => `Changes of incidents are kept from ${at} only`,
     noData: 'No device data at this moment',
+    absent: 'At this moment there is no such incident yet, or it has left the list',
     coarse: (n) => `too much to show each step: ${n} times coarser`,
     covered: (n) => `${n} measurements in 5 min`,
     counted: (n) => `${n} incident${n === 1 ? '' : 's'} in the range`,
