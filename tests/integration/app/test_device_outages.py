@@ -3,15 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+from ioc.app.clock import now_us
 from ioc.model.incidents import Condition
 from ioc.model.places import Device, DeviceKind
-from ioc.model.times import SECOND_US
+from ioc.model.times import HOUR_US, SECOND_US
 from ioc.store.device_outages import disable_device, remove_device
 from ioc.store.devices import upsert_devices
 from ioc.store.embedded import Dsns
 from tests.integration.app.rule_city import SOURCES, RuleCity, rule_city
 
-START_US = 1_763_800_000 * SECOND_US
+START_US = (now_us() - HOUR_US) // SECOND_US * SECOND_US
+"""Not long ago: rules forget in time what is gone for good."""
 SILENT = """
 rule: camera-silent
 title: {vi: "Mất tín hiệu", en: "Silent"}
