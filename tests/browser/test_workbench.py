@@ -173,7 +173,8 @@ def test_an_error_is_marked_at_its_line_fixed_tested_tried_on_history_and_fires_
     send_alarms(city, SURE, 1, 0.95)
     city.incident_of(SURE)
     # Both are of one ward, so the unsure one has been judged before.
-    assert UNSURE not in {found["source"] for found in city.get("/incidents?ward=25987")["items"]}
+    found = city.get("/incidents?ward=25987")["items"]
+    assert [each for each in found if (each["source"], each["rule"]) == (UNSURE, RULE)] == []
     city.end_all("25987")
 
 
