@@ -1,7 +1,7 @@
 """Devices out of service and back, for engineers: asked twice, each route answers the same."""
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Depends, Header, Query, Response
@@ -14,10 +14,10 @@ from ioc.api.problems import NO_NUL, refused
 from ioc.api.security import Access, Right, require_own_page, require_right
 from ioc.model.device_health import Outage
 from ioc.model.times import format_us
+from ioc.store.device_outages import MAX_REASON_CHARS
 from ioc.store.users import Person
 
-MAX_REASON: Final = 500
-_Reason = Annotated[str, Field(max_length=MAX_REASON), NO_NUL]
+_Reason = Annotated[str, Field(max_length=MAX_REASON_CHARS), NO_NUL]
 
 
 class OutageJson(msgspec.Struct, frozen=True):
@@ -95,7 +95,7 @@ def device_outages_router(devices: Devices, access: Access) -> APIRouter:
     async def remove(
         device_id: DeviceId,
         person: Me,
-        reason: Annotated[str, Query(max_length=MAX_REASON), NO_NUL] = "",
+        reason: Annotated[str, Query(max_length=MAX_REASON_CHARS), NO_NUL] = "",
         if_match: Annotated[str | None, Header(max_length=100)] = None,
     ) -> Response:
         """Remove a device with its keys and its login. What it sent stays, and it may be registered anew.
