@@ -4,8 +4,13 @@ import argparse
 import json
 import sys
 
-from benchmarks import console, decoders, engine, fanout, incidents, pipeline, replay, store
-from benchmarks.machine import machine
+try:
+    from benchmarks import console, decoders, engine, fanout, incidents, pipeline, replay, store
+    from benchmarks.machine import machine
+except ModuleNotFoundError as missing:
+    sys.exit(
+        f"Benchmarks need what the tests need ({missing}). To install it and measure: make bench BENCH=NAME"
+    )
 
 BENCHMARKS = {
     "console": console,

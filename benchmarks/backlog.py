@@ -22,7 +22,8 @@ import uvloop
 
 from benchmarks.broker import running_broker
 from benchmarks.machine import cpu_seconds, family
-from benchmarks.service import STOP_TIMEOUT_S, free_port, kafka_environment
+from benchmarks.ports import free_port
+from benchmarks.service import STOP_TIMEOUT_S, kafka_environment
 from benchmarks.workload import Workload
 from ioc.app.clock import now_us
 from ioc.app.core import open_log
@@ -109,7 +110,7 @@ def _measured(address: str, backlog: int) -> dict[str, Drained]:
 
 
 def _ioc(folder: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "ioc.app.cli", *arguments, "--data", str(Path(folder) / "var")]
+    return [sys.executable, "-m", "ioc.app", *arguments, "--data", str(Path(folder) / "var")]
 
 
 async def _fill(settings: Settings, dsns: Dsns, backlog: int) -> None:

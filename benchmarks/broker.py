@@ -26,6 +26,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from benchmarks.ports import free_port
+
 ARCHIVES = Path(__file__).parents[1] / ".venv" / "kafka"
 START_S = 120.0
 STOP_S = 30.0
@@ -74,8 +76,8 @@ class Broker:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        ports = free_ports(5)
-        self._port, self._controller_port, self._login_port, self._secure_port, self._mutual_port = ports
+        self._port, self._controller_port = free_port(), free_port()
+        self._login_port, self._secure_port, self._mutual_port = free_port(), free_port(), free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -264,18 +266,6 @@ def pkcs8(certificate: trustme.LeafCert, encryption: KeySerializationEncryption)
     """Return a certificate's key in PEM."""
     key = load_pem_private_key(certificate.private_key_pem.bytes(), None)
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return loopback ports that nobody listens on now, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 @contextmanager

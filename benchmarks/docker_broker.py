@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import time
 
-from benchmarks.broker import BrokerUnavailable, free_ports
+from benchmarks.broker import BrokerUnavailable
+from benchmarks.ports import free_port
 
 IMAGE = "apache/kafka:4.1.0"
 """The same release as the one that `make kafka` fetches and compose.yaml runs."""
@@ -35,7 +36,7 @@ class DockerBroker:
 
     def __init__(self) -> None:
         self.name = f"ioc-kafka-{secrets.token_hex(6)}"
-        self._port, self._controller_port = free_ports(2)
+        self._port, self._controller_port = free_port(), free_port()
 
     @property
     def address(self) -> str:

@@ -24,7 +24,7 @@ import uvloop
 from benchmarks.fanout_console import Box, Console, Frames, connected
 from benchmarks.fanout_server import EAST, NORTH, SOUTH, WEST
 from benchmarks.machine import cpu_seconds, percentile, resident_mb
-from benchmarks.service import free_port
+from benchmarks.ports import free_port
 
 START_TIMEOUT_S = 30.0
 SETTLE_S = 30.0

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log", choices=["embedded", "kafka"], default="embedded", help="where the log is")
     parser.add_argument("--rate", type=float, default=3000, help="events a second, sustained phase")
     parser.add_argument("--seconds", type=float, default=60, help="length of the sustained phase")
-    parser.add_argument("--latency-rate", type=float, default=500, help="events a second, latency phase")
+    parser.add_argument("--latency-rate", type=float, default=1000, help="events a second, latency phase")
     parser.add_argument("--latency-seconds", type=float, default=30, help="length of the latency phase")
     parser.add_argument(
         "--backlog", type=int, default=0, help="measure memory and rate at so many events waiting"

@@ -156,7 +156,7 @@ def _export(dsns: Dsns, folder: Path, form: str, start_us: int) -> dict[str, obj
 def _command(dsns: Dsns, *arguments: object) -> tuple[dict[str, Any], float, float]:
     """Run `ioc … --json` on that database; return its answer, the most memory it had (MB) and CPU seconds."""
     environment = os.environ | {"IOC_DATABASE__ADMIN_DSN": dsns.admin, "IOC_DATABASE__APP_DSN": dsns.app}
-    command = [sys.executable, "-m", "ioc.app.cli", *map(str, arguments), "--json"]
+    command = [sys.executable, "-m", "ioc.app", *map(str, arguments), "--json"]
     rss_mb = cpu_s = 0.0
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(command, stdout=output, env=environment)

@@ -4,7 +4,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,18 +16,11 @@ import httpx
 import psutil
 
 from benchmarks.machine import family
+from benchmarks.ports import free_port
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 20.0
 GONE_TIMEOUT_S = 10.0
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Service:
@@ -55,7 +47,7 @@ class Service:
                 [
                     sys.executable,
                     "-m",
-                    "ioc.app.cli",
+                    "ioc.app",
                     "up",
                     "--demo",
                     "--no-simulators",
@@ -128,14 +120,14 @@ class Service:
         key: str = json.loads((self.data / "demo" / "keys.json").read_text())[device_id]
         return key
 
+    def ioc(self, *arguments: str) -> str:
+        """Run a command on this service's data and return what it prints."""
+        command = [sys.executable, "-m", "ioc.app", *arguments, "--data", str(self.data)]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
     def add_gateway(self) -> str:
         """Register a gateway that may send for every device and return its key, once it is in force."""
-        answer = subprocess.run(
-            [sys.executable, "-m", "ioc.app.cli", "devices", "add", "gw-all", "--covers", "*", "--json",
-             "--data", str(self.data)],
-            check=True, capture_output=True,
-        )  # fmt: skip
-        key: str = json.loads(answer.stdout)["key"]
+        key: str = json.loads(self.ioc("devices", "add", "gw-all", "--covers", "*", "--json"))["key"]
         deadline_s = time.monotonic() + 10
         while time.monotonic() < deadline_s:
             if self.ingest(b"[]", key).status_code != 401:

@@ -17,11 +17,11 @@ INTERRUPTED: Final = "ioc-sim: interrupted"
 def main() -> None:
     """Run the command line."""
     signal.signal(signal.SIGINT, _leave)
-    from simulators import cli
+    from simulators.cli.main import main as run_command
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        cli.main()
+        run_command()
     except SystemExit as ended:
         # Typer ends with this code and without a word where Ctrl-C came while a command worked.
         if ended.code == INTERRUPTED_EXIT_CODE:

@@ -64,7 +64,7 @@ class EventsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.cut_off = False
-        """Whether the last reading came to an end that is none."""
+        """Whether the last reading came to an end that is none; one that was stopped did not come so far."""
 
     def lines(self) -> Iterator[Recorded]:
         """Yield the lines of every complete frame.
@@ -72,7 +72,7 @@ class EventsFile:
         Raises:
             EventsFileError: it is no recording, or not what was written.
         """
-        self.cut_off = True
+        self.cut_off = False
         try:
             with self.path.open("rb") as file:
                 note = self._note(file)
@@ -80,12 +80,12 @@ class EventsFile:
                     raise EventsFileError(f"{self.path} is no recording of version 1 (ioc record)")
                 while (note := self._note(file)) is not None:
                     if note.part == "footer":
-                        self.cut_off = False
                         return
                     if (plain := self._frame(file, note)) is None:
-                        return
+                        break
                     for raw in plain.splitlines():
                         yield _recorded(raw)
+                self.cut_off = True
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError, cramjam.DecompressionError) as problem:
             raise EventsFileError(f"{self.path}: {problem}") from problem
 

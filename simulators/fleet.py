@@ -95,6 +95,8 @@ def load_fleet(devices: Path, areas: Path | None = None) -> Fleet:
         units = [_unit(feature) for feature in _features(devices)]
         places = _features(areas) if areas is not None else []
         inside, along = _inside(units, places), _along(units, places)
+        if not any(unit.kind in ("camera", "detector") for unit in units):
+            raise ValueError("no camera and no detector in it")
     except (OSError, KeyError, TypeError, ValueError, RecursionError, msgspec.MsgspecError) as problem:
         files = f"{devices}" if areas is None else f"{devices} or {areas}"
         raise FleetError(f"cannot use {files} ({problem}); run `ioc-sim city build`") from problem
@@ -110,15 +112,8 @@ def _features(path: Path) -> list[dict[str, Any]]:
 
 def _unit(feature: dict[str, Any]) -> Unit:
     properties, (lon, lat) = feature["properties"], feature["geometry"]["coordinates"]
-    return Unit(
-        id=properties["id"],
-        kind=properties["kind"],
-        name=properties["name"],
-        ward=properties["ward"],
-        lon=lon,
-        lat=lat,
-        covers=tuple(properties.get("covers", ())),
-    )
+    named = {name: properties[name] for name in ("id", "kind", "name", "ward")}
+    return msgspec.convert({**named, "lon": lon, "lat": lat, "covers": properties.get("covers", ())}, Unit)
 
 
 def _inside(units: list[Unit], features: list[dict[str, Any]]) -> dict[str, tuple[str, ...]]:

@@ -102,7 +102,7 @@ class _Run:
             report.unanswered += count
             self._note(type(problem).__name__, count)
             self.latencies_s.append(time.monotonic() - due)
-        except (httpx.TransportError, NotDelivered) as problem:
+        except (httpx.HTTPError, NotDelivered) as problem:
             report.failed += count
             self._note(str(problem) if isinstance(problem, NotDelivered) else type(problem).__name__, count)
         finally:

@@ -9,7 +9,7 @@ from simulators.world import Event
 
 
 class Counters(msgspec.Struct):
-    """Events of one lane. `made = acked + rejected + dropped + waiting` holds at every moment."""
+    """Events of one lane. `made = acked + shed + rejected + dropped + waiting` holds at every moment."""
 
     made: int = 0
     sent: int = 0
@@ -17,6 +17,8 @@ class Counters(msgspec.Struct):
     retried: int = 0
     duplicate: int = 0
     rejected: int = 0
+    shed: int = 0
+    """Left out by a service that could not keep up; over MQTT it does not say so."""
     dropped: int = 0
     waiting: int = 0
 
@@ -80,7 +82,8 @@ class Outbox:
         """The parcel arrived: forget it."""
         self.counters.rejected += receipt.rejected
         self.counters.duplicate += receipt.duplicate
-        self.counters.acked += len(self._flying) - receipt.rejected
+        self.counters.shed += receipt.shed
+        self.counters.acked += len(self._flying) - receipt.rejected - receipt.shed
         self._flying = ()
         self.counters.waiting = len(self)
 

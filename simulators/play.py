@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from simulators.events_file import EventsFileError, Recorded
-from simulators.front_door import FrontDoor, Sent
+from simulators.front_door import FrontDoor, Sent, Stopped
 from simulators.senders import HTTP_PARCEL, json_bytes
 from simulators.times import SECOND_US
 
@@ -105,6 +105,15 @@ class Player:
         Raises:
             FrontDoorError: the service does not take it.
         """
+        try:
+            await self._play(lines, stop, told)
+        except Stopped:
+            self.played.stopped = True
+        return self.played
+
+    async def _play(
+        self, lines: Iterable[Recorded], stop: asyncio.Event, told: Callable[[Played], None]
+    ) -> None:
         began_s, first_us, second = time.monotonic(), None, None
         for line in lines:
             if second is None or line.at_us // SECOND_US > second or line.is_tick:
@@ -113,8 +122,7 @@ class Player:
                 first_us = line.at_us if first_us is None else first_us
                 await self._wait(began_s, line.at_us - first_us, stop)
                 if stop.is_set():
-                    self.played.stopped = True
-                    return self.played
+                    raise Stopped
                 if self._keeper is not None and (second is None or line.is_tick):
                     at_us = line.at_us // SECOND_US * SECOND_US + self._moved.seconds * SECOND_US
                     await self._door.tell_time(self._keeper, at_us)
@@ -124,7 +132,6 @@ class Player:
                 await self._take(line)
         await self._flush()
         told(self.played)
-        return self.played
 
     async def _take(self, line: Recorded) -> None:
         sender = self._sender_of(line.source)

@@ -82,8 +82,12 @@ async def fetch_incidents(url: str, user: str, password: str, start_us: int) -> 
                 return await _pages(client, base, start_us)
             finally:
                 await client.delete(f"{base}/api/v1/session")
-    except (httpx.HTTPError, httpx.InvalidURL) as problem:
+    except httpx.HTTPError as problem:
         raise RaisedError(f"no answer from {base}: {type(problem).__name__}; is the service up?") from problem
+    except (msgspec.MsgspecError, ValueError) as problem:
+        raise RaisedError(
+            f"{base} does not answer as the service does ({problem}); look at --url"
+        ) from problem
 
 
 async def _pages(client: httpx.AsyncClient, base: str, start_us: int) -> list[Raised]:

@@ -5,11 +5,12 @@ Each waits for its answer, so the log of an empty installation is a function of 
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
 import httpx
 
-from simulators.front_door import ANSWER_S, FrontDoor, Sent
+from simulators.front_door import ANSWER_S, FrontDoor, Sent, Stopped
 from simulators.senders import HTTP_PARCEL, ndjson
 from simulators.times import SECOND_US
 from simulators.world import Event, World
@@ -29,7 +30,9 @@ class Rerun:
         client: for all requests, one at a time.
         url: the service.
         keys: device id → key; one for every sender.
+        stop: ends it early.
         sender: the device that speaks for all; None for each source's own gateway.
+        tell: hears why a body has to be sent again.
     """
 
     def __init__(
@@ -38,25 +41,35 @@ class Rerun:
         client: httpx.AsyncClient,
         url: str,
         keys: Mapping[str, str],
+        stop: asyncio.Event,
         sender: str | None = None,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._world = world
-        self._door = FrontDoor(client, url, keys)
+        self._stop = stop
+        self._door = FrontDoor(client, url, keys, stop, tell)
         fleet = world.fleet
         self._senders = {unit: sender or fleet.sender_of(unit) for unit in fleet.units}
         self._keeper = min(self._senders.values())
         self.report = Report()
 
-    async def run(self, duration_s: int, stop: asyncio.Event, told: Callable[[Report], None]) -> Report:
+    async def run(self, duration_s: int, told: Callable[[Report], None]) -> Report:
         """Play `duration_s` seconds, then one more without events, so that none of them waits for a tick.
+
+        Stopped early, the report holds what the service has answered to.
 
         Raises:
             FrontDoorError: the service keeps its own time, knows a later one, or gives no answer any more.
             KeysError: a sender has no key.
         """
+        with contextlib.suppress(Stopped):
+            await self._play(duration_s, told)
+        return self.report
+
+    async def _play(self, duration_s: int, told: Callable[[Report], None]) -> None:
         begin_us = self._world.start_us
         for second in range(duration_s):
-            if stop.is_set():
+            if self._stop.is_set():
                 break
             first_us = begin_us + second * SECOND_US
             await self._door.tell_time(self._keeper, first_us + SECOND_US)
@@ -68,7 +81,6 @@ class Rerun:
             self.report.seconds += 1
             told(self.report)
         await self._door.tell_time(self._keeper, begin_us + (self.report.seconds + 1) * SECOND_US)
-        return self.report
 
     def _by_sender(self, events: Sequence[Event]) -> list[tuple[str, list[Event]]]:
         found: dict[str, list[Event]] = {}
@@ -85,7 +97,8 @@ async def rerun(
     stop: asyncio.Event,
     told: Callable[[Report], None],
     sender: str | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Play `duration_s` seconds of `world` into the service at `url`; see `Rerun`."""
     async with httpx.AsyncClient(timeout=ANSWER_S, trust_env=False) as client:
-        return await Rerun(world, client, url, keys, sender).run(duration_s, stop, told)
+        return await Rerun(world, client, url, keys, stop, sender, tell).run(duration_s, told)

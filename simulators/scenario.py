@@ -15,7 +15,14 @@ import yaml
 
 from simulators import SimulatorError
 from simulators.fleet import Fleet
-from simulators.scenario_checks import explained, given_fields, start_fault, step_faults
+from simulators.scenario_checks import (
+    LEAST_LENGTH_S,
+    MOST_S,
+    explained,
+    given_fields,
+    start_fault,
+    step_faults,
+)
 from simulators.steps import CITY, Happening, Kind, Step, happens_to
 from simulators.times import SECOND_US
 from simulators.unfold import unfold
@@ -137,8 +144,9 @@ def parse_scenario(text: str, name: str) -> Scenario:
         ScenarioError: with the line at fault.
     """
     try:
+        _refuse_aliases(text, name)
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        plain = yaml.safe_load(text)
+        plain: Any = None if tree is None else _built(tree, name)
     except yaml.MarkedYAMLError as problem:
         line = problem.problem_mark.line + 1 if problem.problem_mark else 1
         raise ScenarioError(f"{name}:{line}: {problem.problem}") from problem
@@ -159,6 +167,33 @@ def parse_scenario(text: str, name: str) -> Scenario:
     return scenario
 
 
+def _refuse_aliases(text: str, name: str) -> None:
+    """Refuse aliases: a few lines of them may stand for more than fits into memory."""
+    for event in yaml.parse(text, Loader=yaml.SafeLoader) if "*" in text else ():
+        if isinstance(event, yaml.AliasEvent):
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            raise ScenarioError(f"{name}:{line}: YAML aliases (*{event.anchor}) are not taken; write it out")
+
+
+def _built(tree: yaml.Node, name: str) -> Any:
+    """Return what `tree` says; a value that is none, such as the 45th of a month, is named with its line."""
+    loader = yaml.SafeLoader("")
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.ScalarNode):
+            try:
+                loader.construct_object(node)
+            except ValueError as problem:
+                line = node.start_mark.line + 1
+                raise ScenarioError(f"{name}:{line}: {node.value[:40]!r} is no value: {problem}") from problem
+        elif isinstance(node, yaml.MappingNode):
+            waiting += [part for pair in node.value for part in pair]
+        else:
+            waiting += node.value
+    return yaml.SafeLoader("").construct_document(tree)
+
+
 def _faults(scenario: Scenario, plain: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if not scenario.steps:
         yield "$.steps", "a scenario needs at least one step"
@@ -167,8 +202,8 @@ def _faults(scenario: Scenario, plain: Mapping[str, Any]) -> Iterator[tuple[str,
         yield "$.start", wrong
     for name in ("loop_s", "duration_s"):
         length_s = getattr(scenario, name)
-        if length_s is not None and length_s <= 0:
-            yield f"$.{name}", f"{name} must be above 0"
+        if length_s is not None and not LEAST_LENGTH_S <= length_s <= MOST_S:
+            yield f"$.{name}", f"{name} is {LEAST_LENGTH_S:.0f} second at least, {MOST_S:,.0f} at most"
     for index, step in enumerate(scenario.steps):
         here = f"$.steps[{index}]"
         given = given_fields(plain, index)
@@ -184,7 +219,8 @@ def _targets(step: Step, fleet: Fleet, index: int) -> list[str]:
     found: list[str] = []
     for name in [names] if isinstance(names, str) else names:
         if kind == "ward":
-            hit = [name] if name in fleet.wards else []
+            # Citizens report from near a camera.
+            hit = [name] if fleet.of_ward(name, "camera") else []
         elif step.source is not None:
             unit = fleet.units.get(name)
             fits = unit is not None and unit.kind in (("camera", "detector") if kind == "device" else (kind,))
@@ -193,7 +229,8 @@ def _targets(step: Step, fleet: Fleet, index: int) -> list[str]:
             units = fleet.of_area(name, kind) if step.area is not None else fleet.of_ward(name, kind)
             hit = [units[0].id] if units else []
         if not hit:
-            raise ScenarioError(f"step {index + 1} ({step.kind}): there is no {kind} for {name!r}")
+            wanted = "ward with a camera" if kind == "ward" else kind
+            raise ScenarioError(f"step {index + 1} ({step.kind}): there is no {wanted} for {name!r}")
         found += hit
     if not found:
         raise ScenarioError(f"step {index + 1} ({step.kind}): the list of places is empty")

@@ -1,9 +1,12 @@
 """What a scenario file may say beyond its types: each fault with its path and what is expected there."""
 
 import difflib
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
+
+import msgspec
 
 from simulators.steps import PARAMETERS, Alarm, Kind, Step, happens_to
 from simulators.times import parse_us
@@ -12,6 +15,14 @@ FIRST_WORD_S: Final = 20.0
 """Every device has spoken once by then; silence before it is no silence to anybody."""
 COMMON: Final = ("at", "duration_s", "kind", "source", "area", "ward")
 MAX_REPORTS: Final = 1_000
+LEAST_LENGTH_S: Final = 1.0
+"""Of a scenario or a loop."""
+MOST_S: Final = 366 * 86_400.0
+"""Of any time in a scenario."""
+_NUMBERS: Final = tuple(field.name for field in msgspec.structs.fields(Step) if field.type is float)
+MOST_NUMBER: Final = 1e6
+"""Of anything else."""
+_TIMES: Final = ("at", "duration_s", "seconds")
 _FRACTIONS: Final = ("occupancy", "confidence", "missed", "intensity", "share")
 _COUNTS: Final = ("people", "vehicles", "reports")
 
@@ -24,6 +35,10 @@ def step_faults(step: Step, given: Collection[str], loop_s: float | None) -> Ite
             owners = " and ".join(kind for kind, fields in PARAMETERS.items() if name in fields)
             yield name, f"{name} belongs to {owners}; {step.kind} takes {takes}"
     yield from _place_faults(step)
+    for name in _NUMBERS:
+        value, most = getattr(step, name), MOST_S if name in _TIMES else MOST_NUMBER
+        if not (math.isfinite(value) and abs(value) <= most):
+            yield name, f"{name} is a number up to {most:,.0f}"
     if step.at < 0:
         yield "at", "at counts seconds from the start: 0 or more"
     if step.kind in (Kind.CAMERA_SILENT, Kind.DETECTOR_SILENT) and step.at < FIRST_WORD_S:

@@ -34,27 +34,49 @@ class NotDelivered(Exception):
     """The parcel may not have arrived; the same parcel should be sent again."""
 
 
-def load_keys(path: Path) -> dict[str, str]:
-    """Return device id → key.
+class _Answer(msgspec.Struct, frozen=True):
+    """What the service says about a body it took."""
+
+    accepted: int
+    duplicate: int = 0
+    rejected: Sequence[object] = ()
+    shed: int = 0
+
+
+def load_keys(path: Path, what: str = "keys") -> dict[str, str]:
+    """Return device id → key, or user → password where `what` is logins.
 
     Raises:
         KeysError: no such file, or not a JSON object of texts.
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, str])
-    except (OSError, msgspec.MsgspecError) as problem:
-        raise KeysError(f"cannot read keys from {path}: {problem}") from problem
+    except OSError as problem:
+        raise KeysError(
+            f"cannot read {what} from {path}: {problem.strerror}; `ioc up --demo` writes {what}.json"
+            " into the folder demo of its data"
+        ) from problem
+    except (msgspec.MsgspecError, UnicodeDecodeError) as problem:
+        raise KeysError(
+            f'cannot read {what} from {path}: {problem}; expected JSON such as {{"name": "secret"}}'
+        ) from problem
 
 
 def key_of(keys: Mapping[str, str], device: str) -> str:
     """Return a device's key.
 
     Raises:
-        KeysError: the file has none for it.
+        KeysError: the file has none for it, or what cannot be one.
     """
     if device not in keys:
-        raise KeysError(f"the keys file has no key for {device}")
-    return keys[device]
+        raise KeysError(f"the keys file has no key for {device}; `ioc devices key {device}` issues one")
+    key = keys[device]
+    if not (key.isascii() and key.isprintable() and key.split() == [key]):
+        raise KeysError(
+            f"the key of {device} holds letters that no key has: copy it again, or get another"
+            f" with `ioc devices key {device}`"
+        )
+    return key
 
 
 class Lane:
@@ -116,7 +138,7 @@ async def run_http(lane: Lane, client: httpx.AsyncClient, url: str, key: str) ->
     async def send(events: Sequence[Event]) -> Receipt:
         try:
             answer = await client.post(address, content=ndjson(events), headers=headers)
-        except httpx.TransportError as problem:
+        except httpx.HTTPError as problem:
             raise NotDelivered(f"{type(problem).__name__}: {problem}") from problem
         return receipt_of(answer, len(events))
 
@@ -164,19 +186,17 @@ def receipt_of(answer: httpx.Response, count: int) -> Receipt:
     """Return the receipt in an answer to `count` events.
 
     Raises:
-        NotDelivered: the service asks to come again, or does not know the key yet.
+        NotDelivered: the service asks to come again, does not know the key yet, or it is not the service.
     """
     if answer.status_code in _GIVE_UP:
         return Receipt(accepted=0, rejected=count)
     if answer.status_code != 202:
         raise NotDelivered(f"HTTP {answer.status_code}")
-    body = answer.json()
-    return Receipt(
-        accepted=int(body.get("accepted", 0)),
-        duplicate=int(body.get("duplicate", 0)),
-        rejected=len(body.get("rejected", ())),
-        shed=int(body.get("shed", 0)),
-    )
+    try:
+        found = msgspec.json.decode(answer.content, type=_Answer)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as problem:
+        raise NotDelivered("HTTP 202 without a receipt: is it the service that answers?") from problem
+    return Receipt(found.accepted, found.duplicate, len(found.rejected), found.shed)
 
 
 def json_bytes(value: object) -> bytes:

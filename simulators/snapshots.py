@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from re import fullmatch
 
+from simulators import SimulatorError
 from simulators.picture import draw
 from simulators.world import World
 
@@ -19,7 +20,7 @@ def snapshot_server(world: World, port: int, host: str = "127.0.0.1") -> Iterato
         The port; with `port` 0 the system chose it.
 
     Raises:
-        OSError: the port is taken.
+        SimulatorError: the port is taken, or not ours to take.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -47,7 +48,12 @@ def snapshot_server(world: World, port: int, host: str = "127.0.0.1") -> Iterato
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing: one line per picture would bury the status line."""
 
-    server = ThreadingHTTPServer((host, port), Handler)
+    try:
+        server = ThreadingHTTPServer((host, port), Handler)
+    except OSError as problem:
+        raise SimulatorError(
+            f"--snapshot-port {port}: {problem.strerror}; choose another, or 0 for no pictures"
+        ) from problem
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="snapshots", daemon=True)
     thread.start()

@@ -4,13 +4,16 @@ It is the embedded server, or the one of `IOC_TEST_DATABASE_URL`, a superuser's 
 TimescaleDB, the test databases use it, so the same suite holds for hypertables.
 """
 
+import asyncio
+import gc
 import itertools
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from hashlib import sha256
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Protocol
 
@@ -144,7 +147,7 @@ class External:
 
 
 @contextmanager
-def _embedded() -> Iterator[Embedded]:
+def embedded() -> Iterator[Embedded]:
     with tempfile.TemporaryDirectory(prefix="ioc-pg-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
         with embedded_postgres(Path(folder) / "pg") as server:
@@ -159,8 +162,8 @@ def _embedded() -> Iterator[Embedded]:
 def postgres() -> Iterator[Server]:
     """A running server."""
     if not EXTERNAL_URL:
-        with _embedded() as embedded:
-            yield embedded
+        with embedded() as server:
+            yield server
         return
     external = External(EXTERNAL_URL)
     try:
@@ -193,6 +196,33 @@ def empty_database(postgres: Server) -> Iterator[Dsns]:
     name = f"ioc_empty_{next(_numbers)}"
     yield postgres.create(name)
     postgres.drop(name)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let every test that talks to Kafka itself end with `dropped_connections`, when its own are closed."""
+    for item in items:
+        if (
+            isinstance(item, pytest.Function)
+            and iscoroutinefunction(item.function)
+            and "kafka" in item.nodeid
+        ):
+            item.fixturenames.insert(0, "dropped_connections")
+
+
+@pytest.fixture
+async def dropped_connections() -> AsyncIterator[None]:
+    """Close and collect connections that aiokafka dropped while they were made, as long as the loop is open.
+
+    Collected later, they would be complaints about sockets in a test that knows nothing of them. With TLS
+    they may fail to close themselves: of a cycle of garbage, the transport may go before its connection.
+    """
+    yield
+    transports: Mapping[int, asyncio.Transport] = getattr(asyncio.get_running_loop(), "_transports", {})
+    for transport in list(transports.values()):
+        transport.abort()
+    await asyncio.sleep(0)
+    gc.collect()
+    await asyncio.sleep(0)
 
 
 @pytest.fixture(scope="session")

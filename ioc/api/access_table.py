@@ -21,13 +21,15 @@ class Right(StrEnum):
     POLICIES = "policies"
     """Change who is responsible, how long things may take, and what belongs together."""
     REPORTS = "reports"
-    """Answer citizens, and take apart what was put together as one report."""
+    """See what citizens told, answer them, and take apart what was put together as one report."""
     SUPERVISE = "supervise"
     """End incidents while steps of their procedure are open; lead a shift and hand it over."""
     SHIFTS = "shifts"
     """See shifts and the reports of their hand-over."""
     PERSONAL = "personal"
     """Unmask phone numbers, plates and what else is personal, for a reason that is recorded."""
+    RAW = "raw"
+    """See refused messages as they came, personal data and all, for a reason that is recorded."""
     PHOTOS = "photos"
     """Send pictures of what was found or done."""
     PUBLISH = "publish"
@@ -55,6 +57,8 @@ class TokenScope(StrEnum):
 
     PLACES = "places"
     INCIDENTS_READ = "incidents:read"
+    INCIDENTS_EXPORT = "incidents:export"
+    """Incidents without anything personal, for other systems (`ioc/api/exports.py`), and nothing else."""
     INCIDENTS_WRITE = "incidents:write"
     HISTORY = "history"
     QUARANTINE = "quarantine"
@@ -67,31 +71,37 @@ class TokenScope(StrEnum):
 
 
 class Door(msgspec.Struct, frozen=True):
-    """What opens a route: the audience, for persons the rights of their role, and the scope of tokens."""
+    """What opens a route: the audience, the rights that a role needs, the scopes of which tokens need one."""
 
     audience: Audience
     rights: frozenset[Right] = frozenset()
-    scope: TokenScope | None = None
+    scopes: frozenset[TokenScope] = frozenset()
+
+
+def _for(*scopes: TokenScope, rights: frozenset[Right] = frozenset()) -> Door:
+    return Door(Audience.PERSON, rights, frozenset(scopes))
 
 
 _EVERYBODY: Final = Door(Audience.EVERYBODY)
 _DEVICE: Final = Door(Audience.DEVICE)
 _SESSION: Final = Door(Audience.PERSON)
-_READ: Final = Door(Audience.PERSON, scope=TokenScope.INCIDENTS_READ)
-_WRITE: Final = Door(Audience.PERSON, scope=TokenScope.INCIDENTS_WRITE)
-_WALL: Final = Door(Audience.PERSON, scope=TokenScope.WALL)
-_PLACES: Final = Door(Audience.PERSON, scope=TokenScope.PLACES)
-_HISTORY: Final = Door(Audience.PERSON, frozenset({Right.HISTORY}), TokenScope.HISTORY)
-_QUARANTINE: Final = Door(Audience.PERSON, frozenset({Right.QUARANTINE}), TokenScope.QUARANTINE)
-_RULES: Final = Door(Audience.PERSON, frozenset({Right.RULES}), TokenScope.RULES)
-_RECEIVERS: Final = Door(Audience.PERSON, frozenset({Right.RECEIVERS}), TokenScope.RECEIVERS)
+_READ: Final = _for(TokenScope.INCIDENTS_READ)
+_EXPORT: Final = _for(TokenScope.INCIDENTS_READ, TokenScope.INCIDENTS_EXPORT)
+_WRITE: Final = _for(TokenScope.INCIDENTS_WRITE)
+_WALL: Final = _for(TokenScope.WALL)
+_PLACES: Final = _for(TokenScope.PLACES)
+_HISTORY: Final = _for(TokenScope.HISTORY, rights=frozenset({Right.HISTORY}))
+_QUARANTINE: Final = _for(TokenScope.QUARANTINE, rights=frozenset({Right.QUARANTINE}))
+_RULES: Final = _for(TokenScope.RULES, rights=frozenset({Right.RULES}))
+_RECEIVERS: Final = _for(TokenScope.RECEIVERS, rights=frozenset({Right.RECEIVERS}))
 _POLICIES: Final = Door(Audience.PERSON, frozenset({Right.POLICIES}))
-_ANSWER: Final = Door(Audience.PERSON, frozenset({Right.REPORTS}), TokenScope.INCIDENTS_WRITE)
+_REPORTS: Final = _for(TokenScope.INCIDENTS_READ, rights=frozenset({Right.REPORTS}))
+_ANSWER: Final = _for(TokenScope.INCIDENTS_WRITE, rights=frozenset({Right.REPORTS}))
 _SHIFTS: Final = Door(Audience.PERSON, frozenset({Right.SHIFTS}))
 _LEAD: Final = Door(Audience.PERSON, frozenset({Right.SHIFTS, Right.SUPERVISE}))
 # A machine gives no reason: personal data is for people in a session of their own.
 _PERSONAL: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL}))
-_RAW: Final = Door(Audience.PERSON, frozenset({Right.PERSONAL, Right.QUARANTINE}))
+_RAW: Final = Door(Audience.PERSON, frozenset({Right.RAW, Right.QUARANTINE}))
 _PHOTOS: Final = Door(Audience.PERSON, frozenset({Right.PHOTOS}))
 _PUBLISH: Final = Door(Audience.PERSON, frozenset({Right.PUBLISH}))
 _DEVICES: Final = Door(Audience.PERSON, frozenset({Right.DEVICES}))
@@ -116,10 +126,10 @@ ROUTES: Final[dict[str, Door]] = {
     "POST /api/v1/incidents/{incident_id}/commands": _WRITE,
     "POST /api/v1/incidents/{incident_id}/unmask": _PERSONAL,
     "GET /api/v1/incidents/{incident_id}/photos": _READ,
-    "GET /api/v1/export/incidents.datex2": _READ,
-    "GET /api/v1/export/incidents.cap": _READ,
-    "GET /api/v1/export/incidents.geojson": _READ,
-    "GET /api/v1/export/incidents.ngsi-ld": _READ,
+    "GET /api/v1/export/incidents.datex2": _EXPORT,
+    "GET /api/v1/export/incidents.cap": _EXPORT,
+    "GET /api/v1/export/incidents.geojson": _EXPORT,
+    "GET /api/v1/export/incidents.ngsi-ld": _EXPORT,
     "POST /api/v1/photos": _PHOTOS,
     "GET /api/v1/photos/{ref}": _SESSION,
     "POST /api/v1/photos/{ref}/release": _PUBLISH,
@@ -127,7 +137,7 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /api/v1/public/areas": _EVERYBODY,
     "POST /api/v1/public/photos": _EVERYBODY,
     "GET /api/v1/public/photos/{ref}": _EVERYBODY,
-    "GET /api/v1/incidents/{incident_id}/reports": _READ,
+    "GET /api/v1/incidents/{incident_id}/reports": _REPORTS,
     "POST /api/v1/reports/{report_id}/answer": _ANSWER,
     "POST /api/v1/reports/{report_id}/separate": _ANSWER,
     "POST /api/v1/reports/{report_id}/unmask": _PERSONAL,
@@ -143,7 +153,7 @@ ROUTES: Final[dict[str, Door]] = {
     "GET /open311/v2/requests.{kind}": _EVERYBODY,
     "GET /open311/v2/requests/{request_id}.{kind}": _EVERYBODY,
     "GET /open311/v2/tokens/{token}.{kind}": _EVERYBODY,
-    "POST /open311/v2/requests.{kind}": Door(Audience.PARTNER, scope=TokenScope.REPORTS_WRITE),
+    "POST /open311/v2/requests.{kind}": Door(Audience.PARTNER, scopes=frozenset({TokenScope.REPORTS_WRITE})),
     "GET /api/v1/forecast": _READ,
     "GET /api/v1/kpis": _READ,
     "GET /api/v1/kpis/definitions": _READ,
@@ -209,6 +219,7 @@ ROUTES: Final[dict[str, Door]] = {
     "DELETE /api/v1/receivers/{receiver_id}": _RECEIVERS,
     "POST /api/v1/receivers/{receiver_id}/secret": _RECEIVERS,
     "GET /api/v1/receivers/{receiver_id}/deliveries": _RECEIVERS,
+    "POST /api/v1/receivers/{receiver_id}/deliveries/resend": _RECEIVERS,
     "GET /api/v1/notices": _SESSION,
     "POST /api/v1/notices/read": _SESSION,
     "POST /api/v1/ingest/events": _DEVICE,

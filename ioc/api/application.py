@@ -56,7 +56,7 @@ from ioc.api.procedures import procedures_router
 from ioc.api.public import public_router
 from ioc.api.public_places import public_places_router
 from ioc.api.quarantine import quarantine_router
-from ioc.api.receivers import notices_router, receivers_router
+from ioc.api.receivers import deliveries_router, notices_router, receivers_router
 from ioc.api.replay import PlaybackBounds, replay_router
 from ioc.api.reports import reports_router
 from ioc.api.rules import rules_router
@@ -175,6 +175,7 @@ def _counter_routers(counter: Counter, deps: ApiDeps, access: Access) -> list[AP
                 clock_us=deps.clock_us,
                 photos=deps.photos,
                 jurisdiction=counter.jurisdiction,
+                is_real=lambda: not deps.city().demo,
             )
         ),
         reports_router(counter.reports, deps.incidents, access),
@@ -220,8 +221,9 @@ def create_api(deps: ApiDeps) -> FastAPI:
         quarantine_router(deps.quarantine, access),
         rules_router(deps.rules, access),
         receivers_router(deps.receivers, access),
+        deliveries_router(deps.receivers, access),
         notices_router(deps.receivers, access),
-        *([oidc_router(deps.oidc, deps.users, secure_cookies=deps.secure_cookies)] if deps.oidc else []),
+        *_oidc_routers(deps),
         *([personal_router(deps.personal, access)] if deps.personal else []),
         *_photo_routers(deps, access),
         *([workbench_router(deps.workbench, access)] if deps.workbench else []),
@@ -250,6 +252,12 @@ def _device_routers(deps: ApiDeps, access: Access) -> list[APIRouter]:
         device_files_router(deps.devices, access),
         device_outages_router(deps.devices, access),
     ]
+
+
+def _oidc_routers(deps: ApiDeps) -> list[APIRouter]:
+    if deps.oidc is None:
+        return []
+    return [oidc_router(deps.oidc, deps.users, deps.hub, secure_cookies=deps.secure_cookies)]
 
 
 def _photo_routers(deps: ApiDeps, access: Access) -> list[APIRouter]:

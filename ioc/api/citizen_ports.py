@@ -1,4 +1,4 @@
-"""What the routes of citizens' reports need; `ioc.app.citizen_desk` is it."""
+"""What the routes of citizens' reports need; `ioc.app.citizens.citizen_desk` is it."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -110,7 +110,7 @@ class Standings(NamedTuple):
 
 
 class Devices(Protocol):
-    """The device registry; `ioc.app.device_registry.StoredDevices` is one.
+    """The device registry; `ioc.app.devices.registry.StoredDevices` is one.
 
     Methods that name a device or a window raise `NotFoundError` where there is none.
     """

@@ -6,17 +6,16 @@ A CAP document is one alert, so the list is a feed whose entries hold them. An i
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from typing import Final
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from ioc.api.export_view import PublicIncident, Publisher
 from ioc.model.incidents import Severity
-from ioc.model.times import format_us
+from ioc.model.times import CITY_ZONE, format_us
 
 CAP: Final = "urn:oasis:names:tc:emergency:cap:1.2"
 ATOM: Final = "http://www.w3.org/2005/Atom"
-_CITY_ZONE: Final = timezone(timedelta(hours=7))
 _CATEGORIES: Final = {
     "traffic": "Transport",
     "flood": "Met",
@@ -114,5 +113,5 @@ def _sender(publisher: Publisher) -> str:
 
 def _time(time_us: int) -> str:
     """Return a time as CAP asks for it: whole seconds and an offset in digits, never Z."""
-    moment = datetime.fromtimestamp(time_us // 1_000_000, UTC).astimezone(_CITY_ZONE)
+    moment = datetime.fromtimestamp(time_us // 1_000_000, UTC).astimezone(CITY_ZONE)
     return moment.isoformat(timespec="seconds")

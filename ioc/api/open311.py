@@ -259,6 +259,8 @@ class Open311(msgspec.Struct, frozen=True, kw_only=True):
     photos: Photos | None = None
     """None takes reports without pictures only."""
     jurisdiction: str = ""
+    is_real: Callable[[], bool] = lambda: True
+    """False for a demonstration, whose reports nobody looks after."""
 
     def arguments(self, request: Request) -> Arguments:
         """Return the arguments in a request's query. Raises `GeoReportError`."""
@@ -301,7 +303,8 @@ def _add_services(router: APIRouter, parts: Open311) -> None:
     async def discover(kind: OurKind, request: Request) -> Response:
         """Say which interface there is."""
         parts.arguments(request)
-        return _answer(discovery_document(f"{request.base_url}{PREFIX.removeprefix('/')}"), kind)
+        url = f"{request.base_url}{PREFIX.removeprefix('/')}"
+        return _answer(discovery_document(url, is_real=parts.is_real()), kind)
 
     @router.get("/services.{kind}", **_documented("What can be reported."))
     async def list_services(kind: OurKind, request: Request) -> Response:

@@ -24,13 +24,13 @@ _STATUS_TEXTS: Final = {
 }
 
 
-def discovery_document(url: str) -> doc.Discovery:
+def discovery_document(url: str, *, is_real: bool) -> doc.Discovery:
     """Return where the interface at `url` offers what."""
     endpoint = doc.Endpoint(
         specification=SPECIFICATION,
         url=url,
         changeset=CHANGESET,
-        type="production",
+        type="production" if is_real else "test",
         formats=list(doc.MEDIA_TYPES.values()),
     )
     return doc.Discovery(changeset=CHANGESET, contact=None, key_service=KEY_SERVICE, endpoints=[endpoint])

@@ -80,7 +80,7 @@ def personal_router(personal: Personal, access: Access) -> APIRouter:
     ) -> Response:
         """Return a refused message's bytes as they came; the look is recorded first."""
         require_right(person, Right.QUARANTINE)
-        require_right(person, Right.PERSONAL)
+        require_right(person, Right.RAW)
         found = await looked_up(personal.quarantined(message_id, person, body.reason))
         return json_answer(quarantine_view(found, masked=False))
 

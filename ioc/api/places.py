@@ -17,6 +17,7 @@ from ioc.api.security import Access, scope_of
 from ioc.model.places import Area, Device, DeviceKind
 from ioc.model.texts import Text
 from ioc.store.users import Person
+from ioc.stream.wire import DeviceJson
 
 _MAX_KINDS_CACHED: Final = 32
 _PRIVATE: Final = "private, no-cache"
@@ -57,24 +58,12 @@ class AreaCollection(msgspec.Struct, frozen=True):
     type: Literal["FeatureCollection"] = "FeatureCollection"
 
 
-class DeviceJson(msgspec.Struct, frozen=True):
-    """A device as the map shows it; its address and keys are nobody's business here."""
-
-    id: str
-    kind: DeviceKind
-    name: str
-    ward: str | None
-    lon: float | None
-    lat: float | None
-    has_picture: bool
-    disabled: bool
-    """It is out of service: nothing of it is to be expected."""
-
-
 class DeviceList(msgspec.Struct, frozen=True):
     """Every device that the person may see."""
 
     items: list[DeviceJson]
+    version: int
+    """Of the register: what the feed's frames of devices go on from."""
 
 
 def _feature(area: Area) -> AreaFeature:
@@ -141,18 +130,9 @@ def places_router(
     @router.get("/devices", **documented(DeviceList, text="Registered devices."))
     async def list_devices(person: Me) -> Response:
         """Return the devices that the person may see."""
-        scope, disabled = scope_of(person), places.disabled
-        return json_answer(
-            DeviceList(
-                [
-                    DeviceJson(
-                        d.id, d.kind, d.name, d.ward, d.lon, d.lat, still_of(d) is not None, disabled(d.id)
-                    )
-                    for d in await places.devices()
-                    if scope.allows(d.ward)
-                ]
-            )
-        )
+        scope, devices, version = scope_of(person), await places.devices(), places.devices_version()
+        items = [shown(d, disabled=places.disabled(d.id)) for d in devices if scope.allows(d.ward)]
+        return json_answer(DeviceList(items, version))
 
     @router.get(
         "/cameras/{camera_id}/picture",
@@ -172,6 +152,11 @@ def places_router(
         return Response(picture.data, media_type=picture.media_type, headers=_PICTURE_HEADERS)
 
     return router
+
+
+def shown(d: Device, *, disabled: bool) -> DeviceJson:
+    """Return a device as the map shows it."""
+    return DeviceJson(d.id, d.kind, d.name, d.ward, d.lon, d.lat, still_of(d) is not None, disabled)
 
 
 def _picture_url(device: Device | None, person: Person) -> str | None:

@@ -20,7 +20,7 @@ from ioc.model.texts import Text
 from ioc.store.incidents import IncidentFilter
 from ioc.store.photos import Origin, PhotoInfo
 from ioc.store.playback import Histogram, PlaybackRange, Revisions
-from ioc.store.receivers import DeliveryRow, NoticeRow, StoredReceiver
+from ioc.store.receivers import DeliveryRow, NoticeRow, Resent, StoredReceiver
 from ioc.store.series import Point, SeriesQuery
 from ioc.store.tokens import Bearer
 from ioc.store.users import Person
@@ -96,7 +96,7 @@ class PolicyStore(Protocol):
 
 
 class Shifts(Protocol):
-    """Shifts and their hand-over; `ioc.app.shift_service.ShiftService` is one."""
+    """Shifts and their hand-over; `ioc.app.incidents.shift_service.ShiftService` is one."""
 
     async def current(self) -> tuple[Shift, Sequence[Item]]:
         """Return the running shift and the list of its hand-over. Raises `NotFoundError`."""
@@ -125,6 +125,9 @@ class Places(Protocol):
 
     async def devices(self) -> Sequence[Device]:
         """Return every registered device."""
+
+    def devices_version(self) -> int:
+        """Return the version of what `devices` and `disabled` answer."""
 
     async def device(self, device_id: str) -> Device | None:
         """Return one device."""
@@ -231,6 +234,8 @@ class RuleInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Events refused because too many of their key waited."""
     evicted: int = 0
     """Keys forgotten because there were too many."""
+    unwatched: int = 0
+    """Devices that should talk and are not watched now, because the rule remembers as many keys as it may."""
     shadow: "ShadowInfo | None" = None
 
 
@@ -275,8 +280,13 @@ class Rules(Protocol):
 class Users(Protocol):
     """People and their sessions; `ioc.store.users.Users` is one."""
 
-    async def authenticate(self, username: str, password: str, address: str) -> Person | None:
-        """Return whose name and password these are. Raises `ioc.store.users.ThrottledError`."""
+    async def authenticate(
+        self, username: str, password: str, address: str, code: str | None = None
+    ) -> Person | None:
+        """Return whose name and password these are.
+
+        Raises `ioc.store.users.ThrottledError` and `ioc.store.second_factor.CodeNeededError`.
+        """
 
     async def open_session(self, username: str, user_agent: str = "", address: str = "") -> str:
         """Open a session and return its token."""
@@ -284,8 +294,8 @@ class Users(Protocol):
     async def read_session(self, token: str) -> Person | None:
         """Return whose session it is."""
 
-    async def close_session(self, token: str) -> None:
-        """End the session."""
+    async def close_session(self, hashed: bytes) -> None:
+        """End the session of the token with this hash."""
 
 
 class Tokens(Protocol):
@@ -363,14 +373,26 @@ class Receivers(Protocol):
     async def put(self, receiver: Receiver, author: str) -> str | None:
         """Add or replace a receiver; return the secret of a new webhook. Raises `TooManyReceiversError`."""
 
-    async def renew_secret(self, receiver_id: str) -> str:
-        """Replace a webhook's secret. Raises `NotFoundError`."""
+    async def renew_secret(
+        self, receiver_id: str, author: str, overlap_s: float | None
+    ) -> tuple[str, int | None]:
+        """Replace a webhook's secret; return it, and until when the former one signs too, None: no more.
 
-    async def remove(self, receiver_id: str) -> bool:
+        `overlap_s` None: as long as the settings say. Raises `NotFoundError`.
+        """
+
+    async def remove(self, receiver_id: str, author: str) -> bool:
         """Remove a receiver; False where there is none."""
 
-    async def deliveries(self, receiver_id: str, limit: int) -> Sequence[DeliveryRow]:
-        """Return a receiver's newest deliveries."""
+    async def deliveries(
+        self, receiver_id: str, limit: int, *, state: str | None = None, since_us: int = 0
+    ) -> Sequence[DeliveryRow]:
+        """Return a receiver's newest deliveries queued since then, of one state if given."""
+
+    async def resend(
+        self, receiver_id: str, author: str, *, notices: Sequence[str] | None = None, since_us: int = 0
+    ) -> Resent:
+        """Try failed deliveries again, of `notices` or all queued since then. Raises `NotFoundError`."""
 
     async def notices(self, person: Person, limit: int) -> tuple[Sequence[NoticeRow], int]:
         """Return the newest notices a person may see, and the newest one they have read."""

@@ -1,13 +1,14 @@
 """Who is told of incidents and how that went; and the notices of the person who asks."""
 
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ioc.api.answers import documented, json_answer
+from ioc.api.history import parse_time
 from ioc.api.ports import NotFoundError, Receivers
 from ioc.api.problems import NO_NUL, refused
 from ioc.api.security import Access, Right, require_own_page, require_right
@@ -16,11 +17,13 @@ from ioc.model.notices import Kind, Receiver
 from ioc.model.times import format_us, to_us
 from ioc.model.warnings import WARNING_OP
 from ioc.outbound.receivers import MAX_FILTERS, MAX_TARGET_CHARS, ReceiverError, checked
+from ioc.outbound.webhook import MAX_OVERLAP_S
 from ioc.store.receivers import MAX_PAGE, DeliveryRow, NoticeRow, StoredReceiver, TooManyReceiversError
 from ioc.store.users import Person, Role
 
 ROLES: Final = frozenset(role.value for role in Role)
 _Code = Annotated[str, Field(min_length=1, max_length=100), NO_NUL]
+DeliveryState = Literal["waiting", "sent", "failed", "dropped"]
 _Codes = Annotated[list[_Code], Field(max_length=MAX_FILTERS)]
 
 
@@ -40,7 +43,10 @@ class ReceiverBody(BaseModel):
 
 
 class ReceiverJson(msgspec.Struct, frozen=True):
-    """A receiver with how it fares. `paused_until`: left alone after failures."""
+    """A receiver with how it fares.
+
+    `paused_until`: left alone after failures. `former_secret_until`: until then two secrets sign deliveries.
+    """
 
     id: str
     kind: Kind
@@ -56,6 +62,7 @@ class ReceiverJson(msgspec.Struct, frozen=True):
     paused_until: str | None
     last_error: str | None
     last_sent: str | None
+    former_secret_until: str | None
 
 
 class ReceiverList(msgspec.Struct, frozen=True):
@@ -65,14 +72,29 @@ class ReceiverList(msgspec.Struct, frozen=True):
 
 
 class ReceiverSecret(msgspec.Struct, frozen=True):
-    """A webhook's signing secret (Standard Webhooks); shown this once. Null for other kinds."""
+    """A webhook's signing secret (Standard Webhooks); shown this once. Null for other kinds.
+
+    `former_until`: until then deliveries are signed with the former secret as well.
+    """
 
     id: str
     secret: str | None
+    former_until: str | None = None
+
+
+class SecretBody(BaseModel):
+    """For how long the former secret signs beside the new one: 0 where it has leaked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    overlap_h: Annotated[float | None, Field(ge=0, le=MAX_OVERLAP_S / 3_600, allow_inf_nan=False)] = None
 
 
 class DeliveryJson(msgspec.Struct, frozen=True):
-    """One delivery: waiting, sent, failed (given up) or dropped (too many waited)."""
+    """One delivery: waiting, sent, failed (given up) or dropped (too many waited).
+
+    `resent`: how often it failed and was asked for again; `attempts` counts since then.
+    """
 
     notice: str
     created: str
@@ -81,12 +103,29 @@ class DeliveryJson(msgspec.Struct, frozen=True):
     state: str
     error: str | None
     finished: str | None
+    resent: int
 
 
 class DeliveryList(msgspec.Struct, frozen=True):
     """Deliveries, newest first."""
 
     items: list[DeliveryJson]
+
+
+class ResendBody(BaseModel):
+    """Which failed deliveries are tried again: those of `notices`, or all that were queued since `since`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    notices: Annotated[list[_Code], Field(min_length=1, max_length=MAX_PAGE)] | None = None
+    since: str | None = None
+
+
+class ResentJson(msgspec.Struct, frozen=True):
+    """So many wait `again`; so many that failed are `left`, for the next request."""
+
+    again: int
+    left: int
 
 
 class NoticeJson(msgspec.Struct, frozen=True):
@@ -128,14 +167,14 @@ def _receiver_view(stored: StoredReceiver) -> ReceiverJson:
         known.id, known.kind, known.target, known.lang, known.min_severity, known.ops, known.categories,
         known.wards, known.enabled, stored.author, stored.waiting,
         _shown(stored.open_until), stored.last_error,
-        _shown(stored.last_sent),
+        _shown(stored.last_sent), _shown(stored.former_until),
     )  # fmt: skip
 
 
 def _delivery_view(row: DeliveryRow) -> DeliveryJson:
     return DeliveryJson(
         row.notice_id, format_us(to_us(row.created)), format_us(to_us(row.due)), row.attempts, row.state,
-        row.error, _shown(row.finished),
+        row.error, _shown(row.finished), row.resent,
     )  # fmt: skip
 
 
@@ -165,7 +204,7 @@ def _receiver(receiver_id: str, body: ReceiverBody) -> Receiver:
 
 
 def receivers_router(receivers: Receivers, access: Access) -> APIRouter:
-    """Return the routes of receivers and their deliveries."""
+    """Return the routes of receivers."""
     router = APIRouter(prefix="/api/v1", tags=["notices"], dependencies=[Depends(require_own_page)])
 
     @router.get("/receivers", **documented(ReceiverList))
@@ -188,11 +227,18 @@ def receivers_router(receivers: Receivers, access: Access) -> APIRouter:
 
     @router.post("/receivers/{receiver_id}/secret", **documented(ReceiverSecret))
     async def renew_secret(
-        receiver_id: Annotated[str, NO_NUL], person: Annotated[Person, Depends(access.person)]
+        receiver_id: Annotated[str, NO_NUL],
+        person: Annotated[Person, Depends(access.person)],
+        body: SecretBody | None = None,
     ) -> Response:
-        """Replace a webhook's secret and return the new one; the old one signs nothing from now on."""
+        """Replace a webhook's secret and return the new one.
+
+        The former one signs too for `overlap_h`, where absent for `notify.secret_overlap_s`.
+        """
         require_right(person, Right.RECEIVERS)
-        return json_answer(ReceiverSecret(receiver_id, await receivers.renew_secret(receiver_id)))
+        overlap_s = body.overlap_h * 3_600 if body and body.overlap_h is not None else None
+        secret, until_us = await receivers.renew_secret(receiver_id, person.username, overlap_s)
+        return json_answer(ReceiverSecret(receiver_id, secret, format_us(until_us) if until_us else None))
 
     @router.delete("/receivers/{receiver_id}", status_code=204)
     async def delete_receiver(
@@ -200,20 +246,44 @@ def receivers_router(receivers: Receivers, access: Access) -> APIRouter:
     ) -> Response:
         """Remove a receiver with everything that waits for it."""
         require_right(person, Right.RECEIVERS)
-        if not await receivers.remove(receiver_id):
+        if not await receivers.remove(receiver_id, person.username):
             raise NotFoundError(receiver_id)
         return Response(status_code=204)
+
+    return router
+
+
+def deliveries_router(receivers: Receivers, access: Access) -> APIRouter:
+    """Return the routes of what became of a receiver's deliveries."""
+    router = APIRouter(prefix="/api/v1", tags=["notices"], dependencies=[Depends(require_own_page)])
 
     @router.get("/receivers/{receiver_id}/deliveries", **documented(DeliveryList))
     async def list_deliveries(
         receiver_id: Annotated[str, NO_NUL],
         person: Annotated[Person, Depends(access.person)],
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+        state: Annotated[DeliveryState | None, Query()] = None,
+        since: Annotated[str | None, Query(max_length=40)] = None,
     ) -> Response:
-        """Return a receiver's newest deliveries."""
+        """Return a receiver's newest deliveries queued since `since`; of one state if given."""
         require_right(person, Right.RECEIVERS)
-        rows = await receivers.deliveries(receiver_id, limit)
+        since_us = parse_time("since", since, 0)
+        rows = await receivers.deliveries(receiver_id, limit, state=state, since_us=since_us)
         return json_answer(DeliveryList([_delivery_view(row) for row in rows]))
+
+    @router.post("/receivers/{receiver_id}/deliveries/resend", **documented(ResentJson))
+    async def resend_deliveries(
+        receiver_id: Annotated[str, NO_NUL],
+        body: ResendBody,
+        person: Annotated[Person, Depends(access.person)],
+    ) -> Response:
+        """Try failed deliveries again, oldest first and under the same ids; ask again while some are left."""
+        require_right(person, Right.RECEIVERS)
+        if (body.notices is None) == (body.since is None):
+            raise refused("since", "one_of", "expected either notices or since")
+        since_us = parse_time("since", body.since, 0)
+        resent = await receivers.resend(receiver_id, person.username, notices=body.notices, since_us=since_us)
+        return json_answer(ResentJson(resent.again, resent.left))
 
     return router
 

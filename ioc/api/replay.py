@@ -73,7 +73,7 @@ class RevisionJson(msgspec.Struct, frozen=True):
 
 
 class RevisionPage(msgspec.Struct, frozen=True):
-    """`base` was open at `from` (first page only), `changes` followed in this order. `next` null ends them.
+    """`base` was shown at `from` (first page only), `changes` followed in this order. `next` null ends them.
 
     Of times before `kept_from` nothing is known of incidents that have changed since.
     """

@@ -59,6 +59,7 @@ def reports_router(reports: Reports, incidents: Incidents, access: Access) -> AP
     @router.get("/incidents/{incident_id}/reports", **documented(ReportList, text="Its reports, masked."))
     async def list_reports(incident_id: str, person: Me) -> Response:
         """Return what citizens told of an incident, with answers and votes."""
+        require_right(person, Right.REPORTS)
         await visible_incident(incidents, incident_id, person)
         return json_answer(ReportList(list(await reports.of_incident(incident_id))))
 

@@ -11,7 +11,7 @@ from ioc.api.ports import NotFoundError, Tokens, Users
 from ioc.api.problems import Problem, refused
 from ioc.incidents.commands import Op
 from ioc.store.row_scope import RowScope, serve
-from ioc.store.users import Person, Role, login_id
+from ioc.store.users import Person, Role, login_id, token_hash
 from ioc.stream.ports import Authenticate, SourceUnavailableError, Viewer
 from ioc.stream.scope import Scope
 from ioc.stream.shell import SESSION_COOKIE
@@ -44,12 +44,13 @@ RIGHTS: Final[dict[Role, frozenset[Right]]] = {
     Role.OPERATOR: _LOOKING | {Right.PERSONAL, Right.SHIFTS, Right.REPORTS, Right.PHOTOS, Right.PUBLISH},
     # Who is responsible, and within what time, is for those who lead the shift.
     Role.SUPERVISOR: _LOOKING
-    | {Right.QUARANTINE, Right.PERSONAL, Right.POLICIES, Right.SHIFTS, Right.SUPERVISE}
+    | {Right.QUARANTINE, Right.RAW, Right.PERSONAL, Right.POLICIES, Right.SHIFTS, Right.SUPERVISE}
     | {Right.REPORTS, Right.PHOTOS, Right.PUBLISH},
     Role.WARD: _LOOKING | {Right.PERSONAL, Right.REPORTS, Right.PHOTOS},
     Role.LEADER: _LOOKING | {Right.SHIFTS},
-    # Messages in quarantine are masked too; those who repair the sources may need their bytes.
-    Role.ENGINEER: _LOOKING | {Right.QUARANTINE, Right.PERSONAL, Right.DEVICES, Right.WORKBENCH},
+    # Messages in quarantine are masked too; those who repair the sources may need their bytes, and nothing
+    # else that is personal.
+    Role.ENGINEER: _LOOKING | {Right.QUARANTINE, Right.RAW, Right.DEVICES, Right.WORKBENCH},
     # Where our data is sent to, and mail addresses of people: for those who answer for the installation.
     Role.ADMIN: _LOOKING
     | {Right.QUARANTINE, Right.RECEIVERS, Right.POLICIES, Right.SHIFTS, Right.SUPERVISE}
@@ -110,6 +111,12 @@ def session_token(request: Request) -> str | None:
     return token if 0 < len(token) <= MAX_TOKEN_CHARS else None
 
 
+def session_hash(request: Request) -> bytes | None:
+    """Return the hash by which the session of a request is stored, None as in `session_token`."""
+    token = session_token(request)
+    return None if token is None else token_hash(token)
+
+
 class Access:
     """The dependencies of routes: `Depends(access.person)`."""
 
@@ -130,7 +137,7 @@ class Access:
         if bearer is None:
             person = await self._by_session(request)
         else:
-            person = await self._by_token(bearer, None if door is None else door.scope)
+            person = await self._by_token(bearer, frozenset() if door is None else door.scopes)
         for right in sorted(door.rights) if door else ():
             require_right(person, right)
         serve(RowScope.of_person(person.username, person.wards))
@@ -146,13 +153,14 @@ class Access:
             raise refused(USER_HEADER, "other_user", "Somebody else is logged in here now.", 403)
         return person
 
-    async def _by_token(self, token: str, scope: TokenScope | None) -> Person:
+    async def _by_token(self, token: str, opening: frozenset[TokenScope]) -> Person:
         found = await self._tokens.read(token) if len(token) <= MAX_TOKEN_CHARS else None
         if found is None:
             challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
             raise Problem(401, "This token is unknown, expired or revoked.", headers=challenge)
-        if scope is None or scope.value not in found.scopes:
-            wanted = "no token opens this" if scope is None else f"this needs a token with {scope.value}"
+        if opening.isdisjoint(found.scopes):
+            named = " or ".join(sorted(opening))
+            wanted = f"this needs a token with {named}" if opening else "no token opens this"
             raise refused("scope", "forbidden", f"The token is not for this: {wanted}.", 403)
         return found.person
 

@@ -1,4 +1,4 @@
-"""What the rules workbench shows and does; `ioc.app.workbench.Workbench` is one."""
+"""What the rules workbench shows and does; `ioc.app.rules.workbench.Workbench` is one."""
 
 from collections.abc import Sequence
 from enum import StrEnum

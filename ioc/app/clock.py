@@ -7,7 +7,7 @@ from typing import Protocol
 
 from prometheus_client import Counter
 
-from ioc.app.tick_ages import TickAges
+from ioc.app.rules.tick_ages import TickAges
 from ioc.eventlog.port import AppendOutcome
 from ioc.model.records import EVENTS_TOPIC
 from ioc.model.times import SECOND_US

@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 from dataclasses import dataclass
 from pathlib import Path
 
-from ioc.app.desk import Desk
 from ioc.app.directory import Directory
+from ioc.app.incidents.desk import Desk
 from ioc.app.settings import Settings
-from ioc.app.settings_sections import LogKind
+from ioc.app.settings.sections import LogKind
 from ioc.app.tracing import open_tracer
 from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.kafka_settings import KafkaSecurity, KafkaSettings

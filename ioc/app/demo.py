@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from ioc.app.core import Core
-from ioc.app.device_file import parse_devices
+from ioc.app.devices.description import parse_devices
 from ioc.app.settings import Settings
 from ioc.geo.geojson import parse_areas
 from ioc.model.places import Area, Device, DeviceKind
@@ -138,12 +138,17 @@ def write_secret(path: Path, content: dict[str, str]) -> None:
     partial.replace(path)
 
 
+def in_address(host: str) -> str:
+    """Return `host` as an address writes it: one of IPv6 stands in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 def simulator_command(settings: Settings, scenario: str | None, snapshot_port: int) -> list[str]:
     """Return the command that simulates the demo city against this service."""
     command = [
         sys.executable, "-m", "simulators", "run",
-        "--url", f"http://{settings.http.host}:{settings.http.port}",
-        "--mqtt", f"{settings.mqtt.host}:{settings.mqtt.port}",
+        "--url", f"http://{in_address(settings.http.host)}:{settings.http.port}",
+        "--mqtt", f"{in_address(settings.mqtt.host)}:{settings.mqtt.port}",
         "--keys", str(settings.data / "demo" / "keys.json"),
         "--logins", str(settings.data / "demo" / "logins.json"),
         "--devices", str(SOURCES / "devices.geojson"),

@@ -14,22 +14,22 @@ from pathlib import Path
 import msgspec
 import psycopg
 
-from ioc.app.cli_database import use_database
-from ioc.app.cli_errors import with_command
+from ioc.app.cli.database import use_database
+from ioc.app.cli.errors import with_command
 from ioc.app.core import kafka_settings
 from ioc.app.demo import SNAPSHOT_PORT
-from ioc.app.directory import CITY_ZONE
 from ioc.app.installation import topic_differences
 from ioc.app.open_files import ENOUGH, allowed
-from ioc.app.rule_files import RuleFolder
+from ioc.app.rules.files import RuleFolder
 from ioc.app.settings import Settings
-from ioc.app.settings_sections import BridgeTopic, LogKind
+from ioc.app.settings.sections import BridgeTopic, LogKind
 from ioc.app.ward_check import known_wards
 from ioc.eventlog.kafka_client import Cluster, tls_context
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.port import LogRejected, LogUnavailable
 from ioc.geo.index import WARD, AreaIndex
 from ioc.model.records import EVENTS_TOPIC
+from ioc.model.times import CITY_ZONE
 from ioc.rules.compile import compile_rules
 from ioc.rules.errors import InvalidRules
 from ioc.store.areas import read_areas

@@ -13,10 +13,10 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ioc.app.core import Core, asked_partitions, kafka_settings, log_limits
-from ioc.app.rule_files import RuleFolder
-from ioc.app.rule_sets import ensure_first_version
+from ioc.app.rules.files import RuleFolder
+from ioc.app.rules.sets import ensure_first_version
 from ioc.app.settings import Settings
-from ioc.app.settings_sections import DatabaseSettings, LogKind
+from ioc.app.settings.sections import DatabaseSettings, LogKind
 from ioc.eventlog.kafka_publisher import create_compacted
 from ioc.eventlog.kafka_topics import Wanted, compacted, differences, kept_for_a_time
 from ioc.model.records import EVENTS_TOPIC, INCIDENTS_TOPIC, WIDE_TOPIC

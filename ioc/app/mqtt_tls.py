@@ -3,7 +3,7 @@
 import ssl
 
 from ioc.app.settings import SettingsError
-from ioc.app.settings_sections import MqttSettings
+from ioc.app.settings.sections import MqttSettings
 
 
 def listener_tls(settings: MqttSettings) -> ssl.SSLContext | None:

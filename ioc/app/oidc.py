@@ -2,8 +2,8 @@
 
 import asyncio
 
-from ioc.api.oidc import LoginRefusedError, LoginUnavailableError
-from ioc.app.settings_sections import OidcSettings
+from ioc.api.oidc import LoggedIn, LoginRefusedError, LoginUnavailableError
+from ioc.app.settings.sections import OidcSettings
 from ioc.outbound.oidc import (
     ClaimsRefusedError,
     OidcClient,
@@ -46,9 +46,9 @@ class OidcLogins:
         """Close the connections to the provider."""
         await self._client.aclose()
 
-    async def begin(self) -> tuple[str, str]:
+    async def begin(self, former: bytes | None) -> tuple[str, str]:
         """Return where to send the browser, and the state; see `ioc.api.oidc.OidcLogin`."""
-        started = await self._accounts.start()
+        started = await self._accounts.start(former)
         try:
             return (
                 await self._client.login_url(started.state, started.nonce, started.verifier),
@@ -57,8 +57,8 @@ class OidcLogins:
         except ProviderUnavailableError as error:
             raise LoginUnavailableError(str(error)) from error
 
-    async def complete(self, state: str, code: str) -> str:
-        """Return the username of whom the answer is about; see `ioc.api.oidc.OidcLogin`."""
+    async def complete(self, state: str, code: str) -> LoggedIn:
+        """Return whom the answer is about; see `ioc.api.oidc.OidcLogin`."""
         if self._places.locked():
             raise LoginUnavailableError(f"{MAX_AT_ONCE} logins are under way")
         started = await self._accounts.finish(state)
@@ -68,7 +68,8 @@ class OidcLogins:
             try:
                 claims = await self._client.claims(code, started.nonce, started.verifier)
                 person = person_of(claims, self._mapping)
-                return await self._accounts.enter(self._client.issuer, claims["sub"], person)
+                username = await self._accounts.enter(self._client.issuer, claims["sub"], person)
+                return LoggedIn(username, started.former)
             except ProviderUnavailableError as error:
                 raise LoginUnavailableError(str(error)) from error
             except (ClaimsRefusedError, NoAccessError) as error:

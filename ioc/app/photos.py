@@ -10,7 +10,7 @@ from prometheus_client import Counter, Gauge
 from psycopg import AsyncConnection
 
 from ioc.api.ports import NotFoundError, PhotosFullError
-from ioc.app.settings_sections import PhotoSettings
+from ioc.app.settings.sections import PhotoSettings
 from ioc.model.photos import Made
 from ioc.photos.check import PhotoRefused
 from ioc.photos.workshop import Workshop, WorkshopSettings

@@ -15,6 +15,7 @@ one of them.
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from ipaddress import ip_network
 from typing import Any, Final
 
@@ -34,53 +35,53 @@ from ioc.app.attach.attacher import Attacher
 from ioc.app.attach.registry import StoredAttachments
 from ioc.app.audit_keeper import AuditKeeper
 from ioc.app.bridges import bridges
-from ioc.app.change_follower import ChangeFollower
+from ioc.app.citizens.counter import open_counter
+from ioc.app.citizens.open311_puller import Open311Puller
+from ioc.app.citizens.reopening import Reopening
+from ioc.app.citizens.report_keeper import ReportKeeper
 from ioc.app.clock import Ticker, now_us
 from ioc.app.core import Core, history_plan, kafka_settings
-from ioc.app.counter import open_counter
-from ioc.app.device_keeper import DeviceKeeper
-from ioc.app.device_logins import DeviceLogins, seal_of
-from ioc.app.device_registry import StoredDevices
-from ioc.app.feed_source import FeedSource
-from ioc.app.figure_keeper import FigureKeeper
-from ioc.app.figure_view import StoredFigures
-from ioc.app.incident_keeper import IncidentKeeper
-from ioc.app.incident_relay import IncidentRelay
-from ioc.app.incident_service import IncidentService
-from ioc.app.listener import ChangeListener
+from ioc.app.devices.keeper import DeviceKeeper
+from ioc.app.devices.logins import DeviceLogins, seal_of
+from ioc.app.devices.registry import StoredDevices
+from ioc.app.feed.listener import ChangeListener
+from ioc.app.feed.source import FeedSource
+from ioc.app.feed.state_lane import StateLane
+from ioc.app.figures.keeper import FigureKeeper
+from ioc.app.figures.view import StoredFigures
+from ioc.app.incidents.change_follower import ChangeFollower
+from ioc.app.incidents.keeper import IncidentKeeper
+from ioc.app.incidents.notifier import Deliverer, mail_settings, queue_notices
+from ioc.app.incidents.policy_view import StoredPolicies
+from ioc.app.incidents.receivers import StoredReceivers
+from ioc.app.incidents.relay import IncidentRelay
+from ioc.app.incidents.service import IncidentService
+from ioc.app.incidents.shift_keeper import ShiftKeeper
+from ioc.app.incidents.shift_service import ShiftService
 from ioc.app.load_watch import LoadWatch
 from ioc.app.loop_watch import watch_loop
 from ioc.app.mqtt_tls import broker_tls, listener_tls
-from ioc.app.notifier import Deliverer, mail_settings, queue_notices
 from ioc.app.oidc import OidcLogins
-from ioc.app.open311_puller import Open311Puller
 from ioc.app.personal import StoredPersonal
 from ioc.app.photos import StoredPhotos
-from ioc.app.policy_view import StoredPolicies
 from ioc.app.privacy import Retention, read_key
 from ioc.app.readiness import Readiness
-from ioc.app.receivers import StoredReceivers
-from ioc.app.reopening import Reopening
-from ioc.app.report_keeper import ReportKeeper
 from ioc.app.retry import RETRYABLE
-from ioc.app.rule_jobs import RuleJobs
-from ioc.app.rule_sets import RuleSets
-from ioc.app.rule_view import RunningRules
-from ioc.app.rules_worker import RulesWorker
+from ioc.app.rules.jobs import RuleJobs
+from ioc.app.rules.sets import RuleSets
+from ioc.app.rules.tick_ages import TickAges
+from ioc.app.rules.view import RunningRules
+from ioc.app.rules.wide_worker import WideRulesWorker
+from ioc.app.rules.workbench import RulesBench
+from ioc.app.rules.worker import RulesWorker
 from ioc.app.settings import Settings
-from ioc.app.settings_sections import HttpSettings, MqttSettings, PlaybackSettings
-from ioc.app.shift_keeper import ShiftKeeper
-from ioc.app.shift_service import ShiftService
-from ioc.app.state_lane import StateLane
+from ioc.app.settings.sections import HttpSettings, MqttSettings, PlaybackSettings
 from ioc.app.store_worker import StoreWorker, count_maintenance
 from ioc.app.supervisor import Plan, Service
-from ioc.app.tick_ages import TickAges
 from ioc.app.told_clock import ToldClock
 from ioc.app.tracing import TracedRequests
-from ioc.app.views import DirectoryPlaces, StoredHistory, StoredQuarantine
+from ioc.app.views import DirectoryPlaces, StoredHistory, StoredQuarantine, show_devices
 from ioc.app.web import WebServer, require_free
-from ioc.app.wide_worker import WideRulesWorker
-from ioc.app.workbench import RulesBench
 from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.port import LogRetryable
 from ioc.ingest.allowance import Allowances
@@ -101,6 +102,7 @@ from ioc.store.change_followers import FollowedChange
 from ioc.store.maintenance import Maintenance
 from ioc.store.quarantine import Quarantine, QuarantineLimits
 from ioc.store.row_scope import SERVICE
+from ioc.store.second_factor import SecondFactors
 from ioc.store.tokens import Tokens
 from ioc.store.users import Users
 from ioc.store.writer import HistoryWriter
@@ -122,7 +124,11 @@ class Pipeline:
         self._told = ToldClock(core.log, LogRetryable) if core.settings.replay.enabled else None
         """Keeps the time where a recording is relived."""
         self._addresses = AddressBook(core.pool, core.directory)
-        self.users = Users(core.api_pool.of(SERVICE))
+        login = core.settings.login
+        factors = SecondFactors(
+            core.api_pool.of(SERVICE), seal_of(core.settings), login.second_factor, issuer=login.issuer
+        )
+        self.users = Users(core.api_pool.of(SERVICE), factors=factors)
         self._logins = DeviceLogins(core.directory, seal_of(core.settings))
 
     def plan(self, roles: tuple[str, ...]) -> Plan:
@@ -316,7 +322,7 @@ class Pipeline:
                 rules=rules,
                 shifts=shifts,
                 workbench=self._bench(plan),
-                receivers=StoredReceivers(core.api_pool),
+                receivers=StoredReceivers(core.api_pool, settings.notify, now_us),
                 oidc=oidc,
                 tokens=Tokens(core.api_pool.of(SERVICE)),
                 personal=StoredPersonal(core.api_pool),
@@ -374,6 +380,7 @@ class Pipeline:
         """Return the hub; where this process takes events, consoles are told when it sheds some."""
         core, settings = self._core, self._core.settings
         hub = Hub(FeedSource(core.feed_pool, core.tracer), settings.feed.hub)
+        core.directory.follow(partial(show_devices, core.directory, hub))
         after_s = settings.ingest.shed_after_s
         if ingest and after_s and self._told is None:
             watch = LoadWatch(

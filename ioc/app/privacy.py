@@ -26,15 +26,15 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
-import holidays
 import structlog
 from prometheus_client import Counter, Gauge
 from psycopg import AsyncConnection
 
 from ioc.app.retry import RETRYABLE
-from ioc.app.settings_sections import PrivacySettings
+from ioc.app.settings.sections import PrivacySettings
+from ioc.incidents.calendar import WorkingCalendar
+from ioc.model.times import CITY_ZONE
 from ioc.store import audit, photos
 from ioc.store import privacy as rows
 from ioc.store.pool import Pool
@@ -47,7 +47,6 @@ INTERVAL_S: Final = 3_600.0
 MAX_SLICES: Final = 200
 """Slices of one job in one round; what is left waits for the next."""
 _FIRST_S: Final = 30.0
-_CITY: Final = ZoneInfo("Asia/Ho_Chi_Minh")
 _KEY_BYTES: Final = 32
 
 _log = structlog.get_logger()
@@ -90,15 +89,16 @@ def _make_key(path: Path) -> None:
         Path(name).unlink()
 
 
-def answer_due(received: datetime, working_days: int = ANSWER_WORKING_DAYS) -> datetime:
-    """Return the end of the last working day for an answer, by the Vietnamese calendar."""
-    free = holidays.country_holidays("VN", years=[received.year, received.year + 1])
-    day = received.astimezone(_CITY).date()
+def answer_due(
+    received: datetime, calendar: WorkingCalendar, working_days: int = ANSWER_WORKING_DAYS
+) -> datetime:
+    """Return the end of the last working day for an answer; the day on which it came does not count."""
+    day = received.astimezone(CITY_ZONE).date()
     while working_days:
         day += timedelta(days=1)
-        if day.weekday() < 5 and day not in free:
+        if calendar.is_working_day(day):
             working_days -= 1
-    return datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=_CITY)
+    return datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=CITY_ZONE)
 
 
 class Retention:

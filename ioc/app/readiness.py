@@ -7,7 +7,7 @@ from typing import Final
 from ioc.api.ports import Check, ReadinessCheck
 from ioc.app.clock import now_us
 from ioc.app.core import Core
-from ioc.app.tick_ages import TickAges
+from ioc.app.rules.tick_ages import TickAges
 from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.port import LogRetryable
 from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC

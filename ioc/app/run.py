@@ -14,11 +14,11 @@ from rich.console import Console
 
 from ioc.app.core import Core, Database, open_core
 from ioc.app.database_watch import DatabaseWatch
-from ioc.app.demo import free_snapshot_port, prepare_demo, readable_password, simulator_command
+from ioc.app.demo import free_snapshot_port, in_address, prepare_demo, readable_password, simulator_command
 from ioc.app.loop_watch import keep_what_is_loaded
 from ioc.app.pipeline import ROLES, Pipeline
-from ioc.app.rule_files import RuleFolder
-from ioc.app.rule_sets import ensure_first_version
+from ioc.app.rules.files import RuleFolder
+from ioc.app.rules.sets import ensure_first_version
 from ioc.app.settings import Settings
 from ioc.app.supervisor import Service, stop_on_signals, supervise
 from ioc.store.layout import find_layout
@@ -120,8 +120,9 @@ def _greet(settings: Settings, options: RunOptions, logins: dict[str, str]) -> N
         _log.info("running", roles=",".join(options.roles))
         return
     console = Console(stderr=True, highlight=False)
-    host = "localhost" if settings.http.host in ("127.0.0.1", "0.0.0.0") else settings.http.host  # noqa: S104
-    console.print(f"\n  Bảng điều khiển · Console   [bold]http://{host}:{settings.http.port}/[/]")
+    own = settings.http.host in ("127.0.0.1", "0.0.0.0", "::")  # noqa: S104
+    host = "localhost" if own else in_address(settings.http.host)
+    console.print(f"\n  Màn hình trực ban · Console [bold]http://{host}:{settings.http.port}/[/]")
     if logins and not options.demo:
         console.print("  First start: shown once; change it with `ioc users password admin`.")
     shown = {"operator": logins["operator"]} if options.demo else logins

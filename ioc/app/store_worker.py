@@ -13,7 +13,7 @@ from psycopg import AsyncConnection, DataError, IntegrityError
 
 from ioc.app.clock import now_us
 from ioc.app.retry import with_retry
-from ioc.app.settings_sections import StoreSettings
+from ioc.app.settings.sections import StoreSettings
 from ioc.eventlog.port import Consumer, EventLog
 from ioc.model.events import Event, decode_event, encode_event
 from ioc.model.records import EVENTS_TOPIC, Batch, RecordKind

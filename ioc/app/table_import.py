@@ -95,7 +95,8 @@ def parse_mapping(data: bytes) -> dict[str, str]:
     """
     try:
         found = yaml.safe_load(data)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
+        # A ValueError is a date or number that is none, such as the 45th of a month.
         raise TableError(f"the mapping is no YAML: {error}") from error
     except RecursionError as error:
         raise TableError("the mapping is nested too deeply; two levels are all there are") from error

@@ -14,7 +14,7 @@ from prometheus_client import Counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ioc import __version__
-from ioc.app.settings_sections import TracingSettings
+from ioc.app.settings.sections import TracingSettings
 from ioc.model.tracing import NO_TRACER, Tracer, Value
 
 if TYPE_CHECKING:

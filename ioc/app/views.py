@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ioc.api.places import shown
 from ioc.api.ports import HistoryQuery, Quarantined
 from ioc.app.directory import Directory
 from ioc.app.retry import RETRYABLE
@@ -23,6 +24,7 @@ from ioc.store.playback import (
 )
 from ioc.store.pool import Pool
 from ioc.store.series import Point, SeriesQuery, read_series
+from ioc.stream.hub import Hub
 
 
 class DirectoryPlaces:
@@ -43,6 +45,10 @@ class DirectoryPlaces:
         """Return every registered device."""
         return self._directory.devices
 
+    def devices_version(self) -> int:
+        """Return the version of the register."""
+        return self._directory.device_version
+
     async def device(self, device_id: str) -> Device | None:
         """Return one device."""
         return self._directory.registry.device(device_id)
@@ -50,6 +56,12 @@ class DirectoryPlaces:
     def disabled(self, device_id: str) -> bool:
         """Return whether that device is out of service."""
         return self._directory.registry.disabled(device_id)
+
+
+def show_devices(directory: Directory, hub: Hub) -> None:
+    """Let open consoles know the devices of the present."""
+    off = directory.registry.disabled
+    hub.show_devices(directory.device_version, [shown(d, disabled=off(d.id)) for d in directory.devices])
 
 
 class StoredHistory:

@@ -6,8 +6,8 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from ioc.app.directory import CITY_ZONE
 from ioc.geo.index import WARD
+from ioc.model.times import CITY_ZONE
 from ioc.rules.errors import did_you_mean
 from ioc.store.areas import read_areas
 

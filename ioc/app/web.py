@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-from ioc.app.settings_sections import HttpSettings
+from ioc.app.settings.sections import HttpSettings
 from ioc.stream.websocket import UVICORN_OPTIONS
 
 DRAIN_S = 5

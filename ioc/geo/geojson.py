@@ -7,7 +7,7 @@ AreaError       which feature, which field, what is wrong (data)
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -68,7 +68,7 @@ def parse_areas(content: bytes, *, kind: str | None = None, bounds: Bounds | Non
     """
     features = read_features(content)
     errors: list[AreaError] = []
-    areas: list[Area] = []
+    areas: list[tuple[int, Area]] = []
     first: dict[tuple[str, str, str], int] = {}
     for number, feature in enumerate(features):
         reader = _Feature(number, feature, kind, bounds)
@@ -81,10 +81,25 @@ def parse_areas(content: bytes, *, kind: str | None = None, bounds: Bounds | Non
             detail = f"{area.code!r} is already the code of feature {first[key]} from {area.valid_from} on"
             errors.append(AreaError(number, area.code, "code", detail))
         first.setdefault(key, number)
-        areas.append(area)
+        areas.append((number, area))
+    errors = errors or list(_overlaps(areas))
     if errors:
         raise InvalidAreas(errors)
-    return areas
+    return [area for _, area in areas]
+
+
+def _overlaps(areas: Iterable[tuple[int, Area]]) -> Iterator[AreaError]:
+    """Yield where two areas of one kind and code would be in force on one day: places would be in either."""
+    latest: dict[tuple[str, str], tuple[int, Area]] = {}
+    for number, area in sorted(areas, key=lambda item: item[1].valid_from):
+        before = latest.get((area.kind, area.code))
+        if before is not None and (before[1].valid_to is None or before[1].valid_to > area.valid_from):
+            since = area.valid_from
+            detail = (
+                f"{since} is before feature {before[0]} ends: give that one `valid_to`, {since} or before"
+            )
+            yield AreaError(number, area.code, "valid_from", detail)
+        latest[area.kind, area.code] = number, area
 
 
 def read_features(content: bytes) -> list[Any]:

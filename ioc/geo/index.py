@@ -44,14 +44,21 @@ class AreaSet:
         """Return for each point the position of its area in `areas`, −1 for none."""
         return self._grid.locate(lon, lat)
 
+    def position_of(self, lon: float, lat: float) -> int | None:
+        """Return the position in `areas` of the area of one point."""
+        found = self._grid.locate_one(lon, lat)
+        return found if found >= 0 else None
+
     def code_of(self, lon: float, lat: float) -> str | None:
         """Return the code of the area of one point."""
-        found = self._grid.locate_one(lon, lat)
-        return self.areas[found].code if found >= 0 else None
+        found = self.position_of(lon, lat)
+        return None if found is None else self.areas[found].code
 
 
 class AreaIndex:
     """Areas by kind and code. Immutable in effect: grids are built once and kept.
+
+    Where areas are chosen by codes, `101` is every area of that code, `ward:101` the one of that kind.
 
     Border rule: a point on the common border of several areas of a kind belongs to the one whose code comes
     first; so do points where areas overlap. Borders belong to the area (closed polygons).
@@ -129,7 +136,7 @@ class AreaIndex:
         found = (
             i
             for i, area in enumerate(self.areas)
-            if (kind is None or area.kind == kind) and (wanted is None or area.code in wanted)
+            if (kind is None or area.kind == kind) and (wanted is None or not wanted.isdisjoint(names(area)))
         )
         return sorted(found, key=lambda i: (self.areas[i].code, self.areas[i].kind, i))
 
@@ -138,6 +145,11 @@ class AreaIndex:
         members = self._chosen(kind, None)
         surfaces = [n for n, i in enumerate(members) if self._shapes[i] is not None]
         return np.array([*surfaces, -1], dtype=np.int32)
+
+
+def names(area: Area) -> tuple[str, str]:
+    """Return what a choice of codes may call an area: its code, or `kind:code` where others have it too."""
+    return area.code, f"{area.kind}:{area.code}"
 
 
 def surface(area: Area) -> tuple[shapely.Geometry | None, str | None]:

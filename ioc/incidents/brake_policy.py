@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta
 
 from ioc.incidents.figures import FIGURES, Unit
-from ioc.incidents.policy_shapes import Code, PolicyError, Shape, Slug, Span, length_of
+from ioc.incidents.policy_shapes import Code, PolicyError, Shape, Slug, Span, check_elapsed, length_of
 from ioc.model.incidents import Severity
 from ioc.model.texts import Text
 from ioc.model.times import HOUR_US
@@ -107,7 +107,6 @@ def _check_brake(field: str, brake: Brake) -> None:
     if figure.city_only and (brake.scope == "ward" or brake.category is not None):
         raise PolicyError(f"{field}.scope", "city_only", f"{figure.id} is known for the whole city only")
     if brake.forecast is not None:
-        if length_of(brake.forecast).working:
-            raise PolicyError(f"{field}.forecast", "elapsed", "runs day and night: expected s, m, h or d")
+        check_elapsed(f"{field}.forecast", brake.forecast)
         if not 0 < length_of(brake.forecast).us <= MAX_FORECAST_US:
             raise PolicyError(f"{field}.forecast", "range", "expected more than no time and at most 24h")

@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
-from ioc.incidents.policy_shapes import Code, PolicyError, Shape, Span, length_of
+from ioc.incidents.policy_shapes import Code, PolicyError, Shape, Span, check_elapsed
 from ioc.model.texts import Text
 
 MAX_SERVICES: Final = 200
@@ -153,8 +153,7 @@ def check_citizens(policy: CitizenPolicy) -> None:
         _check_attributes(f"services[{n}]", service.attributes)
     spans = {"reopen_within": policy.reopen_within, "duplicates.within": policy.duplicates.within}
     for field, text in spans.items():
-        if length_of(text).working:
-            raise PolicyError(field, "elapsed", "runs day and night: expected s, m, h or d")
+        check_elapsed(field, text)
     if policy.duplicates.offer_from > policy.duplicates.merge_from:
         raise PolicyError("duplicates.merge_from", "order", "expected at least `offer_from`")
 

@@ -11,6 +11,7 @@ import msgspec
 
 from ioc.incidents.calendar import WorkingCalendar
 from ioc.incidents.policies import ClockPolicy, Policies, Step, length_of, nearness_of
+from ioc.incidents.policy_shapes import most_particular
 from ioc.model.incidents import Clocks, Incident, Pending, Severity, Worked
 from ioc.model.times import DAY_US, HOUR_US, SECOND_US
 
@@ -56,16 +57,13 @@ def after(days: WorkingCalendar, start_us: int, span: str) -> int:
 
 
 def _allowed(policy: ClockPolicy, category: str, severity: Severity, clock: str) -> str | None:
-    best: str | None = None
-    best_rank = -1
-    for row in policy.rows:
-        text: str | None = getattr(row, clock)
-        near = nearness_of(row.category, category)
-        if text is not None and near is not None and row.severity in (None, severity):
-            rank = 2 * near + (row.severity is not None)
-            if rank > best_rank:
-                best, best_rank = text, rank
-    return best
+    return most_particular(
+        (2 * near + (row.severity is not None), text)
+        for row in policy.rows
+        if (text := getattr(row, clock)) is not None
+        and (near := nearness_of(row.category, category)) is not None
+        and row.severity in (None, severity)
+    )
 
 
 def several_agencies(incident: Incident, policies: Policies) -> Incident:

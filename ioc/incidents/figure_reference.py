@@ -9,7 +9,7 @@ from ioc.incidents.figures import CELL_RATIO, FIGURES, MAX_ERROR, Better, Figure
 _HEAD: Final = f"""\
 # Figures and early warning
 
-Written by `python -m ioc.app.figures_page` from the definitions that the service computes by.
+Written by `python -m ioc.app.pages.figures` from the definitions that the service computes by.
 
 Every figure is counted from what is stored; nobody reports one by hand. `GET /api/v1/kpis`, `ioc kpis`
 and the page `/leader` show the same, for the city, by ward and by category, and `GET

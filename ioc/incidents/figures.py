@@ -109,14 +109,15 @@ class Selection(StrEnum):
 class Devices(msgspec.Struct, frozen=True):
     """Cameras or detectors of a scope. `newest_us` is event time, None where none has ever reported."""
 
-    registered: int = 0
+    in_service: int = 0
+    """Those out of service are counted nowhere here."""
     reporting: int = 0
     newest_us: int | None = None
 
     def joined(self, other: "Devices") -> "Devices":
         """Return both together."""
         newest = max((each for each in (self.newest_us, other.newest_us) if each is not None), default=None)
-        return Devices(self.registered + other.registered, self.reporting + other.reporting, newest)
+        return Devices(self.in_service + other.in_service, self.reporting + other.reporting, newest)
 
 
 NO_DEVICES: Final = Devices()
@@ -187,7 +188,7 @@ def devices_of(inputs: Inputs) -> Devices:
 def _seen(inputs: Inputs) -> float | None:
     """Return the share of devices that report: what no device sees does not count."""
     found = devices_of(inputs)
-    return _share(found.reporting, found.registered)
+    return _share(found.reporting, found.in_service)
 
 
 def _ratio(part: Part, whole: Part) -> Callable[[Inputs], Measured]:
@@ -252,7 +253,7 @@ def _reporting(source: Source) -> Callable[[Inputs], Measured]:
     def compute(inputs: Inputs) -> Measured:
         found = inputs.devices.get(source, NO_DEVICES)
         return Measured(
-            _share(found.reporting, found.registered), found.registered, 1.0 if found.registered else None
+            _share(found.reporting, found.in_service), found.in_service, 1.0 if found.in_service else None
         )
 
     return compute
@@ -262,7 +263,7 @@ def _age(source: Source) -> Callable[[Inputs], Measured]:
     def compute(inputs: Inputs) -> Measured:
         found = inputs.devices.get(source, NO_DEVICES)
         age_s = None if found.newest_us is None else max(0.0, (inputs.now_us - found.newest_us) / 1e6)
-        return Measured(age_s, found.registered, _share(found.reporting, found.registered))
+        return Measured(age_s, found.in_service, _share(found.reporting, found.in_service))
 
     return compute
 
@@ -270,7 +271,7 @@ def _age(source: Source) -> Callable[[Inputs], Measured]:
 # the figures ------------------------------------------------------------------------------------------------
 
 _DEVICES: Final = Text(
-    "camera và đầu đo đang gửi / đã đăng ký", "cameras and detectors reporting / registered"
+    "camera và đầu đo đang gửi / đang dùng", "cameras and detectors reporting / in service"
 )
 
 
@@ -457,9 +458,9 @@ _ALL: Final = (
         id="camera_coverage",
         title=Text("Camera hoạt động", "Cameras reporting"),
         words=Text(
-            "camera đang gửi dữ liệu / camera đã đăng ký, lúc này", "cameras reporting / registered, now"
+            "camera đang gửi dữ liệu / camera đang dùng, lúc này", "cameras reporting / in service, now"
         ),
-        covers=Text("camera đã đăng ký", "registered cameras"),
+        covers=Text("camera đang dùng", "cameras in service"),
         unit=Unit.SHARE,
         better=Better.UP,
         compute=_reporting(Source.CAMERA),
@@ -470,9 +471,9 @@ _ALL: Final = (
         id="detector_coverage",
         title=Text("Đầu đo hoạt động", "Detectors reporting"),
         words=Text(
-            "đầu đo đang gửi dữ liệu / đầu đo đã đăng ký, lúc này", "detectors reporting / registered, now"
+            "đầu đo đang gửi dữ liệu / đầu đo đang dùng, lúc này", "detectors reporting / in service, now"
         ),
-        covers=Text("đầu đo đã đăng ký", "registered detectors"),
+        covers=Text("đầu đo đang dùng", "detectors in service"),
         unit=Unit.SHARE,
         better=Better.UP,
         compute=_reporting(Source.DETECTOR),
@@ -483,7 +484,7 @@ _ALL: Final = (
         id="camera_age",
         title=Text("Tuổi dữ liệu camera", "Age of camera data"),
         words=Text("thời gian từ sự kiện camera mới nhất", "time since the newest event of a camera"),
-        covers=Text("camera đang gửi / đã đăng ký", "cameras reporting / registered"),
+        covers=Text("camera đang gửi / đang dùng", "cameras reporting / in service"),
         unit=Unit.SECONDS,
         better=Better.DOWN,
         compute=_age(Source.CAMERA),
@@ -494,7 +495,7 @@ _ALL: Final = (
         id="detector_age",
         title=Text("Tuổi dữ liệu đầu đo", "Age of detector data"),
         words=Text("thời gian từ sự kiện đầu đo mới nhất", "time since the newest event of a detector"),
-        covers=Text("đầu đo đang gửi / đã đăng ký", "detectors reporting / registered"),
+        covers=Text("đầu đo đang gửi / đang dùng", "detectors reporting / in service"),
         unit=Unit.SECONDS,
         better=Better.DOWN,
         compute=_age(Source.DETECTOR),

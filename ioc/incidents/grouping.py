@@ -55,7 +55,7 @@ def group(new: Incident, around: Sequence[Incident], policy: GroupingPolicy) -> 
         key=lambda item: (item.detected_us, item.id),
     )
     for correlation in policy.correlations:
-        found = _correlated(new, leaders, correlation)
+        found = _correlated(new, leaders, correlation, policy.max_members)
         if found:
             return found
     return _by_place(new, leaders, policy)
@@ -76,7 +76,9 @@ def _by_place(new: Incident, leaders: Iterable[Incident], policy: GroupingPolicy
     return None
 
 
-def _correlated(new: Incident, leaders: Iterable[Incident], correlation: Correlation) -> Grouping | None:
+def _correlated(
+    new: Incident, leaders: Iterable[Incident], correlation: Correlation, max_members: int
+) -> Grouping | None:
     if not concerns(correlation, new):
         return None
     related = [item for item in leaders if concerns(correlation, item) and _near(item, new, correlation)]
@@ -86,7 +88,7 @@ def _correlated(new: Incident, leaders: Iterable[Incident], correlation: Correla
         return None
     # The most severe leads, since the others must not be more severe; then one that leads already.
     head = min(heads, key=lambda item: (-RANK[item.severity], -item.members, item.detected_us, item.id))
-    joining = tuple(
+    joining = [
         item.id
         for item in standing
         if item.id != head.id
@@ -94,8 +96,11 @@ def _correlated(new: Incident, leaders: Iterable[Incident], correlation: Correla
         and item.handling is Handling.NEW
         and not item.members
         and RANK[item.severity] <= RANK[head.severity]
-    )
-    return Grouping(head.id, joining, correlation.name) if joining else None
+    ]
+    # As many as the head has room for: the new alarm, then the oldest. The others stand for themselves.
+    kept = sorted(joining, key=lambda member: member != new.id)[: max_members - head.members]
+    joining = [member for member in joining if member in kept]
+    return Grouping(head.id, tuple(joining), correlation.name) if joining else None
 
 
 def concerns(correlation: Correlation, incident: Incident) -> bool:

@@ -5,19 +5,18 @@ A period is compared with the one before it as far as whole hours (today) or day
 """
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 import msgspec
 
-from ioc.model.times import DAY_US, HOUR_US, from_us, to_us
+from ioc.model.times import CITY_ZONE, DAY_US, HOUR_US, from_us, to_us
 
 ORIGIN_US: Final = 946_832_400_000_000
 """Monday 3 January 2000, midnight of UTC+7: every bucket lies a whole number of widths from here."""
 MAX_DAYS: Final = 366
 """Longest period that may be asked for."""
-_ZONE: Final = timezone(timedelta(hours=7))
 
 
 class Grain(StrEnum):
@@ -110,7 +109,7 @@ def window(period: Period, now_us: int, first: date | None = None, last: date | 
         hour_us = floor(now_us, Grain.HOUR)
         return _made(period, midnight_us, hour_us, now_us, DAY_US)
     if period is Period.QUARTER:
-        today = from_us(now_us).astimezone(_ZONE).date()
+        today = from_us(now_us).astimezone(CITY_ZONE).date()
         start_us, before_us = (_midnight(day) for day in _quarters(today))
         return _made(period, start_us, midnight_us, now_us, start_us - before_us)
     days = 7 if period is Period.WEEK else 30
@@ -129,7 +128,7 @@ def _quarters(today: date) -> tuple[date, date]:
 
 
 def _midnight(day: date) -> int:
-    return to_us(datetime(day.year, day.month, day.day, tzinfo=_ZONE))
+    return to_us(datetime(day.year, day.month, day.day, tzinfo=CITY_ZONE))
 
 
 def _custom(now_us: int, first: date | None, last: date | None) -> Window:

@@ -15,11 +15,12 @@ from ioc.incidents.calendar import WorkingCalendar
 from ioc.incidents.citizen_policy import CitizenPolicy, check_citizens
 from ioc.incidents.policy_shapes import Code as Code
 from ioc.incidents.policy_shapes import Name as Name
-from ioc.incidents.policy_shapes import Offset, Shape, Span
+from ioc.incidents.policy_shapes import Offset, Shape, Span, check_elapsed
 from ioc.incidents.policy_shapes import PolicyError as PolicyError
 from ioc.incidents.policy_shapes import length_of as length_of
 from ioc.incidents.policy_shapes import nearness_of as nearness_of
 from ioc.incidents.procedures import MAX_PROCEDURES, Procedure, check_procedures
+from ioc.incidents.proof_policy import ProofPolicy, check_proof
 from ioc.incidents.shipped_procedures import SHIPPED
 from ioc.model.incidents import Severity
 
@@ -167,6 +168,7 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
     procedures: ProcedurePolicy = ProcedurePolicy()
     texts: dict[str, Procedure] = {}
     """Every procedure that was ever in force, by the name of its text."""
+    proof: ProofPolicy = ProofPolicy()
     brakes: BrakePolicy = BrakePolicy()
     ward_names: dict[str, str] = {}
     """Vietnamese names of the wards in force by code."""
@@ -180,6 +182,7 @@ Policy = (
     | GroupingPolicy
     | CitizenPolicy
     | ProcedurePolicy
+    | ProofPolicy
     | BrakePolicy
 )
 POLICIES: Final[dict[str, type[Policy]]] = {
@@ -189,6 +192,7 @@ POLICIES: Final[dict[str, type[Policy]]] = {
     "grouping": GroupingPolicy,
     "citizens": CitizenPolicy,
     "procedures": ProcedurePolicy,
+    "proof": ProofPolicy,
     "brakes": BrakePolicy,
 }
 """Name → shape of every policy."""
@@ -218,26 +222,23 @@ def _check(policy: Policy) -> None:
         for n, correlation in enumerate(policy.correlations):
             if not correlation.rules and not correlation.categories:
                 raise PolicyError(f"correlations[{n}]", "names_something", "expected `rules` or `categories`")
-            _check_elapsed(f"correlations[{n}].within", correlation.within)
-        _check_elapsed("within", policy.within)
+            check_elapsed(f"correlations[{n}].within", correlation.within)
+        check_elapsed("within", policy.within)
     if isinstance(policy, ClockPolicy):
         for n, row in enumerate(policy.rows):
-            _check_elapsed(f"rows[{n}].acknowledge", row.acknowledge)
+            check_elapsed(f"rows[{n}].acknowledge", row.acknowledge)
             if row.resolve and row.resolve_several:
                 _check_alike(f"rows[{n}]", row.resolve, row.resolve_several)
             for field in ("resolve", "resolve_several"):
                 if (text := getattr(row, field)) and not length_of(text).us:
                     raise PolicyError(f"rows[{n}].{field}", "positive", "expected more than no time")
-        _check_elapsed("accept", policy.accept)
+        check_elapsed("accept", policy.accept)
     if isinstance(policy, CitizenPolicy):
         check_citizens(policy)
+    if isinstance(policy, ProofPolicy):
+        check_proof(policy)
     if isinstance(policy, BrakePolicy):
         check_brakes(policy)
-
-
-def _check_elapsed(field: str, text: str | None) -> None:
-    if text and length_of(text).working:
-        raise PolicyError(field, "elapsed", "runs day and night: expected s, m, h or d")
 
 
 def _check_alike(field: str, resolve: str, several: str) -> None:

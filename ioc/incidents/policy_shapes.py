@@ -1,6 +1,8 @@
 """What every policy is made of: the base of its structs, the texts in them, and how one is refused."""
 
 import re
+from collections.abc import Iterable
+from operator import itemgetter
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
@@ -53,6 +55,11 @@ def nearness_of(row: str | None, category: str) -> int | None:
     return 1 if category.startswith(row + ".") else None
 
 
+def most_particular(stated: Iterable[tuple[int, str]]) -> str | None:
+    """Return what the row of the highest rank states, of equal ones the first; None where none does."""
+    return max(stated, key=itemgetter(0), default=(0, None))[1]
+
+
 class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Rows are shown without what they leave open, policies whole."""
 
@@ -65,3 +72,9 @@ class PolicyError(ValueError):
         self.field = field
         self.rule = rule
         self.detail = detail
+
+
+def check_elapsed(field: str, text: str | None) -> None:
+    """Raise PolicyError where a span that runs day and night is told in working days."""
+    if text and length_of(text).working:
+        raise PolicyError(field, "elapsed", "runs day and night: expected s, m, h or d")

@@ -4,6 +4,7 @@ from typing import Final
 
 from ioc.incidents.commands import GUARDS, TRANSITIONS, Op
 from ioc.incidents.policies import ClockPolicy, GroupingPolicy
+from ioc.incidents.proof_policy import ProofPolicy
 from ioc.incidents.shift import SHIFT_GUARDS
 from ioc.incidents.shipped_procedures import SHIPPED
 from ioc.model.incidents import OPEN_HANDLINGS, Handling, PauseReason
@@ -11,7 +12,7 @@ from ioc.model.incidents import OPEN_HANDLINGS, Handling, PauseReason
 _HEAD: Final = """\
 # Incidents: from alarm to closed case
 
-Written by `python -m ioc.app.incidents_page` from the tables that the state machine runs by.
+Written by `python -m ioc.app.pages.incidents` from the tables that the state machine runs by.
 
 An incident has a *condition*, which the world decides (`active`, `cleared`), and a *handling*, which
 people decide. Resolving an incident does not clear the road, and a jam that has dissolved still waits for
@@ -80,19 +81,38 @@ Alarms of one happening become one incident, its *head*; the others are *merged*
 first revision on and raise no alarm of their own. The head counts them (`members`, `members_active`),
 `GET /incidents/{id}/members` lists them, L undoes each.
 
-Grouped are only incidents of one ward; never into one that is less severe, finished, shelved or full. A
+Grouped are only incidents of one ward; never into one that is less severe, finished, shelved or full
+(`max_members`): where more would join than there is room for, the newest alarm and the oldest do. A
 member that grows more severe than its head stands for itself again. A head closes itself only when no
 member goes on. The decision falls in the transaction that stores the alarm and depends on stored
 incidents only: a replay groups alike.
 """
+_PROOF: Final = """\
+## Proof
+
+What raised an incident has the last word on whether it is over. Resolved and closed incidents are watched by
+the policy `proof`: one that still goes on `persists` after it was resolved is opened again (G, by
+`system:proof`, with a note), and so is one whose alarm comes back (same rule and key, same ward, within the
+`metres` of the policy `grouping`, not more severe) within `returns`: the new alarm then becomes part of it.
+No clock starts again, every supervisor is told (`result_disproved`), and reporters see `reopened`. What was
+rejected is not watched: whoever rejects an alarm says that there is nothing.
+`ioc_incident_disproved_total` counts both; the figure `reopened_share` shows whose results do not last.
+
+The most particular row that states a time decides: a rule before a category before every one; `0s` says
+never. `enabled: false` switches it off. Shipped:
+
+| for | still goes on after | comes back within |
+| --- | --- | --- |
+"""
 _ROUTING: Final = """\
 ## Routing
 
-The ward comes from the boundaries in force on the day (`ioc areas import`; `valid_from`, `valid_to`),
-the team from the authority table (policy `authority`): a row with category and wards decides before one
-with the category, that before one with wards, that before `fallback`. `ioc policies preview --authority
-FILE --areas FILE` and `POST /policies/preview` say what another table or other boundaries would change
-for the open incidents, and which would belong to no ward.
+The ward comes from the boundaries in force on the day (`ioc areas import`; `valid_from`, `valid_to`,
+the first day out; two of one code may not be in force together), the team from the authority table
+(policy `authority`): a row with category and wards decides before one with the category, that before
+one with wards, that before `fallback`. `ioc policies preview --authority FILE --areas FILE` and `POST
+/policies/preview` say what another table or other boundaries would change for the open incidents, and
+which would belong to no ward.
 """
 _CLOCKS: Final = """\
 ## Clocks
@@ -150,6 +170,7 @@ def render() -> str:
             _shifts(),
             _GROUPING,
             _correlations(),
+            _proof(),
             _ROUTING,
             _clocks(),
         ]
@@ -224,6 +245,12 @@ def _correlations() -> str:
         heads = f", led by {' or '.join(f'`{name}`' for name in item.heads)}" if item.heads else ""
         lines.append(f"- `{item.name}`: {what}, {where} and {item.within}, from {item.at_least} on{heads}")
     return "\n".join([*lines, "", "`enabled: false` switches grouping off.", ""])
+
+
+def _proof() -> str:
+    rows = ProofPolicy().rows
+    cells = [(row.rule or row.category, row.persists or "–", row.returns or "–") for row in rows]
+    return _PROOF + "".join(f"| `{name}` | {persists} | {returns} |\n" for name, persists, returns in cells)
 
 
 def _clocks() -> str:

@@ -1,14 +1,14 @@
 """Decides what becomes of decoded events: authorise, validate the time, locate. Pure.
 
-decoded event ── may send for source? ── registered? ── enabled? ── time plausible? ── place ──► record
-                        │ no                  │ no         │ no            │ no
-                        ├─────────────────────┴────────────│───────────────┴──► quarantine
-                        └──────────────────────────────────┴──────────────────► answer
+decoded event ─ may send for source? ─ registered? ─ enabled? ─ time plausible? ─ room? ─ place ─► record
+                       │ no                 │ no        │ no           │ no         │ no (overload)
+                       ├────────────────────┴───────────│──────────────┴────────────│───► quarantine
+                       └────────────────────────────────┴───────────────────────────┴───► answer
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 import msgspec
@@ -23,11 +23,13 @@ from ioc.ingest.ports import (
     Registry,
     Wards,
 )
-from ioc.model.events import Event, EventData, Extra, FeedbackReport, encode_event
+from ioc.model.events import Event, EventData, Extra, FeedbackReport, encode_event, type_of
 from ioc.model.places import Device
 from ioc.model.records import NewRecord, RecordKind
 from ioc.model.times import format_us
 
+LeavesOut = Callable[[Decoded, int], bool]
+"""Whether an event is left out now, microseconds since the epoch."""
 Bounds = tuple[float, float, float, float]
 """West, south, east, north in degrees."""
 
@@ -75,6 +77,8 @@ class Admission(msgspec.Struct, kw_only=True):
     """One for each record."""
     rejected: list[RejectedEvent] = []
     quarantine: list[QuarantineRow] = []
+    shed: Counter[str] = msgspec.field(default_factory=Counter)
+    """Events that were left out, by type."""
     counts: Counter[str] = msgspec.field(default_factory=Counter)
     """Events by position finding: `position_zero`, `position_outside`, `position_swapped`, `unlocated`."""
 
@@ -108,11 +112,13 @@ class Gateway:
         rejections: Iterable[Rejection],
         now_us: int,
         trace: str | None = None,
+        leaves_out: LeavesOut | None = None,
     ) -> Admission:
         """Return records to append and rows to quarantine for one body of `sender`.
 
         `rejections` are the decoder's; they join the gateway's own in the answer, ordered by line. `trace` is
         the context that events without one of their own carry on, "" for none; None takes none of them.
+        `leaves_out` is asked under overload, of each event that would be let in.
         """
         admission = Admission()
         kept: Counter[tuple[int, bytes]] = Counter()
@@ -123,6 +129,9 @@ class Gateway:
             refused = self._judge(sender, source, decoded, now_us)
             if refused is not None or source is None:
                 self._refuse(admission, kept, sender, _rejection(decoded, refused or _UNREGISTERED), now_us)
+                continue
+            if leaves_out is not None and leaves_out(decoded, now_us):
+                admission.shed[type_of(decoded.data)] += 1
                 continue
             event, wrong = self._locate(source, decoded, now_us, admission.counts)
             admission.seen.append(Seen(event.source, event.time_us, wrong))

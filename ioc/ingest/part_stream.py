@@ -17,7 +17,8 @@ Fault = Literal["too_large", "malformed"]
 MAX_BOUNDARY_BYTES: Final = 200
 _AFTER_BOUNDARY: Final = b"\r\n \t-"
 _BLANK: Final = b" \t\r\n\0"
-_HEAD_END: Final = re.compile(rb"\r?\n[ \t]*\r?\n")
+_HEADER_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*:|[ \t]")
+"""How a header begins, or goes on. Documents do not: some cameras leave out the empty line before them."""
 _ROOT: Final = re.compile(rb"<([A-Za-z_][\w.:-]*)")
 _PICTURES: Final = ("image/", "video/", "audio/")
 _PICTURE_STARTS: Final = (b"\xff\xd8\xff", b"\x89PNG")
@@ -159,23 +160,28 @@ class PartReader:
         if held.startswith(b"--"):  # the last boundary; some cameras go on behind it
             self._drop(2, _At.BETWEEN)
             return True
-        head_end = _HEAD_END.search(held, 0, self._max_head)
-        next_part = self._find_delimiter()
-        if next_part is not None and next_part < (head_end.start() if head_end else self._max_head):
-            self.faults["malformed"] += 1
-            self._drop(next_part + len(self._delimiter), _At.HEAD)
-            return True
-        if head_end is None:
-            if len(held) <= self._max_head:
-                return False
-            self.faults["malformed"] += 1
-            self._drop(0, _At.BETWEEN)
-            return True
-        self._type, self._length = _headers(bytes(held[: head_end.start()]))
-        if self._length is not None and self._length > self._max_part:
-            self._length = None
-        # The head's last line feed stays: of an empty part it belongs to the next boundary.
-        self._drop(head_end.end() - 1, _At.BODY)
+        at = held.find(b"\n", 0, self._max_head) + 1
+        while 0 < at <= self._max_head:
+            end = held.find(b"\n", at)
+            if end < 0:
+                break
+            row = held[at:end]
+            if self._is_delimiter(at - 1):
+                self.faults["malformed"] += 1
+                self._drop(at - 1 + len(self._delimiter), _At.HEAD)
+                return True
+            if not row.strip() or not _HEADER_LINE.match(row):
+                self._type, self._length = _headers(bytes(held[:at]))
+                if self._length is not None and self._length > self._max_part:
+                    self._length = None
+                # The head's last line feed stays: of an empty part it belongs to the next boundary.
+                self._drop(at - 1 if row.strip() else end, _At.BODY)
+                return True
+            at = end + 1
+        if len(held) <= self._max_head:
+            return False
+        self.faults["malformed"] += 1
+        self._drop(0, _At.BETWEEN)
         return True
 
     def _read_body(self, parts: list[StreamPart]) -> bool:
@@ -263,6 +269,11 @@ class PartReader:
             if self._held[after] in _AFTER_BOUNDARY:
                 return found
             self._searched = found + 1
+
+    def _is_delimiter(self, at: int) -> bool:
+        """Return whether a boundary stands at `at`, on a line that has ended."""
+        after = at + len(self._delimiter)
+        return self._held.startswith(self._delimiter, at) and self._held[after] in _AFTER_BOUNDARY
 
     def _ends_at(self, end: int) -> bool:
         """Return whether nothing but the begin of a boundary is held behind `end`, if that."""

@@ -117,7 +117,7 @@ class IngestService:
         self._allowances = Allowances(limits.device_events_per_s, limits.device_burst_events)
         self.device_counts = DeviceCounter()
         self.budgets = ErrorBudgets(limits)
-        self.shedder = Shedder(registry)
+        self.shedder = Shedder()
         self._inflight = asyncio.Semaphore(limits.max_inflight_requests)
         # One is enough: decoders hold the interpreter's lock, so two would not be done sooner.
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="decode")
@@ -248,9 +248,35 @@ class IngestService:
         transport: Transport,
         wait: bool,
     ) -> list[IngestAnswer]:
+        now_us = context.now_us
+        admissions: list[Admission] = []
+        duplicates: list[list[bool]] = []
+        try:
+            await self._admit(device, bodies, context, transport, wait, admissions)
+            with self._tracer.span("append"), self.metrics.append_seconds.time():
+                duplicates = await self._store(admissions, transport)
+        finally:
+            self._forget_untaken(admissions, duplicates)
+        self._count(admissions, duplicates)
+        answers = []
+        for admission, repeats in zip(admissions, duplicates, strict=True):
+            self._judge(device, admission, repeats, now_us)
+            answers.append(_answer(admission, repeats))
+        return answers
+
+    async def _admit(
+        self,
+        device: Device,
+        bodies: Sequence[bytes],
+        context: DecodeContext,
+        transport: Transport,
+        wait: bool,
+        admissions: list[Admission],
+    ) -> None:
+        """Add to `admissions` what the gateway wants done with each body."""
         trace = self._tracer.current() if self._tracer.on else None
         now_us = context.now_us
-        admissions, left_out = [], []
+        leaves_out = self.shedder.leaves_out if self.shedder.level else None
         self.metrics.bytes.labels(transport).inc(sum(map(len, bodies)))
         for at, body in enumerate(bodies):
             # What states no time happened in the order in which it came, and not at once.
@@ -259,19 +285,20 @@ class IngestService:
             self._charge(device, decode, transport, wait, now_us)
             self.metrics.dropped_fields.inc(decode.dropped_fields)
             self.metrics.pictures.inc(decode.pictures)
-            events, shed = self.shedder.thin(decode.events, now_us)
-            left_out.append(shed)
-            admissions.append(self._gateway.admit(device, events, decode.rejections, now_us, trace))
-        with self._tracer.span("append"), self.metrics.append_seconds.time():
-            duplicates = await self._store(admissions, transport)
-        self._count(admissions, duplicates)
-        for kind, count in sum(left_out, Counter()).items():
-            self.metrics.shed.labels(kind).inc(count)
-        answers = []
-        for admission, repeats, shed in zip(admissions, duplicates, left_out, strict=True):
-            self._judge(device, admission, repeats, now_us)
-            answers.append(_answer(admission, repeats, shed.total()))
-        return answers
+            admissions.append(
+                self._gateway.admit(device, decode.events, decode.rejections, now_us, trace, leaves_out)
+            )
+
+    def _forget_untaken(self, admissions: Sequence[Admission], duplicates: Sequence[Sequence[bool]]) -> None:
+        """Let no event keep others out that the log has not taken now; without `duplicates` that is none."""
+        if self.shedder.level:
+            records = [record for admission in admissions for record in admission.records]
+            repeats = [repeat for body in duplicates for repeat in body] or [True] * len(records)
+            self.shedder.forget(
+                record.dedup
+                for record, repeat in zip(records, repeats, strict=True)
+                if repeat and record.dedup is not None
+            )
 
     async def _leave_unread(self, device: Device, bodies: Sequence[bytes]) -> list[IngestAnswer]:
         """Put what a throttled device sent into quarantine as it came."""
@@ -415,15 +442,17 @@ class IngestService:
                 _log.debug("event refused", event_id=refused.id, rule=refused.rule, field=refused.field)
             for finding, count in admission.counts.items():
                 self.metrics.positions.labels(finding).inc(count)
+            for kind, count in admission.shed.items():
+                self.metrics.shed.labels(kind).inc(count)
 
 
-def _answer(admission: Admission, duplicates: Sequence[bool], shed: int = 0) -> IngestAnswer:
+def _answer(admission: Admission, duplicates: Sequence[bool]) -> IngestAnswer:
     repeated = sum(duplicates)
     return IngestAnswer(
         accepted=len(duplicates) - repeated,
         duplicate=repeated,
         rejected=tuple(admission.rejected),
-        shed=shed or msgspec.UNSET,
+        shed=admission.shed.total() or msgspec.UNSET,
     )
 
 

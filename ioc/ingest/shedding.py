@@ -6,19 +6,18 @@
     2 measurements   the same, detectors' measurements, plates
     never            alarms, situations, reports, votes, states of devices
 
-Nothing falls silent: a source that is thinned is still heard of, so rules of silence do not mind. An event
+Nothing falls silent: a source that is thinned is still heard of, so rules of silence do not mind. Only what
+the log has taken keeps the next out: no refused event does, no repeat, and none whose append failed. An event
 that was left out is neither stored nor remembered; the answer to its sender counts it (`shed`).
 
 Follows the criticality classes of Google's SRE book, "Handling Overload".
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import Final, NamedTuple
 
 from ioc.ingest.decoders.base import Decoded
-from ioc.ingest.ports import Registry
 from ioc.model.events import (
     CameraCount,
     CameraObject,
@@ -26,7 +25,6 @@ from ioc.model.events import (
     EventData,
     TrafficFlow,
     TrafficTravelTime,
-    type_of,
 )
 from ioc.model.times import SECOND_US
 
@@ -56,13 +54,18 @@ _THINNED: Final[dict[Level, frozenset[type[EventData]]]] = {
 }
 
 
+class _Kept(NamedTuple):
+    at_us: int
+    event_id: str
+
+
 class Shedder:
     """Thins events at the present `level`."""
 
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+    def __init__(self) -> None:
         self._level = Level.NOTHING
-        self._kept_us: dict[tuple[str, type[EventData]], int] = {}
+        self._kept: dict[str, dict[type[EventData], _Kept]] = {}
+        """By source."""
 
     @property
     def level(self) -> Level:
@@ -73,29 +76,30 @@ class Shedder:
     def level(self, level: Level) -> None:
         self._level = level
         if level is Level.NOTHING:
-            self._kept_us.clear()
+            self._kept.clear()
 
-    def thin(self, events: Sequence[Decoded], now_us: int) -> tuple[Sequence[Decoded], Counter[str]]:
-        """Return the events that are taken, and how many of each type are not.
+    def leaves_out(self, event: Decoded, now_us: int) -> bool:
+        """Return whether `event` is left out; one that is not stands for its source's next `KEEP_S`.
 
-        Events of unknown sources are left to whoever refuses them, so that what is remembered is no more than
-        the registry holds.
+        Ask only for events that would otherwise be let in, and `forget` those that were not after all.
         """
-        thinned = _THINNED[self._level]
-        shed: Counter[str] = Counter()
-        if not thinned:
-            return events, shed
-        taken = []
-        for event in events:
-            kind = type(event.data)
-            if kind in thinned and self._registry.device(event.source) is not None:
-                kept_us = self._kept_us.get((event.source, kind))
-                if kept_us is not None and now_us - kept_us < KEEP_S * SECOND_US:
-                    shed[type_of(event.data)] += 1
-                    continue
-                self._kept_us[event.source, kind] = now_us
-            taken.append(event)
-        return taken, shed
+        kind = type(event.data)
+        if kind not in _THINNED[self._level]:
+            return False
+        of_source = self._kept.setdefault(event.source, {})
+        kept = of_source.get(kind)
+        # A clock that was put back must not silence anybody until it comes to that time again.
+        if kept is not None and 0 <= now_us - kept.at_us < KEEP_S * SECOND_US:
+            return True
+        of_source[kind] = _Kept(now_us, event.id)
+        return False
+
+    def forget(self, events: Iterable[tuple[str, str]]) -> None:
+        """Let none of `events`, pairs of source and id, stand for its source: the log has not taken them."""
+        for source, event_id in events:
+            of_source = self._kept.get(source, {})
+            for kind in [kind for kind, kept in of_source.items() if kept.event_id == event_id]:
+                del of_source[kind]
 
 
 class Progress(NamedTuple):

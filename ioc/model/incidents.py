@@ -2,11 +2,12 @@
 
 import hashlib
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from ioc.model.texts import Text
+from ioc.model.times import HOUR_US
 
 
 class Severity(StrEnum):
@@ -45,6 +46,8 @@ class Handling(StrEnum):
 OPEN_HANDLINGS = frozenset(
     {Handling.NEW, Handling.ACKNOWLEDGED, Handling.ASSIGNED, Handling.IN_PROGRESS},
 )
+FINISHED_SHOWN_US: Final = HOUR_US
+"""Consoles begin with what finished so shortly before, live and in a playback."""
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

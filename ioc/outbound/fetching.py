@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import httpx
 import msgspec
 
+from ioc.outbound.body import ACCEPT_ENCODING, BodyError, read_body
 from ioc.outbound.destination import Destinations, ForbiddenDestinationError, Resolve, pin, resolve_host
 
 
@@ -56,20 +57,20 @@ class Fetcher:
                 return await self._get(httpx.URL(url).copy_merge_params(parameters))
         except TimeoutError as error:
             raise FetchError(f"no answer within {self._timeout_s:g} s") from error
-        except ForbiddenDestinationError as error:
+        except (ForbiddenDestinationError, BodyError) as error:
             raise FetchError(str(error)) from error
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise FetchError(f"{type(error).__name__}: {error}") from error
 
     async def _get(self, url: httpx.URL) -> Fetched:
         pinned, extensions = await pin(url, self._allowed, self._resolve)
-        headers = {"Host": url.netloc.decode("ascii"), "User-Agent": "ioc/1"}
+        headers = {
+            "Host": url.netloc.decode("ascii"),
+            "User-Agent": "ioc/1",
+            "Accept-Encoding": ACCEPT_ENCODING,
+        }
         async with self._client.stream("GET", pinned, headers=headers, extensions=extensions) as answer:
             if answer.status_code != httpx.codes.OK:
                 raise FetchError(f"answered {answer.status_code}")
-            body = bytearray()
-            async for chunk in answer.aiter_bytes():
-                body += chunk
-                if len(body) > self._max_bytes:
-                    raise FetchError(f"answered more than {self._max_bytes} bytes")
-        return Fetched(bytes(body), answer.headers.get("content-type"))
+            body = await read_body(answer, self._max_bytes)
+        return Fetched(body, answer.headers.get("content-type"))

@@ -10,7 +10,7 @@ import aiosmtplib
 import msgspec
 
 from ioc.model.notices import Telling
-from ioc.model.times import format_us, from_us
+from ioc.model.times import CITY_ZONE, from_us
 from ioc.model.warnings import WarningNotice
 from ioc.outbound.receivers import in_lang
 from ioc.outbound.sending import DeliveryError, MailTls
@@ -70,7 +70,7 @@ def _line(notice: Telling, lang: str) -> str:
         return _warning_line(notice, lang)
     incident = notice.incident
     return _LINE[lang].format(
-        time=from_us(notice.at_us).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        time=_local(notice.at_us),
         severity=incident.severity,
         title=in_lang(incident.title, lang),
         op=notice.op,
@@ -83,7 +83,7 @@ def _line(notice: Telling, lang: str) -> str:
 def _warning_line(notice: WarningNotice, lang: str) -> str:
     ahead = notice.forecast_us if notice.stage == "forecast" else None
     return _WARNING[lang].format(
-        time=from_us(notice.at_us).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        time=_local(notice.at_us),
         severity=notice.severity,
         title=in_lang(notice.title, lang),
         stage=_STAGES[lang][notice.stage],
@@ -92,9 +92,13 @@ def _warning_line(notice: WarningNotice, lang: str) -> str:
         value=notice.value,
         threshold=notice.threshold,
         n=notice.n,
-        expected="" if ahead is None else _EXPECTED[lang].format(time=format_us(ahead)),
+        expected="" if ahead is None else _EXPECTED[lang].format(time=_local(ahead)),
         id=notice.id,
     )
+
+
+def _local(time_us: int) -> str:
+    return from_us(time_us).astimezone(CITY_ZONE).strftime("%Y-%m-%d %H:%M:%S (UTC+7)")
 
 
 async def send_mail(message: EmailMessage, settings: MailSettings) -> None:

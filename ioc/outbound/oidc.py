@@ -24,6 +24,8 @@ from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
+from ioc.outbound.body import ACCEPT_ENCODING, BodyError, read_body
+
 SIGNATURES: Final = ("RS256", "PS256", "ES256", "EdDSA", "RS384", "PS384", "ES384", "RS512", "PS512", "ES512")
 """What may be configured: signatures by a key pair only."""
 LEEWAY_S: Final = 60
@@ -183,17 +185,12 @@ class OidcClient:
 
     async def _ask(self, method: str, url: str, **request: Any) -> dict[str, Any]:
         require_encrypted(url)
+        headers = {"accept": "application/json", "accept-encoding": ACCEPT_ENCODING}
         try:
-            async with self._http.stream(
-                method, url, headers={"accept": "application/json"}, **request
-            ) as answer:
-                body = b""
-                async for chunk in answer.aiter_bytes():
-                    body += chunk
-                    if len(body) > _MAX_BYTES:
-                        raise ProviderUnavailableError(f"{url}: more than {_MAX_BYTES} bytes")
+            async with self._http.stream(method, url, headers=headers, **request) as answer:
+                body = await read_body(answer, _MAX_BYTES)
             found = msgspec.json.decode(body, type=dict[str, Any])
-        except (httpx.HTTPError, msgspec.DecodeError) as error:
+        except (httpx.HTTPError, BodyError, msgspec.DecodeError) as error:
             raise ProviderUnavailableError(f"{url}: {error}") from error
         # A refused code is answered with 400 or 401 and `error`: the caller says so.
         if answer.status_code >= 500 or (answer.status_code >= 400 and "error" not in found):

@@ -17,10 +17,11 @@ from ioc.model.warnings import WarningNotice
 
 MAX_TARGET_CHARS: Final = 2_000
 MAX_FILTERS: Final = 100
-LEFT_UNDONE: Final = {"skip": "step_skipped", "resolve": "steps_overridden"}
-"""How a notice is called that tells of a required step left undone; who asks for `escalate` gets it too."""
+NOT_DONE: Final = {"skip": "step_skipped", "resolve": "steps_overridden", "reopen": "result_disproved"}
+"""How a notice is called that tells of a required step left undone, or of a result that was none; who asks
+for `escalate` gets it too."""
 SUPERVISORS: Final = Receiver(
-    id="supervisors", kind=Kind.IN_APP, target="supervisor", ops=tuple(LEFT_UNDONE.values())
+    id="supervisors", kind=Kind.IN_APP, target="supervisor", ops=tuple(NOT_DONE.values())
 )
 """They are told whatever receivers there are."""
 _ORDER: Final = {Severity.LOW: 0, Severity.MEDIUM: 1, Severity.HIGH: 2, Severity.CRITICAL: 3}
@@ -96,7 +97,7 @@ def wants(receiver: Receiver, notice: Telling) -> bool:
 
 
 def _escalates(receiver: Receiver, notice: Telling) -> bool:
-    return notice.op in LEFT_UNDONE.values() and "escalate" in receiver.ops
+    return notice.op in NOT_DONE.values() and "escalate" in receiver.ops
 
 
 def cloud_event(notice: Telling, receiver: Receiver) -> bytes:

@@ -7,6 +7,8 @@ nobody else:
       ▲                                               ▲                                    │
       └──────────────── success ──────────────────────┼────────────────────────────────────┤
                                                       └──── failure: open twice as long ───┘
+
+One that asks to be left alone (`Retry-After`) opens it at once, for as long as it asks.
 """
 
 from typing import Final
@@ -30,11 +32,18 @@ MAX_ATTEMPTS: Final = len(RETRY_AFTER_US) + 1
 FAILURES_TO_OPEN: Final = 3
 FIRST_OPEN_US: Final = 30 * SECOND_US
 MAX_OPEN_US: Final = 30 * MINUTE_US
+MAX_WAIT_US: Final = 6 * HOUR_US
+"""Longest that a receiver may ask to be left alone."""
 
 
-def next_attempt_us(attempts: int, now_us: int) -> int | None:
-    """Return when to try again after `attempts` failed ones, None when it is given up."""
-    return now_us + RETRY_AFTER_US[attempts - 1] if attempts < MAX_ATTEMPTS else None
+def next_attempt_us(attempts: int, now_us: int, wait_us: int = 0) -> int | None:
+    """Return when to try again after `attempts` failed ones, None when it is given up.
+
+    `wait_us` is how long the receiver asked to be left alone; longer than `MAX_WAIT_US` it is not.
+    """
+    if attempts >= MAX_ATTEMPTS:
+        return None
+    return now_us + max(RETRY_AFTER_US[attempts - 1], min(wait_us, MAX_WAIT_US))
 
 
 class Breaker(msgspec.Struct, frozen=True):
@@ -48,12 +57,12 @@ class Breaker(msgspec.Struct, frozen=True):
         """Return whether an attempt may be made now."""
         return now_us >= self.open_until_us
 
-    def after(self, ok: bool, now_us: int) -> "Breaker":
-        """Return the breaker after an attempt."""
+    def after(self, ok: bool, now_us: int, wait_us: int = 0) -> "Breaker":
+        """Return the breaker after an attempt; it opens at once where the receiver asks for `wait_us`."""
         if ok:
             return Breaker()
-        failures = self.failures + 1
-        if failures < FAILURES_TO_OPEN:
-            return Breaker(failures)
-        doublings = min(failures - FAILURES_TO_OPEN, 10)
-        return Breaker(failures, now_us + min(FIRST_OPEN_US << doublings, MAX_OPEN_US))
+        failures, open_us = self.failures + 1, min(wait_us, MAX_WAIT_US)
+        if failures >= FAILURES_TO_OPEN:
+            doublings = min(failures - FAILURES_TO_OPEN, 10)
+            open_us = max(open_us, min(FIRST_OPEN_US << doublings, MAX_OPEN_US))
+        return Breaker(failures, now_us + open_us if open_us else 0)

@@ -12,4 +12,13 @@ class MailTls(StrEnum):
 
 
 class DeliveryError(Exception):
-    """The receiver did not take it; the message says why, in words for an engineer."""
+    """The receiver did not take it; the message says why, in words for an engineer.
+
+    `gone`: it says that it is there no more and wants nothing. `wait_s`: how long it asks to be left alone,
+    0 where it does not.
+    """
+
+    def __init__(self, detail: str, *, gone: bool = False, wait_s: float = 0.0) -> None:
+        super().__init__(detail)
+        self.gone = gone
+        self.wait_s = wait_s

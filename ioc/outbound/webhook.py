@@ -1,7 +1,8 @@
 """Webhooks: CloudEvents signed as the Standard Webhooks specification says, sent only where that is allowed.
 
 The receiver checks `webhook-signature`: base64 of HMAC-SHA256 over `id.timestamp.body` with its secret, after
-`v1,`. `webhook-id` stays the same when a delivery is repeated; `webhook-timestamp` lets it refuse old ones.
+`v1,`. While a former secret is still valid there are several, with spaces between them: one that fits is
+enough. `webhook-id` stays the same when a delivery is repeated; `webhook-timestamp` lets it refuse old ones.
 https://www.standardwebhooks.com/
 """
 
@@ -10,6 +11,9 @@ import base64
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx
@@ -25,6 +29,10 @@ from ioc.outbound.sending import DeliveryError
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - the prefix, no secret
 SECRET_BYTES: Final = 32
+MAX_OVERLAP_S: Final = 90 * 86_400
+"""Longest that a former secret may sign beside a new one."""
+_PUTTING_OFF: Final = frozenset({httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE})
+_MAX_WAIT_DIGITS: Final = 9
 
 
 def new_secret() -> str:
@@ -62,8 +70,12 @@ class WebhookSender:
         """Close the connections."""
         await self._client.aclose()
 
-    async def send(self, url: str, secret: str, delivery_id: str, body: bytes, now_us: int) -> None:
-        """Post one delivery; any answer of 2xx has taken it. The answer's body is not read.
+    async def send(
+        self, url: str, signing: Sequence[str], delivery_id: str, body: bytes, now_us: int
+    ) -> None:
+        """Post one delivery, signed with each secret of `signing`, the present one first.
+
+        Any answer of 2xx has taken it. The answer's body is not read.
 
         Raises:
             DeliveryError: it was not taken.
@@ -74,7 +86,7 @@ class WebhookSender:
             "User-Agent": "ioc-webhook/1",
             "webhook-id": delivery_id,
             "webhook-timestamp": str(timestamp_s),
-            "webhook-signature": sign(secret, delivery_id, timestamp_s, body),
+            "webhook-signature": " ".join(sign(secret, delivery_id, timestamp_s, body) for secret in signing),
         }
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -93,4 +105,26 @@ class WebhookSender:
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise DeliveryError(f"{type(error).__name__}: {error}") from error
         if not response.is_success:
-            raise DeliveryError(f"answered {response.status_code}")
+            raise _refusal(response, now_us)
+
+
+def _refusal(response: httpx.Response, now_us: int) -> DeliveryError:
+    """Return what an answer other than 2xx means; a redirect is not followed."""
+    status, wait_s = response.status_code, 0.0
+    if status in _PUTTING_OFF:
+        wait_s = wait_of(response.headers.get("retry-after", ""), now_us)
+    asked = f", asks to wait {wait_s:.0f} s" if wait_s else ""
+    return DeliveryError(f"answered {status}{asked}", gone=status == httpx.codes.GONE, wait_s=wait_s)
+
+
+def wait_of(retry_after: str, now_us: int) -> float:
+    """Return for how many seconds a `Retry-After` asks (RFC 9110: seconds or a date), 0 for anything else."""
+    text = retry_after.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:_MAX_WAIT_DIGITS])
+    try:
+        until = parsedate_to_datetime(text)
+    except ValueError:
+        return 0.0
+    # A date of an unknown zone is read without one.
+    return max(0.0, until.replace(tzinfo=until.tzinfo or UTC).timestamp() - now_us / 1e6)

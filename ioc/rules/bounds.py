@@ -127,6 +127,8 @@ LIVING: Final = (
     Bound("keys of a rule on a partition", f"{engine.DEFAULT_MAX_KEYS:,}",
           "the longest idle are forgotten and counted (evicted), those with an open incident last, cleared",
           ("engine.DEFAULT_MAX_KEYS",)),
+    Bound("devices that a silence rule should hear from, on a partition", "those keys",
+          "the first by id are watched, the others only once they are heard; counted (unwatched)", ()),
     Bound("length of a key", f"{machine.MAX_KEY_BYTES:,} bytes", "shortened to its beginning and a hash",
           ("machine.MAX_KEY_BYTES",)),
     Bound("events of a key that wait for the watermark", f"{machine.MAX_WAITING}",

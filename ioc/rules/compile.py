@@ -5,7 +5,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from ioc.geo.index import WARD, AreaIndex, AreaSet
+from ioc.geo.index import WARD, AreaIndex, AreaSet, names
 from ioc.geo.zones import Zones
 from ioc.rules.errors import InvalidRules, RuleError, did_you_mean
 from ioc.rules.rule import AreaChoice, Place, Rule
@@ -98,6 +98,21 @@ def compile_rules(
     return Program(compiled, _by_type(compiled), _version(compiled), declared)
 
 
+def shared_codes(program: Program, index: AreaIndex) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Return (rule, code, names) where a rule chooses areas by a code that several kinds have.
+
+    The rule is about all of them; `names` are what each alone is called (`ward:101`).
+    """
+    found = []
+    for rule in program.declared:
+        for choice in (rule.area, rule.fence and rule.fence.area):
+            for code in (choice and choice.kind is None and choice.codes) or ():
+                called = sorted({names(area)[1] for area in index.members() if area.code == code})
+                if len(called) > 1:
+                    found.append((rule.name, code, tuple(called)))
+    return found
+
+
 def split(program: Program) -> tuple[Program, Program]:
     """Return the local and the wide rules of `program`, each a program of its own."""
     local = tuple(item for item in program.rules if not item.rule.wide)
@@ -145,10 +160,11 @@ class _Binder:
         if choice.kind is not None and choice.kind not in self._index.kinds:
             self._unknown(rule, key, "kind", choice.kind, self._index.kinds)
             return None
-        codes = [area.code for area in self._index.members(choice.kind)]
+        members = self._index.members(choice.kind)
+        known = {name for area in members for name in names(area)}
         for code in choice.codes or ():
-            if code not in codes:
-                self._unknown(rule, key, "code", code, codes)
+            if code not in known:
+                self._unknown(rule, key, "code", code, [area.code for area in members])
         fence = self._index.select(choice.kind, choice.codes)
         if not fence.areas and not self.errors:
             self.report(rule, key, f"{key}: the areas chosen have no surface", "lines contain no point")

@@ -127,7 +127,8 @@ KEYS: Final[dict[str, KeyDoc]] = {
         "Predicate that an event must meet to match.", "where: speed_kmh < 15 && occupancy > 0.35", _PREDICATE
     ),
     "area": KeyDoc(
-        "Only events with a position in areas of this kind and/or these codes.",
+        "Only events with a position in areas of this kind and/or these codes. Without `kind` a code stands "
+        "for every area that has it; `ward:101` is the one of that kind.",
         "area: {kind: underpass}",
         _CHOICE,
     ),

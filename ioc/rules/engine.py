@@ -161,6 +161,12 @@ class PartitionEngine:
         """Keys remembered per rule."""
         return {name: len(machine.states) for name, machine in self._machines.items()}
 
+    @property
+    def unwatched_counts(self) -> Mapping[str, int]:
+        """Devices that should talk and are not watched, per rule: see `SilenceMachine.unwatched`."""
+        machines = self._machines.items()
+        return {name: m.unwatched if isinstance(m, SilenceMachine) else 0 for name, m in machines}
+
     # records ----------------------------------------------------------------------------------------------
 
     def on_batch(self, items: Sequence[tuple[int, Event | Tick]]) -> list[Effect]:
@@ -386,8 +392,9 @@ class PartitionEngine:
     def adopt(self, program: Program) -> None:
         """Switch to `program`, keeping the state of rules whose shape is unchanged.
 
-        Episodes of rules that are gone or reshaped are cleared by the next `on_batch`. A rule whose text
-        changed gets a fresh start after failures.
+        Episodes of rules that are gone or reshaped are cleared by the next `on_batch`, and so are those that
+        nothing else would end since they lie where their rule looks no more. A rule whose text changed gets a
+        fresh start after failures.
         """
         old = self._machines
         self.program = program
@@ -397,7 +404,7 @@ class PartitionEngine:
         for name, machine in old.items():
             new = self._machines.get(name)
             if new is not None and new.rule.shape == machine.rule.shape and type(new) is type(machine):
-                new.take_over(machine)  # type: ignore[arg-type]
+                self._owed += new.take_over(machine, now_us)  # type: ignore[arg-type]
             else:
                 self._owed += machine.orphans(now_us, "rule changed" if new else "rule removed")
                 self._gone += machine.drain()
@@ -440,9 +447,12 @@ class PartitionEngine:
         self._expect_all()
 
     def _expect_all(self) -> None:
+        elsewhere = {source for source, place in self._expected.items() if not place.here}
         for machine in self._machines.values():
             if isinstance(machine, SilenceMachine):
                 self._owed += machine.expect(self._expected, self._now_us or 0)
+            elif elsewhere and isinstance(machine, SpellMachine):
+                self._owed += machine.let_go(elsewhere, self._now_us or 0)
 
     def _build(self, program: Program) -> None:
         self._dispatch = None

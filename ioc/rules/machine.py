@@ -5,7 +5,7 @@ the events of that key and of the watermarks, both in log order, and of nothing 
 """
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from operator import attrgetter
@@ -192,24 +192,38 @@ class Machine(Generic[S]):
         """Take over one stored row."""
         self._adopt_state(key, self._unpack(data))
 
-    def take_over(self, old: "Machine[S]") -> None:
-        """Continue the keys of `old`, a machine of the same shape."""
+    def take_over(self, old: "Machine[S]", at_us: int) -> list[Effect]:
+        """Continue the keys of `old`, a machine of the same shape; clear and forget those left behind."""
         self.counters = old.counters
         self.changed |= old.changed
         for key, state in old.states.items():
             self._adopt_state(key, state)
+        return self._drop(self._left_behind(old), "rule changed", at_us)
 
     def orphans(self, at_us: int, reason: str) -> list[Effect]:
         """Clear every open episode, as nothing will watch them any more, and forget all keys."""
-        for key in sorted(self.states):
+        return self._drop(list(self.states), reason, at_us)
+
+    def _drop(self, keys: Collection[str], reason: str, at_us: int) -> list[Effect]:
+        for key in sorted(keys):
             episode = self._episode(self.states[key])
             if episode is not None:
                 self._clear(key, episode, reason, at_us, at_us)
+            self._forget(key)
         effects = [effect for _, _, effect in self.out]
         self.out.clear()
-        for key in list(self.states):
-            self._forget(key)
         return effects
+
+    def _left_behind(self, _old: "Machine[S]") -> Collection[str]:
+        """Return the keys that `_old` watched and of which this machine can hear nothing more."""
+        return ()
+
+    def _outside(self, seen: Seen) -> bool:
+        """Whether something lies where the rule does not look."""
+        wards, fence = self.rule.wards, self.compiled.fence
+        return (wards is not None and seen.ward not in wards) or (
+            fence is not None and not fence.contains_one(seen.lon, seen.lat)
+        )
 
     # of each kind -----------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from ioc.rules.machine import Machine
 from ioc.rules.state import Episode, QuietState, Seen, encode, quiet_decoder
 
 IN_MAINTENANCE: Final = "in maintenance"
+REMOVED: Final = "device removed"
 FOREVER_US: Final = 2**63 - 1
 """The end of what has none yet."""
 MAX_TICK_GAP_US: Final = 10 * SECOND_US
@@ -32,6 +33,11 @@ class Away(NamedTuple):
     to_us: int
     reason: str = IN_MAINTENANCE
 
+    @property
+    def for_good(self) -> bool:
+        """Whether the device is gone, not merely away."""
+        return self.reason == REMOVED and self.to_us == FOREVER_US
+
 
 class ExpectedSource(NamedTuple):
     """A device that should talk, though it may never have: where it is and which stream it feeds."""
@@ -43,6 +49,12 @@ class ExpectedSource(NamedTuple):
     away: tuple[Away, ...] = ()
     promised: bool = True
     """False for one that is missed only once it has been heard, as every device that promised nothing."""
+    here: bool = True
+    """False for one whose events come by way of another partition, where they are listened for."""
+
+    def is_gone(self, at_us: int) -> bool:
+        """Return whether the device has been removed by then."""
+        return any(each.for_good and each.from_us <= at_us for each in self.away)
 
 
 class SilenceMachine(Machine[QuietState]):
@@ -59,8 +71,10 @@ class SilenceMachine(Machine[QuietState]):
         """Keys for which hearing more within this grain changes nothing."""
         self._armed: set[str] = set()
         """Keys with a timer: exactly one each."""
-        self._expected: Mapping[str, ExpectedSource] = {}
-        """Those who promised to talk."""
+        self._wanted: set[str] = set()
+        """Those who promised to talk and whom the rule is about."""
+        self._elsewhere: Collection[str] = frozenset()
+        """Those whom another partition listens for."""
         self._away: dict[str, tuple[Away, ...]] = {}
 
     def _arm(self, key: str, due_us: int) -> None:
@@ -76,45 +90,59 @@ class SilenceMachine(Machine[QuietState]):
         """Whether the key is the source alone."""
         return tuple(field.name for field in self.rule.by) == ("source",)
 
+    @property
+    def unwatched(self) -> int:
+        """How many promised to talk and are not watched, since the rule remembers as many keys as it may."""
+        return len(self._wanted - self.states.keys())
+
     def expect(self, sources: Mapping[str, ExpectedSource], at_us: int) -> list[Effect]:
         """Listen for `sources` and no longer for those expected before; their open episodes are cleared.
 
         Only where the rule's key is the source. What was expected is stored, so that a device that leaves
-        while nothing runs is let go of by the next start. A source that was only ever heard stays.
+        while nothing runs is let go of by the next start. A source that was only ever heard stays. Beyond
+        `max_keys` the first by name are watched, the others once they are heard (`unwatched`).
         """
-        rule, fence = self.rule, self.compiled.fence
         if not self.by_source:
             return []
-        self._away = {source: place.away for source, place in sorted(sources.items()) if place.away}
-        self._expected = {source: place for source, place in sorted(sources.items()) if place.promised}
-        left = {key for key, state in self.states.items() if state.expected and key not in self._expected}
-        effects = self._drop(left, at_us)
-        for source, place in self._expected.items():
+        listed = {source: place for source, place in sorted(sources.items()) if place.here}
+        self._elsewhere = sources.keys() - listed.keys()
+        self._away = {source: place.away for source, place in listed.items() if place.away}
+        promised = {source: place for source, place in listed.items() if place.promised}
+        gone = {source for source, place in promised.items() if place.is_gone(at_us)}
+        self._wanted = {source for source, place in promised.items() if self._concerns(place)} - gone
+        left = {key for key, state in self.states.items() if state.expected} - self._wanted - gone
+        effects = self._drop(left | (self.states.keys() & self._elsewhere), "no longer expected", at_us)
+        for source, place in promised.items():
+            if source not in self._wanted:
+                continue
             state = self.states.get(source)
             if state is not None:
                 if not state.expected:
                     state.expected = True
                     self.changed.add(source)
-                continue
-            if place.stream != rule.stream.value:
-                continue
-            if rule.wards is not None and place.ward not in rule.wards:
-                continue
-            if fence is not None and not fence.contains_one(place.lon, place.lat):
-                continue
-            if len(self.states) < self._max_keys:
+            elif len(self.states) < self._max_keys:
                 seen = Seen(source, place.ward, place.lon, place.lat, {})
                 self._adopt_state(source, QuietState(self._slot_us, seen, expected=True))
                 self.changed.add(source)
         return effects
 
+    def _concerns(self, place: ExpectedSource) -> bool:
+        rule, fence = self.rule, self.compiled.fence
+        return (
+            place.stream == rule.stream.value
+            and (rule.wards is None or place.ward in rule.wards)
+            and (fence is None or fence.contains_one(place.lon, place.lat))
+        )
+
     def feed(self, key: str, event: Event, at_us: int) -> None:
         """Note that `key` was heard."""
         state = self.states.get(key)
         if state is None:
+            if key in self._elsewhere:
+                return  # its last words from before it was moved
             self._make_room(at_us, _age)
             seen = self._explainer.seen(event)
-            state = QuietState(self._slot_us, seen, last_id=event.id, expected=key in self._expected)
+            state = QuietState(self._slot_us, seen, last_id=event.id, expected=key in self._wanted)
             self._adopt_state(key, state)
         elif state.heard_us == self._slot_us and state.episode is None:
             return
@@ -133,14 +161,22 @@ class SilenceMachine(Machine[QuietState]):
         self.changed.add(key)
 
     def _excuse(self, now_us: int) -> None:
-        """Count those that are away as heard; like a talking key, that is written once per grain."""
+        """Count those that are away as heard; like a talking key, that is written once per grain.
+
+        Whoever is gone for good is forgotten: when it was removed is not told for ever.
+        """
         for key, windows in self._away.items():
             state = self.states.get(key)
-            if state is None or (state.episode is None and state.heard_us == self._slot_us):
+            if state is None:
                 continue
             excuse = next((each for each in windows if each.from_us <= now_us < each.to_us), None)
-            if excuse is not None:
+            if excuse is None:
+                continue
+            if state.episode is not None or state.heard_us != self._slot_us:
                 self._hear(key, state, excuse.reason, now_us)
+            if excuse.for_good:
+                self._wanted.discard(key)
+                self._forget(key)
 
     def _forget(self, key: str) -> None:
         super()._forget(key)
@@ -182,15 +218,15 @@ class SilenceMachine(Machine[QuietState]):
         )
         self.changed.add(key)
 
-    def _drop(self, keys: Collection[str], at_us: int) -> list[Effect]:
-        for key in sorted(keys):
-            episode = self.states[key].episode
-            if episode is not None:
-                self._clear(key, episode, "no longer expected", at_us, at_us)
-            self._forget(key)
-        effects = [effect for _, _, effect in self.out]
-        self.out.clear()
-        return effects
+    def _left_behind(self, old: Machine[QuietState]) -> Collection[str]:
+        """Those who were only heard, by what the rule asks for no more or where it listens no more.
+
+        They may talk as ever, and would count as silent. `expect` judges those who promised to talk.
+        """
+        heard = {key: state for key, state in self.states.items() if not state.expected}
+        if old.rule.where != self.rule.where:
+            return heard.keys()
+        return {key for key, state in heard.items() if self._outside(state.last)}
 
     def _episode(self, state: QuietState) -> Episode | None:
         return state.episode

@@ -22,10 +22,12 @@ counted.
 """
 
 from bisect import insort
+from collections.abc import Collection
 from operator import attrgetter
 from typing import Final
 
 from ioc.model.events import Event
+from ioc.model.incidents import Effect
 from ioc.model.times import SECOND_US
 from ioc.rules.compile import CompiledRule
 from ioc.rules.machine import MAX_EVENT_IDS, MAX_WAITING, NEVER_US, UPDATE_PAUSE_US, Machine
@@ -33,7 +35,7 @@ from ioc.rules.predicate.ast import Kind
 from ioc.rules.predicate.values import value_reader
 from ioc.rules.rule import reaches
 from ioc.rules.state import Episode, Held, PackedSpell, Seen, SpellState, encode, spell_decoder
-from ioc.rules.windows import window_for
+from ioc.rules.windows import Packed, Window, window_for
 
 GRACE_US = 60 * SECOND_US
 """An event may be at least this old: networks and cameras' buffers delay, and an alarm must not be lost."""
@@ -443,6 +445,42 @@ class SpellMachine(Machine[SpellState]):
     def _episode(self, state: SpellState) -> Episode | None:
         return state.episode
 
+    def take_over(self, old: Machine[SpellState], at_us: int) -> list[Effect]:
+        """Continue the keys of `old`: what is under way must hold by this rule, not by the former."""
+        asked = old.rule.where == self.rule.where
+        for key, state in old.states.items():
+            if state.window is not None:
+                state.window = self._window(state.window.pack())
+                if state.since_us is not None:
+                    self._measured(state, max(state.clock_us, self.watermark_us))
+                    self.changed.add(key)
+            elif state.episode is None and state.since_us is not None and not asked:
+                state.since_us = None
+                self.changed.add(key)
+        return super().take_over(old, at_us)
+
+    def _left_behind(self, old: Machine[SpellState]) -> Collection[str]:
+        """Those whose incident only an event ends (`clear_when`) that the rule looks for elsewhere now."""
+        if self.rule.clear_when is None:
+            return ()
+        opened = {key: state for key, state in self.states.items() if state.episode is not None}
+        return {key for key, state in opened.items() if self._outside(self._seen(state))}
+
+    def let_go(self, elsewhere: Collection[str], at_us: int) -> list[Effect]:
+        """End what only an event of these sources would end, which now go by way of another partition."""
+        if self.rule.clear_when is None or all(field.name != "source" for field in self.rule.by):
+            return []
+        opened = {key: state for key, state in self.states.items() if state.episode is not None}
+        left = {key for key, state in opened.items() if self._seen(state).source in elsewhere}
+        return self._drop(left, "device moved", at_us)
+
+    def _window(self, packed: Packed) -> Window | None:
+        having = self.rule.having
+        window = window_for(having) if having else None
+        if window is not None:
+            window.unpack(packed)
+        return window
+
     def _adopt_state(self, key: str, state: SpellState) -> None:
         state.due_us = None
         if isinstance(state.last, Event):
@@ -475,10 +513,7 @@ class SpellMachine(Machine[SpellState]):
 
     def _unpack(self, data: bytes) -> SpellState:
         packed = spell_decoder.decode(data)
-        having = self.rule.having
-        state = SpellState(window_for(having) if having else None, packed.clock_us)
-        if state.window is not None:
-            state.window.unpack(packed.window or [])
+        state = SpellState(self._window(packed.window or []), packed.clock_us)
         state.since_us, state.ends_us, state.last_us = packed.since_us, packed.ends_us, packed.last_us
         state.floor_us, state.count, state.ids = packed.floor_us, packed.count, packed.ids
         state.last, state.episode = packed.last, packed.episode

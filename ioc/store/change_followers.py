@@ -19,7 +19,7 @@ _LOCK: Final[LiteralString] = (
 )
 _READ: Final[LiteralString] = """
     SELECT c."offset", a.op, a.at, c.doc,
-           a.op IN ('skip', 'resolve') AND a.details ? 'level'
+           a.op IN ('skip', 'resolve', 'reopen') AND a.details ? 'level'
     FROM incident_change c JOIN incident_audit a ON a.incident_id = c.incident_id AND a.rev = c.rev
     WHERE c."offset" > %s ORDER BY c."offset" LIMIT %s
 """
@@ -34,7 +34,7 @@ class FollowedChange(msgspec.Struct, frozen=True):
     at_us: int
     incident: Incident
     alerts: bool = False
-    """True where it left a required step of a procedure undone."""
+    """True where supervisors are to know of it: a required step left undone, a result that was none."""
 
 
 async def begin_following(connection: AsyncConnection[Any], name: str, *, from_start: bool) -> None:

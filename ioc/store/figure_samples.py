@@ -16,11 +16,11 @@ SAMPLES_KEPT: Final = timedelta(days=400)
 
 
 class DeviceCount(NamedTuple):
-    """Devices of one kind and ward; `ward` is '' for none."""
+    """Devices of one kind and ward, those out of service apart; `ward` is '' for none."""
 
     kind: str
     ward: str
-    registered: int
+    in_service: int
     reporting: int
     newest_us: int | None
 
@@ -84,8 +84,8 @@ async def read_devices(
         },
     )
     counts = [
-        DeviceCount(kind, ward, registered, reporting, newest and to_us(newest))
-        for kind, ward, registered, reporting, newest in await found.fetchall()
+        DeviceCount(kind, ward, in_service, reporting, newest and to_us(newest))
+        for kind, ward, in_service, reporting, newest in await found.fetchall()
     ]
     looked = await (await connection.execute("SELECT at FROM device_seen_run")).fetchone()
     return counts, to_us(looked[0]) if looked else None

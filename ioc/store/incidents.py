@@ -310,6 +310,34 @@ async def read_active_ids(connection: AsyncConnection[Any], pairs: Sequence[tupl
     return [incident_id async for (incident_id,) in found]
 
 
+async def read_ended_ids(
+    connection: AsyncConnection[Any], pairs: Sequence[tuple[str, str]], since: datetime
+) -> list[str]:
+    """Return the ids of incidents of these (rule, key) pairs that were resolved since `since`."""
+    rules, keys = [rule for rule, _ in pairs], [key for _, key in pairs]
+    found = await connection.execute(
+        "SELECT i.id FROM unnest(%s::text[], %s::text[]) AS pair (rule, key)"
+        " JOIN incident i USING (rule, key) WHERE i.resolved >= %s AND i.handling IN ('resolved', 'closed')",
+        (rules, keys, since),
+    )
+    return [incident_id async for (incident_id,) in found]
+
+
+async def read_going_on(
+    connection: AsyncConnection[Any], after: tuple[datetime, str] | None, limit: int
+) -> list[Incident]:
+    """Return what was resolved and still goes on, in the order of (resolved, id) from `after` on."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(
+            _SELECT + " WHERE handling IN ('resolved', 'closed') AND resolved IS NOT NULL"
+            " AND (condition = 'active' OR members_active > 0)"
+            " AND (%(resolved)s::timestamptz IS NULL OR (resolved, id) > (%(resolved)s, %(id)s))"
+            " ORDER BY resolved, id LIMIT %(limit)s",
+            {"resolved": after and after[0], "id": after and after[1], "limit": limit},
+        )
+        return [_from_row(row) for row in await cursor.fetchall()]
+
+
 async def read_incident(connection: AsyncConnection[Any], incident_id: str) -> Incident | None:
     """Return one incident, or None."""
     async with connection.cursor(row_factory=dict_row) as cursor:

@@ -36,6 +36,8 @@ class Started(msgspec.Struct, frozen=True):
     state: str
     nonce: str
     verifier: str
+    former: bytes | None = None
+    """Hash of the session that the browser had when it began: this login takes its place."""
 
 
 class NoAccessError(Exception):
@@ -83,9 +85,10 @@ class OidcAccounts:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def start(self) -> Started:
-        """Remember a login under way."""
-        started = Started(*(secrets.token_urlsafe(48) for _ in range(3)))
+    async def start(self, former: bytes | None = None) -> Started:
+        """Remember a login under way in a browser that has the session `former`."""
+        state, nonce, verifier = (secrets.token_urlsafe(48) for _ in range(3))
+        started = Started(state, nonce, verifier, former)
         async with self._pool.connection() as connection:
             await connection.execute(
                 "DELETE FROM oidc_login WHERE created < now() - %s OR created <"
@@ -93,8 +96,8 @@ class OidcAccounts:
                 (LOGIN_TIME, MAX_LOGINS - 1),
             )
             await connection.execute(
-                "INSERT INTO oidc_login (state_hash, nonce, verifier) VALUES (%s, %s, %s)",
-                (token_hash(started.state), started.nonce, started.verifier),
+                "INSERT INTO oidc_login (state_hash, nonce, verifier, former) VALUES (%s, %s, %s, %s)",
+                (token_hash(started.state), started.nonce, started.verifier, former),
             )
         return started
 
@@ -103,11 +106,11 @@ class OidcAccounts:
         async with self._pool.connection() as connection:
             found = await connection.execute(
                 "DELETE FROM oidc_login WHERE state_hash = %s"
-                " RETURNING nonce, verifier, created >= now() - %s",
+                " RETURNING nonce, verifier, former, created >= now() - %s",
                 (token_hash(state), LOGIN_TIME),
             )
             row = await found.fetchone()
-        return Started(state, row[0], row[1]) if row and row[2] else None
+        return Started(state, *row[:3]) if row and row[3] else None
 
     async def enter(self, issuer: str, subject: str, person: Person) -> str:
         """Create or update the account and return its username.

@@ -15,6 +15,12 @@ from ioc.model.photos import Made
 SLICE_ROWS: Final = 200
 """Rows hold megabytes: a slice is smaller than that of other data."""
 MAX_RELEASED: Final = 50
+ENDED: Final[LiteralString] = (
+    "NOT EXISTS (SELECT FROM incident i LEFT JOIN incident head ON head.id = i.merged_into"
+    " WHERE i.id = p.incident_id"
+    " AND coalesce(head.handling, i.handling) NOT IN ('resolved', 'closed', 'rejected', 'merged'))"
+)
+"""Of a picture `p`: nothing is open that it belongs to, be it what its incident was merged into."""
 _INFO: Final[LiteralString] = (
     "SELECT ref, origin, author, uploaded, width, height, bytes, incident_id, released FROM photo"
 )
@@ -103,10 +109,9 @@ async def forget_unclaimed(connection: AsyncConnection[Any], before: datetime) -
 async def forget_old(connection: AsyncConnection[Any], before: datetime) -> int:
     """Delete a slice of those that came before `before` and whose incident is not open; return how many."""
     done = await connection.execute(
-        "DELETE FROM photo WHERE ref IN (SELECT ref FROM photo p WHERE uploaded < %s AND NOT EXISTS"
-        " (SELECT FROM incident i WHERE i.id = p.incident_id"
-        "  AND i.handling NOT IN ('resolved', 'closed', 'rejected', 'merged'))"
-        " ORDER BY uploaded LIMIT %s FOR UPDATE SKIP LOCKED)",
+        "DELETE FROM photo WHERE ref IN (SELECT ref FROM photo p WHERE uploaded < %s AND "  # noqa: S608 - ours
+        + ENDED
+        + " ORDER BY uploaded LIMIT %s FOR UPDATE SKIP LOCKED)",
         (before, SLICE_ROWS),
     )
     return done.rowcount

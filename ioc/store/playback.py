@@ -10,7 +10,7 @@ from psycopg.rows import tuple_row
 from psycopg.sql import SQL, Identifier
 
 from ioc.model.events import Event, Stream
-from ioc.model.incidents import OPEN_HANDLINGS, Handling, Incident
+from ioc.model.incidents import FINISHED_SHOWN_US, OPEN_HANDLINGS, Incident
 from ioc.model.times import from_us, to_us
 from ioc.store.binary_rows import clean_text
 from ioc.store.history import event_columns, event_of
@@ -19,7 +19,7 @@ from ioc.store.incidents import decode_change, read_by_ids
 from ioc.store.layout import AGGREGATES
 from ioc.store.moment import KEYS, STATE_TYPES
 
-MAX_OPEN: Final = 10_000
+MAX_SHOWN: Final = 10_000
 COVERAGE_S: Final = 300
 """Width of the aggregates that tell how many events there are."""
 
@@ -49,7 +49,7 @@ class Revision(msgspec.Struct, frozen=True):
 
 
 class Revisions(msgspec.Struct, frozen=True):
-    """`base`: what was open at the range's start. `changes`: in order of commit; `next` None ends them.
+    """`base`: what consoles showed at the start. `changes`: in order of commit; `next` None ends them.
 
     `kept_from_us`: the oldest change still kept, None where there is none.
     """
@@ -76,8 +76,13 @@ _CHANGED: Final = SQL("""
     ORDER BY {keys}, step, time DESC, received DESC LIMIT %(limit)s
 """)
 _UNTOUCHED: Final = """
-    SELECT id FROM incident WHERE handling = ANY(%(open)s) AND updated <= %(from)s
-          AND (%(wards)s::text[] IS NULL OR ward = ANY(%(wards)s))
+    SELECT id FROM (
+        SELECT id, ward FROM incident WHERE handling = ANY(%(open)s) AND updated <= %(from)s
+        UNION ALL SELECT id, ward FROM incident
+        WHERE handling IN ('resolved', 'closed', 'rejected') AND updated > %(shown)s AND updated <= %(from)s
+        UNION ALL SELECT id, ward FROM incident
+        WHERE handling = 'merged' AND updated > %(shown)s AND updated <= %(from)s
+    ) i WHERE (%(wards)s::text[] IS NULL OR ward = ANY(%(wards)s))
     LIMIT %(limit)s
 """
 _BEFORE: Final = """
@@ -113,7 +118,6 @@ _COVERED: Final = SQL("""
     GROUP BY bucket
 """)
 _COUNTED: Final = {Stream.TRAFFIC: SQL("measurements"), Stream.CAMERA: SQL("views + intervals")}
-_UNFINISHED: Final = OPEN_HANDLINGS | {Handling.MERGED}
 
 
 async def read_steps(
@@ -149,12 +153,17 @@ def _decoded(table: Table, rows: Sequence[tuple[Any, ...]]) -> list[tuple[int, E
 async def read_revisions(
     connection: AsyncConnection[Any], asked: PlaybackRange, after: int, limit: int
 ) -> Revisions:
-    """Return what was open at the start (where `after` is 0) and `limit` changes above offset `after`."""
-    params = asked.params() | {"open": [str(handling) for handling in OPEN_HANDLINGS], "limit": MAX_OPEN}
+    """Return what was shown at the start (where `after` is 0) and `limit` changes above offset `after`."""
+    shown_us = asked.from_us - FINISHED_SHOWN_US
+    params = asked.params() | {
+        "open": [str(handling) for handling in OPEN_HANDLINGS],
+        "shown": from_us(shown_us),
+        "limit": MAX_SHOWN,
+    }
     base: list[Incident] = []
     if after == 0:
         before = [decode_change(doc) async for (doc,) in await connection.execute(_BEFORE, params)]
-        base = [incident for incident in before if incident.handling in _UNFINISHED]
+        base = [each for each in before if each.handling in OPEN_HANDLINGS or each.updated_us > shown_us]
         untouched = [incident_id async for (incident_id,) in await connection.execute(_UNTOUCHED, params)]
         base += (await read_by_ids(connection, untouched)).values()
     rows = await connection.execute(_CHANGES, params | {"after": after, "limit": limit + 1})

@@ -13,6 +13,11 @@ _COMMIT: Final[LiteralString] = """
     WHERE group_name = %(group)s AND topic = %(topic)s AND partition = %(partition)s
         AND generation = %(generation)s AND next_offset <= %(next_offset)s
 """
+_OWNED: Final[LiteralString] = """
+    SELECT FROM log_owner
+    WHERE group_name = %(group)s AND topic = %(topic)s AND partition = %(partition)s
+        AND generation = %(generation)s
+"""
 _CLAIM: Final[LiteralString] = """
     INSERT INTO log_owner AS o (group_name, topic, partition, owner, generation, next_offset)
     VALUES (%(group)s, %(topic)s, %(partition)s, %(owner)s, 1, %(start)s)
@@ -89,6 +94,19 @@ async def commit_position(
     done = await connection.execute(_COMMIT, parameters)
     if done.rowcount != 1:
         raise Fenced(f"{group}, {topic}/{partition}: generation {generation} may not commit {next_offset}")
+
+
+async def check_owner(
+    connection: AsyncConnection[Any], group: str, topic: str, partition: int, generation: int
+) -> None:
+    """See that the partition is still owned by `generation`, for whoever reads what its owners commit.
+
+    Raises:
+        Fenced: it has another owner, who may have committed more than was asked for.
+    """
+    where = {"group": group, "topic": topic, "partition": partition, "generation": generation}
+    if (await connection.execute(_OWNED, where)).rowcount != 1:
+        raise Fenced(f"{group}, {topic}/{partition}: generation {generation} does not own it")
 
 
 class StorePositions:

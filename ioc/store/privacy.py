@@ -17,6 +17,8 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from ioc.store.photos import ENDED
+
 TOKEN_MARK: Final = "h:"  # noqa: S105 - marks a plate's token
 SLICE_ROWS: Final = 2_000
 MIN_PHONE_DIGITS: Final = 8
@@ -93,7 +95,7 @@ _REPORTS: Final[LiteralString] = (
 
 async def forget_contacts(connection: AsyncConnection[Any], mask: MaskText, before: datetime) -> int:
     """Forget who sent a slice of the reports before `before`, and mask what they wrote; return how many."""
-    return await _forget_reports(connection, mask, "contact IS NOT NULL AND time < %s", (before,))
+    return await _forget_reports(connection, mask, "forgotten IS NULL AND time < %s", (before,))
 
 
 async def _forget_reports(
@@ -105,8 +107,8 @@ async def _forget_reports(
     rows = await found.fetchall()
     async with connection.cursor() as cursor:
         await cursor.executemany(
-            "UPDATE feedback_report SET contact = NULL, subject = NULL, title = %s, text = %s, address = %s,"
-            " data = data - 'extra' WHERE tableoid = %s AND ctid = %s::tid",
+            "UPDATE feedback_report SET forgotten = true, contact = NULL, subject = NULL, title = %s,"
+            " text = %s, address = %s, data = data - 'extra' WHERE tableoid = %s AND ctid = %s::tid",
             [(*(_masked(mask, text) for text in texts), table, place) for table, place, *texts in rows],
         )
     return len(rows)
@@ -197,15 +199,14 @@ _OLDEST: Final[Mapping[str, LiteralString]] = {
     "plates": "SELECT min(time), count(*) FILTER (WHERE time < %s) FROM camera_event"
     " WHERE plate IS NOT NULL AND plate NOT LIKE 'h:%%'",
     "contacts": "SELECT min(time), count(*) FILTER (WHERE time < %s) FROM feedback_report"
-    " WHERE contact IS NOT NULL",
+    " WHERE forgotten IS NULL",
     "reporters": "SELECT min(received), count(*) FILTER (WHERE received < %s) FROM citizen_report"
     " WHERE NOT forgotten",
     "incidents": "SELECT min(updated), count(*) FILTER (WHERE updated < %s) FROM incident"
     " WHERE handling IN ('resolved', 'closed', 'rejected', 'merged')"
     " AND masked_rev IS DISTINCT FROM rev",
-    "photos": "SELECT min(uploaded), count(*) FILTER (WHERE uploaded < %s) FROM photo p WHERE NOT EXISTS"
-    " (SELECT FROM incident i WHERE i.id = p.incident_id"
-    " AND i.handling NOT IN ('resolved', 'closed', 'rejected', 'merged'))",
+    "photos": "SELECT min(uploaded), count(*) FILTER (WHERE uploaded < %s) FROM photo p WHERE "  # noqa: S608
+    + ENDED,
     "unclaimed": "SELECT min(uploaded), count(*) FILTER (WHERE uploaded < %s) FROM photo"
     " WHERE report_id IS NULL AND incident_id IS NULL",
     "quarantine": "SELECT min(received), count(*) FILTER (WHERE received < %s) FROM quarantine",
@@ -301,27 +302,22 @@ async def erase_plate(connection: AsyncConnection[Any], key: bytes, plate: str) 
     return done.rowcount
 
 
-def phone_pattern(phone: str) -> str:
-    """Return a regular expression of a phone number however it is written."""
-    return _pattern("phone", phone)
-
-
-async def erase_phone(connection: AsyncConnection[Any], mask: MaskText, phone: str) -> int:
-    """Forget a phone number in every report that gives it, as contact or in its texts; return how many."""
-    pattern = _pattern("phone", phone)
+async def erase_in_reports(connection: AsyncConnection[Any], mask: MaskText, kind: str, subject: str) -> int:
+    """Forget a plate or number in every report that gives it, as contact or in its texts; return how many."""
+    pattern = subject_pattern(kind, subject)
     total = 0
     # What is masked no longer matches, so that this ends.
     while done := await _forget_reports(
         connection,
-        _without(pattern, mask),
-        "(contact ~ %s OR text ~ %s OR title ~ %s OR address ~ %s)",
+        without(pattern, mask),
+        "(contact ~* %s OR text ~* %s OR title ~* %s OR address ~* %s)",
         (pattern,) * 4,
     ):
         total += done
     return total
 
 
-def _without(pattern: str, mask: MaskText) -> MaskText:
+def without(pattern: str, mask: MaskText) -> MaskText:
     """Return a mask that surely takes away what `pattern` matches, whatever else it leaves."""
     return lambda text: mask(re.sub(pattern, "•••", text, flags=re.IGNORECASE))
 
@@ -330,18 +326,18 @@ async def erase_in_incidents(
     connection: AsyncConnection[Any], mask: MaskText, kind: str, subject: str
 ) -> dict[str, int]:
     """Mask the texts of every incident, and the notes of its history, that name the plate or number."""
-    pattern = _pattern(kind, subject)
+    pattern = subject_pattern(kind, subject)
     found = await connection.execute(
         "SELECT id, title, why, note, key FROM incident WHERE title::text ~* %(p)s OR why::text ~* %(p)s"
         " OR note ~* %(p)s OR key ~* %(p)s"
         " OR id IN (SELECT incident_id FROM incident_audit WHERE note ~* %(p)s) FOR UPDATE",
         {"p": pattern},
     )
-    masked = _without(pattern, mask)
+    masked = without(pattern, mask)
     return {"incidents": await _mask_incidents(connection, masked, await found.fetchall(), "request")}
 
 
-def _pattern(kind: str, subject: str) -> str:
+def subject_pattern(kind: str, subject: str) -> str:
     """Return a regular expression of the ways in which a number or plate is written."""
     if kind == "phone":
         # With or without separators, national or international. Not \d: Python and PostgreSQL do not agree on

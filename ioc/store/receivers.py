@@ -29,7 +29,19 @@ _CLAIM: Final[LiteralString] = """
     WHERE id IN (
         SELECT id FROM delivery WHERE receiver = %(receiver)s AND state = 'waiting' AND due <= %(now)s
         ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-    RETURNING id, attempts, about, doc
+    RETURNING id, attempts, resent, about, doc
+"""
+_RESEND: Final[LiteralString] = """
+    WITH chosen AS (
+        SELECT id FROM delivery WHERE receiver = %(receiver)s AND state = 'failed' AND created >= %(since)s
+            AND (%(notices)s::text[] IS NULL OR notice_id = ANY(%(notices)s))),
+    again AS (
+        UPDATE delivery
+        SET state = 'waiting', due = %(now)s, attempts = 0, finished = NULL, resent = resent + 1
+        WHERE id IN (SELECT id FROM chosen ORDER BY id LIMIT greatest(0, least(%(most)s, %(kept)s - (
+            SELECT count(*) FROM delivery WHERE receiver = %(receiver)s AND state = 'waiting'))))
+        RETURNING id)
+    SELECT (SELECT count(*) FROM again), (SELECT count(*) FROM chosen)
 """
 _READ: Final[LiteralString] = """
     SELECT id, kind, target, lang, min_severity, ops, categories, wards, enabled FROM receiver
@@ -47,12 +59,13 @@ _UPDATE: Final[LiteralString] = """
 """
 _LIST: Final[LiteralString] = """
     SELECT id, kind, target, lang, min_severity, ops, categories, wards, enabled, author,
-        nullif(open_until, '-infinity') AS open_until, last_error, last_sent,
+        nullif(open_until, '-infinity') AS open_until, last_error, last_sent, former_until,
         (SELECT count(*) FROM delivery d WHERE d.receiver = r.id AND d.state = 'waiting') AS waiting
     FROM receiver r ORDER BY id
 """
 _WORKABLE: Final[LiteralString] = """
-    SELECT id, kind, target, lang, min_severity, ops, categories, wards, enabled, secret, failures
+    SELECT id, kind, target, lang, min_severity, ops, categories, wards, enabled, failures, secret,
+        CASE WHEN former_until > %(now)s THEN former_secret END AS former_secret
     FROM receiver r
     WHERE enabled AND kind <> 'in_app' AND open_until <= %(now)s AND EXISTS (
         SELECT FROM delivery d WHERE d.receiver = r.id AND d.state = 'waiting' AND d.due <= %(now)s)
@@ -86,6 +99,8 @@ class StoredReceiver(msgspec.Struct, frozen=True, kw_only=True):
     open_until: datetime | None
     last_error: str | None
     last_sent: datetime | None
+    former_until: datetime | None
+    """Until when a webhook's former secret signs too."""
     waiting: int
 
 
@@ -93,15 +108,17 @@ class Workable(msgspec.Struct, frozen=True):
     """A receiver with something due; `failures` in a row so far."""
 
     receiver: Receiver
-    secret: str | None
+    secrets: tuple[str, ...]
+    """What signs a webhook's deliveries: the present secret, then the former one while it is valid."""
     failures: int
 
 
 class Claimed(msgspec.Struct, frozen=True):
-    """A delivery under way; `attempts` counts this one."""
+    """A delivery under way; `attempts` counts this one, `resent` says how often it was asked for again."""
 
     id: int
     attempts: int
+    resent: int
     notice: Telling
 
 
@@ -116,6 +133,14 @@ class DeliveryRow(msgspec.Struct, frozen=True):
     state: str
     error: str | None
     finished: datetime | None
+    resent: int
+
+
+class Resent(msgspec.Struct, frozen=True):
+    """What came of asking for failed deliveries again: so many wait, so many are `left` to ask for."""
+
+    again: int
+    left: int
 
 
 class NoticeRow(msgspec.Struct, frozen=True):
@@ -160,12 +185,29 @@ async def change_receiver(connection: AsyncConnection[Any], receiver: Receiver, 
     return done.rowcount == 1
 
 
-async def set_secret(connection: AsyncConnection[Any], receiver_id: str, secret: str) -> bool:
-    """Replace a webhook's secret; False where there is no such webhook."""
+async def set_secret(
+    connection: AsyncConnection[Any], receiver_id: str, secret: str, former_until_us: int | None
+) -> bool:
+    """Replace a webhook's secret; False where there is no such webhook.
+
+    The one until now stays valid until `former_until_us`, None: it ends. One from before it ends in any case.
+    """
+    until = None if former_until_us is None else from_us(former_until_us)
     done = await connection.execute(
-        "UPDATE receiver SET secret = %s WHERE id = %s AND kind = 'webhook'", (secret, receiver_id)
+        "UPDATE receiver SET secret = %(secret)s, former_until = %(until)s,"
+        " former_secret = CASE WHEN %(until)s::timestamptz IS NOT NULL THEN secret END"
+        " WHERE id = %(id)s AND kind = 'webhook'",
+        {"secret": secret, "until": until, "id": receiver_id},
     )
     return done.rowcount == 1
+
+
+async def forget_former_secrets(connection: AsyncConnection[Any], now_us: int) -> None:
+    """Delete the former secrets that are valid no more."""
+    await connection.execute(
+        "UPDATE receiver SET former_secret = NULL, former_until = NULL WHERE former_until <= %s",
+        (from_us(now_us),),
+    )
 
 
 async def remove_receiver(connection: AsyncConnection[Any], receiver_id: str) -> bool:
@@ -181,7 +223,8 @@ async def list_receivers(connection: AsyncConnection[Any]) -> list[StoredReceive
         return [
             StoredReceiver(
                 receiver=_receiver(row), author=row["author"], open_until=row["open_until"],
-                last_error=row["last_error"], last_sent=row["last_sent"], waiting=row["waiting"],
+                last_error=row["last_error"], last_sent=row["last_sent"],
+                former_until=row["former_until"], waiting=row["waiting"],
             )
             async for row in cursor
         ]  # fmt: skip
@@ -251,7 +294,11 @@ async def read_workable(connection: AsyncConnection[Any], now_us: int) -> list[W
     """Return the receivers that something is due for and whose breaker lets it through."""
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(_WORKABLE, {"now": from_us(now_us)})
-        return [Workable(_receiver(row), row["secret"], row["failures"]) async for row in cursor]
+        return [Workable(_receiver(row), _secrets(row), row["failures"]) async for row in cursor]
+
+
+def _secrets(row: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(filter(None, (row["secret"], row["former_secret"])))
 
 
 async def claim_deliveries(
@@ -265,7 +312,10 @@ async def claim_deliveries(
         "limit": limit,
     }
     rows = await (await connection.execute(_CLAIM, parameters)).fetchall()
-    return [Claimed(number, attempts, _DECODERS[about](doc)) for number, attempts, about, doc in sorted(rows)]
+    return [
+        Claimed(number, attempts, resent, _DECODERS[about](doc))
+        for number, attempts, resent, about, doc in sorted(rows)
+    ]
 
 
 async def finish_deliveries(connection: AsyncConnection[Any], ids: Sequence[int], now_us: int) -> None:
@@ -319,17 +369,57 @@ async def record_failure(
     )
 
 
+async def switch_off(connection: AsyncConnection[Any], receiver_id: str) -> None:
+    """Send a receiver nothing from now on, until somebody switches it on again."""
+    await connection.execute("UPDATE receiver SET enabled = false WHERE id = %s", (receiver_id,))
+
+
 async def list_deliveries(
-    connection: AsyncConnection[Any], receiver_id: str, limit: int
+    connection: AsyncConnection[Any], receiver_id: str, limit: int, *, state: str | None, since_us: int
 ) -> list[DeliveryRow]:
-    """Return the newest deliveries of a receiver, at most `MAX_PAGE`."""
+    """Return a receiver's newest deliveries queued since then, at most `MAX_PAGE`; of one state if given."""
     async with connection.cursor(row_factory=class_row(DeliveryRow)) as cursor:
         await cursor.execute(
-            "SELECT id, notice_id, created, due, attempts, state, error, finished FROM delivery"
-            " WHERE receiver = %s ORDER BY id DESC LIMIT %s",
-            (receiver_id, min(limit, MAX_PAGE)),
+            "SELECT id, notice_id, created, due, attempts, state, error, finished, resent FROM delivery"
+            " WHERE receiver = %s AND (%s::text IS NULL OR state = %s) AND created >= %s"
+            " ORDER BY id DESC LIMIT %s",
+            (receiver_id, state, state, from_us(since_us), min(limit, MAX_PAGE)),
         )
         return await cursor.fetchall()
+
+
+async def resend_deliveries(
+    connection: AsyncConnection[Any],
+    receiver_id: str,
+    *,
+    notices: Sequence[str] | None,
+    since_us: int,
+    most: int,
+    now_us: int,
+) -> Resent | None:
+    """Let failed deliveries wait again, oldest first; None where there is no such receiver.
+
+    Those of `notices` (None: all) queued since `since_us`, at most `most`, and no more than `MAX_WAITING`
+    then wait. The receiver's breaker is closed, so that they are tried at once.
+    """
+    # One at a time, so that the bound holds.
+    known = await connection.execute("SELECT FROM receiver WHERE id = %s FOR NO KEY UPDATE", (receiver_id,))
+    if not known.rowcount:
+        return None
+    parameters = {
+        "receiver": receiver_id,
+        "notices": None if notices is None else list(notices),
+        "since": from_us(since_us),
+        "most": most,
+        "kept": MAX_WAITING,
+        "now": from_us(now_us),
+    }
+    row = await (await connection.execute(_RESEND, parameters)).fetchone()
+    assert row is not None
+    again, chosen = row
+    if again:
+        await connection.execute("UPDATE receiver SET open_until = '-infinity' WHERE id = %s", (receiver_id,))
+    return Resent(again, chosen - again)
 
 
 # notices in the console -----------------------------------------------------------------------------------

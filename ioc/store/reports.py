@@ -235,16 +235,6 @@ async def ids_of_incident(connection: AsyncConnection[Any], incident_id: str, li
 # between the row and the log --------------------------------------------------------------------------------
 
 
-async def keep_alone(connection: AsyncConnection[Any]) -> bool:
-    """Be the only keeper until the transaction ends; False where another process is.
-
-    Rows are not locked: what changes an incident writes into its reports, and must not wait for a log.
-    """
-    found = await connection.execute("SELECT pg_try_advisory_xact_lock(hashtext('report_keeper'))")
-    row = await found.fetchone()
-    return bool(row and row[0])
-
-
 async def read_waiting(
     connection: AsyncConnection[Any], before: datetime, again: datetime, limit: int
 ) -> list[ReportRow]:
@@ -261,15 +251,23 @@ async def read_waiting(
         return await cursor.fetchall()
 
 
-async def mark_refused(connection: AsyncConnection[Any], row: ReportRow | Vote, at: datetime) -> None:
-    """Note that the log refuses the event of a report or vote for good."""
+async def mark_refused(connection: AsyncConnection[Any], row: ReportRow | Vote, at: datetime) -> bool:
+    """Note that the log refuses the event of a report or vote for good.
+
+    False where somebody noted so since the row was read.
+    """
     if isinstance(row, ReportRow):
-        await connection.execute("UPDATE citizen_report SET refused = %s WHERE id = %s", (at, row.id))
-        return
-    await connection.execute(
-        "UPDATE citizen_vote SET refused = %s WHERE report_id = %s AND incident_id = %s AND resolution = %s",
-        (at, row.report_id, row.incident_id, row.resolution),
-    )
+        done = await connection.execute(
+            "UPDATE citizen_report SET refused = %s WHERE id = %s AND refused IS NOT DISTINCT FROM %s",
+            (at, row.id, row.refused),
+        )
+    else:
+        done = await connection.execute(
+            "UPDATE citizen_vote SET refused = %s WHERE report_id = %s AND incident_id = %s"
+            " AND resolution = %s AND refused IS NOT DISTINCT FROM %s",
+            (at, row.report_id, row.incident_id, row.resolution, row.refused),
+        )
+    return done.rowcount == 1
 
 
 async def mark_appended(connection: AsyncConnection[Any], reports: Sequence[ReportRow]) -> None:
@@ -446,16 +444,17 @@ async def forget_reporters(
 
 
 async def erase_reporter(
-    connection: AsyncConnection[Any], mask: Callable[[str], str], contact_hash: bytes, pattern: str
+    connection: AsyncConnection[Any], mask: Callable[[str], str], contact_hash: bytes | None, pattern: str
 ) -> int:
-    """Forget a contact, and mask the reports that came with it or name it by `pattern`; return how many.
+    """Forget a contact, and mask the reports that came with it or say `pattern`; return how many.
 
-    Pictures that the person sent are deleted.
+    So are those of which an answer or a vote says it. Pictures that the person sent are deleted.
     """
     found = await connection.execute(
-        "SELECT id, text, address FROM citizen_report WHERE contact_hash = %s OR text ~ %s OR address ~ %s"
-        " FOR UPDATE",
-        (contact_hash, pattern, pattern),
+        "SELECT id, text, address FROM citizen_report WHERE contact_hash = %(contact)s OR text ~* %(p)s"
+        " OR address ~* %(p)s OR id IN (SELECT report_id FROM citizen_answer WHERE text ~* %(p)s"
+        " UNION ALL SELECT report_id FROM citizen_vote WHERE text ~* %(p)s) FOR UPDATE",
+        {"contact": contact_hash, "p": pattern},
     )
     told = await found.fetchall()
     await connection.execute(

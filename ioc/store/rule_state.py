@@ -63,6 +63,8 @@ class RuleReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     overflowed: int = 0
     unkeyed: int = 0
     evicted: int = 0
+    unwatched: int = 0
+    """Devices that should talk and are not watched now."""
     raised: int = 0
 
 

@@ -34,6 +34,7 @@ from ioc.store.login_throttle import LoginThrottle, ThrottleKeys, ThrottleSettin
 from ioc.store.login_throttle import ThrottledError as ThrottledError
 from ioc.store.passwords import MAX_PASSWORD, UnfitPasswordError, check_password
 from ioc.store.pool import Pool
+from ioc.store.second_factor import CodeNeededError, SecondFactors
 
 ACCESS_CHANNEL: Final = "ioc_access"
 """NOTIFY's channel; the payload is the username whose sockets must close."""
@@ -103,7 +104,12 @@ def token_hash(token: str) -> bytes:
 
 def login_id(token: str) -> str:
     """Return a name for the session that can be shown and logged: it opens nothing."""
-    return token_hash(token).hex()[:16]
+    return login_id_of(token_hash(token))
+
+
+def login_id_of(hashed: bytes) -> str:
+    """Return the same of a session of which only the token's hash is known."""
+    return hashed.hex()[:16]
 
 
 class Users:
@@ -114,9 +120,11 @@ class Users:
         pool: Pool,
         settings: AccessSettings | None = None,
         *,
+        factors: SecondFactors | None = None,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
         self._pool = pool
+        self._factors = factors
         self._settings = settings or AccessSettings()
         self._sleep = sleep
         self._throttle = LoginThrottle(pool, self._settings)
@@ -234,14 +242,17 @@ class Users:
 
     # Logging in
 
-    async def authenticate(self, username: str, password: str, address: str) -> Person | None:
+    async def authenticate(
+        self, username: str, password: str, address: str, code: str | None = None
+    ) -> Person | None:
         """Return the person whose name and password these are, None if they are nobody's.
 
-        The same work is done whether or not the name exists, so that time does not tell. The module says how
-        failures are counted.
+        `code` is that of the second factor, where the person has one. The same work is done whether or not
+        the name exists, so that time does not tell. The module says how failures are counted.
 
         Raises:
             ThrottledError: too many failures from this address, or for this name from this address.
+            CodeNeededError: they are right, but a code is needed; a wrong one is a failure like any other.
         """
         username = normal_username(username)
         if not _is_username(username):
@@ -263,10 +274,21 @@ class Users:
         fits = await self._verify(stored, password[: MAX_PASSWORD + 1])
         if row is None or not fits or row[5]:
             return None
+        await self._check_code(_person(row[:6]), code, keys)
         await self._throttle.forgive(keys)
         if self._hasher.check_needs_rehash(stored):
             await self._rehash(username, stored, password)
         return _person(row[:6])
+
+    async def _check_code(self, person: Person, code: str | None, keys: ThrottleKeys) -> None:
+        if self._factors is None:
+            return
+        try:
+            await self._factors.check(person.username, person.role.value, code)
+        except CodeNeededError:
+            if not code:  # who has not been asked yet has not failed
+                await self._throttle.forgive(keys)
+            raise
 
     async def _rehash(self, username: str, stored: str, password: str) -> None:
         hashed = await self._hash(password)
@@ -324,10 +346,10 @@ class Users:
                 )
         return _person(row[:6])
 
-    async def close_session(self, token: str) -> None:
-        """End one session; harmless when it is over."""
+    async def close_session(self, hashed: bytes) -> None:
+        """End the session of the token with this hash; harmless when it is over."""
         async with self._pool.connection() as connection:
-            await connection.execute("DELETE FROM login_session WHERE token_hash = %s", (token_hash(token),))
+            await connection.execute("DELETE FROM login_session WHERE token_hash = %s", (hashed,))
 
     async def close_sessions(self, username: str, *, by: str = "system") -> int:
         """End every session of a person; return how many there were."""
@@ -406,8 +428,8 @@ def checked_person(
         wards=checked_wards(role, wards),
         lang=lang,
     )
-    if not 1 <= len(person.name) <= 200:
-        raise UnfitError("name: expected 1 to 200 characters")
+    if not 1 <= len(person.name) <= 200 or "\x00" in person.name:
+        raise UnfitError("name: expected 1 to 200 characters, none of them NUL")
     if lang not in ("vi", "en"):
         raise UnfitError("lang: expected vi or en")
     return person
@@ -443,8 +465,8 @@ def _checked_password(password: str, *names: str) -> str:
 def checked_wards(role: Role, wards: Sequence[str] | None) -> tuple[str, ...] | None:
     """Return the wards of a role, None for every ward. Raises `UnfitError` where the two do not fit."""
     if role is Role.WARD:
-        if not wards:
-            raise UnfitError("wards: ward staff need at least one ward")
+        if not wards or any("\x00" in ward for ward in wards):
+            raise UnfitError("wards: ward staff need at least one ward, and no code holds NUL")
         return tuple(sorted(set(wards)))
     if wards:
         raise UnfitError(f"wards: only ward staff are limited to wards, not role {role.value}")

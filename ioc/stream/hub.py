@@ -8,7 +8,7 @@ import asyncio
 import secrets
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -18,6 +18,7 @@ from ioc.model.events import Event
 from ioc.model.incidents import Incident
 from ioc.model.times import format_us
 from ioc.stream.batches import ChangeBatch, EncodedChange, Snapshot, encode_change
+from ioc.stream.devices import DeviceRegister
 from ioc.stream.metrics import FeedMetrics
 from ioc.stream.patches import Bases
 from ioc.stream.ports import MAX_LIVE, ChangeSource, ClockUs, SourceUnavailableError, StoredChange, Viewer
@@ -31,6 +32,7 @@ from ioc.stream.wire import (
     TOO_MANY,
     UNAVAILABLE,
     CloseRule,
+    DeviceJson,
     Frame,
     NoticeLevel,
 )
@@ -197,6 +199,7 @@ class Hub:
         self._snapshot_lock = asyncio.Lock()
         self._current = True
         self._thinned = False
+        self._devices = DeviceRegister()
         self._closing = False
 
     # For the process that owns the hub
@@ -354,6 +357,8 @@ class Hub:
                 # Nobody was there to collect for; what waited is part of everything.
                 self._states.collect()
             session.go_live()
+            if self._devices.standing is not None:
+                session.offer_devices(self._devices.standing)
             session.offer_states(self._states.everything())
         client.wake()
 
@@ -552,6 +557,15 @@ class Hub:
         if thinned != self._thinned:
             self._thinned = thinned
             self._tell_all(*(_THINNED if thinned else _WHOLE))
+
+    def show_devices(self, version: int, devices: Iterable[DeviceJson]) -> None:
+        """Tell everybody what has changed of the register of devices; whoever joins, which version it is."""
+        batch = self._devices.update(version, devices)
+        if batch is None:
+            return
+        for client in list(self._live()):
+            client.session.offer_devices(batch)
+            client.wake()
 
     def _tell_all(self, level: NoticeLevel, code: str) -> None:
         for client in list(self._clients):

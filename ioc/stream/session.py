@@ -17,9 +17,11 @@ import msgspec
 
 from ioc.model.times import format_us
 from ioc.stream.batches import Box, ChangeBatch, Snapshot, StateBatch, StateEntry, state_frames, tiled, within
+from ioc.stream.devices import DeviceBatch
 from ioc.stream.scope import Scope
 from ioc.stream.wire import (
     BAD_FRAME,
+    DEVICES,
     FRAME_TOO_LARGE,
     HELLO_TIMEOUT,
     LOST_BASE,
@@ -157,7 +159,7 @@ class Session:
         """Values dropped for newer ones because this client was behind, in total."""
         self._one_way = one_way
         self._resume: Resume | None = None
-        self._patches = self._lost_base = False
+        self._patches = self._lost_base = self._devices = False
         self._whole_until = 0
         self._box: Box | None = None
         self._rate = _Rate(limits.messages_per_s, now_us)
@@ -237,6 +239,7 @@ class Session:
                 self._lost_base = message.lost == LOST_BASE
                 # Whoever lost one has a fault, or we have: whole incidents cannot be misunderstood.
                 self._patches = PATCH in message.caps and not self._lost_base
+                self._devices = DEVICES in message.caps
                 self.phase = Phase.JOINING
                 return [Join()]
             case View():
@@ -346,6 +349,11 @@ class Session:
         """From now on every batch of the hub is offered."""
         if self.closing is None:
             self.phase = Phase.LIVE
+
+    def offer_devices(self, batch: DeviceBatch) -> None:
+        """Tell what has changed of the register of devices, where the client wants to know."""
+        if self._devices and self.closing is None:
+            self._control_frame(batch.frame(self.scope))
 
     def offer_states(self, batch: StateBatch) -> None:
         """Give the latest of some entities; older values that still wait are replaced."""
@@ -479,12 +487,15 @@ class Session:
         return self._next_ping_us()
 
     def _say(self, message: ServerFrame) -> None:
+        self._control_frame(encode_frame(message))
+
+    def _control_frame(self, frame: Frame) -> None:
         if len(self._control) >= MAX_CONTROL_FRAMES:
             # Only a client that never reads gets here: everything in this lane answers it or is rare.
             self._control.clear()
             self.close(SLOW)
             return
-        self._control.append(encode_frame(message))
+        self._control.append(frame)
 
 
 def _tiled_box(box: tuple[float, float, float, float] | None) -> Box | None:

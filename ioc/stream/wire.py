@@ -19,6 +19,7 @@ from ioc.model.incidents import (
     PauseReason,
     Severity,
 )
+from ioc.model.places import DeviceKind
 from ioc.model.texts import Text
 from ioc.model.times import format_us
 from ioc.stream.masking import mask_text, mask_value
@@ -86,6 +87,8 @@ class Resume(msgspec.Struct, frozen=True):
 
 PATCH: Final = "patch"
 """Of `Hello.caps`: changes may come as what they change (`Op.PATCH`)."""
+DEVICES: Final = "devices"
+"""Of `Hello.caps`: changes of the register of devices are wanted (`Devices`)."""
 LOST_BASE: Final = "base"
 """Of `Hello.lost`: there was a patch whose revision before was not there."""
 
@@ -250,6 +253,34 @@ class State(msgspec.Struct, frozen=True, tag="state", rename={"put": "set", "gon
     conflated: int
 
 
+class DeviceJson(msgspec.Struct, frozen=True):
+    """A device as the map shows it; its address and keys are nobody's business here."""
+
+    id: str
+    kind: DeviceKind
+    name: str
+    ward: str | None
+    lon: float | None
+    lat: float | None
+    has_picture: bool
+    disabled: bool
+    """It is out of service: nothing of it is to be expected."""
+
+
+class Devices(msgspec.Struct, frozen=True, tag="devices", rename={"put": "set", "gone": "del"}):
+    """What `version` of the register of devices changes of version `before`, to whoever asked for it.
+
+    Whoever holds another version than `before` reads `GET /api/v1/devices` again; so does everybody where
+    `before` is null, since too much has changed at once. A frame whose `before` is `version` changes nothing:
+    it says after the greeting which version is in force.
+    """
+
+    version: int
+    before: int | None
+    put: list[DeviceJson]
+    gone: list[str]
+
+
 class Reset(msgspec.Struct, frozen=True, tag="reset"):
     """Forget everything: a snapshot follows, since the changes in between cannot be given."""
 
@@ -275,7 +306,7 @@ class Bye(msgspec.Struct, frozen=True, tag="bye"):
     after_ms: int
 
 
-ServerFrame = Welcome | Snap | Ev | State | Reset | Notice | Ping | Pong | Bye
+ServerFrame = Welcome | Snap | Ev | State | Devices | Reset | Notice | Ping | Pong | Bye
 
 
 class EvidenceJson(msgspec.Struct, frozen=True):

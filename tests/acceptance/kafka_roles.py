@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import psycopg
 
-from benchmarks.service import free_port, kafka_environment
+from benchmarks.ports import free_port
+from benchmarks.service import kafka_environment
 from ioc.app.settings import Settings, load_settings
 from ioc.eventlog.kafka_client import Cluster
 from ioc.eventlog.kafka_settings import KafkaSettings
@@ -44,7 +45,7 @@ class KafkaRoles:
     def command(self, *arguments: str) -> str:
         """Run `ioc …` and return what it printed."""
         done = subprocess.run(
-            [sys.executable, "-m", "ioc.app.cli", *arguments, "--data", str(self._data)],
+            [sys.executable, "-m", "ioc.app", *arguments, "--data", str(self._data)],
             capture_output=True,
             check=False,
             cwd=ROOT,
@@ -56,7 +57,7 @@ class KafkaRoles:
     def command_process(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start `ioc …` and return the process, whose output can be read while it works."""
         return subprocess.Popen(
-            [sys.executable, "-m", "ioc.app.cli", *arguments, "--data", str(self._data)],
+            [sys.executable, "-m", "ioc.app", *arguments, "--data", str(self._data)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=ROOT,
@@ -91,7 +92,7 @@ class KafkaRoles:
         role = name.partition("-")[0]
         extra = ["--port", str(self.port), "--mqtt-port", str(free_port())] if role == "ingest" else []
         self.processes[name] = subprocess.Popen(
-            [sys.executable, "-m", "ioc.app.cli", "run", role, *extra, "--data", str(self._data)],
+            [sys.executable, "-m", "ioc.app", "run", role, *extra, "--data", str(self._data)],
             cwd=ROOT,
             env=self._environment,
         )

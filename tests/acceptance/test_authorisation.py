@@ -127,7 +127,7 @@ def test_whoever_is_disabled_loses_session_and_open_console_at_once(service: Ser
             await socket.send(json.dumps({"type": "hello"}))
             await socket.recv()
             done = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "ioc.app.cli", *command, "--data", str(service.data), cwd=ROOT,
+                sys.executable, "-m", "ioc.app", *command, "--data", str(service.data), cwd=ROOT,
                 stdout=subprocess.DEVNULL,
             )  # fmt: skip
             assert await done.wait() == 0

@@ -9,10 +9,10 @@ import pytest
 
 from ioc.app.core import open_log
 from ioc.app.directory import Directory
-from ioc.app.expected import expected_sources, placed
-from ioc.app.log_drain import Log
-from ioc.app.rule_sets import RuleSets
-from ioc.app.rules_partition import Item, decode
+from ioc.app.eventlog.drain import Log
+from ioc.app.rules.expected import expected_sources, placed
+from ioc.app.rules.partition import Item, decode
+from ioc.app.rules.sets import RuleSets
 from ioc.model.events import Event
 from ioc.model.incidents import Cleared, Raised
 from ioc.model.records import EVENTS_TOPIC, Activate, Tick

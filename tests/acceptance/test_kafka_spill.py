@@ -152,7 +152,7 @@ def test_without_its_broker_ingest_is_ready_and_even_its_own_death_loses_nothing
         service.start()  # which waits until it is ready: Kafka is still away
         with crowd.sending():
             grows(service, "ioc_log_spilled_records_total", 200)
-            rows = json.loads(command("ioc.app.cli", "log", "status", "--json", "--data", service.data))
+            rows = json.loads(command("ioc.app", "log", "status", "--json", "--data", service.data))
             assert sum(row["spilled_records"] for row in rows) > 400
             broker.start()
             wait_until(lambda: metric(service, "ioc_log_spill_records") == 0, PATIENCE_S)

@@ -26,7 +26,7 @@ def secrets_file(folder: Path) -> dict[str, str]:
     """Return what `ioc init --env` writes."""
     path = folder / ".env"
     subprocess.run(
-        [sys.executable, "-m", "ioc.app.cli", "init", "--env", str(path)],
+        [sys.executable, "-m", "ioc.app", "init", "--env", str(path)],
         check=True, cwd=ROOT, capture_output=True,
     )  # fmt: skip
     lines = [line for line in path.read_text("utf-8").splitlines() if not line.startswith("#")]

@@ -9,7 +9,7 @@ from defusedxml.ElementTree import fromstring
 from typer.testing import CliRunner
 
 from benchmarks.service import Service
-from ioc.app.cli import app
+from ioc.app.cli.main import app
 from tests.acceptance.test_citizens import act, incident_of
 from tests.unit.photos import samples
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_real_wards_replace_ours_in_a_running_service(service: Service, shared_data: Path) -> None:
     file = shared_data / "wards-2025" / "wards.geojson"
     done = subprocess.run(
-        [sys.executable, "-m", "ioc.app.cli", "areas", "import", str(file), "--json",
+        [sys.executable, "-m", "ioc.app", "areas", "import", str(file), "--json",
          "--data", str(service.data)],
         check=True, capture_output=True, cwd=ROOT,
     )  # fmt: skip

@@ -15,7 +15,7 @@ LENGTH_S = 120
 
 
 def ioc(*arguments: object, code: int = 0) -> bytes:
-    return command("ioc.app.cli", *arguments, code=code)
+    return command("ioc.app", *arguments, code=code)
 
 
 def checksum(service: Service) -> dict[str, object]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from benchmarks.service import free_port
+from benchmarks.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +29,7 @@ class Roles:
     def command(self, *arguments: str) -> str:
         """Run `ioc …` and return what it printed."""
         done = subprocess.run(
-            [sys.executable, "-m", "ioc.app.cli", *arguments, "--data", str(self.data)],
+            [sys.executable, "-m", "ioc.app", *arguments, "--data", str(self.data)],
             capture_output=True,
             check=True,
             cwd=ROOT,
@@ -41,7 +41,7 @@ class Roles:
         extra = ["--port", str(self.ports[role])] if role in self.ports else []
         extra += ["--mqtt-port", str(free_port())] if role == "ingest" else []
         self.processes[role] = subprocess.Popen(
-            [sys.executable, "-m", "ioc.app.cli", "run", role, *extra, "--data", str(self.data)],
+            [sys.executable, "-m", "ioc.app", "run", role, *extra, "--data", str(self.data)],
             cwd=ROOT,
             env=os.environ | {"IOC_LOG_LEVEL": "warning"},
         )

@@ -27,6 +27,7 @@ PATIENCE_S = 300
 RULE = (ROOT / "rules" / "congestion.yaml").read_text("utf-8")
 SLOWER = RULE.replace("speed_kmh < 15", "speed_kmh < 20").replace("for: 20s", "for: 120s")
 FLOOD = RULE.replace("speed_kmh < 15 && occupancy > 0.35", "speed_kmh < 60").replace("for: 20s", "for: 1s")
+_PARTITION = re.compile(r"_\d{8}_\d{4}$")
 _numbers = count()
 
 
@@ -42,7 +43,7 @@ class Terminal:
         self._environment = kept | names | {"TERM": "xterm", "COLUMNS": "200"}
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "ioc.app.cli", "rules", *arguments, "--data", str(self._folder)]
+        return [sys.executable, "-m", "ioc.app", "rules", *arguments, "--data", str(self._folder)]
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -78,12 +79,16 @@ class Terminal:
         return process.returncode, output, drawn.decode()
 
     def contents(self) -> dict[str, tuple[int, str]]:
-        """Return of every table how many rows there are, and a digest of all of them."""
+        """Return of every table how many rows there are, and a digest of all of them.
+
+        Empty partitions are left out: whoever opens the database when a day has begun makes those to come.
+        """
         found = {}
         with psycopg.connect(self.dsns.admin) as connection:
             tables = connection.execute(
                 "SELECT schemaname, tablename FROM pg_tables"
-                " WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2"
+                " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+                " AND tablename <> 'history_partition' ORDER BY 1, 2"
             ).fetchall()
             for table in tables:
                 row = connection.execute(
@@ -92,7 +97,8 @@ class Terminal:
                     ).format(sql.Identifier(*table))
                 ).fetchone()
                 assert row is not None
-                found[".".join(table)] = (row[0], row[1])
+                if row[0] or not _PARTITION.search(table[1]):
+                    found[".".join(table)] = (row[0], row[1])
         return found
 
 

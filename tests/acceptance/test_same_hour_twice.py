@@ -59,7 +59,7 @@ def rerun(service: Service, keys: Path, seconds: int, **more: object) -> dict[st
 
 
 def exported(service: Service) -> bytes:
-    return command("ioc.app.cli", "export", "incidents", "--settled", "--data", service.data)
+    return command("ioc.app", "export", "incidents", "--settled", "--data", service.data)
 
 
 @pytest.mark.slow

@@ -161,7 +161,7 @@ def test_a_flood_from_the_first_report_to_the_leaders_figures(service: Service) 
         assert board["votes"] == 2
 
     verified = subprocess.run(
-        [sys.executable, "-m", "ioc.app.cli", "audit", "verify", "--json", "--data", str(service.data)],
+        [sys.executable, "-m", "ioc.app", "audit", "verify", "--json", "--data", str(service.data)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert verified.returncode == 0, verified.stdout + verified.stderr

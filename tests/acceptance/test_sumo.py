@@ -12,7 +12,7 @@ import pytest
 from ioc.app.recordings.entries import encode_entries
 from ioc.app.recordings.frames import FrameReader
 from ioc.model.records import Tick
-from simulators.cli_score import score_scenario
+from simulators.cli.score import score_scenario
 from simulators.times import parse_us
 from simulators.truth import Expected
 from tests.acceptance.virtual_city import ROOT

@@ -167,8 +167,8 @@ def test_a_collector_that_refuses_costs_spans_and_nothing_else(traced: Service, 
 
 def test_nothing_of_it_is_loaded_where_it_is_off() -> None:
     script = (
-        "import sys, ioc.app.pipeline, ioc.app.cli\n"
-        "from ioc.app.settings_sections import TracingSettings\n"
+        "import sys, ioc.app.pipeline, ioc.app.cli.main\n"
+        "from ioc.app.settings.sections import TracingSettings\n"
         "from ioc.app.tracing import open_tracer\n"
         "assert not open_tracer(TracingSettings())[0].on\n"
         "sys.exit(any(name.startswith('opentelemetry.sdk') for name in sys.modules))"

@@ -9,16 +9,16 @@ from pathlib import Path
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from ioc.app.desk import Desk
-from ioc.app.device_file import parse_devices
+from ioc.app.devices.description import parse_devices
 from ioc.app.directory import Directory
-from ioc.app.rule_files import RuleFolder
-from ioc.app.rule_sets import RuleSets, ensure_first_version
-from ioc.app.rules_worker import RulesWorker
-from ioc.app.settings_sections import RulesSettings, StoreSettings
+from ioc.app.incidents.desk import Desk
+from ioc.app.rules.files import RuleFolder
+from ioc.app.rules.sets import RuleSets, ensure_first_version
+from ioc.app.rules.wide_worker import WideRulesWorker
+from ioc.app.rules.worker import RulesWorker
+from ioc.app.settings.sections import RulesSettings, StoreSettings
 from ioc.app.store_worker import StoreWorker
 from ioc.app.views import StoredQuarantine
-from ioc.app.wide_worker import WideRulesWorker
 from ioc.eventlog.postgres import PostgresLog
 from ioc.geo.geojson import parse_areas
 from ioc.ingest.gateway import Gateway

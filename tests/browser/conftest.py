@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from benchmarks.service import Service
 from tests.browser.chromium import launch
 from tests.browser.city import City
-from tests.browser.console import Console
+from tests.browser.console import WAIT_MS, Console
 from tests.browser.public import SOMEWHERE, Visit
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +31,7 @@ def browser() -> Iterator[Browser]:
     """A running Chromium. Of the package, because its loop would disturb asynchronous tests elsewhere."""
     if not DIST.exists():
         pytest.fail("the console is not built: run `make setup`")
+    expect.set_options(timeout=WAIT_MS)  # an expectation ends once it holds: a slow machine needs the rest
     with sync_playwright() as playwright:
         chromium = launch(playwright.chromium)
         yield chromium

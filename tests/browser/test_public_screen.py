@@ -168,7 +168,7 @@ def tokens(city: City, *arguments: str) -> Any:
     command = [
         sys.executable,
         "-m",
-        "ioc.app.cli",
+        "ioc.app",
         "tokens",
         *arguments,
         "--data",

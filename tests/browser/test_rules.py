@@ -22,7 +22,7 @@ def rules_command(city: City, *arguments: str) -> dict[str, object]:
     command = [
         sys.executable,
         "-m",
-        "ioc.app.cli",
+        "ioc.app",
         "rules",
         *arguments,
         "--data",

@@ -1,9 +1,16 @@
 """Logging in, and what each person may see."""
 
+import base64
+import json
+import time
+
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from playwright.sync_api import expect
 
 from tests.browser.city import City
 from tests.browser.conftest import OpenConsole
+from tests.browser.console import Console
 
 
 def test_a_wrong_password_is_refused_with_a_message_and_the_right_one_lets_in(
@@ -21,6 +28,45 @@ def test_a_wrong_password_is_refused_with_a_message_and_the_right_one_lets_in(
     console.at("login-submit").click()
     expect(console.at("queue")).to_be_visible()
     console.wait_live()
+
+
+def test_a_second_factor_is_begun_at_login_and_asked_for_ever_after(
+    new_console: OpenConsole, city: City
+) -> None:
+    added = json.loads(city.service.ioc("users", "add", "khoa", "--role", "supervisor", "--json"))
+    city.service.ioc("users", "second-factor", "khoa")
+    console = new_console(user=None)
+    console.forgive("status of 401")  # which asks for the code
+    console.page.goto(city.url)
+    enter(console, added["password"])
+    expect(console.at("login-qr")).to_be_visible()
+    secret = base64.b32decode(console.at("login-secret").inner_text().replace(" ", ""))
+    totp = TOTP(secret, 6, SHA1(), 30)
+    now_s = int(time.time())
+    give(console, totp.generate(now_s + 1_000))
+    expect(console.page.get_by_role("alert")).to_contain_text("Mã không đúng")
+    give(console, totp.generate(now_s))
+    console.wait_live()
+
+    console.page.get_by_role("button", name="Đăng xuất").click()
+    enter(console, added["password"])
+    expect(console.at("login-code")).to_be_focused()
+    expect(console.at("login-qr")).to_have_count(0)
+    give(console, totp.generate(now_s))
+    expect(console.page.get_by_role("alert")).to_contain_text("đã dùng")
+    give(console, totp.generate(now_s + 30))
+    console.wait_live()
+
+
+def enter(console: Console, password: str) -> None:
+    console.at("login-user").fill("khoa")
+    console.at("login-pass").fill(password)
+    console.at("login-submit").click()
+
+
+def give(console: Console, code: bytes) -> None:
+    console.at("login-code").fill(code.decode())
+    console.at("login-submit").click()
 
 
 def test_a_session_that_ends_elsewhere_leads_back_to_the_login(new_console: OpenConsole, city: City) -> None:

@@ -22,7 +22,7 @@ from tests.browser.public import street_photo
 from tests.browser.test_screen import violations
 
 WARD, FOREIGN = "25747", "25942"
-MOST_SCRIPT_BYTES = 60_000
+MOST_SCRIPT_BYTES = 61_000
 DIST = ROOT / "dashboards" / "console" / "dist"
 
 OpenPhone = Callable[..., Phone]

@@ -108,7 +108,7 @@ def send_alarms(city: City, camera: str, count: int, confidence: float) -> None:
 def as_shipped(city: City) -> Iterator[None]:
     """Leave the rule as other tests expect it."""
     yield
-    command = [sys.executable, "-m", "ioc.app.cli", "rules", "push", "--backtest-over", "0s"]
+    command = [sys.executable, "-m", "ioc.app", "rules", "push", "--backtest-over", "0s"]
     command += [str(ROOT / "rules" / f"{RULE}.yaml"), "--data", str(city.service.data), "--json"]
     subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, check=False)
 

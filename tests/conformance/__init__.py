@@ -37,6 +37,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     topic: str | None = None
     time_zone: str | None = None
     options: dict[str, str] = {}
+    messages: int = 1
+    """How many the sender has put into this one body: lines, requests, entities of a notification."""
 
     @property
     def content(self) -> bytes | None:

@@ -9,7 +9,7 @@ EJ = "ONVIF Profile M, events as JSON over MQTT"
 MJ = "ONVIF Profile M, metadata as JSON over MQTT"
 XML = "ONVIF metadata stream and notifications, XML"
 AXIS = "Axis, events as JSON"
-SCENE = "Axis, scene frames as JSON"
+SCENE = "Axis, scene metadata as JSON"
 FRIGATE = "Frigate, MQTT topics"
 TIME = "2026-11-22T09:59:50.120Z"
 
@@ -204,6 +204,9 @@ _AXIS_COUNT = {
     "totalCar": "8",
     "totalBus": "1",
 }
+_AXIS_AREA = {"scenario": "Via he", "total": "9", "human": "2", "car": "6", "bus": "1", "truck": "0"}
+_AXIS_PUSH = b"""{"packetCounter":"118","capture_timestamp":"1795255190230","plateUTF8":"61A67890",
+"plateConfidence":"0.71","plateCountry":"VNM","carState":"new","carMoveDirection":"in","roiID":"2","carID":"1144"}"""
 
 
 def axis(name: str, topic: str, data: dict[str, str], **source: str) -> Sample:
@@ -218,6 +221,12 @@ _SCENE = b"""{"frame":{"timestamp":"2026-11-22T09:59:50.120Z","operations":[],"o
 {"left":0.1,"top":0.2,"right":0.3,"bottom":0.6},"class":{"type":"Human","score":0.83},"timestamp":
 "2026-11-22T09:59:50.120Z","track_id":"133"},{"bounding_box":{"left":0.5,"top":0.5,"right":0.6,"bottom":0.7},
 "class":{"type":"Car","score":0.61,"colors":[{"name":"White","score":0.5}]},"track_id":"134"}]}}"""
+_DETECTIONS = b"""{"channel_id":1,"timestamp":"2026-11-22T09:59:50.120Z","detections":[{"bounding_box":
+{"left":0.1,"top":0.2,"right":0.3,"bottom":0.6},"class":{"type":"Bike","score":0.7},"object_track_id":"8e65-11"}]}"""
+_TRACK = b"""{"channel_id":1,"classes":[{"type":"Truck","score":0.48,"colors":[{"name":"blue","score":0.7}]},
+{"type":"Car","score":0.4}],"duration":2.5,"start_time":"2026-11-22T09:59:47.62Z","end_time":
+"2026-11-22T09:59:50.120Z","id":"2543-61","path":[{"bounding_box":{"left":0.9,"top":0.5,"right":0.95,"bottom":0.6},
+"timestamp":"2026-11-22T09:59:50.120Z"}]}"""
 AXIS_SAMPLES = [
     axis("PIR", "onvif:Device/axis:Sensor/PIR", {"state": "1"}, sensor="0"),
     axis("video motion detection", "axis:CameraApplicationPlatform/VMD/Camera1Profile1", {"active": "1"}),
@@ -229,8 +238,12 @@ AXIS_SAMPLES = [
         {"classTypes": "human", "active": "1", "objectId": "234232"},
     ),
     axis("counting", "axis:CameraApplicationPlatform/ObjectAnalytics/Device1Scenario2", _AXIS_COUNT),
+    axis("people in an area", "axis:CameraApplicationPlatform/ObjectAnalytics/Device1Scenario3", _AXIS_AREA),
     axis("licence plate", "axis:CameraApplicationPlatform/ALPV.AllPlates", _AXIS_PLATE),
+    Sample(format=AXIS, name="push of the plate reader", decoder="axis", body=_AXIS_PUSH),
     Sample(format=SCENE, name="two objects", decoder="axis", body=_SCENE),
+    Sample(format=SCENE, name="frame, newer format", decoder="axis", body=_DETECTIONS),
+    Sample(format=SCENE, name="track that has ended", decoder="axis", body=_TRACK),
     *(
         Sample(format=AXIS, name=name, decoder="axis", path=f"camera-axis/mqtt/{number}.json")
         for number, name in enumerate(("PIR, recorded", "object analytics, recorded"))
@@ -295,6 +308,9 @@ FRIGATE_SAMPLES = [
         {"type": "new", "before": {**_TRACKED, "recognized_license_plate": None}, "after": _TRACKED},
     ),
     frigate("review", "reviews", {"type": "end", "before": _REVIEW, "after": _REVIEW}),
+    frigate(
+        "review, described after its end", "reviews", {"type": "genai", "before": _REVIEW, "after": _REVIEW}
+    ),
     frigate(
         "plate",
         "tracked_object_update",

@@ -43,6 +43,12 @@ FIRST = "canhbao@example.vn,VN-2026-1,2026-11-22T16:50:00+07:00"
 SECOND = "canhbao@example.vn,VN-2026-2,2026-11-22T16:55:00+07:00"
 BOTH = info() + info("en-US", "Flash flood")
 POLYGON = "<polygon>10.9,106.6 10.9,106.7 11.0,106.7 11.0,106.6 10.9,106.6</polygon>"
+OWN_WORDS = (
+    "<senderName>Đài Khí tượng</senderName><web>https://kttv.example.vn/1</web>"
+    "<parameter><valueName>awareness_level</valueName><value>3; orange; Severe</value></parameter>"
+    "<parameter><valueName>depth_m</valueName><value>0.5</value></parameter>"
+    "<area><areaDesc>Dĩ An</areaDesc></area>"
+)
 _FORMAT = "CAP 1.2"
 
 
@@ -53,6 +59,7 @@ def _ours(name: str, body: str) -> Sample:
 SAMPLES: list[Sample] = [
     _ours("alert in two languages, circle", alert(BOTH)),
     _ours("alert with a polygon", alert(info(area=POLYGON))),
+    _ours("alert of two areas with words of the sender's own", alert(info(more=OWN_WORDS))),
     _ours("update", alert(BOTH, "VN-2026-2", "Update", FIRST)),
     _ours("cancellation", alert("", "VN-2026-3", "Cancel", f"{FIRST} {SECOND}")),
 ]

@@ -23,6 +23,7 @@ SAMPLES = [
         decoder="cloudevents",
         body=b"\n".join([_ALARM.replace(b"\n", b""), b"{broken", _FLOW.replace(b"\n", b"")]),
         content_type="application/x-ndjson",
+        messages=3,
     ),
     Sample(
         format="CloudEvents 1.0, batch",
@@ -30,5 +31,6 @@ SAMPLES = [
         decoder="cloudevents",
         body=b"[" + _FLOW + b"," + _ALARM + b"]",
         content_type="application/cloudevents-batch+json",
+        messages=2,
     ),
 ]

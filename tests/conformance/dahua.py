@@ -85,6 +85,9 @@ PUSH: dict[str, Any] = {
         },
     }
 }
+_RIDER = {"Category": "Motorcycle", "Color": "Red", "Plate": {"Text": "61X1-23456", "Confidence": 88}}
+_WEIGHED = {"CarWeightInfo": {"TotalWeight": 30_500, "OverWeight": 500, "AxleNum": 3}}
+_FLOWS = {"FlowStates": [{"Lane": 0, "Flow": 50}, {"Lane": 1, "Flow": 12}], "UTC": 1795341598}
 _FLAT = b"""Events[0].CountInGroup=1
 Events[0].EventBaseInfo.Action=Pulse
 Events[0].EventBaseInfo.Code=TrafficJunction
@@ -130,9 +133,21 @@ SAMPLES = [
         "region has been left", record("CrossRegionDetection", "Stop", {**CROSSING, "ActionType": "Leave"})
     ),
     _sample("camera is covered", record("VideoBlind", "Start")),
+    _sample("second alarm input", record("AlarmLocal", "Start", index=1)),
+    _sample(
+        "parts without an empty line",
+        b"--myboundary\r\nHeartbeat\r\n--myboundary\r\nContent-Type: text/plain\r\nContent-Length:39\r\n"
+        b"Code=AudioMutation;action=Start;index=0\r\n",
+        "multipart/x-mixed-replace; boundary=myboundary",
+    ),
     _sample("no video on the second channel", record("VideoLoss", "Start", index=1)),
     _sample("vehicle in the wrong lane", record("TrafficRetrograde", "Pulse", PASSAGE)),
     _sample("plate", record("TrafficJunction", "Pulse", PASSAGE)),
+    _sample("motorcycle beside a car", record("TrafficJunction", "Pulse", {**PASSAGE, "NonMotor": _RIDER})),
+    _sample("a lorry is weighed", record("TrafficCarMeasurement", "Pulse", {**PASSAGE, **_WEIGHED})),
+    _sample("vehicles of each lane", record("TrafficFlowStat", "Start", _FLOWS)),
+    _sample("jam", record("TrafficJam", "Start", {"JamRealLength": 120, "Lane": 1, "UTC": 1795341598})),
+    _sample("clock is set", record("NTPAdjustTime", "Pulse", {"Address": "ntp.example", "result": True})),
     _sample(
         "people in a region",
         record(

@@ -44,6 +44,16 @@ POINT = (
 )
 
 
+LANES = """<groupOfLocations xsi:type="Point"><supplementaryPositionalDescription>
+<affectedCarriagewayAndLanes><carriageway>mainCarriageway</carriageway><lane>hardShoulder</lane><lane>lane1</lane>
+</affectedCarriagewayAndLanes></supplementaryPositionalDescription><tpegPointLocation>
+<tpegDirection>westBound</tpegDirection></tpegPointLocation><alertCPoint><alertCDirection>
+<alertCDirectionCoded>negative</alertCDirectionCoded></alertCDirection></alertCPoint></groupOfLocations>"""
+IMPACT = """<impact><numberOfLanesRestricted>2</numberOfLanesRestricted><numberOfOperationalLanes>1
+</numberOfOperationalLanes><originalNumberOfLanes>3</originalNumberOfLanes><trafficConstrictionType>lanesBlocked
+</trafficConstrictionType><delays><delayTimeValue>900</delayTimeValue></delays></impact>"""
+
+
 def record(
     version: int = 1,
     validity: str = "<validityStatus>active</validityStatus>",
@@ -228,6 +238,14 @@ def v2_elaborated(duration: str) -> str:
     )
 
 
+V2_STATUS = v2(
+    "ElaboratedDataPublication",
+    '<elaboratedData><basicData xsi:type="TrafficStatus"><pertinentLocation '
+    'xsi:type="LocationByReference"><predefinedLocationReference id="QL13_S" version="1" '
+    'targetClass="PredefinedLocation"/></pertinentLocation><trafficStatus><trafficStatusValue>heavy'
+    "</trafficStatusValue></trafficStatus></basicData></elaboratedData>",
+)
+
 CLOSED = (
     f'<mc:messageContainer xmlns:mc="http://datex2.eu/schema/3/messageContainer" {V3} '
     'xmlns:ex="http://datex2.eu/schema/3/exchangeInformation" '
@@ -290,9 +308,15 @@ SAMPLES: list[Sample] = [
     _ours(_V2, "accident, gzip", gzip.compress(SOAP.encode(), mtime=0)),
     _ours(_V2, "flow, speed and occupancy of two lanes", v2("MeasuredDataPublication", TWO_LANES)),
     _ours(_V2, "travel time of a stretch", v2_elaborated("245")),
+    _ours(_V2, "status of a stretch", V2_STATUS),
     _ours(_V3, "maintenance works on a line", V3_SITUATION),
     _ours(_V3, "flow and speed, one value faulty", V3_MEASURED),
     _ours(_V3, "record closed by reference", CLOSED),
+    _ours(
+        _V2,
+        "jam on two lanes",
+        v2("SituationPublication", situation(record(kind="AbnormalTraffic", management=IMPACT, place=LANES))),
+    ),
     _ours(_JSON, "accident", V3_JSON_SITUATION),
     _ours(_JSON, "flow and speed", V3_JSON_MEASURED),
     *(

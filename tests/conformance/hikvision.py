@@ -50,6 +50,7 @@ ANPR = """<ANPR><country>0</country><licensePlate>61A12345</licensePlate><line>2
 <minute>39</minute><sec>9.5</sec></Longitude><Latitude><degree>10</degree><minute>58</minute><sec>50.0</sec>
 </Latitude></DeviceGPSInfo>"""
 
+_LASTING = "<DurationList><Duration><relationEvent>fielddetection</relationEvent></Duration></DurationList>"
 _PICTURE = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 4
 
 
@@ -82,6 +83,27 @@ _JSON_PLATE = {
     **JSON_ALERT,
     "eventType": "ANPR",
     "ANPR": {"licensePlate": "61A12345", "confidenceLevel": 97, "line": 2, "vehicleType": "truck"},
+}
+_CAPTURED = {
+    **JSON_ALERT,
+    "eventType": "mixedTargetDetection",
+    "CaptureResult": [
+        {
+            "targetID": 1,
+            "Vehicle": {
+                "Property": [
+                    {"description": "plateNo", "value": "61A12345"},
+                    {"description": "vehicleType", "value": "SUVMPV"},
+                ]
+            },
+        },
+        {"targetID": 2, "Human": {"Rect": {"x": 0.1, "y": 0.2, "width": 0.1, "height": 0.4}}},
+    ],
+}
+_IN_VIEW = {
+    **JSON_ALERT,
+    "eventType": "framesPeopleCounting",
+    "FramesPeopleCounting": [{"regionID": 1, "framesPeopleCountingNum": 5}, {"regionID": 2, "peopleNum": 7}],
 }
 _COUNTING = """<peopleCounting><statisticalMethods>timeRange</statisticalMethods><TimeRange>
 <startTime>2026-11-22T16:45:00+07:00</startTime><endTime>2026-11-22T16:59:00+07:00</endTime></TimeRange>
@@ -124,6 +146,7 @@ SAMPLES = [
     _sample("illegal parking", alert("parking", region(3, "vehicle"))),
     _sample("wrong direction", alert("wrongDirection", region(1, "vehicle"))),
     _sample("alarm input of a recorder", alert("IO", "<inputIOPortID>4</inputIOPortID>", dynChannelID="3")),
+    _sample("intrusion goes on", alert("duration", _LASTING)),
     _sample("no video", alert("videoloss")),
     _sample("heartbeat", alert("videoloss", eventState="inactive", activePostCount="0")),
     _sample("people through a line", alert("PeopleCounting", _COUNTING)),
@@ -148,4 +171,6 @@ SAMPLES = [
     ),
     _sample("intrusion", json.dumps(JSON_ALERT).encode(), "application/json", _JSON),
     _sample("plate", json.dumps(_JSON_PLATE).encode(), "application/json", _JSON),
+    _sample("captured targets", json.dumps(_CAPTURED).encode(), "application/json", _JSON),
+    _sample("people in view of two regions", json.dumps(_IN_VIEW).encode(), "application/json", _JSON),
 ]

@@ -73,6 +73,26 @@ ACCIDENT: dict[str, Any] = {
     "location": {"type": "GeoProperty", "value": {"type": "Point", "coordinates": [106.65, 10.98]}},
 }
 
+WORK: dict[str, Any] = {
+    "id": "urn:ngsi-ld:CityWork:CT-2026-17",
+    "type": "CityWork",
+    "workNumber": "CT-2026-17",
+    "workState": "open",
+    "startDate": "2026-11-20T00:00:00Z",
+    "endDate": "2026-12-20T00:00:00Z",
+    "dateLastReported": "2026-11-22T08:00:00Z",
+    "description": "Cải tạo thoát nước",
+    "address": {"streetAddress": "Đại lộ Bình Dương"},
+    "location": {"type": "Point", "coordinates": [106.66, 10.99]},
+}
+_UNREAD: dict[str, Any] = {
+    "id": "urn:ngsi-ld:AnprFlowObserved:cong-3",
+    "type": "AnprFlowObserved",
+    "dateObserved": "2026-11-22T09:59:00Z",
+    "vehiclePlateNotRead": True,
+    "observedVehicle": {"direction": "away", "speed": 41, "color": {"name": "white", "confidence": 0.9}},
+}
+
 
 def _sample(name: str, value: Any, kind: str = "NGSI-LD", **more: Any) -> Sample:
     body = json.dumps(value, ensure_ascii=False).encode()
@@ -91,8 +111,14 @@ _REAL = (
 
 SAMPLES = [
     _sample("flow, normalised", FLOW),
-    _sample("notification of a flow and an alert", {"type": "Notification", "data": [FLOW_PLAIN, ALERT]}),
+    _sample(
+        "notification of a flow and an alert",
+        {"type": "Notification", "data": [FLOW_PLAIN, ALERT]},
+        messages=2,
+    ),
     _sample("accident that is over, expanded type", ACCIDENT),
+    _sample("works in the street", WORK),
+    _sample("vehicle whose plate was not read", _UNREAD),
     _sample("flow, normalised", {"subscriptionId": "s", "data": [FLOW_V2]}, "NGSIv2 notification"),
     _sample("flow, key-values", {"subscriptionId": "s", "data": [FLOW_PLAIN]}, "NGSIv2 notification"),
     *(

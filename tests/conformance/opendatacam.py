@@ -54,6 +54,12 @@ SAMPLES = [
     Sample(format="OpenDataCam, Darknet frames", name="one frame", decoder="opendatacam", body=_FRAME),
     Sample(
         format="OpenDataCam, Darknet frames",
+        name="a stretch of the stream",
+        decoder="opendatacam",
+        body=b", \n".join([_FRAME, _FRAME.replace(b"car", b"bus"), b""]),
+    ),
+    Sample(
+        format="OpenDataCam, Darknet frames",
         name="437 recorded frames",
         decoder="opendatacam",
         path="camera-opendatacam/alexeydetections30FPS.json",

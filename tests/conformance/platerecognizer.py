@@ -20,6 +20,8 @@ RESULT: dict[str, Any] = {
     "position_sec": 23.47,
     "region": {"code": "vn", "score": 0.9},
     "score": 0.902,
+    "speed": 41.5,
+    "speed_score": 0.9,
     "vehicle": {"score": 0.709, "type": "Sedan", "box": {"xmin": 155, "ymin": 71, "xmax": 590, "ymax": 373}},
 }
 RESULT_OF_PARTS: dict[str, Any] = {

@@ -50,6 +50,7 @@ SAMPLES = [
         name="nested counts, Unix times",
         decoder="tabular",
         body=LINES,
+        messages=2,
         content_type="application/x-ndjson",
         options=LINE_OPTIONS,
     ),

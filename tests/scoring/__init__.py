@@ -11,9 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from ioc.app.device_file import parse_devices
-from ioc.app.expected import expected_sources
-from ioc.app.rule_files import RuleFolder
+from ioc.app.devices.description import parse_devices
+from ioc.app.rules.expected import expected_sources
+from ioc.app.rules.files import RuleFolder
 from ioc.geo.geojson import parse_areas
 from ioc.geo.index import AreaIndex
 from ioc.ingest.decoders import DECODERS

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from simulators.cli_score import HEADINGS, cells
+from simulators.cli.score import HEADINGS, cells
 from simulators.scenario import shipped_names
 from tests.scoring import Scored, scored
 

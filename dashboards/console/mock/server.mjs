@@ -70,7 +70,7 @@ async function rest(request, response, path) {
   if (path === '/session') return send(response, 200, me(role))
   if (path === '/city') return send(response, 200, { name: { vi: 'TP. Hồ Chí Minh – khu vực Bình Dương', en: 'Hồ Chí Minh City – Bình Dương area' }, center: [(bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2], bounds, illustrative: true, version: '0.1.0', state_ttl_s: 90, demo: true })
   if (path === '/areas') return send(response, 200, areas)
-  if (path === '/devices') return send(response, 200, { items: devices })
+  if (path === '/devices') return send(response, 200, { items: devices, version: 1 })
   const [, kind, id, rest] = path.split('/')
   if (kind === 'cameras') {
     if (id.endsWith('3')) return send(response, 502, { title: 'Bad gateway', status: 502, detail: 'camera does not answer' })

@@ -20,7 +20,7 @@ from ioc.app.attach import alert_stream, metrics, pull_point
 from ioc.app.attach.stream import AttachedStream
 from ioc.app.attach.target import Target, target_of
 from ioc.app.retry import RETRYABLE
-from ioc.app.settings_attach import AttachSettings
+from ioc.app.settings.attach import AttachSettings
 from ioc.ingest.ports import Clock
 from ioc.ingest.service import IngestService
 from ioc.model.attachments import AttachState

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ioc.api.device_ports import DeviceRefusedError
 from ioc.api.ports import NotFoundError
-from ioc.app.device_logins import InvalidLogin, forget_login, store_login
+from ioc.app.devices.logins import InvalidLogin, forget_login, store_login
 from ioc.app.sealing import Seal
 from ioc.model.attachments import Attachment
 from ioc.outbound.camera import Login

@@ -11,7 +11,7 @@ import structlog
 
 from ioc.app.attach import metrics
 from ioc.app.attach.target import Target
-from ioc.app.settings_attach import AttachSettings
+from ioc.app.settings.attach import AttachSettings
 from ioc.ingest.ports import Clock, IngestError
 from ioc.ingest.service import IngestService
 from ioc.model.attachments import AttachState

@@ -2,11 +2,13 @@
 
 What becomes of each:
 
-    camera.plate             plate, subject: a pseudonym, one for all spellings of a plate; extra: dropped
+    camera.plate             plate, subject: a pseudonym, one for all spellings of a plate; id: a pseudonym;
+                             extra: dropped
     feedback.report, .vote   id, report_id, subject, what a report joins: pseudonyms that still fit together;
                              contact: a pseudonym; text, title, address: masked as for people;
                              photos: dropped; extra: dropped but for `joins`
-    every other type         texts masked as for people; fields of extra that name a person: masked
+    every other type         texts masked as for people; fields of extra that name a person: masked;
+                             id: a pseudonym where it may be a digest of a plate
     every event              traceparent: dropped
 
 A pseudonym is an HMAC-SHA-256 under the key of the recording, so nobody without the key can try plates
@@ -17,6 +19,7 @@ engineers; what anybody may have is what `ioc export open` writes.
 import base64
 import hashlib
 import hmac
+import re
 from typing import Final
 
 import msgspec
@@ -30,6 +33,8 @@ from ioc.stream.masking import mask_event, mask_words
 KEY_BYTES: Final = 32
 _REMEMBERED: Final = 100_000
 """Pseudonyms kept at hand; others are computed again and come out the same."""
+_DIGEST: Final = re.compile(r"[0-9a-f]{24}")
+"""An id that a decoder made of all it knew, a plate perhaps: who has source and time could try them all."""
 
 
 class Anonymiser:
@@ -49,6 +54,7 @@ class Anonymiser:
         if isinstance(data, CameraPlate):
             return msgspec.structs.replace(
                 entry,
+                id=self._token("event", entry.id),
                 data=msgspec.structs.replace(data, plate=self._plate(data.plate), extra={}),
                 subject=None if entry.subject is None else self._plate(entry.subject),
                 trace=None,
@@ -61,7 +67,8 @@ class Anonymiser:
                 data, report_id=self._token("report", data.report_id), text=text, extra={}
             )
             return self._of_citizen(entry, vote)
-        return msgspec.structs.replace(mask_event(entry), trace=None)
+        event_id = self._token("event", entry.id) if _DIGEST.fullmatch(entry.id) else entry.id
+        return msgspec.structs.replace(mask_event(entry), id=event_id, trace=None)
 
     def _report(self, entry: Event, data: FeedbackReport) -> Event:
         masked = {

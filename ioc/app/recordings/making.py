@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
+from ioc.app.clock import now_us as clock_now_us
 from ioc.app.recordings.entries import Entry
 from ioc.app.recordings.files import Reader, Writer
 from ioc.app.recordings.frames import Footer
@@ -12,6 +13,10 @@ from ioc.app.recordings.selection import Selection
 
 FLUSH_S: Final = 10.0
 """What a live recording loses at most to a power cut."""
+STILL_S: Final = 10.0
+"""Nothing for so long once the time is over by our clock: nobody keeps the log's, no tick will end it."""
+STOPPED: Final = "stopped"
+STOOD_STILL: Final = "the log's clock stood still"
 
 
 async def record(
@@ -20,13 +25,15 @@ async def record(
     selection: Selection,
     stop: asyncio.Event,
     tell: Callable[[int], None],
+    now_us: Callable[[], int] = clock_now_us,
 ) -> str:
     """Write what is wanted of `entries` until they end, the time is over, or `stop` is set; return why.
 
     What waits for the footer is written by the caller, who knows what was lost.
     """
-    flushed_s = time.monotonic()
+    flushed_s = came_s = time.monotonic()
     async for found in entries:
+        came_s = time.monotonic() if found else came_s
         wanted = [entry for entry in found if selection.in_time(entry) and selection.wants(entry)]
         await asyncio.to_thread(writer.write, wanted)
         if time.monotonic() - flushed_s > FLUSH_S:
@@ -36,7 +43,10 @@ async def record(
         if _is_over(found, selection):
             return ""
         if stop.is_set():
-            return "stopped"
+            return STOPPED
+        over = selection.to_us is not None and now_us() >= selection.to_us
+        if over and time.monotonic() - came_s > STILL_S:
+            return STOOD_STILL
     return ""
 
 

@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from typing import Final
 
-from ioc.app.log_past import POLL_S, LogPast
+from ioc.app.eventlog.past import POLL_S, LogPast
 from ioc.app.recordings import RecordingError
 from ioc.app.recordings.entries import Entry, moment_us
 from ioc.app.recordings.merge import TickMerge
-from ioc.app.rules_partition import decode
+from ioc.app.rules.partition import decode
 from ioc.eventlog.port import EventLog, LogReader, LogRetryable
 from ioc.model.records import EVENTS_TOPIC, Activate
 

@@ -2,6 +2,10 @@
 
 from typing import Final
 
+from ioc.compiled import compiled_first
+
+__path__ = compiled_first(__path__)
+
 from ioc.ingest.decoders.axis import Axis
 from ioc.ingest.decoders.base import Decoder
 from ioc.ingest.decoders.cap import Cap

@@ -1,52 +1,25 @@
-"""Axis: its JSON events over MQTT and WebSocket, its scene frames, and ONVIF metadata with its topics."""
+"""Axis: its JSON events over MQTT and WebSocket, its scene metadata, and ONVIF metadata with its topics."""
 
 from typing import Any, Final
 
 import msgspec
 
+from ioc.ingest.decoders.axis_forms import Message, Scene
+from ioc.ingest.decoders.axis_scene import frame_of, plate_told, track_told
 from ioc.ingest.decoders.base import Decode, DecodeContext
 from ioc.ingest.decoders.data import Refused
-from ioc.ingest.decoders.gathering import part_of, put_extra, tidy
+from ioc.ingest.decoders.gathering import part_of
 from ioc.ingest.decoders.jsonlines import JSON_TYPES, NDJSON_TYPES
 from ioc.ingest.decoders.media import XML_TYPES
 from ioc.ingest.decoders.moments import epoch_us
 from ioc.ingest.decoders.onvif import Onvif, Writer, decode_xml, is_xml, read_json
-from ioc.ingest.decoders.onvif_notices import Notice, Told, read_notice
-from ioc.ingest.decoders.onvif_scene import fraction
-from ioc.ingest.decoders.onvif_tree import Tree, each, first, number, text
-from ioc.model.events import Extra
+from ioc.ingest.decoders.onvif_notices import Notice, read_notice
 
 _BEFORE_TOPIC: Final = "event/"
 """Axis publishes to `PREFIX/event/TOPIC`, where the prefix is `axis/SERIAL` or chosen by the operator."""
 
 
-class _Content(msgspec.Struct):
-    source: dict[str, Any] | None = None
-    key: dict[str, Any] | None = None
-    data: dict[str, Any] | None = None
-
-
-class _Notification(msgspec.Struct):
-    topic: str | None = None
-    timestamp: int | float | str | None = None
-    message: _Content | None = None
-
-
-class _Params(msgspec.Struct):
-    notification: _Notification | None = None
-
-
-class _Message(_Notification):
-    serial: str | None = None
-    params: _Params | None = None
-    """Of the data stream over WebSocket."""
-    frame: dict[str, Any] | None = None
-    """Of the scene description."""
-    UtcTime: Any = None
-    Frame: Any = None
-
-
-_message_decoder = msgspec.json.Decoder(_Message)
+_message_decoder = msgspec.json.Decoder(Message)
 _onvif = Onvif()
 
 
@@ -69,12 +42,16 @@ class Axis:
         return read_json(body, context, writer, take)
 
 
-def _take_message(writer: Writer, line: int, raw: bytes, message: _Message, context: DecodeContext) -> None:
+def _take_message(writer: Writer, line: int, raw: bytes, message: Message, context: DecodeContext) -> None:
     source = context.device_id
     if message.serial and context.options.get("split") == "serial":
         source = part_of(context, message.serial, "serial")
-    if message.frame is not None:
-        _take_frame(writer, line, raw, message.frame, source)
+    if message.is_scene():
+        _take_scene(writer, line, raw, message, source)
+        return
+    if message.plate is not None:
+        time_us = _time_us(writer, message.capture_timestamp, "capture_timestamp")
+        writer.told(line, raw, plate_told(message), source, time_us, raw)
         return
     notification = message.params.notification if message.params is not None else message
     if notification is None or notification.message is None:
@@ -92,44 +69,30 @@ def _take_message(writer: Writer, line: int, raw: bytes, message: _Message, cont
 
 def _told_by(topic: str | None) -> str:
     """Return the event's topic from MQTT's, for cameras that are told to leave it out of the message."""
-    return (topic or "").rpartition(_BEFORE_TOPIC)[2]
+    return (topic or "").rpartition(_BEFORE_TOPIC)[2].partition("/$")[0]  # $source and $key repeat values
 
 
 def _time_us(writer: Writer, written: Any, field: str) -> int:
+    if isinstance(written, str) and written.isdecimal():
+        written = float(written)
     if isinstance(written, int | float):
         return epoch_us(written, field)
     return writer.time_us(written, field)
 
 
-def _take_frame(writer: Writer, line: int, raw: bytes, frame: Tree, source: str) -> None:
-    """Take the observations of a frame: boxes are fractions of the picture already."""
-    time_us = _time_us(writer, frame.get("timestamp"), "frame.timestamp")
-    for observation in each(frame, "observations"):
-        if not isinstance(observation, dict):
-            raise Refused("type", "expected an object", "frame.observations")
-        dropped = 0
-        extra: Extra = {}
-        fields: dict[str, Any] = {
-            "label": tidy(text(first(observation, "class", "type"))).lower() or "object",
-            "extra": extra,
-        }
-        if (track := tidy(str(observation.get("track_id", "")))) and track != "None":
-            fields["track_id"] = track
-        if (share := fraction(number(first(observation, "class", "score")))) is not None:
-            fields["confidence"] = share
-        if (box := first(observation, "bounding_box")) is not None:
-            fields["box"] = _box(box)
-            dropped += fields["box"] is None
-        for name, value in observation.items():
-            if name not in ("class", "bounding_box", "track_id", "timestamp"):
-                dropped += not put_extra(extra, name, value)
-        put_extra(extra, "color", first(observation, "class", "colors", "name"))
-        writer.told(line, raw, Told("camera.object", fields, dropped), source, time_us, raw)
-
-
-def _box(node: Any) -> tuple[float, float, float, float] | None:
-    edges = [number(first(node, side)) for side in ("left", "top", "right", "bottom")]
-    left, top, right, bottom = (-1.0 if edge is None else edge for edge in edges)
-    if not (-0.5 <= left <= right <= 1.5 and -0.5 <= top <= bottom <= 1.5):
-        return None
-    return (left, top, round(right - left, 6), round(bottom - top, 6))
+def _take_scene(writer: Writer, line: int, raw: bytes, scene: Scene, source: str) -> None:
+    """Take the objects of a frame, each apart, or a whole track, which is told of when it has ended."""
+    if scene.classes is not None:
+        time_us = _time_us(writer, scene.end_time or scene.start_time, "end_time")
+        writer.told(line, raw, track_told(scene), source, time_us, raw)
+        return
+    written, objects = frame_of(scene)
+    time_us = _time_us(writer, written, "frame.timestamp")
+    for told in objects:
+        if isinstance(told, Refused):
+            writer.gathering.refuse(line, raw, told, source)
+            continue
+        try:
+            writer.told(line, raw, told, source, time_us, raw)
+        except Refused as refused:
+            writer.gathering.refuse(line, raw, refused, source)

@@ -68,6 +68,12 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     trace: str | None = None
     """`traceparent` of CloudEvents' extension for distributed tracing, as it was sent."""
 
+    def __post_init__(self) -> None:
+        """Let other threads have their turn, by being interpreted: compiled code never does.
+
+        Without it the service's loop would wait while a worker thread decodes a large body.
+        """
+
 
 class Rejection(msgspec.Struct, frozen=True, kw_only=True):
     """Why one event was refused, in the words the sender gets, and its bytes for quarantine."""
@@ -79,6 +85,9 @@ class Rejection(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None = None
     source: str | None = None
     field: str | None = None
+
+    def __post_init__(self) -> None:
+        """As of `Decoded`."""
 
 
 class Decode(msgspec.Struct, kw_only=True):

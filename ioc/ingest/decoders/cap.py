@@ -21,15 +21,17 @@ from ioc.ingest.decoders.geometry import Point
 from ioc.ingest.decoders.media import XML_TYPES
 from ioc.ingest.decoders.moments import lasting_us, moment_us
 from ioc.ingest.decoders.positions import middle, plausible
-from ioc.ingest.decoders.xml import children, found_at, own_text, parse_xml, text_of, xml_of
+from ioc.ingest.decoders.xml import children, own_text, parse_xml, text_of, whole_elements, xml_of
 
 MAX_REFERENCES: Final = 100
 SEVERITIES: Final = {"Extreme": "critical", "Severe": "high", "Moderate": "medium", "Minor": "low"}
 """`Unknown` says nothing of it."""
+_ALERT: Final = frozenset({"alert"})
 _RANK: Final = {name: rank for rank, name in enumerate(SEVERITIES)}
 _STATUSES: Final = ("Actual", "Exercise", "System", "Test", "Draft")
 _TOLD: Final = ("Alert", "Update", "Cancel")
 _NOT_WORDS: Final = re.compile(r"[\W_]+")
+_COMMA: Final = re.compile(r"\s*,\s*")
 
 
 class _Phase(StrEnum):
@@ -54,14 +56,14 @@ class Cap:
 
     def decode(self, body: bytes, context: DecodeContext) -> Decode:
         """Return the events of every alert in `body`; see `Decoder`."""
-        try:
-            root = parse_xml(body)
-        except Refused as refused:
-            return Decode(rejections=[rejection(1, body, refused)])
-        alerts = list(root.iter("alert"))
         result = Decode()
-        if not alerts:
-            result.rejections.append(rejection(1, body, Refused("required", "no alert in it", "alert")))
+        try:
+            alerts = list(parse_xml(body).iter("alert"))
+            if not alerts:
+                raise Refused("required", "no alert in it", "alert")
+        except Refused as refused:
+            alerts = whole_elements(body, _ALERT) if refused.rule == "xml" else []
+            result.rejections.append(rejection(len(alerts) + 1, body, refused))
         for line, alert in enumerate(alerts, 1):
             raw = xml_of(alert)
             try:
@@ -86,8 +88,9 @@ def _events(line: int, alert: Element, raw: bytes, context: DecodeContext) -> li
     """
     identifier = _name(alert, "identifier")
     sent_us = moment_us(_required(alert, "sent"), context.zone, "alert.sent")
-    _check_status(_required(alert, "status"), context)
-    message = _required(alert, "msgType")
+    # The standard writes its words in one way, senders in several.
+    _check_status(_required(alert, "status").capitalize(), context)
+    message = _required(alert, "msgType").capitalize()
     if message not in _TOLD:
         raise Refused(
             "msg_type", f"{message[:64]}: only {', '.join(_TOLD)} tell of a situation", "alert.msgType"
@@ -196,17 +199,19 @@ def _time_us(phase: _Phase, sent_us: int, ends_us: int | None, now_us: int) -> i
 
 
 def _is_over(info: Element) -> bool:
-    return text_of(info, "urgency") == "Past" or any(
-        own_text(response) == "AllClear" for response in children(info, "responseType")
+    return (text_of(info, "urgency") or "").lower() == "past" or any(
+        (own_text(response) or "").lower() == "allclear" for response in children(info, "responseType")
     )
+
+
+def _severity(info: Element | None) -> str:
+    return (text_of(info, "severity") or "").capitalize()
 
 
 def _fields(
     alert: Element, infos: list[Element], name: str, version: str, phase: _Phase, context: DecodeContext
 ) -> dict[str, Any]:
-    gravest = min(
-        infos, key=lambda info: _RANK.get(text_of(info, "severity") or "", len(_RANK)), default=None
-    )
+    gravest = min(infos, key=lambda info: _RANK.get(_severity(info), len(_RANK)), default=None)
     told = _in_language(infos, context)
     extra = {
         "phase": phase.value,
@@ -223,14 +228,17 @@ def _fields(
         "effective": text_of(gravest, "effective"),
         "onset": text_of(gravest, "onset"),
         "expires": text_of(gravest, "expires"),
-        "area": own_text(found_at(told, "area", "areaDesc")),
+        "area": _areas(told),
         "geocode": _geocodes(gravest),
+        "parameter": _parameters(gravest),
+        "sender_name": text_of(told, "senderName"),
+        "web": text_of(told, "web"),
     }
     return {
         "situation_id": name,
         "kind": _kind(infos),
         "active": phase is _Phase.ACTIVE,
-        "severity": SEVERITIES.get(text_of(gravest, "severity") or ""),
+        "severity": SEVERITIES.get(_severity(gravest)),
         "version": version,
         "text": _text(told),
         "extra": {key: shown for key, value in extra.items() if (shown := label(value))},
@@ -263,6 +271,25 @@ def _kind(infos: list[Element]) -> str:
     return _NOT_WORDS.sub("_", category.lower())[:MAX_LABEL_CHARS] if category else "alert"
 
 
+def _areas(info: Element | None) -> str | None:
+    if info is None:
+        return None
+    names = (text_of(area, "areaDesc") for area in children(info, "area"))
+    return "; ".join(filter(None, names)) or None
+
+
+def _parameters(info: Element | None) -> str | None:
+    """Return what a sender adds in words of its own, such as the level of a warning."""
+    if info is None:
+        return None
+    pairs = (
+        f"{text_of(each, 'valueName')}={text_of(each, 'value')}"
+        for each in children(info, "parameter")
+        if text_of(each, "value")
+    )
+    return " | ".join(pairs) or None
+
+
 def _geocodes(info: Element | None) -> str | None:
     if info is None:
         return None
@@ -279,13 +306,18 @@ def _place(infos: list[Element]) -> Point | None:
     for info in infos:
         for area in children(info, "area"):
             for polygon in children(area, "polygon"):
-                points = [p for pair in (polygon.text or "").split() if (p := _pair(pair))]
+                points = [p for pair in _pairs(polygon) if (p := _pair(pair))]
                 if points:
                     return middle(points)
             for circle in children(area, "circle"):
-                if point := _pair((circle.text or "").partition(" ")[0]):
+                if point := next(map(_pair, _pairs(circle)), None):
                     return point
     return None
+
+
+def _pairs(shape: Element) -> list[str]:
+    """Return what the blanks of a polygon or a circle part; some have blanks beside their commas too."""
+    return _COMMA.sub(",", shape.text or "").split()
 
 
 def _pair(text: str) -> Point | None:

@@ -4,10 +4,9 @@ The common case costs one typed parse (`wire`). Only what fails there is looked 
 either to read it after all or to say exactly what is wrong.
 """
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import asdict
@@ -21,6 +20,7 @@ from ioc.ingest.decoders.data import (
     Refused,
     as_number,
     refusal,
+    refuse_nul,
     typed_data,
 )
 from ioc.ingest.decoders.jsonlines import (
@@ -31,31 +31,14 @@ from ioc.ingest.decoders.jsonlines import (
     split_objects,
     why_unreadable,
 )
-from ioc.ingest.decoders.wire import MAX_ID_CHARS, MODEL_OF, Envelope, Id, Subject, Zoned, envelope_decoder
+from ioc.ingest.decoders.wire import MAX_ID_CHARS, MODEL_OF, AnyEnvelope, Envelope, envelope_decoder
 from ioc.model.events import EventData
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
-_NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
-
-class _Envelope(msgspec.Struct, frozen=True):
-    """The attributes we read; others are allowed by CloudEvents and ignored."""
-
-    specversion: Literal["1.0"]
-    id: Id
-    source: Id
-    type: Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARS)]
-    time: Zoned
-    data: dict[str, Any]
-    subject: Subject | None = None
-    lon: float | None = None
-    lat: float | None = None
-    traceparent: Any = None
-
-
-_envelope_decoder = msgspec.json.Decoder(_Envelope)
+_envelope_decoder = msgspec.json.Decoder(AnyEnvelope)
 _decode_strictly: Final = envelope_decoder(RANGES, NAMES, MAX_NAME_CHARS, (0, COUNT_MAX))
 
 
@@ -107,8 +90,7 @@ def _one(line: int, raw: bytes) -> tuple[Decoded, int]:
     Raises:
         Refused: what is wrong with it.
     """
-    if b"\\u0000" in raw and _NUL_ESCAPE.search(raw):
-        raise Refused("no_nul", "the character U+0000 cannot be stored")
+    refuse_nul(raw)
     try:
         envelope = _decode_strictly(raw)
         strict = envelope.data
@@ -142,14 +124,14 @@ def _decoded(line: int, raw: bytes, envelope: Any, data: EventData) -> Decoded:
     )
 
 
-def _read_patiently(raw: bytes) -> _Envelope:
+def _read_patiently(raw: bytes) -> AnyEnvelope:
     try:
         return _envelope_decoder.decode(raw)
     except JSON_ERRORS:
         return _read_leniently(raw)
 
 
-def _read_leniently(raw: bytes) -> _Envelope:
+def _read_leniently(raw: bytes) -> AnyEnvelope:
     try:
         value = parse_any(raw)
     except JSON_ERRORS as error:
@@ -161,7 +143,7 @@ def _read_leniently(raw: bytes) -> _Envelope:
     value["lon"] = as_number(value.get("lon"))
     value["lat"] = as_number(value.get("lat"))
     try:
-        return msgspec.convert(value, _Envelope)
+        return msgspec.convert(value, AnyEnvelope)
     except msgspec.ValidationError as error:
         raise refusal(error) from None
 

@@ -11,12 +11,13 @@ from typing import Any, Final
 from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, TooManyEvents
 from ioc.ingest.decoders.dahua_vehicles import (
     MAX_TOLLGATE_BYTES,
+    SEEN_VEHICLES,
     TRAFFIC_PLATES,
     read_push,
     tollgate,
-    vehicle_of,
+    vehicles_of,
 )
-from ioc.ingest.decoders.data import Refused
+from ioc.ingest.decoders.data import COUNT_MAX, Refused
 from ioc.ingest.decoders.fields import (
     Tree,
     channel_source,
@@ -35,13 +36,18 @@ from ioc.ingest.decoders.jsonlines import JSON_TYPES, NDJSON_TYPES, split_object
 from ioc.ingest.decoders.media import MULTIPART_TYPES
 from ioc.ingest.decoders.moments import epoch_us, moment_us
 from ioc.ingest.decoders.multipart import Part, documents
+from ioc.ingest.decoders.onvif_topics import alarm_in
 from ioc.model.events import AlarmKind, CameraAlarm, CameraCount, CameraStatus, EventData
 
 _CODE: Final = re.compile(rb"(?:^|\n)[ \t]*[Cc]ode=")
-_FLAT: Final = re.compile(r"\s*(Events\[\d{1,4}\])\.([^=]{1,200})=(.*)")
+_FLAT: Final = re.compile(r"\s*(?:Return)?(Events\[\d{1,4}\])\.([^=]{1,200})=(.*)")
 _MAX_FLAT_FIELDS: Final = 2_000
 _ACTIONS: Final = {"start": True, "stop": False, "pulse": True, "state": True, "appear": True}
+_NAMES: Final = frozenset({"code", "action", "index", "data"})
+_GREETINGS: Final = frozenset({"DeviceModel", "DeviceName", "DeviceType", "MACAddress", "Manufacturer"})
 _HEARTBEATS: Final = ("heartbeat", "keepalive")
+_HEARTBEAT_CODES: Final = ("code=heartbeat", "code=keepalive")
+_CODE_CHARS: Final = 16
 
 KINDS: Final[dict[str, AlarmKind]] = {
     "VideoMotion": AlarmKind.MOTION,
@@ -83,10 +89,34 @@ KINDS: Final[dict[str, AlarmKind]] = {
     "WaterStageMonitor": AlarmKind.FLOOD,
     "FloodDetection": AlarmKind.FLOOD,
 }
-"""By `Code`; any other becomes `other`, its code in extra."""
+"""By `Code`; any other is understood by its words, or becomes `other`; its code is in extra."""
 
+_INPUTS: Final = frozenset({"AlarmLocal", "AlarmOutput"})
+_DISKS: Final = frozenset({"StorageFailure", "StorageLowSpace", "StorageNotExist"})
+"""Codes whose `index` is no channel: the device itself says so."""
+
+_OWN_AFFAIRS: Final = frozenset(
+    {
+        *(
+            "VideoMotionInfo",
+            "NewFile",
+            "NTPAdjustTime",
+            "TimeChange",
+            "RtspSessionDisconnect",
+            "IntelliFrame",
+        ),
+        *("InterVideoAccess", "LeFunctionStatusSync", "RecordDelete", "SIPRegisterResult", "KeepLightOn"),
+        *("StorageChange", "SystemState", "BackKeyLight", "DGSErrorReport", "ConfigChange", "UpdateFile"),
+    }
+)
+"""Codes of the device's own affairs: that it writes a file or sets its clock is no alarm."""
+
+_FLOWS: Final = ("FlowStates", "FlowStats", "TrafficFlowStats")
+_FLOW: Final = ("Flow", "Vehicles")
+_INSIDE: Final = "InsideSubtotal"
+_ZONES: Final = ("AreaID", "RegionName", "Name")
 _COUNTS: Final = {
-    "NumberStat": ("Number", "InsideSubtotal"),
+    "NumberStat": ("Number", _INSIDE),
     "ManNumDetection": ("ManNum", "AreaManNum", "Number"),
     "CrowdDetection": ("PeopleNum", "GlobalPeopleNum"),
 }
@@ -109,6 +139,9 @@ _EXTRA: Final = (
     ("Lane", "lane"),
     ("PresetID", "preset"),
     ("SenseMethod", "sense"),
+    ("JamRealLength", "jam_length_m"),
+    ("JamLenght", "jam_percent"),
+    ("JamLength", "jam_percent"),
 )
 
 
@@ -143,7 +176,10 @@ def _messages(part: Part, context: DecodeContext, result: Decode) -> Iterator[tu
                 if len(raw) > context.max_event_bytes:
                     detail = f"the event has {len(raw)} bytes, at most {context.max_event_bytes} are taken"
                     raise Refused("max_event_bytes", detail)
-                yield from ((line, raw, event) for event in _of_text(raw))
+                for event in _of_text(raw):
+                    if (unread := event.pop("unread", None)) is not None:
+                        result.rejections.append(rejection(line, raw, unread))
+                    yield line, raw, event
             except Refused as refused:
                 result.rejections.append(rejection(line, raw, refused))
         return
@@ -198,7 +234,7 @@ def _of_text(raw: bytes) -> Iterator[Tree]:
         raise Refused("utf8", f"not UTF-8: {error.reason}") from None
     if "\0" in text:
         raise Refused("no_nul", "the character U+0000 cannot be stored")
-    if text.lower() in _HEARTBEATS:
+    if text.lower() in _HEARTBEATS or text[:_CODE_CHARS].partition(";")[0].lower() in _HEARTBEAT_CODES:
         yield {"heartbeat": True}
     elif text[:5].lower() == "code=":
         yield _record(text)
@@ -216,7 +252,12 @@ def _record(text: str) -> Tree:
         fields[key.strip().lower()] = value.strip()
     event: Tree = {"Code": fields.get("code"), "Action": fields.get("action"), "Index": fields.get("index")}
     if data.strip():
-        event["Data"] = _data(data)
+        try:
+            event["Data"] = _data(data)
+        except Refused as refused:
+            if event["Code"] in TRAFFIC_PLATES or event["Code"] in _COUNTS:
+                raise  # these say nothing without
+            event["unread"] = refused
     return event
 
 
@@ -256,18 +297,22 @@ def _whole(event: Tree) -> Tree:
 
 
 def _of_json(value: Tree) -> Iterator[Tree]:
-    if str(value.get("Active", value.get("active", ""))).lower() == "keepalive":
+    if str(value.get("Active", value.get("active", ""))).lower() == "keepalive" or _is_greeting(value):
         yield {"heartbeat": True}
         return
+    value = {name.capitalize() if name in _NAMES else name: field for name, field in value.items()}
     listed = map_of(value, "params").get("eventList", value.get("eventList", value.get("Events")))
     if isinstance(listed, list):
         yield from map(_whole, maps_of(listed))
     elif "Code" in value or "EventBaseInfo" in value:
         yield _whole(value)
-    elif "code" in value:
-        yield {name.capitalize(): field for name, field in value.items() if isinstance(name, str)}
     else:
         raise Refused("known_document", "expected Picture, Code, eventList or Active", None)
+
+
+def _is_greeting(value: Tree) -> bool:
+    """Return whether ITSAPI's camera says who it is, as it does when it begins to push."""
+    return "DeviceInfo" in value or ("DeviceID" in value and not value.keys().isdisjoint(_GREETINGS))
 
 
 def _events(event: Tree, line: int, raw: bytes, context: DecodeContext) -> Iterator[Decoded]:
@@ -297,7 +342,8 @@ def _events(event: Tree, line: int, raw: bytes, context: DecodeContext) -> Itera
         raise Refused("required", "this field is required", "Code")
     data = map_of(event, "Data")
     channel = number_of(event, "Index", 0, 65_535)
-    source = channel_source(None if channel is None else str(int(channel) + 1), context)
+    own = channel is None or code in _INPUTS or code in _DISKS
+    source = context.device_id if own else channel_source(str(int(channel or 0) + 1), context)
     time_us = _time_us(data, context)
     for key, found in _found(event, code, data, context):
         # Without a time of its own nothing tells a resend from the next happening.
@@ -326,46 +372,81 @@ def _found(
             CameraStatus(online=not active, reason="videoloss" if active else "heartbeat"),
         )
         return
-    seen = [text_of(data, name, "data.") for name in _SEEN]
+    seen = [data.get(name) for name in _SEEN]
     counts = _counts(code, data)
     if counts is not None:
         yield ("count", action, *seen), counts
         if code not in KINDS:
             return
-    vehicle = vehicle_of(data, context) if code.startswith("Traffic") else None
-    if vehicle is not None:
-        yield vehicle
-    if code in TRAFFIC_PLATES:
-        if vehicle is None:
-            raise Refused("required", "neither plate nor vehicle is in it", "data")
+    seen_only = code in SEEN_VEHICLES
+    vehicles = vehicles_of(data, context) if seen_only or code.startswith("Traffic") else []
+    yield from vehicles
+    if code in TRAFFIC_PLATES and not vehicles:
+        raise Refused("required", "neither plate nor vehicle is in it", "data")
+    if code in TRAFFIC_PLATES or (seen_only and vehicles):
         return
     seen_object = next(maps_of(data.get("Object", data.get("Objects"))), {})
     extra = {"event": code, **extra_of(data, _EXTRA), **extra_of(seen_object, (("ObjectType", "target"),))}
     track = known_text_of(seen_object, "ObjectID", "data.Object.")
+    zone = next((text for name in _ZONES if (text := _first_text(data, name))), None)
+    if code in _INPUTS:
+        zone = str(int(number_of(event, "Index", 0, 65_535) or 0) + 1)
+        extra["input"] = zone
     yield (
-        ("alarm", active, track, *seen),
+        ("alarm", active, track, zone, *seen),
         CameraAlarm(
-            kind=KINDS.get(code, AlarmKind.OTHER),
-            active=active,
-            zone=text_of(data, "AreaID", "data.") or text_of(data, "Name", "data."),
+            kind=KINDS.get(code) or alarm_in(code.lower()) or AlarmKind.OTHER,
+            active=active and code not in _OWN_AFFAIRS,
+            zone=zone,
             track_id=track,
             extra=extra,
         ),
     )
 
 
+def _first_text(data: Tree, name: str) -> str | None:
+    """Return the text at `name`, of a list the first."""
+    value = data.get(name)
+    return text_of({name: value[0] if isinstance(value, list) and value else value or None}, name, "data.")
+
+
+def _people(code: str, data: Tree) -> int | None:
+    """Return how many people are in view; of several regions together."""
+    for name in _COUNTS[code]:
+        if name == _INSIDE and (number_of(data, name, -COUNT_MAX, COUNT_MAX, "data.") or 0) < 0:
+            continue  # entered less left, where some were not seen to enter
+        if (count := count_of(data, name, "data.")) is not None:
+            return count
+    regions = [count_of(each, "PeopleNum", "data.RegionList.") for each in maps_of(data.get("RegionList"))]
+    told = [count for count in regions if count is not None]
+    return min(sum(told), int(COUNT_MAX)) if told else None
+
+
+def _flow(data: Tree) -> CameraCount | None:
+    """Return vehicles by lane over a period that is not told: they stand in `counts` alone."""
+    lanes = [lane for name in _FLOWS for lane in maps_of(data.get(name))]
+    counts: dict[str, int] = {}
+    for lane in lanes:
+        name = text_of(lane, "Lane", "data.FlowStates.")
+        count = next((found for of in _FLOW if (found := count_of(lane, of, "data.FlowStates."))), 0)
+        if name is not None:
+            counts[f"lane_{name[:64]}"] = count
+    return CameraCount(counts=counts, extra={"event": "TrafficFlowStat"}) if counts else None
+
+
 def _counts(code: str, data: Tree) -> CameraCount | None:
-    names = _COUNTS.get(code)
-    if names is None:
+    if code == "TrafficFlowStat":
+        return _flow(data)
+    if code not in _COUNTS:
         return None
-    people = next((count for name in names if (count := count_of(data, name, "data.")) is not None), None)
+    people = _people(code, data)
     passed = {ours: count for wire, ours in _PASSED if (count := count_of(data, wire, "data.")) is not None}
     if people is None and isinstance(data.get("ManList"), list):
         people = len(data["ManList"])
     if people is None and not passed:
         if code in KINDS:
             return None
-        raise Refused("required", "no count is in it", f"data.{names[0]}")
+        raise Refused("required", "no count is in it", f"data.{_COUNTS[code][0]}")
     extra = extra_of(data, (("Name", "rule"), ("AreaID", "zone"), ("Type", "trigger")))
     return CameraCount(people=people or 0, counts=passed, extra=extra)
 
@@ -383,5 +464,8 @@ def _time_us(data: Tree, context: DecodeContext) -> int | None:
     local: Any = data.get("LocaleTime")
     if isinstance(local, str) and local.strip() and context.zone is not None:
         return moment_us(local[:64], context.zone, "data.LocaleTime") + int(part_ms) * 1_000
+    written = data.get("UTC")
+    if isinstance(written, str) and ":" in written:
+        return moment_us(written[:64], context.zone, "data.UTC")
     stated = number_of(data, "UTC", 0, 1e11, "data.")
     return epoch_us(stated, "data.UTC") + int(part_ms) * 1_000 if stated else None

@@ -8,6 +8,7 @@ import types
 from difflib import get_close_matches
 from functools import lru_cache
 from math import isfinite
+from types import NoneType
 from typing import Any, Final, Union, get_args, get_origin
 
 import msgspec
@@ -24,10 +25,15 @@ NUMBERS: Final = (int, float)
 NESTED: Final = (dict, list)
 """For `isinstance`, which takes half the time where the types need not be put together first."""
 
+_SCALARS: Final = (str, float, bool, NoneType)
+
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,17})?(?:[eE][+-]?\d{1,3})?")
 """JSON's own numbers, so `0x10`, `1_000`, `nan` and `٣` stay what they are: text."""
 
 _BEGINS_NUMBER: Final = frozenset("-0123456789")
+
+_NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""An escape, and not a backslash that is escaped itself before the text `u0000`."""
 
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 _BOUND = re.compile(r" [<>]=? ")
@@ -78,6 +84,17 @@ class Refused(Exception):
         self.field = field
 
 
+def refuse_nul(json_text: bytes) -> None:
+    """Refuse JSON text that holds the character U+0000 in a value or name; every decoder of JSON asks this.
+
+    Raises:
+        Refused: `no_nul`, PostgreSQL has no place for it.
+    """
+    # Most text has no escape at all, and one byte is found sooner than six.
+    if b"\\" in json_text and b"\\u0000" in json_text and _NUL_ESCAPE.search(json_text):
+        raise Refused("no_nul", "the character U+0000 cannot be stored")
+
+
 class _Schema(msgspec.Struct, frozen=True):
     """What we look at per type, computed once."""
 
@@ -125,41 +142,82 @@ def typed_data(type_name: str, fields: dict[str, Any], extra: Extra | None = Non
     dropped = 0
     if not schema.fields.issuperset(fields):
         fields, dropped = _with_extra(schema, fields)
+    data = _converted(schema, fields)
+    return (replace(data, extra=extra) if extra else data), dropped
+
+
+def typed_data_of(type_name: str, read: dict[str, Any], rest: dict[str, Any]) -> tuple[EventData, int]:
+    """Return `typed_data` of what a decoder has `read` of a message and of the `rest` in the sender's words.
+
+    What was read goes before what the sender calls so. None is what was not told. Neither is changed.
+    """
+    schema = SCHEMAS[type_name]
+    names = schema.fields
+    known: dict[str, Any] = read.copy()
+    unknown: dict[str, Any] = {}
+    for name in read:
+        if read[name] is None:
+            del known[name]
+        elif name not in names:
+            unknown[name] = known.pop(name)
+    for name, value in rest.items():
+        if value is None or name in read:
+            continue
+        if name in names:
+            known[name] = value
+        else:
+            unknown[name] = value
+    dropped = 0
+    if unknown:
+        known["extra"], dropped = _extra_of(unknown)
+    return _converted(schema, known), dropped
+
+
+def _converted(schema: _Schema, fields: dict[str, Any]) -> EventData:
     try:
         data: EventData = msgspec.convert(fields, schema.data)
     except msgspec.ValidationError as error:
         data = _with_numbers_read(schema, fields, error)
     _check(schema, data)
-    return (replace(data, extra=extra) if extra else data), dropped
+    return data
 
 
 def _with_extra(schema: _Schema, fields: dict[str, Any]) -> tuple[dict[str, Any], int]:
     known: dict[str, Any] = {}
     unknown: dict[str, Any] = {}
+    names = schema.fields
     for name, value in fields.items():
-        (known if name in schema.fields else unknown)[name] = value
-    nested = unknown.pop("extra", None)
-    dropped = 0
-    if isinstance(nested, dict):
-        unknown |= nested
-    elif nested is not None:
-        unknown["extra"] = nested
-    extra: Extra = {}
-    for name, value in unknown.items():
-        if len(extra) < MAX_EXTRA_FIELDS and len(name) <= MAX_EXTRA_KEY_CHARS and _is_scalar(value):
-            extra[name] = value
+        if name in names:
+            known[name] = value
         else:
-            dropped += 1
-    known["extra"] = extra
+            unknown[name] = value
+    known["extra"], dropped = _extra_of(unknown)
     return known, dropped
 
 
-def _is_scalar(value: Any) -> bool:
-    if isinstance(value, str):
-        return True
-    if isinstance(value, int):  # the log's encoding ends at 64 bits
-        return -_INT64_MAX <= value <= _INT64_MAX
-    return value is None or isinstance(value, float)
+def _extra_of(unknown: dict[str, Any]) -> tuple[Extra, int]:
+    """Return of `unknown`, which is changed, what can be kept, and how many fields cannot."""
+    if "extra" in unknown:
+        nested = unknown.pop("extra")
+        if isinstance(nested, dict):
+            unknown |= nested
+        elif nested is not None:
+            unknown["extra"] = nested
+    unfit: list[str] = []
+    for name, value in unknown.items():
+        if not (type(value) in _SCALARS or _is_int64(value)) or len(name) > MAX_EXTRA_KEY_CHARS:
+            unfit.append(name)
+    for name in unfit:
+        del unknown[name]
+    if len(unknown) <= MAX_EXTRA_FIELDS:
+        return unknown, len(unfit)
+    kept = dict(list(unknown.items())[:MAX_EXTRA_FIELDS])
+    return kept, len(unfit) + len(unknown) - len(kept)
+
+
+def _is_int64(value: Any) -> bool:
+    """Return whether `value` is an integer that the log's encoding holds."""
+    return type(value) is int and -_INT64_MAX <= value <= _INT64_MAX
 
 
 def _with_numbers_read(schema: _Schema, fields: dict[str, Any], error: msgspec.ValidationError) -> EventData:
@@ -198,8 +256,7 @@ def _check(schema: _Schema, data: EventData) -> None:
         if value is not None and len(value) > MAX_NAME_CHARS:
             detail = f"{len(value)} characters, at most {MAX_NAME_CHARS} are taken"
             raise Refused("length", detail, f"data.{name}")
-    counts: dict[str, int] | None = data.counts if isinstance(data, CameraCount) else None
-    if counts and not all(0 <= count <= COUNT_MAX for count in counts.values()):
+    if type(data) is CameraCount and not all(0 <= count <= COUNT_MAX for count in data.counts.values()):
         raise Refused("in_range", f"a count is not within 0…{COUNT_MAX:g}", "data.counts")
 
 

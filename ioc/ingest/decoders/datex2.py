@@ -4,7 +4,7 @@ A publication may come bare, in an exchange's envelope, in SOAP or packed with g
 each site's measurements stand or fall alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, Rejection, TooManyEvents
 from ioc.ingest.decoders.data import Refused
@@ -34,11 +34,9 @@ class Datex2:
             raise TooManyEvents(message.count, context.max_events)
         result = Decode()
         for publication in message.publications:
-            for item in _publication(publication, context):
-                _take(item, result, context)
+            _take(_publication(publication, context), result, context)
         if message.endings:
-            for item in withdrawals(message, context):
-                _take(item, result, context)
+            _take(withdrawals(message, context), result, context)
         if not message.publications and not result.events and not message.is_keep_alive:
             detail = "expected a DATEX II message with a payload"
             nothing = Refused("publication", detail, "payloadPublication")
@@ -54,34 +52,34 @@ def _message(body: bytes) -> Message:
     return standard_message(value) or message_of(json_tree(value))
 
 
-def _take(item: Decoded | Rejection | int, result: Decode, context: DecodeContext) -> None:
-    if isinstance(item, Decoded):
-        result.events.append(item)
-    elif isinstance(item, Rejection):
-        result.rejections.append(item)
-    else:
-        result.dropped_fields += item
-        return
-    count = len(result.events) + len(result.rejections)
-    if count > context.max_events:
-        raise TooManyEvents(count, context.max_events)
+def _take(items: Iterable[Decoded | Rejection | int], result: Decode, context: DecodeContext) -> None:
+    left = context.max_events - len(result.events) - len(result.rejections)
+    for item in items:
+        if isinstance(item, Decoded):
+            result.events.append(item)
+        elif isinstance(item, Rejection):
+            result.rejections.append(item)
+        else:
+            result.dropped_fields += item
+            continue
+        left -= 1
+        if left < 0:
+            raise TooManyEvents(context.max_events - left, context.max_events)
 
 
-def _publication(publication: Publication, context: DecodeContext) -> Iterator[Decoded | Rejection | int]:
+def _publication(publication: Publication, context: DecodeContext) -> Iterable[Decoded | Rejection | int]:
     try:
         stated_us = time_us(publication.head.publication_time, context.zone, "publicationTime")
     except Refused as refused:
-        yield rejection(1, publication.raw(), refused)
-        return
+        return [rejection(1, publication.raw(), refused)]
     at_us = context.now_us if stated_us is None else stated_us
     if publication.situations is not None:
-        yield from situations(publication, context, at_us)
-    elif publication.sites is not None:
-        yield from measured(publication, context, at_us)
-    elif publication.values is not None:
-        yield from elaborated(publication, context, at_us)
-    else:
-        yield rejection(1, publication.raw(), _unknown(publication))
+        return situations(publication, context, at_us)
+    if publication.sites is not None:
+        return measured(publication, context, at_us)
+    if publication.values is not None:
+        return elaborated(publication, context, at_us)
+    return [rejection(1, publication.raw(), _unknown(publication))]
 
 
 def _unknown(publication: Publication) -> Refused:

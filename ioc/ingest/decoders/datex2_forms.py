@@ -129,6 +129,24 @@ class Comment(Form, frozen=True, kw_only=True):
     """See `words`."""
 
 
+class Delays(Form, frozen=True, kw_only=True):
+    """How much longer it takes."""
+
+    delay_time_value: Number = None
+    """In seconds."""
+    delay_band: Coded | None = None
+
+
+class Impact(Form, frozen=True, kw_only=True):
+    """What it does to the traffic."""
+
+    traffic_constriction_type: Coded | None = None
+    number_of_lanes_restricted: Number = None
+    number_of_operational_lanes: Number = None
+    original_number_of_lanes: Number = None
+    delays: Delays | None = None
+
+
 class Record(Identified, frozen=True, kw_only=True):
     """A version of one element of a situation."""
 
@@ -143,6 +161,12 @@ class Record(Identified, frozen=True, kw_only=True):
     management: Management | None = None
     cause: Cause | None = None
     accident_cause: Coded | None = None
+    impact: Impact | None = None
+    temporary_speed_limit: Number = None
+    """In km/h."""
+    queue_length: Number = None
+    """In metres."""
+    safety_related_message: Flag = None
     general_public_comment: list[Comment] = []
     location_reference: dict[str, Any] | None = None
     group_of_locations: dict[str, Any] | None = None
@@ -184,6 +208,12 @@ class Measure(Form, frozen=True, kw_only=True):
     reason_for_data_error: Any = None
 
 
+class Status(Form, frozen=True, kw_only=True):
+    """The publisher's word for the traffic, e.g. `congested`."""
+
+    traffic_status_value: Coded | None = None
+
+
 class Basic(Form, frozen=True, kw_only=True):
     """The quantities of one value."""
 
@@ -192,6 +222,7 @@ class Basic(Form, frozen=True, kw_only=True):
     occupancy: Measure | None = None
     travel_time: Measure | None = None
     free_flow_travel_time: Measure | None = None
+    traffic_status: Status | None = None
     measurement_or_calculation_time: Instant | None = None
     measurement_or_calculation_period: Number = None
 

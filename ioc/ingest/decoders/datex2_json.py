@@ -11,12 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from ioc.ingest.decoders.datex2_forms import (
-    Basic,
     Coded,
-    Form,
-    Head,
-    Identified,
-    Instant,
     Message,
     Publication,
     Record,
@@ -25,6 +20,7 @@ from ioc.ingest.decoders.datex2_forms import (
     ToldRecord,
     Value,
 )
+from ioc.ingest.decoders.datex2_json_forms import MeasuredSite, Measurements, Of, SiteValue, Situations
 from ioc.ingest.decoders.datex2_texts import NO_DETAIL, word_of
 from ioc.ingest.decoders.datex2_tree import class_of
 
@@ -32,43 +28,6 @@ _T = TypeVar("_T")
 _PAYLOAD: Final = frozenset({"modelBaseVersionG", "profileNameG", "profileVersionG"})
 """What stands beside the one publication."""
 _bytes_of: Final = msgspec.json.Encoder().encode
-Of = dict[str, _T]
-"""An object of an abstract class: its one member names the class and holds the object."""
-
-
-class _Situation(Situation, frozen=True, kw_only=True):
-    situation_record: list[Of[Record]]
-
-
-class _Situations(Head, frozen=True, kw_only=True):
-    situation: list[_Situation]
-
-
-class _Fault(Form, frozen=True, kw_only=True):
-    physical_quantity_fault_type: Coded | None = None
-
-
-class _Quantity(Form, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    # Nothing else: elsewhere values and faults are looked for at any depth.
-    basic_data: Of[Basic] | None = None
-    physical_quantity_fault: list[_Fault] | None = None
-
-
-class _SiteValue(Form, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    index: int | str
-    physical_quantity: Of[_Quantity]
-
-
-class _Site(Form, frozen=True, kw_only=True):
-    measurement_site_reference: Identified
-    measurement_time_default: Instant
-    physical_quantity: list[_SiteValue]
-    measured_value: None = None
-    """Of older versions."""
-
-
-class _Measurements(Head, frozen=True, kw_only=True):
-    site_measurements: list[_Site]
 
 
 class _Otherwise(Exception):
@@ -87,21 +46,46 @@ def _message(body: Any) -> Message:
     payload = body.get("payload") if isinstance(body, dict) and len(body) == 1 else None
     if not isinstance(payload, dict):
         raise _Otherwise
-    kind, told = _only({key: inner for key, inner in payload.items() if key not in _PAYLOAD})
+    kind, told = _of_payload(payload)
     raw = partial(_bytes_of, payload)
     if kind == "SituationPublication":
-        head = msgspec.convert(told, _Situations)
-        found, count = [], 0
+        head = msgspec.convert(told, Situations)
+        found: list[tuple[Situation, list[ToldRecord]]] = []
+        count = 0
         for situation, each in zip(head.situation, told["situation"], strict=True):
-            records = list(map(_record, situation.situation_record, each["situationRecord"]))
+            records: list[ToldRecord] = []
+            for record, members in zip(situation.situation_record, each["situationRecord"], strict=True):
+                records.append(_record(record, members))
             found.append((situation, records))
             count += len(records)
         return Message(count, [Publication(kind, head, raw, situations=found)])
     if kind == "MeasuredDataPublication":
-        measured = msgspec.convert(told, _Measurements)
-        sites = list(map(_site, measured.site_measurements, told["siteMeasurements"]))
+        measured = msgspec.convert(told, Measurements)
+        sites = [
+            _site(site, each)
+            for site, each in zip(measured.site_measurements, told["siteMeasurements"], strict=True)
+        ]
         return Message(len(sites), [Publication(kind, measured, raw, sites=sites)])
     raise _Otherwise
+
+
+def _of_payload(payload: dict[str, Any]) -> tuple[str, Any]:
+    """Return the class of the one publication, and the publication.
+
+    Raises:
+        _Otherwise: there is none, or several.
+    """
+    found: tuple[str, Any] | None = None
+    for name, told in payload.items():
+        if name in _PAYLOAD:
+            continue
+        kind = class_of(name)
+        if found or not kind:
+            raise _Otherwise
+        found = kind, told
+    if not found:
+        raise _Otherwise
+    return found
 
 
 def _only(of: Of[_T]) -> tuple[str, _T]:
@@ -111,9 +95,9 @@ def _only(of: Of[_T]) -> tuple[str, _T]:
         _Otherwise: it names no class or several.
     """
     if len(of) == 1:
-        [(name, found)] = of.items()
-        if kind := class_of(name):
-            return kind, found
+        for name, found in of.items():
+            if kind := class_of(name):
+                return kind, found
     raise _Otherwise
 
 
@@ -132,18 +116,17 @@ def _detail(members: dict[str, Any]) -> str | None:
     return None
 
 
-def _site(site: _Site, told: dict[str, Any]) -> Site:
+def _site(site: MeasuredSite, told: dict[str, Any]) -> Site:
     return Site(
         site.measurement_site_reference,
         site.measurement_time_default,
-        list(map(_value, site.physical_quantity)),
+        [_value(each) for each in site.physical_quantity],
         _bytes_of(told),
     )
 
 
-def _value(value: _SiteValue) -> Value:
+def _value(value: SiteValue) -> Value:
     _, quantity = _only(value.physical_quantity)
-    faults = quantity.physical_quantity_fault
+    faults, basic = quantity.physical_quantity_fault, quantity.basic_data
     fault = word_of(faults[0].physical_quantity_fault_type) if faults else None
-    basics = [] if quantity.basic_data is None else [_only(quantity.basic_data)[1]]
-    return Value(str(value.index), fault, basics)
+    return Value(str(value.index), fault, [] if basic is None else [_only(basic)[1]])

@@ -6,7 +6,7 @@ What a form has as a member is looked for, and taken from the first child of tha
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from itertools import islice
-from typing import Any, Final, NamedTuple, TypeVar, get_args, get_origin
+from typing import Any, Final, Generic, TypeVar, get_args, get_origin
 from xml.etree.ElementTree import Element
 
 import msgspec
@@ -36,7 +36,8 @@ _SPELT: Final = {"idG": "id", "versionG": "version"}
 """What a tree calls what the standard's JSON calls otherwise."""
 _OWN: Final = "value"
 """The member that is an element's own text."""
-_COUNTED: Final = ("situationRecord", "siteMeasurements", "elaboratedData", "elementReference")
+_COUNTED: Final = ("situationRecord", "siteMeasurements", "elaboratedData")
+_ENDING: Final = "elementReference"
 _VALUES: Final = frozenset({"measuredValue", "physicalQuantity"})
 _PREDEFINED: Final = frozenset({"elaboratedData", "physicalQuantity"})
 
@@ -45,17 +46,20 @@ def message_of(tree: Tree) -> Message:
     """Return all that a tree holds."""
     root = tree.root
     found = [_publication(each, tree) for each in publications(root)]
+    references = list(root.iter(_ENDING))
     return Message(
-        count=sum(1 for name in _COUNTED for _ in root.iter(name)),
+        count=sum([len(list(root.iter(name))) for name in _COUNTED], len(references)),
         publications=found,
-        endings=(_ending(each, tree) for each in root.iter("elementReference")),
-        generated=(
-            own_text(each)
-            for name in ("messageGenerationTimestamp", "publicationTime")
-            for each in root.iter(name)
-        ),
+        endings=(_ending(each, tree) for each in references) if references else (),
+        generated=_generated(root) if references else (),
         is_keep_alive=not found and _is_keep_alive(root),
     )
+
+
+def _generated(root: Element) -> Iterator[str | None]:
+    for name in ("messageGenerationTimestamp", "publicationTime"):
+        for each in root.iter(name):
+            yield own_text(each)
 
 
 def _is_keep_alive(root: Element) -> bool:
@@ -149,41 +153,51 @@ def _fault(value: Element) -> str | None:
 
 def lift(element: Element, form: type[_F]) -> _F:
     """Return what `element` has of the members of `form`."""
-    members, required = _members(form)
-    found: dict[str, Any] = {}
-    for child in element:
-        member = members.get(child.tag)
-        if member is None:
-            continue
-        if member.is_list:
-            found.setdefault(member.name, []).append(member.read(child))
-        elif member.name not in found:
-            found[member.name] = member.read(child)
-    for name, text in element.items():
-        if text and (member := members.get(name)) is not None and member.read is own_text:
-            found[member.name] = text
-    if _OWN in members:
-        found[_OWN] = own_text(element)
-    return form(**(required | found))
+    into: _Lift[_F] = _lift_into(form)
+    return into.read(element)
 
 
-class _Member(NamedTuple):
-    name: str
-    read: Callable[[Element], Any]
-    is_list: bool
+class _Lift(Generic[_F]):
+    """Reads elements as one form."""
+
+    def __init__(self, form: type[_F]) -> None:
+        self._form = form
+        self._members: dict[str, tuple[str, Callable[[Element], Any], bool]] = {}
+        """By the name in a tree: the member's, what reads it, and whether it is a list."""
+        self._required: dict[str, Any] = {}
+        """The members that need be, with nothing in them."""
+        for each in msgspec.structs.fields(form):
+            kinds = get_args(each.type) or (each.type,)
+            name = _SPELT.get(each.encode_name, each.encode_name)
+            self._members[name] = each.name, _reading(kinds[0]), get_origin(each.type) is list
+            if each.required:
+                self._required[each.name] = None
+        self._has_text = _OWN in self._members
+
+    def read(self, element: Element) -> _F:
+        """See `lift`."""
+        members = self._members
+        found: dict[str, Any] = {}
+        for child in element:
+            member = members.get(child.tag)
+            if member is None:
+                continue
+            name, read, is_list = member
+            if name not in found:
+                found[name] = [read(child)] if is_list else read(child)
+            elif is_list:
+                found[name].append(read(child))
+        for key, text in element.items():
+            if text and (member := members.get(key)) is not None and member[1] is own_text:
+                found[member[0]] = text
+        if self._has_text:
+            found[_OWN] = own_text(element)
+        return self._form(**(self._required | found))
 
 
 @lru_cache(maxsize=64)
-def _members(form: type[Form]) -> tuple[dict[str, _Member], dict[str, None]]:
-    """Return by the name in a tree how each member of a form is read, and the members that need be."""
-    found, required = dict[str, _Member](), dict[str, None]()
-    for each in msgspec.structs.fields(form):
-        kinds = get_args(each.type) or (each.type,)
-        name = _SPELT.get(each.encode_name, each.encode_name)
-        found[name] = _Member(each.name, _reading(kinds[0]), get_origin(each.type) is list)
-        if each.required:
-            required[each.name] = None
-    return found, required
+def _lift_into(form: type[_F]) -> _Lift[_F]:
+    return _Lift(form)
 
 
 def _reading(kind: Any) -> Callable[[Element], Any]:
@@ -191,7 +205,7 @@ def _reading(kind: Any) -> Callable[[Element], Any]:
     if kind is Coded:
         return _coded
     if isinstance(kind, type) and issubclass(kind, Form):
-        return partial(lift, form=kind)
+        return _lift_into(kind).read
     if kind is Any:
         return plain
     return object_of if kind == dict[str, Any] else own_text
@@ -218,11 +232,13 @@ def object_of(element: Element) -> dict[str, Any]:
     """Return an element as a JSON object of its attributes and children, with its text as `value`."""
     found: dict[str, Any] = dict(element.items())
     for child in element:
-        value, known = plain(child), found.get(child.tag)
-        if isinstance(known, list):
-            known.append(value)
+        name, value = child.tag, plain(child)
+        if name not in found:
+            found[name] = value
+        elif isinstance(found[name], list):
+            found[name].append(value)
         else:
-            found[child.tag] = value if known is None else [known, value]
+            found[name] = [found[name], value]
     if element.text:
         found.setdefault(_OWN, element.text)
     return found

@@ -33,6 +33,7 @@ _VALUE_TYPES: Final = (
     "trafficConcentration",
     "travelTimeInformation",
     "travelTime",
+    "trafficStatusInformation",
 )
 
 

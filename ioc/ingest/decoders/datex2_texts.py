@@ -47,7 +47,8 @@ def word_of(coded: Coded | None) -> str | None:
     """Return an enumeration's word; of one beyond the standard's the publisher's own."""
     if coded is None:
         return None
-    return (coded.extended or coded.extended_in_xml or coded.value or "").strip() or None
+    word = coded.extended or coded.extended_in_xml or coded.value
+    return word.strip() or None if word else None
 
 
 def label(text: str | None) -> str | None:
@@ -62,6 +63,8 @@ def label(text: str | None) -> str | None:
 
 def number(told: Number) -> float | None:
     """Return a finite number, None where there is none."""
+    if told is None:
+        return None
     if isinstance(told, str):
         if not told.isascii() or "_" in told:
             return None
@@ -69,7 +72,7 @@ def number(told: Number) -> float | None:
             told = float(told)
         except ValueError:
             return None
-    return told if told is not None and isfinite(told) else None
+    return told if isfinite(told) else None
 
 
 def is_true(told: Flag) -> bool:
@@ -115,6 +118,10 @@ def _wordings(told: dict[str, Any], found: dict[str, str], depth: int) -> None:
             if name in _WORDING and (text := inner.strip()):
                 language = told.get("lang")
                 found.setdefault(language[:2].lower() if isinstance(language, str) else "", text)
-        elif inner and depth:
+        elif not inner or not depth:
+            continue
+        elif isinstance(inner, dict):
+            _wordings(inner, found, depth - 1)
+        else:
             for each in inner if isinstance(inner, list) else (inner,):
                 _wordings(each if isinstance(each, dict) else {name: each}, found, depth - 1)

@@ -27,7 +27,7 @@ _ATTRIBUTES: Final = frozenset({"id", "version", "index", "lang", "type", "targe
 _SHORT: Final = {"idG": "id", "versionG": "version"}
 _TEXT_KEYS: Final = frozenset({"#text", "$", "$t", "value"})
 _EXTENDED: Final = frozenset({"extendedValueG", "_extendedValue"})
-_OWN: Final = _ATTRIBUTES | _TEXT_KEYS | _EXTENDED | _SHORT.keys()
+_OWN: Final = _ATTRIBUTES | _TEXT_KEYS | _EXTENDED | frozenset(_SHORT)
 """What is said of an element itself; any other scalar is a child of its own."""
 _CLASS: Final = re.compile(
     r"(?:locationReferencing|roadTrafficData|situation|common|sit|loc|roa|rtd|com)?([A-Z]\w*)"
@@ -92,7 +92,7 @@ def plain_text(body: bytes) -> bytes:
 
 def is_json(text: bytes) -> bool:
     """Return whether a text is JSON and not XML."""
-    return text[:1] in b"{["
+    return text.startswith((b"{", b"["))
 
 
 def json_value(text: bytes) -> Any:

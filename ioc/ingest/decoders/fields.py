@@ -3,25 +3,47 @@
 XML becomes the same tree of maps, lists and texts that JSON is, so a vendor that speaks both is read once.
 """
 
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterator
+from hashlib import blake2b
 from typing import Any, Final
 from xml.etree.ElementTree import Element
 
 import msgspec
 
 from ioc.ingest.decoders.base import DecodeContext, Rejection
-from ioc.ingest.decoders.data import COUNT_MAX, MAX_NAME_CHARS, NUMBERS, Refused, as_number, refusal
+from ioc.ingest.decoders.data import (
+    COUNT_MAX,
+    MAX_NAME_CHARS,
+    NUMBERS,
+    Refused,
+    as_number,
+    refusal,
+    refuse_nul,
+)
 from ioc.ingest.decoders.jsonlines import JSON_ERRORS, parse_any, why_unreadable
 from ioc.model.events import Extra
 
 Tree = dict[str, Any]
-_INT64_MAX: Final = 2**63 - 1
+_LEAST_INT: Final = -(2**63)
+_MOST_INT: Final = 2**63
+_LEAST: Final = float(_LEAST_INT)
+_MOST: Final = float(_MOST_INT)
+"""Compared with an integer as large as that, a float takes many times as long."""
 _MAX_EXTRA_CHARS: Final = 1_024
 _NONE: Final = frozenset({"", "unknown", "unknow", "none", "null", "n/a"})
 """What vendors write for "not recognised"."""
-_MAX_NONE_CHARS: Final = max(map(len, _NONE))
-NUL_ESCAPE: Final = b"\\u0000"
+_NO_PLATE: Final = frozenset(
+    {
+        *("unknown", "unknow", "none", "null", "na", "noplate", "unlicensed", "unlicenced", "unreadable"),
+        *("unrecognized", "unrecognised", "notrecognized", "notrecognised", "notread", "notdetected"),
+        *("无车牌", "无牌车", "无牌", "未识别", "未知", "車牌未知"),
+    }
+)
+"""What stands where a plate would, letters and digits only: taken for a plate it is a car seen everywhere."""
+_DIGIT: Final = re.compile("[0-9]")
+KMH_OF: Final = {"kph": 1.0, "mph": 1.609344}
+"""By the option `speed_unit` of senders that are set to one or the other and do not say so."""
 
 
 def parse_object(raw: bytes) -> Tree:
@@ -36,8 +58,7 @@ def parse_object(raw: bytes) -> Tree:
         raise Refused(*why_unreadable(error)) from None
     if not isinstance(value, dict):
         raise Refused("object", f"expected one JSON object, got {type(value).__name__}")
-    if NUL_ESCAPE in raw:
-        raise Refused("no_nul", "the character U+0000 cannot be stored")
+    refuse_nul(raw)
     return value
 
 
@@ -61,7 +82,7 @@ def tree_of(element: Element) -> Any:
     return found
 
 
-def map_of(tree: Mapping[str, Any], key: str) -> Tree:
+def map_of(tree: Tree, key: str) -> Tree:
     """Return the map at `key`, an empty one for anything else."""
     value = tree.get(key)
     return value if isinstance(value, dict) else {}
@@ -74,7 +95,7 @@ def maps_of(value: Any) -> Iterator[Tree]:
             yield each
 
 
-def text_of(tree: Mapping[str, Any], key: str, under: str = "") -> str | None:
+def text_of(tree: Tree, key: str, under: str = "") -> str | None:
     """Return the short text or number at `key` as text, None where there is none.
 
     Raises:
@@ -84,7 +105,7 @@ def text_of(tree: Mapping[str, Any], key: str, under: str = "") -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        if isinstance(value, bool) or not isinstance(value, NUMBERS):
+        if type(value) not in NUMBERS:
             raise Refused("type", f"expected a text, got {type(value).__name__}", under + key)
         value = str(value)
     value = value.strip()
@@ -96,65 +117,96 @@ def text_of(tree: Mapping[str, Any], key: str, under: str = "") -> str | None:
     return value or None
 
 
-def known_text_of(tree: Mapping[str, Any], key: str, under: str = "") -> str | None:
+def known_text_of(tree: Tree, key: str, under: str = "") -> str | None:
     """Return `text_of`, None also for the words that mean "not recognised"."""
     value = text_of(tree, key, under)
     return None if value is None or value.lower() in _NONE else value
 
 
-def number_of(
-    tree: Mapping[str, Any], key: str, low: float, high: float, under: str = ""
-) -> int | float | None:
+def is_plate(text: str) -> bool:
+    """Return whether `text` is a plate, and no word or sign for a plate that is not there or was not read."""
+    if text[:1].isdigit() or _DIGIT.search(text):
+        return True  # no such word has one
+    signs = "".join(filter(str.isalnum, text)).lower()
+    return bool(signs) and signs not in _NO_PLATE
+
+
+def plate_text_of(tree: Tree, key: str, under: str = "") -> str | None:
+    """Return the plate at `key`, None where there is none; errors as `text_of`."""
+    value = text_of(tree, key, under)
+    return value if value is not None and is_plate(value) else None
+
+
+def speed_of(tree: Tree, key: str, under: str = "") -> int | float | None:
+    """Return the speed in km/h at `key`, None where it was not measured: vendors write 0 or -1 then.
+
+    Raises:
+        Refused: as `number_of`.
+    """
+    value = number_of(tree, key, -1, 1_000, under)
+    return value if value is not None and value > 0 else None
+
+
+def number_of(tree: Tree, key: str, low: float, high: float, under: str = "") -> int | float | None:
     """Return the number at `key`, also one written as text, None where there is none.
 
     Raises:
         Refused: `type` or `in_range`, naming `under` + `key`.
     """
     value = tree.get(key)
+    if value is None:
+        return None
     if isinstance(value, str):
         value = as_number(value.strip())
-    if value is None or value == "":
-        return None
-    if isinstance(value, bool) or not isinstance(value, NUMBERS):
+        if value == "":
+            return None
+    if type(value) not in NUMBERS:
         raise Refused("type", "expected a number", under + key)
-    if not low <= value <= high:
-        raise Refused("in_range", f"{value} is not within {low:g}…{high:g}", under + key)
-    return value
+    number: int | float = value
+    if not low <= number <= high:
+        raise Refused("in_range", f"{number} is not within {low:g}…{high:g}", under + key)
+    return number
 
 
-def count_of(tree: Mapping[str, Any], key: str, under: str = "") -> int | None:
+def count_of(tree: Tree, key: str, under: str = "") -> int | None:
     """Return the count at `key`; errors as `number_of`."""
     value = number_of(tree, key, 0, COUNT_MAX, under)
     return None if value is None else int(value)
 
 
-def flag_of(tree: Mapping[str, Any], key: str) -> bool:
+def flag_of(tree: Tree, key: str) -> bool:
     """Return whether `key` says yes in any of the ways that vendors have."""
     return str(tree.get(key)).strip().lower() in ("true", "yes", "1")
 
 
-def extra_of(tree: Mapping[str, Any], names: Iterable[tuple[str, str]]) -> Extra:
+def extra_of(tree: Tree, names: tuple[tuple[str, str], ...]) -> Extra:
     """Return the scalars of `tree` by (key on the wire, name of ours); what says nothing is left out."""
     extra: Extra = {}
+    put_scalars(extra, tree, names)
+    return extra
+
+
+def put_scalars(extra: Extra, tree: Tree, names: tuple[tuple[str, str], ...]) -> None:
+    """Put what `extra_of` returns into `extra`."""
     for key, name in names:
         value = tree.get(key)
         if value is None:
             continue
         if isinstance(value, str):
             value = value.strip()
-            if len(value) > _MAX_EXTRA_CHARS or (len(value) <= _MAX_NONE_CHARS and value.lower() in _NONE):
+            if len(value) > _MAX_EXTRA_CHARS or value.lower() in _NONE:
                 continue
-        elif not isinstance(value, NUMBERS) or not -_INT64_MAX <= value <= _INT64_MAX:
+        elif isinstance(value, float):
+            if not _LEAST < value < _MOST:  # not-a-number fails too
+                continue
+        elif not isinstance(value, int) or not _LEAST_INT < value < _MOST_INT:
             continue
         extra[name] = value
-    return extra
 
 
 def id_of(*parts: object) -> str:
     """Return the id of what `parts` tell, 24 hexadecimal digits."""
-    return hashlib.blake2b(
-        "\x1f".join(map(str, parts)).encode("utf-8", "replace"), digest_size=12
-    ).hexdigest()
+    return blake2b("\x1f".join(map(str, parts)).encode("utf-8", "replace"), digest_size=12).hexdigest()
 
 
 def heading_deg(word: str | None, context: DecodeContext, against: frozenset[str]) -> float | None:
@@ -169,7 +221,7 @@ def heading_deg(word: str | None, context: DecodeContext, against: frozenset[str
     if word is None or "forward_deg" not in context.options:
         return None
     try:
-        forward = number_of(context.options, "forward_deg", 0, 360, "options.")
+        forward = number_of(dict(context.options), "forward_deg", 0, 360, "options.")
     except Refused as refused:
         raise Refused("option", refused.detail, refused.field) from None
     if forward is None:

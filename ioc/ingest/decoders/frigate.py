@@ -11,14 +11,30 @@ from typing import Any, Final
 import msgspec
 
 from ioc.ingest.decoders.base import Decode, DecodeContext
-from ioc.ingest.decoders.data import MAX_NAME_CHARS, Refused
+from ioc.ingest.decoders.data import MAX_NAME_CHARS, NUMBERS, Refused, refuse_nul
+from ioc.ingest.decoders.fields import KMH_OF
+from ioc.ingest.decoders.frigate_forms import (
+    Kind,
+    Reviewed,
+    Tracked,
+    TrackedChange,
+    Trigger,
+    Update,
+)
 from ioc.ingest.decoders.frigate_topics import StateTopics, split_topic
-from ioc.ingest.decoders.gathering import Gathering, kind_option, part_of, pieces_of, put_extra, tidy
+from ioc.ingest.decoders.gathering import (
+    Gathering,
+    kind_option,
+    leniently,
+    part_of,
+    pieces_of,
+    put_named,
+    tidy,
+)
 from ioc.ingest.decoders.jsonlines import JSON_ERRORS, JSON_TYPES, NDJSON_TYPES
 from ioc.ingest.decoders.moments import epoch_us
 from ioc.model.events import AlarmKind, Extra
 
-_KMH: Final = {"kph": 1.0, "mph": 1.609344}
 _SIZE: Final = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
 _FIRE: Final = frozenset({"fire", "smoke", "fire_alarm", "smoke_detector"})
 _KEPT: Final = (
@@ -27,105 +43,11 @@ _KEPT: Final = (
 )  # fmt: skip
 
 
-class _Tracked(msgspec.Struct):
-    """A tracked object as `events` has it."""
-
-    id: str
-    camera: str
-    label: str
-    frame_time: float | None = None
-    start_time: float | None = None
-    end_time: float | None = None
-    score: float | None = None
-    top_score: float | None = None
-    box: Any = None
-    sub_label: Any = None
-    current_zones: list[str] = []
-    entered_zones: list[str] = []
-    current_estimated_speed: float | None = None
-    recognized_license_plate: Any = None
-    recognized_license_plate_score: float | None = None
-    attributes: Any = None
-    stationary: bool | None = None
-    active: bool | None = None
-    false_positive: bool | None = None
-    area: float | None = None
-    ratio: float | None = None
-    has_snapshot: bool | None = None
-    has_clip: bool | None = None
-    position_changes: int | None = None
-    motionless_count: int | None = None
-    velocity_angle: float | None = None
-
-
-class _Before(msgspec.Struct):
-    recognized_license_plate: Any = None
-
-
-class _Event(msgspec.Struct):
-    after: _Tracked
-    type: str = "update"
-    before: _Before | None = None
-
-
-class _Seen(msgspec.Struct):
-    objects: list[str] = []
-    sub_labels: list[Any] = []
-    zones: list[str] = []
-    audio: list[str] = []
-    detections: list[str] = []
-
-
-class _Review(msgspec.Struct):
-    id: str
-    camera: str
-    severity: str
-    start_time: float | None = None
-    end_time: float | None = None
-    data: _Seen = msgspec.field(default_factory=_Seen)
-
-
-class _Reviewed(msgspec.Struct):
-    after: _Review
-    type: str = "update"
-
-
-class _Update(msgspec.Struct):
-    """`tracked_object_update`: a plate, a class or a description of an object that `events` told of."""
-
-    type: str
-    id: str
-    camera: str | None = None
-    timestamp: float | None = None
-    score: float | None = None
-    plate: str | None = None
-    plate_box: Any = None
-    model: str | None = None
-    sub_label: str | None = None
-    attribute: str | None = None
-    description: str | None = None
-
-
-class _Trigger(msgspec.Struct):
-    name: str
-    camera: str
-    event_id: str
-    type: str = ""
-    score: float | None = None
-
-
-class _Kind(msgspec.Struct):
-    """What tells the messages apart where no topic does."""
-
-    after: dict[str, Any] | None = None
-    event_id: str | None = None
-
-
-_events = msgspec.json.Decoder(_Event)
-_reviews = msgspec.json.Decoder(_Reviewed)
-_updates = msgspec.json.Decoder(_Update)
-_triggers = msgspec.json.Decoder(_Trigger)
-_kinds = msgspec.json.Decoder(_Kind)
+_events = leniently(TrackedChange)
+_reviews = leniently(Reviewed)
+_updates = leniently(Update)
+_triggers = leniently(Trigger)
+_kinds = msgspec.json.Decoder(Kind)
 
 
 class Frigate:
@@ -148,8 +70,7 @@ class Frigate:
         reader = _Reader(context, gathering)
         for line, raw in pieces:
             try:
-                if b"\\u0000" in raw:
-                    raise Refused("no_nul", "the character U+0000 cannot be stored")
+                refuse_nul(raw)
                 _READERS[topic[0] if topic is not None else _topic_of(raw)](reader, line, raw)
             except (Refused, *JSON_ERRORS) as error:
                 gathering.refuse(line, raw, error)
@@ -175,7 +96,7 @@ class _Reader:
 
     def event(self, line: int, raw: bytes) -> None:
         """Take a tracked object, and the plate that was read on it since the last message."""
-        told = _events.decode(raw)
+        told = _events(raw)
         seen = told.after
         moment = seen.frame_time if seen.frame_time is not None else seen.start_time
         if told.type == "end" and seen.end_time is not None:
@@ -184,18 +105,20 @@ class _Reader:
         source = part_of(self._context, seen.camera, "after.camera")
         extra: Extra = {"operation": tidy(told.type, 32)}
         for name in _KEPT:
-            put_extra(extra, name, getattr(seen, name))
-        put_extra(extra, "entered_zones", " ".join(seen.entered_zones))
+            put_named(extra, name, getattr(seen, name))
+        put_named(extra, "entered_zones", " ".join(seen.entered_zones or ()))
         if isinstance(seen.attributes, dict):
-            put_extra(extra, "attributes", " ".join(seen.attributes))
+            put_named(extra, "attributes", " ".join(seen.attributes))
         self._put_sub_label(extra, seen)
+        speed_kmh = self._kmh(seen.current_estimated_speed)
+        put_named(extra, "average_speed_kmh", self._kmh(seen.average_estimated_speed))
         score = seen.score if seen.score is not None else seen.top_score
         fields = {
             "label": tidy(seen.label).lower(),
             "confidence": 1.0 if score is None else score,
             "track_id": tidy(seen.id),
             "zone": tidy(seen.current_zones[-1]) if seen.current_zones else None,
-            "speed_kmh": self._kmh(seen.current_estimated_speed),
+            "speed_kmh": speed_kmh,
             "box": self._box(seen.camera, seen.box, extra),
             "extra": extra,
         }
@@ -206,9 +129,10 @@ class _Reader:
         before = told.before.recognized_license_plate if told.before is not None else None
         if seen.recognized_license_plate and before != seen.recognized_license_plate:
             plate, score = _plate_and_score(seen)
-            self._plate(line, raw, source, time_us, seen.id, plate, score, seen.label)
+            about = {"vehicle": tidy(seen.label).lower(), "speed_kmh": speed_kmh}
+            self._plate(line, raw, source, time_us, seen.id, plate, score, about)
 
-    def _put_sub_label(self, extra: Extra, seen: _Tracked) -> None:
+    def _put_sub_label(self, extra: Extra, seen: Tracked) -> None:
         """Keep what kind of car or animal it is; of a person or of a known plate it is somebody's name."""
         named = seen.sub_label
         if isinstance(named, list):
@@ -216,22 +140,24 @@ class _Reader:
         if seen.label == "person" or seen.recognized_license_plate is not None:
             self._gathering.result.dropped_fields += named is not None
         else:
-            self._gathering.result.dropped_fields += not put_extra(extra, "sub_label", named)
+            self._gathering.result.dropped_fields += not put_named(extra, "sub_label", named)
 
     def review(self, line: int, raw: bytes) -> None:
         """Take a review item: an alarm while it lasts, ended by `end`."""
-        told = _reviews.decode(raw)
+        told = _reviews(raw)
         review, seen = told.after, told.after.data
-        ended = told.type == "end"
+        # What a language model writes of an item comes after its end, and must not begin it anew.
+        ended = told.type == "end" or review.end_time is not None
         moment = review.end_time if ended else review.start_time if told.type == "new" else None
         time_us = self._time_us(moment, "after.start_time")
         extra: Extra = {"operation": tidy(told.type, 32), "severity": tidy(review.severity)}
-        for name, words in (("objects", seen.objects), ("zones", seen.zones), ("audio", seen.audio)):
-            put_extra(extra, name, " ".join(words))
+        objects, zones, audio = seen.objects or [], seen.zones or [], seen.audio or []
+        for name, words in (("objects", objects), ("zones", zones), ("audio", audio)):
+            put_named(extra, name, " ".join(words))
         fields: dict[str, Any] = {
-            "kind": self._kind(review),
+            "kind": self._kind(review.severity, objects, zones, audio),
             "active": not ended,
-            "zone": tidy(seen.zones[0]) if seen.zones else None,
+            "zone": tidy(zones[0]) if zones else None,
             "track_id": tidy(review.id),
             "extra": extra,
         }
@@ -242,7 +168,7 @@ class _Reader:
 
     def update(self, line: int, raw: bytes) -> None:
         """Take what was found out about a tracked object afterwards. Names of people are not kept."""
-        told = _updates.decode(raw)
+        told = _updates(raw)
         time_us = self._time_us(told.timestamp, "timestamp")
         source = self._context.device_id
         if told.camera is not None:
@@ -250,12 +176,12 @@ class _Reader:
         if told.type == "lpr":
             if not told.plate:
                 raise Refused("required", "this field is required", "plate")
-            self._plate(line, raw, source, time_us, told.id, told.plate, told.score, "car")
+            self._plate(line, raw, source, time_us, told.id, told.plate, told.score, {})
             return
         label = "face" if told.type == "face" else told.sub_label or "object"
         extra: Extra = {"operation": tidy(told.type, 64)}
-        put_extra(extra, "model", told.model)
-        put_extra(extra, "attribute", told.attribute)
+        put_named(extra, "model", told.model)
+        put_named(extra, "attribute", told.attribute)
         fields: dict[str, Any] = {
             "label": tidy(label).lower(),
             "track_id": tidy(told.id),
@@ -264,14 +190,14 @@ class _Reader:
         if told.score is not None:
             fields["confidence"] = told.score
         if told.description is not None:
-            put_extra(extra, "description", told.description[:MAX_NAME_CHARS])
+            put_named(extra, "description", told.description[:MAX_NAME_CHARS])
         self._gathering.take(line, raw, "camera.object", fields, source=source, time_us=time_us, identity=raw)
 
     def trigger(self, line: int, raw: bytes) -> None:
         """Take a trigger of semantic search that has fired."""
-        told = _triggers.decode(raw)
+        told = _triggers(raw)
         extra: Extra = {"topic": "triggers"}
-        put_extra(extra, "type", told.type)
+        put_named(extra, "type", told.type)
         fields: dict[str, Any] = {
             "kind": kind_option(self._options, (told.name,)) or AlarmKind.OTHER,
             "zone": tidy(told.name),
@@ -293,11 +219,14 @@ class _Reader:
         track: str,
         plate: str,
         score: float | None,
-        label: str,
+        about: dict[str, Any],
     ) -> None:
-        """Take a plate. Object and plate identify it: two topics tell of it, and again while it is read."""
+        """Take a plate. Object and plate identify it: two topics tell of it, and again while it is read.
+
+        Only one of them tells what vehicle it is `about`: cars and motorcycles have plates.
+        """
         extra: Extra = {"track_id": tidy(track)}
-        fields: dict[str, Any] = {"plate": tidy(plate), "vehicle": tidy(label).lower(), "extra": extra}
+        fields: dict[str, Any] = {"plate": tidy(plate), **about, "extra": extra}
         if score is not None:
             fields["confidence"] = score
         identity = f"plate\0{track}\0{plate}".encode()
@@ -310,41 +239,43 @@ class _Reader:
 
     def _kmh(self, speed: float | None) -> float | None:
         unit = self._options.get("speed_unit", "kph")
-        return None if not speed else round(speed * _KMH.get(unit, 1.0), 3)
+        return None if not speed else round(speed * KMH_OF.get(unit, 1.0), 3)
 
     def _box(self, camera: str, box: Any, extra: Extra) -> tuple[float, float, float, float] | None:
         """Return a box as fractions of the picture; Frigate's pixels need its size to be known."""
-        if not isinstance(box, list) or len(box) != 4 or not all(_is_number(edge) for edge in box):
+        if not isinstance(box, list) or len(box) != 4:
             return None
-        left, top, right, bottom = (float(edge) for edge in box)
+        left, top, right, bottom = box
+        if not (_is_number(left) and _is_number(top) and _is_number(right) and _is_number(bottom)):
+            return None
+        left, top, right, bottom = float(left), float(top), float(right), float(bottom)
         size = _SIZE.fullmatch(self._options.get(f"frame.{camera}", self._options.get("frame", "")))
         if size is None:
-            names = ("box_left_px", "box_top_px", "box_right_px", "box_bottom_px")
-            extra |= dict(zip(names, (left, top, right, bottom), strict=True))
+            extra["box_left_px"], extra["box_top_px"] = left, top
+            extra["box_right_px"], extra["box_bottom_px"] = right, bottom
             return None
         width, height = int(size[1]), int(size[2])
         x, y = round(left / width, 6), round(top / height, 6)
         wide, high = round((right - left) / width, 6), round((bottom - top) / height, 6)
         return (x, y, wide, high) if all(-0.5 <= edge <= 1.5 for edge in (x, y, wide, high)) else None
 
-    def _kind(self, review: _Review) -> AlarmKind:
+    def _kind(self, severity: str, objects: list[str], zones: list[str], audio: list[str]) -> AlarmKind:
         """Return the kind that the operator gave to a zone or an object, or what Frigate's words mean."""
-        seen = review.data
-        chosen = kind_option(self._options, (*seen.zones, *seen.objects, *seen.audio, review.severity))
+        chosen = kind_option(self._options, (*zones, *objects, *audio, severity))
         if chosen is not None:
             return chosen
-        if not _FIRE.isdisjoint((*seen.objects, *seen.audio)):
+        if not _FIRE.isdisjoint((*objects, *audio)):
             return AlarmKind.FIRE_SMOKE
-        if review.severity == "alert" and seen.zones:
+        if severity == "alert" and zones:
             return AlarmKind.INTRUSION
-        return AlarmKind.MOTION if seen.objects else AlarmKind.OTHER
+        return AlarmKind.MOTION if objects else AlarmKind.OTHER
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9
+    return type(value) in NUMBERS and -1e9 < value < 1e9
 
 
-def _plate_and_score(seen: _Tracked) -> tuple[str, float | None]:
+def _plate_and_score(seen: Tracked) -> tuple[str, float | None]:
     """Return the plate, a text or (in some releases) a pair with its score."""
     plate, score = seen.recognized_license_plate, seen.recognized_license_plate_score
     if isinstance(plate, list):

@@ -2,11 +2,10 @@
 
 from typing import Any, Final
 
-import msgspec
-
 from ioc.ingest.decoders.base import DecodeContext
 from ioc.ingest.decoders.data import COUNT_MAX, Refused
-from ioc.ingest.decoders.gathering import Gathering, part_of, put_extra, tidy
+from ioc.ingest.decoders.frigate_forms import Stats
+from ioc.ingest.decoders.gathering import Gathering, leniently, part_of, put_extra, tidy
 from ioc.ingest.decoders.jsonlines import JSON_ERRORS
 from ioc.ingest.decoders.moments import epoch_us
 from ioc.model.events import AlarmKind, Extra
@@ -16,7 +15,20 @@ Topic = tuple[str, ...]
 _VEHICLES: Final = frozenset({"car", "truck", "bus", "motorcycle", "bicycle", "van"})
 _FIRE_SOUNDS: Final = frozenset({"fire_alarm", "smoke_detector", "fire"})
 _SERVER: Final = frozenset(
-    {"restart", "onConnect", "camera_activity", "profile", "notifications", "birdseye_layout"}
+    {
+        "restart",
+        "onConnect",
+        "camera_activity",
+        "profile",
+        "notifications",
+        "notification_test",
+        "birdseye_layout",
+        "model_state",
+        "job_state",
+        "embeddings_reindex_progress",
+        "audio_transcription_state",
+        "audio_detections",
+    }
 )
 _SETTINGS: Final = frozenset(
     {
@@ -37,20 +49,7 @@ def split_topic(topic: str | None, prefix: str) -> Topic | None:
     return tuple(rest.strip("/").split("/"))
 
 
-class _Camera(msgspec.Struct):
-    camera_fps: float | None = None
-
-
-class _Service(msgspec.Struct):
-    last_updated: float | None = None
-
-
-class _Stats(msgspec.Struct):
-    cameras: dict[str, _Camera]
-    service: _Service | None = None
-
-
-_stats = msgspec.json.Decoder(_Stats)
+_stats = leniently(Stats)
 
 
 class StateTopics:
@@ -150,7 +149,7 @@ class StateTopics:
 
     def _stats(self, body: bytes) -> None:
         """Take the server's statistics as a sign of life of each camera: one without frames is offline."""
-        stats = _stats.decode(body)
+        stats = _stats(body)
         updated = stats.service.last_updated if stats.service is not None else None
         time_us = self._context.now_us if updated is None else epoch_us(updated, "service.last_updated")
         for name, camera in stats.cameras.items():

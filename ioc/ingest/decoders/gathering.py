@@ -1,9 +1,11 @@
 """What decoders of foreign formats share: gathering events under ids of their content, tidy names, parts."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from math import isfinite
+from typing import Any, Final, TypeVar
 
+import msgspec
 from msgspec import ValidationError
 from msgspec.structs import replace
 
@@ -12,7 +14,6 @@ from ioc.ingest.decoders.data import (
     MAX_EXTRA_FIELDS,
     MAX_EXTRA_KEY_CHARS,
     MAX_NAME_CHARS,
-    NUMBERS,
     Refused,
     refusal,
     typed_data,
@@ -28,6 +29,7 @@ _MAX_OWN: Final = MAX_EXTRA_FIELDS - 24
 """Fields kept of a source's own; the others are for what decoders add."""
 _INT64: Final = 2**63
 _KINDS: Final = frozenset(AlarmKind)
+T = TypeVar("T")
 
 
 def tidy(text: str, limit: int = MAX_NAME_CHARS) -> str:
@@ -55,16 +57,45 @@ def put_extra(extra: Extra, name: str, value: Any) -> bool:
     """Keep what a source adds, if it is a scalar that rules can read; return whether it was kept."""
     if value is None or value == "" or not (name := tidy(name, MAX_EXTRA_KEY_CHARS)):
         return True  # nothing was said
+    return put_named(extra, name, value)
+
+
+def put_named(extra: Extra, name: str, value: Any) -> bool:
+    """Do what `put_extra` does under a name of ours, which is tidy."""
+    if value is None:
+        return True
     if isinstance(value, str):
+        if not value:
+            return True
         if len(value) > MAX_EXTRA_CHARS:
             return False
         value = tidy(value)
-    elif not isinstance(value, NUMBERS) or (isinstance(value, int) and not -_INT64 <= value < _INT64):
+    elif isinstance(value, float):
+        if not isfinite(value):
+            return False
+    elif not isinstance(value, int) or not -_INT64 <= value < _INT64:
         return False
     if len(extra) >= _MAX_OWN and name not in extra:
         return False
     extra[name] = value
     return True
+
+
+def leniently(kind: type[T]) -> Callable[[bytes], T]:
+    """Return the function that reads JSON as `kind`; numbers and truths written as text are read too.
+
+    It raises what msgspec raises.
+    """
+    strict = msgspec.json.Decoder(kind).decode
+    lenient = msgspec.json.Decoder(kind, strict=False).decode
+
+    def read(raw: bytes) -> T:
+        try:
+            return strict(raw)
+        except ValidationError:
+            return lenient(raw)
+
+    return read
 
 
 def kind_option(options: Mapping[str, str], names: Iterable[str | None]) -> AlarmKind | None:

@@ -19,10 +19,13 @@ def point_of(geometry: Any) -> Point | None:
     """
     if not isinstance(geometry, dict):
         return None
+    at = geometry.get("coordinates")
+    if (point := _pair(at)) is not None:
+        return point
     parts = geometry.get("geometries")
     if isinstance(parts, list):
         return next((found for part in parts[:1] if (found := point_of(part)) is not None), None)
-    kind, at = geometry.get("type"), geometry.get("coordinates")
+    kind = geometry.get("type")
     for _ in range(MAX_DEPTH):
         if not isinstance(at, list) or not at:
             return None
@@ -59,6 +62,7 @@ def _pair(at: Any) -> Point | None:
     lon, lat = at[0], at[1]
     if type(lon) not in NUMBERS or type(lat) not in NUMBERS:
         return None
-    if not (abs(lon) <= 180 and abs(lat) <= 90):  # not-a-number and integers too large for a float fail too
+    # Not-a-number and integers too large for a float fail too.
+    if not (-180 <= lon <= 180 and -90 <= lat <= 90):
         return None
     return float(lon), float(lat)

@@ -21,15 +21,19 @@ from ioc.ingest.decoders.fields import (
     maps_of,
     number_of,
     parse_object,
+    plate_text_of,
     rejection,
+    speed_of,
     text_of,
     tree_of,
 )
 from ioc.ingest.decoders.hikvision_counts import COUNTING, counts_of
+from ioc.ingest.decoders.hikvision_targets import targets_of
 from ioc.ingest.decoders.jsonlines import JSON_TYPES, NDJSON_TYPES, split_objects
 from ioc.ingest.decoders.media import MULTIPART_TYPES, XML_TYPES
 from ioc.ingest.decoders.moments import moment_us
 from ioc.ingest.decoders.multipart import documents
+from ioc.ingest.decoders.onvif_topics import alarm_in
 from ioc.ingest.decoders.xml import parse_xml
 from ioc.model.events import AlarmKind, CameraAlarm, CameraObject, CameraPlate, CameraStatus, EventData
 
@@ -70,6 +74,7 @@ KINDS: Final[dict[str, AlarmKind]] = {
     "wrongdirection": AlarmKind.WRONG_WAY,
     "reversedriving": AlarmKind.WRONG_WAY,
     "inverse": AlarmKind.WRONG_WAY,
+    "conversedriving": AlarmKind.WRONG_WAY,
     "retrograde": AlarmKind.WRONG_WAY,
     "runredlight": AlarmKind.RED_LIGHT,
     "redlight": AlarmKind.RED_LIGHT,
@@ -79,7 +84,7 @@ KINDS: Final[dict[str, AlarmKind]] = {
     "waterleveldetection": AlarmKind.FLOOD,
     "flood": AlarmKind.FLOOD,
 }
-"""By `eventType` in lower case, letters and digits only; any other becomes `other`, its name in extra."""
+"""By `eventType` in lower case, letters and digits only; any other by its words, or else `other`."""
 
 _ALARM_EXTRA: Final = (
     ("channelName", "channel_name"),
@@ -102,6 +107,9 @@ _PLATE_EXTRA: Final = (
     ("dangmark", "dangerous_goods"),
 )
 _VEHICLE_EXTRA: Final = (
+    ("vehicleColor", "color"),
+    ("vehicleLogo", "brand"),
+    ("brand", "brand"),
     ("color", "color"),
     ("vehicleLogoRecog", "brand_code"),
     ("vehicleBrand", "brand"),
@@ -203,10 +211,18 @@ def _found(
         began_us = _began_us(alert, when_us) if lost else when_us
         yield ("status", lost, began_us), when_us, CameraStatus(online=not lost, reason=reason)
     elif kind == "anpr" or "ANPR" in alert:
-        yield from _vehicle(alert, when_us, context)
+        reads = list(maps_of(alert.get("ANPR"))) or [alert if "licensePlate" in alert else {}]
+        for number, read in enumerate(reads):
+            yield from _vehicle(alert, read, number, when_us, context)
     elif kind in COUNTING or "peopleCounting" in alert:
-        counts = counts_of(alert, kind, when_us, context)
-        yield ("count", kind, counts.key, counts.time_us), counts.time_us, counts.data
+        counted = counts_of(alert, kind, when_us, context)
+        for counts in counted:
+            yield ("count", kind, counts.key, counts.time_us), counts.time_us, counts.data
+        if not counted:
+            yield from _alarms(alert, stated, when_us, active)
+    elif targets := list(targets_of(alert)):
+        for key, data in targets:
+            yield ("target", when_us, *key), when_us, data
     else:
         yield from _alarms(alert, stated, when_us, active)
 
@@ -214,12 +230,16 @@ def _found(
 def _alarms(
     alert: Tree, stated: str, when_us: int, active: bool
 ) -> Iterator[tuple[tuple[object, ...], int, EventData]]:
-    subtype = next((text for name in _SUBTYPES if (text := _deep_text(alert, name))), None)
-    kind = KINDS.get(_plain(stated)) or KINDS.get(_plain(subtype or ""), AlarmKind.OTHER)
+    subtype = next((text for name in _SUBTYPES if (text := _deep_text(alert, name))), _lasting(alert))
+    kind = _kind_of(stated) or _kind_of(subtype or "") or AlarmKind.OTHER
     began_us = _began_us(alert, when_us) if active else when_us
     target = text_of(alert, "targetID") or text_of(alert, "UUID")
     for region in _regions(alert):
-        zone = text_of(region, "regionID", "DetectionRegionEntry.") or text_of(alert, "inputIOPortID")
+        zone = (
+            text_of(region, "regionID", "DetectionRegionEntry.")
+            or text_of(region, "regionName", "DetectionRegionEntry.")
+            or text_of(alert, "inputIOPortID")
+        )
         extra = {"event": stated, **extra_of(alert, _ALARM_EXTRA), **extra_of(region, _ALARM_EXTRA)}
         if subtype is not None:
             extra["event_subtype"] = subtype
@@ -232,6 +252,14 @@ _SUBTYPES: Final = ("aidType", "AIDType", "eventSubType", "subEventType", "illeg
 """Where the families of traffic and access events say what it is."""
 
 
+def _lasting(alert: Tree) -> str | None:
+    """Return which event it is that an alert of type `duration` says goes on."""
+    return next(
+        (text_of(each, "relationEvent") for each in maps_of(map_of(alert, "DurationList").get("Duration"))),
+        None,
+    )
+
+
 def _deep_text(alert: Tree, name: str) -> str | None:
     for tree in (alert, *maps_of(list(alert.values()))):
         if isinstance(tree.get(name), str):
@@ -240,63 +268,79 @@ def _deep_text(alert: Tree, name: str) -> str | None:
 
 
 def _regions(alert: Tree) -> list[Tree]:
-    listed = alert.get("DetectionRegionList")
-    entries = [entry for each in maps_of(listed) for entry in maps_of(each.get("DetectionRegionEntry", each))]
+    listed = maps_of(alert.get("DetectionRegionList"))
+    entries = [
+        entry
+        for each in listed
+        for entry in maps_of(each.get("DetectionRegionEntry", each.get("DetectionRegion", each)))
+    ]
     # A region twice in one alert is one target more in it, not one alarm more.
     unique = {(str(entry.get("regionID")), str(entry.get("detectionTarget"))): entry for entry in entries}
     return list(unique.values())[:_MAX_REGIONS] or [alert]
 
 
 def _vehicle(
-    alert: Tree, when_us: int, context: DecodeContext
+    alert: Tree, read: Tree, number: int, when_us: int, context: DecodeContext
 ) -> Iterator[tuple[tuple[object, ...], int, EventData]]:
-    read = map_of(alert, "ANPR")
-    vehicle = map_of(read, "vehicleInfo")
-    plate = known_text_of(read, "licensePlate", "ANPR.") or known_text_of(read, "plateNo", "ANPR.")
+    vehicle = map_of(read, "vehicleInfo") or map_of(alert, "vehicleInfo")
+    plate = plate_text_of(read, "licensePlate", "ANPR.") or plate_text_of(read, "plateNo", "ANPR.")
     confidence = number_of(read, "confidenceLevel", 0, 100, "ANPR.")
     if confidence is None:
         confidence = number_of(read, "confidence", 0, 100, "ANPR.")
     kind = known_text_of(read, "vehicleType", "ANPR.") or known_text_of(
         vehicle, "vehicleType", "ANPR.vehicleInfo."
     )
-    speed_kmh = number_of(vehicle, "speed", 0, 1_000, "ANPR.vehicleInfo.") or number_of(
-        read, "speed", 0, 1_000, "ANPR."
-    )
+    speed_kmh = speed_of(vehicle, "speed", "ANPR.vehicleInfo.") or speed_of(read, "speed", "ANPR.")
     extra = {
         **extra_of(alert, (("channelName", "channel_name"),)),
+        **extra_of(read, _VEHICLE_EXTRA),
         **extra_of(vehicle, _VEHICLE_EXTRA),
         **extra_of(read, _PLATE_EXTRA),
     }
+    if limit := number_of(read, "speedLimit", 0, 1_000, "ANPR."):
+        extra["speed_limit_kmh"] = limit
     if flag_of(alert, "isDataRetransmission"):
         extra["retransmitted"] = True
     if flag_of(read, "twoWheelVehicle"):
         kind = "two_wheeler"
     uuid = text_of(alert, "UUID")
-    seen = (uuid,) if uuid else (when_us, plate, extra.get("lane"), vehicle.get("index"))
+    seen = (
+        (uuid, *([number] if number else []))
+        if uuid
+        else (when_us, plate, extra.get("lane"), vehicle.get("index"))
+    )
     data: EventData
     if plate is None:
         # A vehicle was there; that its plate could not be read makes it no plate.
-        data = CameraObject(label=kind or "vehicle", speed_kmh=speed_kmh or None, extra=extra)
+        data = CameraObject(label=kind or "vehicle", speed_kmh=speed_kmh, extra=extra)
     else:
         data = CameraPlate(
             plate=plate,
-            confidence=1.0 if confidence is None else confidence / 100,
+            confidence=_share(confidence),
             vehicle=kind,
             direction_deg=heading_deg(text_of(read, "direction", "ANPR."), context, _REVERSE),
-            speed_kmh=speed_kmh or None,
+            speed_kmh=speed_kmh,
             extra=extra,
         )
     yield ("vehicle", *seen), when_us, data
     illegal = map_of(read, "illegalInfo")
     what = known_text_of(illegal, "illegalName", "ANPR.illegalInfo.")
     code = known_text_of(illegal, "illegalCode", "ANPR.illegalInfo.")
-    if what or code not in (None, "0"):
+    # An orderly passage is told as code 0, "Normal".
+    if code not in (None, "0") or (code is None and what and what.lower() != "normal"):
         about = {
             "event": "ANPR",
             **extra_of(illegal, (("illegalName", "offence"), ("illegalCode", "offence_code"))),
         }
-        alarm = CameraAlarm(kind=KINDS.get(_plain(what or ""), AlarmKind.OTHER), extra=about)
+        alarm = CameraAlarm(kind=_kind_of(what or "") or AlarmKind.OTHER, extra=about)
         yield ("offence", *seen), when_us, alarm
+
+
+def _share(confidence: float | None) -> float:
+    """Return a confidence as a fraction: it is in per cent, and of some senders a fraction already."""
+    if confidence is None:
+        return 1.0
+    return confidence if 0 < confidence < 1 else confidence / 100
 
 
 def _began_us(alert: Tree, when_us: int) -> int:
@@ -305,7 +349,7 @@ def _began_us(alert: Tree, when_us: int) -> int:
 
 
 def _time_us(alert: Tree, context: DecodeContext) -> int | None:
-    for name in ("dateTime", "triggerTime"):
+    for name in ("dateTime", "triggerTime", "eventTime"):
         text = alert.get(name)
         if text:
             if not isinstance(text, str):
@@ -317,8 +361,6 @@ def _time_us(alert: Tree, context: DecodeContext) -> int | None:
 def _moment_us(text: str, context: DecodeContext, field: str) -> int:
     if len(text) > MAX_NAME_CHARS:
         raise Refused("iso8601", "expected ISO 8601, e.g. 2026-11-22T10:00:00+07:00", field)
-    if text[-5:-4] in ("+", "-") and text[-3:-2] == ":":  # early firmware writes +7:00
-        text = f"{text[:-4]}0{text[-4:]}"
     return moment_us(text, context.zone, field)
 
 
@@ -327,9 +369,13 @@ def _position(alert: Tree) -> tuple[float | None, float | None]:
     if not gps:
         return None, None
     return (
-        _degrees(gps, "Longitude", 180, text_of(gps, "longitudeType", "DeviceGPSInfo.") == "W"),
-        _degrees(gps, "Latitude", 90, text_of(gps, "latitudeType", "DeviceGPSInfo.") == "S"),
+        _degrees(gps, "Longitude", 180, _is_of(gps, "longitudeType", "w")),
+        _degrees(gps, "Latitude", 90, _is_of(gps, "latitudeType", "s")),
     )
+
+
+def _is_of(gps: Tree, name: str, hemisphere: str) -> bool:
+    return str(gps.get(name)).strip().lower().startswith(hemisphere)
 
 
 def _degrees(gps: Tree, name: str, limit: int, negative: bool) -> float | None:
@@ -344,6 +390,13 @@ def _degrees(gps: Tree, name: str, limit: int, negative: bool) -> float | None:
     except Refused:
         return None
     return -value if value is not None and negative else value
+
+
+def _kind_of(name: str) -> AlarmKind | None:
+    """Return the kind of a name: as the table has it or, of other families and firmware, by its words."""
+    plain = _plain(name)
+    kind = KINDS.get(plain)
+    return kind if kind is not None else alarm_in(plain)
 
 
 def _plain(name: str) -> str:

@@ -1,11 +1,12 @@
 """Counts of Hikvision's cameras: people through a line, targets through a region, people in view."""
 
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
 from ioc.ingest.decoders.base import DecodeContext
-from ioc.ingest.decoders.data import COUNT_MAX, RANGES, Refused
+from ioc.ingest.decoders.data import COUNT_MAX, NESTED, RANGES, Refused
 from ioc.ingest.decoders.fields import Tree, count_of, map_of, maps_of, text_of
 from ioc.ingest.decoders.moments import moment_us
 from ioc.model.events import CameraCount
@@ -31,7 +32,16 @@ _CROSSED: Final = {
     "bicycleEnter": "bicycle_enter",
     "bicycleExit": "bicycle_exit",
 }
-_IN_VIEW: Final = ("peopleNum", "peopleNumber", "personNum", "humanNum", "peopleCountingNum", "queueNum")
+_IN_VIEW: Final = (
+    "peopleNum",
+    "peopleNumber",
+    "personNum",
+    "humanNum",
+    "peopleCountingNum",
+    "framesPeopleCountingNum",
+    "queueNum",
+)
+_REGIONS: Final = ("regionID", "RegionID", "regionsID")
 _CLASSES: Final = (("humanCount", "human"), ("vehicleCount", "vehicle"), ("nonMotorCount", "non_motor"))
 
 
@@ -43,8 +53,12 @@ class Counts(msgspec.Struct, frozen=True):
     data: CameraCount
 
 
-def counts_of(alert: Tree, kind: str, when_us: int, context: DecodeContext) -> Counts:
-    """Return what a counting alert tells.
+IN_VIEW: Final = COUNTING - {"peoplecounting", "regiontargetnumbercounting"}
+"""Those that may come without a number: that people wait, or are more or fewer, is an alarm then."""
+
+
+def counts_of(alert: Tree, kind: str, when_us: int, context: DecodeContext) -> list[Counts]:
+    """Return what a counting alert tells, nothing where one of `IN_VIEW` holds no number.
 
     Over an interval, `people` and `vehicles` are those that crossed in either direction. A running total is
     neither an interval's count nor people in view: it stands in `counts` alone.
@@ -53,18 +67,21 @@ def counts_of(alert: Tree, kind: str, when_us: int, context: DecodeContext) -> C
         Refused: a number or time is wrong, or none is there.
     """
     if kind == "regiontargetnumbercounting" or "CountingList" in alert:
-        return _by_class(alert, when_us)
+        return [_by_class(alert, when_us)]
     block = map_of(alert, "peopleCounting") or map_of(alert, "PeopleCounting")
     if not block:
-        return _in_view(alert, when_us)
+        found = list(_in_view(alert, when_us))
+        if not found and kind not in IN_VIEW:
+            raise Refused("required", "no count is in it", "peopleCounting")
+        return found
     counts = _crossed(block, "peopleCounting.", "") | _crossed(
         map_of(alert, "childCounting"), "childCounting.", "child_"
     )
     method = text_of(block, "statisticalMethods", "peopleCounting.") or "realTime"
     zone = text_of(block, "regionsID", "peopleCounting.")
     span = map_of(block, "TimeRange")
-    if method != "timeRange" or not span:
-        return _counts(zone, method, when_us, CameraCount(counts=counts))
+    if method.lower() != "timerange" or not span:
+        return [_counts(zone, method, when_us, CameraCount(counts=counts))]
     begin_us, end_us = (
         moment_us(_required(span, name), context.zone, f"peopleCounting.TimeRange.{name}")
         for name in ("startTime", "endTime")
@@ -79,7 +96,7 @@ def counts_of(alert: Tree, kind: str, when_us: int, context: DecodeContext) -> C
         interval_s=(end_us - begin_us) / 1e6,
         counts=counts,
     )
-    return _counts(zone, method, end_us, data)
+    return [_counts(zone, method, end_us, data)]
 
 
 def _by_class(alert: Tree, when_us: int) -> Counts:
@@ -98,14 +115,24 @@ def _by_class(alert: Tree, when_us: int) -> Counts:
     return _counts(text_of(alert, "ruleID"), method, when_us, CameraCount(counts=counts))
 
 
-def _in_view(alert: Tree, when_us: int) -> Counts:
-    for tree in (alert, *maps_of(list(alert.values()))):
-        for name in _IN_VIEW:
-            people = count_of(tree, name)
-            if people is not None:
-                zone = text_of(tree, "regionID") or text_of(alert, "regionID")
-                return _counts(zone, "inView", when_us, CameraCount(people=people))
-    raise Refused("required", "no count is in it", "peopleCounting")
+def _in_view(alert: Tree, when_us: int) -> Iterator[Counts]:
+    """Yield the people in view of each region, wherever in the alert they stand."""
+    below = [alert]
+    for tree in below:
+        if not tree.keys().isdisjoint(_IN_VIEW):
+            yield from _in_region(tree, alert, when_us)
+        for value in tree.values():
+            if isinstance(value, NESTED):
+                below += maps_of(value)
+
+
+def _in_region(tree: Tree, alert: Tree, when_us: int) -> Iterator[Counts]:
+    people = next((count for name in _IN_VIEW if (count := count_of(tree, name)) is not None), None)
+    if people is not None:
+        zone = next(
+            (text for name in _REGIONS if (text := text_of(tree, name) or text_of(alert, name))), None
+        )
+        yield _counts(zone, "inView", when_us, CameraCount(people=people))
 
 
 def _crossed(block: Tree, under: str, prefix: str) -> dict[str, int]:

@@ -1,6 +1,5 @@
 """A body of JSON objects (one object, an array, or one object per line) cut into single objects."""
 
-import enum
 from typing import Any, Final
 
 import msgspec
@@ -21,18 +20,6 @@ JSON_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """All that msgspec raises for bytes that are no JSON text (ValidationError is a DecodeError)."""
 
 
-class _Shape(enum.Enum):
-    LINES = enum.auto()
-    WHOLE = enum.auto()
-    UNKNOWN = enum.auto()
-
-
-def _shape(content_type: str | None) -> _Shape:
-    if content_type in NDJSON_TYPES:
-        return _Shape.LINES
-    return _Shape.UNKNOWN if content_type is None else _Shape.WHOLE
-
-
 def split_objects(body: bytes, context: DecodeContext) -> tuple[list[tuple[int, bytes]], list[Rejection]]:
     """Cut `body` into (line, bytes) pieces of one object each, unparsed, and what cannot be cut.
 
@@ -45,8 +32,8 @@ def split_objects(body: bytes, context: DecodeContext) -> tuple[list[tuple[int, 
     text = body.removeprefix(BOM).strip(BLANK)
     if not text:
         return [], [Rejection(line=1, rule="empty", detail="the body holds no event", raw=b"")]
-    shape = _shape(context.content_type)
-    if shape is _Shape.LINES:
+    stated = context.content_type
+    if stated in NDJSON_TYPES:
         return _within_limits(_lines(body), context)
     try:
         if text.startswith(b"["):
@@ -56,11 +43,11 @@ def split_objects(body: bytes, context: DecodeContext) -> tuple[list[tuple[int, 
             if len(elements) > context.max_events:
                 raise TooManyEvents(len(elements), context.max_events)
             return _within_limits([(line, bytes(raw)) for line, raw in enumerate(elements, 1)], context)
-        if shape is _Shape.WHOLE or b"\n" not in text:
+        if stated is not None or b"\n" not in text:
             return _within_limits([(1, text)], context)
         _object_decoder.decode(text)
     except JSON_ERRORS as error:
-        if shape is _Shape.UNKNOWN and b"\n" in text and not text.startswith(b"["):
+        if stated is None and b"\n" in text and not text.startswith(b"["):
             return _within_limits(_lines(body), context)
         return [], [_unreadable(1, text, error)]
     return _within_limits([(1, text)], context)

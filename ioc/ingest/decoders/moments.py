@@ -1,15 +1,21 @@
 """Times as hardware writes them: with an offset, in UTC, or local and silent about it."""
 
 import re
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from ioc.ingest.decoders.data import Refused
-from ioc.model.times import HOUR_US, SECOND_US, to_us
+from ioc.model.times import HOUR_US, SECOND_US, from_us, to_us
 
-_EXTRA_DIGITS: Final = re.compile(r"(\.\d{6})\d+")
+_EXTRA_DIGITS: Final = re.compile(r"([.,]\d{6})\d+")
+_SLASHED: Final = re.compile(r"^(\d{4})/(\d{1,2})/(\d{1,2})(?=[ T])")
+_OFFSET: Final = re.compile(r"(?<=\d) *(?:GMT|UTC)?([+-])(\d{1,2}):?(\d{2})$")
+"""An offset as hardware writes it: `+7:00`, ` +0700`, `GMT+07:00`."""
+_MAX_CHARS: Final = 256
+_EPOCH: Final = from_us(0)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _FIRST_US: Final = to_us(datetime.min.replace(tzinfo=UTC))
 _LAST_US: Final = to_us(datetime.max.replace(tzinfo=UTC))
 _LATEST_S: Final = 253_402_300_800
@@ -41,6 +47,8 @@ def moment_us(text: str, zone: tzinfo | None, field: str) -> int:
     Raises:
         Refused: `iso8601`, it is no such time; `zone`, it states none and the device has none.
     """
+    if text.isdigit():  # read as ISO 8601, a digit would stand for the T
+        text = _parted(text, field)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -50,15 +58,28 @@ def moment_us(text: str, zone: tzinfo | None, field: str) -> int:
             detail = "a local time without zone; register the device with its `time_zone`"
             raise Refused("zone", detail, field)
         moment = moment.replace(tzinfo=zone)
-    time_us = to_us(moment)
+    time_us = (moment - _EPOCH) // _MICROSECOND  # as `to_us`, which need not ask for the zone again
     if not _FIRST_US <= time_us <= _LAST_US:
         raise Refused("iso8601", "not within the years 1 to 9999", field)
     return time_us
 
 
+def _parted(digits: str, field: str) -> str:
+    """Return a date, with its time (and milliseconds) behind a T, that was written without any signs."""
+    if len(digits) not in (8, 14, 17):
+        raise Refused("iso8601", "expected ISO 8601, e.g. 2026-11-22T10:00:00+07:00", field)
+    return f"{digits[:8]}T{digits[8:14]}.{digits[14:] or '0'}" if len(digits) > 8 else digits
+
+
 def _lenient(text: str, field: str) -> datetime:
+    if len(text) > _MAX_CHARS:
+        raise Refused("iso8601", f"{len(text)} characters are no time", field)
+    told = _EXTRA_DIGITS.sub(r"\1", text.strip())
+    told = _SLASHED.sub(lambda date: f"{date[1]}-{date[2]:0>2}-{date[3]:0>2}", told)
+    if ":" in told[10:]:  # of a date alone the day is no offset
+        told = _OFFSET.sub(lambda offset: f"{offset[1]}{offset[2]:0>2}:{offset[3]}", told)
     try:
-        return datetime.fromisoformat(_EXTRA_DIGITS.sub(r"\1", text.strip()))
+        return datetime.fromisoformat(told)
     except ValueError:
         raise Refused("iso8601", "expected ISO 8601, e.g. 2026-11-22T10:00:00+07:00", field) from None
 

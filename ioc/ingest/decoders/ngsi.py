@@ -5,18 +5,30 @@ features. Attributes are reduced to their values first, so that one function per
 representation. What an attribute says besides (`observedAt`, `unitCode`) counts where it changes the meaning.
 
 Entities that measure come from a source of their own, behind `DecodeContext.part`; what is told of the road
-comes from the sender. The option `source` set to `sender` lets everything come from it.
+comes from the sender. The option `source` set to `sender` lets everything come from it. What is told of the
+road lasts, so it is of now while it is fresh or states that it holds; when it was told is in `stated`.
 """
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
 from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, Rejection, TooManyEvents
-from ioc.ingest.decoders.data import NESTED, Refused, as_number, computable, typed_data
+from ioc.ingest.decoders.data import (
+    MAX_NAME_CHARS,
+    NESTED,
+    NUMBERS,
+    Refused,
+    as_number,
+    computable,
+    refuse_nul,
+    typed_data_of,
+)
+from ioc.ingest.decoders.fields import is_plate
 from ioc.ingest.decoders.geometry import Point, point_of
 from ioc.ingest.decoders.jsonlines import (
     BLANK,
@@ -28,9 +40,9 @@ from ioc.ingest.decoders.jsonlines import (
     split_objects,
     why_unreadable,
 )
-from ioc.ingest.decoders.moments import moment_us
+from ioc.ingest.decoders.moments import lasting_us, moment_us
 from ioc.ingest.decoders.wire import MAX_ID_CHARS
-from ioc.model.times import SECOND_US
+from ioc.model.times import SECOND_US, format_us
 
 LD_TYPES: Final = ("application/ld+json", "application/geo+json")
 
@@ -45,9 +57,36 @@ _SEVERITIES: Final = {
     "informational": "low",
 }
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\s\-]+")
-_NOT_VALUES: Final = frozenset({"@context", "id", "@id", "type", "@type", "scope"})
+_NOT_VALUES: Final = ("@context", "id", "@id", "type", "@type", "scope")
+_COMPOUND: Final = frozenset(NESTED)
+_VALUES: Final = ("value", "object", "json", "vocab")
+"""What an attribute states its value under, the usual one first."""
+_STATES_VALUE: Final = frozenset({*_VALUES, "languageMap", "@value"})
+"""An object with none of them is itself the value, as key-values has it."""
 _LANGUAGES: Final = ("vi", "en")
+_SPEEDS: Final = ("averageVehicleSpeed", "averageSpeed")
+_INTENSITIES: Final = ("intensity", "vehicleCount")
+"""The model's own name before what is written for it."""
+_LOOKS: Final = (
+    ("brand", "brand"),
+    ("model", "model"),
+    ("color", "color"),
+    ("plateColor", "plate_color"),
+    ("country", "country"),
+)
+_AT_WORK: Final = frozenset({"open", "started", "inprogress", "ongoing", "nonauthorizedworks"})
+"""States of works that are being done, not planned or completed."""
+_DEAD: Final = (
+    "numPassengersDead",
+    "numPedestrianDead",
+    "totalDeadPeopleWithin24Hours",
+    "totalDeadPeopleWithin30Days",
+)
+_INJURED: Final = ("totalInjured", "numPassengersInjured", "numPedestrianInjured")
+_MOMENTS: Final = ("TimeInstant", "dateModified", "modifiedAt")
 _HOUR_S: Final = 3_600.0
+_json: Final = msgspec.json.Encoder().encode
+_msgpack: Final = msgspec.msgpack.Encoder().encode
 
 
 class _Entity:
@@ -62,35 +101,42 @@ class _Entity:
         if raw.get("type") == "Feature" and isinstance(raw.get("properties"), dict):
             geometry = raw.get("geometry")
             raw = {"id": raw.get("id"), "location": geometry, **raw["properties"]}
-        self.id = _name(raw.get("id", raw.get("@id")), "id")
-        self.type = _type(raw.get("type", raw.get("@type")))
-        self.notes: dict[str, dict[str, Any]] = {}
-        values: dict[str, Any] = {}
+        self.id = _name(raw["id"] if "id" in raw else raw.get("@id"), "id")
+        self.type = _type(raw["type"] if "type" in raw else raw.get("@type"))
+        values = raw.copy()
+        for key in _NOT_VALUES:
+            values.pop(key, None)
+        notes: dict[str, dict[str, Any]] = {}
+        for name, attribute in values.items():
+            if type(attribute) not in _COMPOUND:
+                continue
+            if isinstance(attribute, dict) and "value" in attribute:  # as most of them are told
+                value = attribute["value"]
+                values[name] = value["@value"] if type(value) is dict and "@value" in value else value
+                notes[name] = attribute
+                continue
+            values[name], says = _reduced(attribute)
+            if says:
+                notes[name] = says
+        if "/" in "".join(values):  # expanded where the sender's context was not applied
+            values = _by_short_names(values)
+            notes = _by_short_names(notes)
         self.values = values
-        for key, attribute in raw.items():
-            if key in _NOT_VALUES:
-                continue
-            # Expanded where the sender's context was not applied.
-            name = key.rpartition("/")[2].rpartition("#")[2] if "/" in key else key
-            if not isinstance(attribute, NESTED):
-                values[name] = attribute
-                continue
-            values[name], notes = _reduced(attribute)
-            if notes:
-                self.notes[name] = notes
+        self.notes = notes
 
     def note(self, attribute: str, name: str) -> Any:
         """Return what an attribute says besides, e.g. its `unitCode`."""
         notes = self.notes.get(attribute)
         if notes is None:
             return None
-        if name not in notes and isinstance(notes.get("metadata"), dict):  # NGSIv2
-            found = notes["metadata"].get(name)
-            return found.get("value") if isinstance(found, dict) else None
-        return notes.get(name)
+        if name in notes:
+            return notes[name]
+        metadata = notes.get("metadata")
+        found = metadata.get(name) if isinstance(metadata, dict) else None  # NGSIv2
+        return found.get("value") if isinstance(found, dict) else None
 
 
-class _Read(NamedTuple):
+class _Read(msgspec.Struct, gc=False):
     """What a table makes of an entity."""
 
     kind: str
@@ -98,6 +144,8 @@ class _Read(NamedTuple):
     time_us: int
     measures: bool = True
     """Whether the entity is a source of its own."""
+    holds: bool = False
+    """Whether a situation is stated to hold now, however long ago it was told."""
 
 
 class Ngsi:
@@ -123,7 +171,8 @@ class Ngsi:
                 continue
             result.events.append(decoded)
             result.dropped_fields += dropped
-        result.rejections.sort(key=lambda rejection: rejection.line)
+        if len(result.rejections) > 1:
+            result.rejections.sort(key=lambda rejection: rejection.line)
         return result
 
 
@@ -176,26 +225,30 @@ def _decoded(line: int, raw: Any, context: DecodeContext) -> tuple[Decoded, int]
         known = ", ".join(_READERS)
         raise Refused("known_type", f"no entity type of ours: {entity.type}. Known: {known}", "type")
     point = _position(entity)
-    kind, fields, time_us, measures = read(entity, context)
-    told = fields | entity.values | fields  # what was read goes first, and before what the sender calls so
-    data, dropped = typed_data(kind, {name: value for name, value in told.items() if value is not None})
-    content = msgspec.json.encode(raw)
-    if b"\\u0000" in content:
-        raise Refused("no_nul", "the character U+0000 cannot be stored")
-    digest = blake2b(msgspec.msgpack.encode((entity.id, time_us, data)), digest_size=12).hexdigest()
-    own = measures and context.options.get("source") != "sender"
+    found = read(entity, context)
+    fields, time_us = found.fields, found.time_us
+    if not found.measures:
+        fields["stated"] = format_us(time_us)
+    data, dropped = typed_data_of(found.kind, fields, entity.values)
+    content = _json(raw)
+    refuse_nul(content)
+    digest = blake2b(_msgpack((entity.id, time_us, data)), digest_size=12).hexdigest()
+    source = context.device_id
+    if not found.measures:  # it lasts; the id is of when it was stated
+        time_us = lasting_us(time_us, context.now_us if found.holds else time_us, context.now_us)
+    elif context.options.get("source") != "sender":
+        source = context.part(entity.id.removeprefix(f"urn:ngsi-ld:{entity.type}:"))
+    lon, lat = point or (None, None)
     return (
         Decoded(
             line=line,
             id=digest,
-            source=context.part(entity.id.removeprefix(f"urn:ngsi-ld:{entity.type}:"))
-            if own
-            else context.device_id,
+            source=source,
             time_us=time_us,
             data=data,
             raw=content[: context.max_event_bytes],
-            lon=None if point is None else point[0],
-            lat=None if point is None else point[1],
+            lon=lon,
+            lat=lat,
             subject=entity.id,
         ),
         dropped,
@@ -204,7 +257,7 @@ def _decoded(line: int, raw: Any, context: DecodeContext) -> tuple[Decoded, int]
 
 def _rejection(line: int, raw: Any, refused: Refused) -> Rejection:
     try:
-        content = msgspec.json.encode(raw)
+        content = _json(raw)
     except (ValueError, RecursionError):
         content = b""
     named = raw.get("id") if isinstance(raw, dict) else None
@@ -223,27 +276,36 @@ def _rejection(line: int, raw: Any, refused: Refused) -> Rejection:
 
 def _reduced(attribute: Any) -> tuple[Any, dict[str, Any] | None]:
     """Return an attribute's value and what it says besides."""
-    if (
-        isinstance(attribute, list)
-        and attribute
-        and isinstance(attribute[0], dict)
-        and "value" in attribute[0]
-    ):
-        # Several instances; the one without `datasetId` is the default one.
-        instances = [one for one in attribute if isinstance(one, dict)]
-        attribute = next((one for one in instances if "datasetId" not in one), instances[0])
-    if not isinstance(attribute, dict):
+    if isinstance(attribute, list):
+        attribute = _default_instance(attribute)
+    if not isinstance(attribute, dict) or _STATES_VALUE.isdisjoint(attribute):
         return attribute, None
-    for key in ("value", "object", "json", "vocab"):
+    for key in _VALUES:
         if key in attribute:
             value = attribute[key]
             if isinstance(value, dict) and "@value" in value:
                 value = value["@value"]
             return value, attribute
     if isinstance(texts := attribute.get("languageMap"), dict):
-        chosen = next((texts[code] for code in _LANGUAGES if code in texts), next(iter(texts.values()), None))
-        return chosen, attribute
+        for code in _LANGUAGES:
+            if code in texts:
+                return texts[code], attribute
+        return next(iter(texts.values()), None), attribute
     return attribute.get("@value", attribute), None
+
+
+def _default_instance(attribute: list[Any]) -> Any:
+    """Return of several instances the one without `datasetId`; another list is itself the value."""
+    if not attribute or not isinstance(attribute[0], dict) or "value" not in attribute[0]:
+        return attribute
+    for one in attribute:
+        if isinstance(one, dict) and "datasetId" not in one:
+            return one
+    return attribute[0]
+
+
+def _by_short_names(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {_short(name) if "/" in name else name: value for name, value in attributes.items()}
 
 
 def _name(value: Any, field: str) -> str:
@@ -258,9 +320,16 @@ def _type(value: Any) -> str:
     """Return the short name of a type; of several the first that we know."""
     if isinstance(value, str) and value in _READERS:
         return value
-    names = [_name(one, "type") for one in (value if isinstance(value, list) else [value])]
-    short = [name.rpartition("/")[2].rpartition("#")[2] for name in names]
-    return next((name for name in short if name in _READERS), short[0] if short else _name(None, "type"))
+    names = [_short(_name(one, "type")) for one in (value if isinstance(value, list) else [value])]
+    for name in names:
+        if name in _READERS:
+            return name
+    return names[0] if names else _name(None, "type")
+
+
+def _short(name: str) -> str:
+    """Return the last part of an expanded name."""
+    return name.rpartition("/")[2].rpartition("#")[2]
 
 
 def _position(entity: _Entity) -> Point | None:
@@ -278,9 +347,10 @@ def _position(entity: _Entity) -> Point | None:
 def _time_us(entity: _Entity, context: DecodeContext, names: tuple[str, ...]) -> int | None:
     """Return the first time that is stated under one of `names`."""
     for name in names:
-        value = entity.values.pop(name, None)
-        if isinstance(value, str) and value:
-            return moment_us(value, context.zone, name)
+        if name in entity.values:
+            value = entity.values.pop(name)
+            if isinstance(value, str) and value:
+                return moment_us(value, context.zone, name)
     return None
 
 
@@ -289,24 +359,26 @@ def _interval(entity: _Entity, context: DecodeContext, observed: str) -> tuple[i
 
     It is stated by two attributes, or in one as `from/to`, or only its moment is.
     """
-    begin = entity.values.pop("dateObservedFrom", None)
-    end = entity.values.pop("dateObservedTo", None)
-    whole = entity.values.pop("dateObserved", None)
-    if not (isinstance(begin, str) and isinstance(end, str)) and isinstance(whole, str) and "/" in whole:
+    values = entity.values
+    begin = values.pop("dateObservedFrom", None)
+    end = values.pop("dateObservedTo", None)
+    whole = values.pop("dateObserved", None)
+    stated = isinstance(begin, str) and isinstance(end, str)
+    if not stated and isinstance(whole, str) and "/" in whole:
         begin, _, end = whole.partition("/")
-    if isinstance(begin, str) and isinstance(end, str):
+        stated = True
+    if stated:
         begin_us = moment_us(begin, context.zone, "dateObservedFrom")
         end_us = moment_us(end, context.zone, "dateObservedTo")
         if end_us >= begin_us:
             return end_us, (end_us - begin_us) / SECOND_US
         raise Refused("interval", "the observation ends before it begins", "dateObservedTo")
-    moment = next((text for text in (end, whole, begin) if isinstance(text, str)), None)
+    for moment in (end, whole, begin):
+        if isinstance(moment, str):
+            return moment_us(moment, context.zone, "dateObserved"), None
+    moment = entity.note(observed, "observedAt") or entity.note(observed, "TimeInstant")
     if moment is None:
-        moment = entity.note(observed, "observedAt") or entity.note(observed, "TimeInstant")
-    if moment is None:
-        return _time_us(
-            entity, context, ("TimeInstant", "dateModified", "modifiedAt")
-        ) or context.now_us, None
+        return _time_us(entity, context, _MOMENTS) or context.now_us, None
     if not isinstance(moment, str):
         raise Refused("iso8601", "expected ISO 8601, e.g. 2026-11-22T10:00:00+07:00", "dateObserved")
     return moment_us(moment, context.zone, "dateObserved"), None
@@ -318,7 +390,7 @@ def _interval(entity: _Entity, context: DecodeContext, observed: str) -> tuple[i
 def _traffic_flow(entity: _Entity, context: DecodeContext) -> _Read:
     time_us, interval_s = _interval(entity, context, "intensity")
     fields: dict[str, Any] = {
-        "speed_kmh": _speed(entity, "averageVehicleSpeed"),
+        "speed_kmh": _speed(entity, _first(entity, _SPEEDS)),
         "occupancy": _occupancy(entity, context),
         "volume_veh": _volume(entity, context, interval_s),
         "lane": _text(entity.values.pop("laneId", None)),
@@ -338,7 +410,7 @@ def _item_flow(entity: _Entity, context: DecodeContext) -> _Read:
 
 def _crowd_flow(entity: _Entity, context: DecodeContext) -> _Read:
     time_us, interval_s = _interval(entity, context, "peopleCount")
-    fields = {"people": _whole(entity.values.pop("peopleCount", None)), "interval_s": interval_s}
+    fields = {"people": _whole(as_number(entity.values.pop("peopleCount", None))), "interval_s": interval_s}
     return _Read("camera.count", fields, time_us)
 
 
@@ -349,18 +421,19 @@ def _anpr_flow(entity: _Entity, context: DecodeContext) -> _Read:
     read, confidence = plate, None
     if isinstance(plate, dict):
         read, confidence = plate.get("identifier"), plate.get("confidence")
-    if not isinstance(read, str) or not read:
+    if not isinstance(vehicle, dict) or not (vehicle or entity.values.get("vehiclePlateNotRead")):
         raise Refused("required", "no plate was read", "observedVehicle.licensePlate")
-    fields: dict[str, Any] = {
-        "plate": read,
-        "confidence": confidence,
-        "speed_kmh": vehicle.get("speed"),
-        "vehicle": _text(vehicle.get("vehicleType") or vehicle.get("type")),
-    }
-    for name in ("brand", "model", "color"):
+    kind = _text(vehicle.get("vehicleType") or vehicle.get("type"))
+    fields: dict[str, Any] = {"speed_kmh": vehicle.get("speed"), "direction": vehicle.get("direction")}
+    for name, ours in _LOOKS:
         part = vehicle.get(name)
-        fields[name] = part.get("name") if isinstance(part, dict) else part
-    return _Read("camera.plate", fields, time_us)
+        fields[ours] = part.get("name", part.get("code")) if isinstance(part, dict) else part
+    if not isinstance(read, str) or not is_plate(read):
+        # A vehicle was there; that its plate could not be read makes it no plate.
+        return _Read("camera.object", {**fields, "label": kind or "vehicle"}, time_us)
+    return _Read(
+        "camera.plate", {**fields, "plate": read, "confidence": confidence, "vehicle": kind}, time_us
+    )
 
 
 def _alert(entity: _Entity, context: DecodeContext) -> _Read:
@@ -378,7 +451,8 @@ def _alert(entity: _Entity, context: DecodeContext) -> _Read:
         "text": _text(entity.values.pop("description", None)),
         "road": _road(entity),
     }
-    return _Read("traffic.situation", fields, issued_us or context.now_us, measures=False)
+    holds = fields["active"] is True and isinstance(until, str)
+    return _Read("traffic.situation", fields, issued_us or context.now_us, measures=False, holds=holds)
 
 
 def _accident(entity: _Entity, context: DecodeContext) -> _Read:
@@ -386,18 +460,51 @@ def _accident(entity: _Entity, context: DecodeContext) -> _Read:
     modified_us = _time_us(entity, context, ("dateModified", "modifiedAt"))
     happened_us = _time_us(entity, context, ("accidentDate", "dateObserved", "dateCreated"))
     status = entity.values.pop("status", None)
-    dead = [entity.values.get(name) for name in ("numPassengersDead", "numPedestrianDead")]
-    dead += [entity.values.get(f"totalDeadPeopleWithin{span}") for span in ("24Hours", "30Days")]
+    severity = "medium"
+    if _any_positive(entity, _DEAD):
+        severity = "critical"
+    elif _any_positive(entity, _INJURED):
+        severity = "high"
     fields = {
         "situation_id": entity.id,
         "kind": "accident",
-        "active": deleted is None and status in (None, "onGoing"),
-        "severity": "critical" if any(map(_positive, dead)) else _of_injured(entity),
+        "active": deleted is None and str(status or "onGoing").lower() == "ongoing",
+        "severity": severity,
         "text": _text(entity.values.pop("description", None)),
         "road": _road(entity),
     }
-    times = [time for time in (modified_us, happened_us) if time is not None]
-    return _Read("traffic.situation", fields, max(times, default=context.now_us), measures=False)
+    told_us = modified_us
+    if told_us is None or (happened_us is not None and happened_us > told_us):
+        told_us = happened_us
+    return _Read("traffic.situation", fields, context.now_us if told_us is None else told_us, measures=False)
+
+
+def _city_work(entity: _Entity, context: DecodeContext) -> _Read:
+    """Return works in the street: in force while they are open, from their beginning to their end."""
+    deleted = entity.values.pop("deletedAt", None)
+    told_us = _time_us(
+        entity,
+        context,
+        ("dateModified", "modifiedAt", "dateLastReported", "workLastDateUpdate", "dateCreated", "createdAt"),
+    )
+    begun = _is_past(entity, context, "startDate")
+    over = _is_past(entity, context, "endDate")
+    state = str(entity.values.get("workState", "open")).lower()
+    fields = {
+        "situation_id": entity.id,
+        "kind": "city_work",
+        "active": deleted is None and state in _AT_WORK and begun is not False and over is not True,
+        "text": _text(entity.values.pop("description", None)),
+        "road": _road(entity),
+    }
+    holds = fields["active"] is True and over is False
+    return _Read("traffic.situation", fields, told_us or context.now_us, measures=False, holds=holds)
+
+
+def _is_past(entity: _Entity, context: DecodeContext, name: str) -> bool | None:
+    """Return whether a time has passed, None where it is not told."""
+    told = entity.values.get(name)
+    return moment_us(told, context.zone, name) <= context.now_us if isinstance(told, str) and told else None
 
 
 def _anomaly(entity: _Entity, context: DecodeContext) -> _Read:
@@ -416,6 +523,8 @@ _READERS: Final[dict[str, Callable[[_Entity, DecodeContext], _Read]]] = {
     "CrowdFlowObserved": _crowd_flow,
     "AnprFlowObserved": _anpr_flow,
     "Alert": _alert,
+    "WeatherAlert": _alert,
+    "CityWork": _city_work,
     "RoadAccident": _accident,
     "Anomaly": _anomaly,
 }
@@ -423,6 +532,14 @@ _READERS: Final[dict[str, Callable[[_Entity, DecodeContext], _Read]]] = {
 
 
 # Values
+
+
+def _first(entity: _Entity, names: tuple[str, ...]) -> str:
+    """Return the first of `names` that an entity has, the model's own name where it has none."""
+    for name in names:
+        if name in entity.values:
+            return name
+    return names[0]
 
 
 def _speed(entity: _Entity, name: str) -> Any:
@@ -436,32 +553,32 @@ def _speed(entity: _Entity, name: str) -> Any:
 
 def _occupancy(entity: _Entity, context: DecodeContext) -> Any:
     value = as_number(entity.values.pop("occupancy", None))
+    if not computable(value):
+        return value
     percent = (
         entity.note("occupancy", "unitCode") == _PERCENT or context.options.get("occupancy") == "percent"
     )
-    return value / 100 if percent and computable(value) else value
+    return value / 100 if percent else value
 
 
 def _volume(entity: _Entity, context: DecodeContext, interval_s: float | None) -> Any:
     """Return vehicles of the interval; the option `intensity` tells brokers that state vehicles an hour."""
-    value = as_number(entity.values.pop("intensity", None))
+    value = as_number(entity.values.pop(_first(entity, _INTENSITIES), None))
     if context.options.get("intensity") == "per_hour" and computable(value):
         value = value * (interval_s or 60.0) / _HOUR_S
     return _whole(value)
 
 
 def _whole(value: Any) -> Any:
-    value = as_number(value)
     return round(value) if type(value) is float and abs(value) < 1e15 else value
 
 
-def _positive(value: Any) -> bool:
-    return type(value) in (int, float) and value > 0
-
-
-def _of_injured(entity: _Entity) -> str:
-    names = ("totalInjured", "numPassengersInjured", "numPedestrianInjured")
-    return "high" if any(_positive(entity.values.get(name)) for name in names) else "medium"
+def _any_positive(entity: _Entity, names: tuple[str, ...]) -> bool:
+    for name in names:
+        value: Any = entity.values.get(name)
+        if type(value) in NUMBERS and value > 0:
+            return True
+    return False
 
 
 def _text(value: Any) -> str | None:
@@ -474,4 +591,10 @@ def _road(entity: _Entity) -> str | None:
 
 
 def _snake(value: Any) -> str:
-    return _HUMP.sub("_", str(value)).lower()
+    return _words(str(value)[:MAX_NAME_CHARS])
+
+
+@lru_cache(maxsize=256)
+def _words(text: str) -> str:
+    """Return `roadWorks` as `road_works`; a sender uses few such words again and again."""
+    return _HUMP.sub("_", text).lower()

@@ -12,15 +12,16 @@ from xml.etree.ElementTree import Element
 import msgspec
 
 from ioc.ingest.decoders.base import Decode, DecodeContext, TooManyEvents
-from ioc.ingest.decoders.data import NESTED, Refused
+from ioc.ingest.decoders.data import NESTED, Refused, refuse_nul
 from ioc.ingest.decoders.gathering import Gathering, part_of, pieces_of, put_extra
 from ioc.ingest.decoders.jsonlines import JSON_ERRORS, JSON_TYPES, NDJSON_TYPES
 from ioc.ingest.decoders.media import XML_TYPES
 from ioc.ingest.decoders.moments import moment_us
+from ioc.ingest.decoders.onvif_forms import JsonMessage
 from ioc.ingest.decoders.onvif_notices import Notice, Told, read_notice
 from ioc.ingest.decoders.onvif_scene import objects_of
 from ioc.ingest.decoders.onvif_tree import Tree, attribute, each, first, items, number, text, tree_of
-from ioc.ingest.decoders.xml import parse_xml, xml_of
+from ioc.ingest.decoders.xml import parse_xml, whole_elements, xml_of
 from ioc.model.events import Extra
 
 _MARKS: Final = ("onvif-ej", "onvif-mj", "onvif-sj")
@@ -37,31 +38,12 @@ _AROUND: Final = b"\xef\xbb\xbf \t\r\n\0"
 _DECLARATION: Final = re.compile(rb"<\?xml[^>]*\?>")
 _PREFIX: Final = re.compile(rb"[</\s]([A-Za-z_][A-Za-z0-9_-]{0,31}):[A-Za-z]")
 _MAX_PREFIXES: Final = 64
+_LEAVES: Final = frozenset({"Frame", "SensorData", "NotificationMessage"})
 _HOLDERS: Final = frozenset({"MetadataStream", "PullMessagesResponse", "Notify", "VideoAnalytics", "Event"})
 """Elements that may rightly hold nothing: a stream's beginning, an answer after a quiet minute."""
 
 
-class _Message(msgspec.Struct):
-    """Every JSON form; which fields are there says which form it is."""
-
-    UtcTime: str | None = None
-    Source: Any = None
-    Key: Any = None
-    Data: Any = None
-    PropertyOperation: str | None = None
-    Topic: Any = None
-    Message: Any = None
-    Frame: Any = None
-    VideoAnalytics: Any = None
-    MetadataStream: Any = None
-    SensorData: Any = None
-    PTZ: Any = None
-    PTZStatus: Any = None
-    AudioAnalytics: Any = None
-    AudioDescriptor: Any = None
-
-
-_message_decoder = msgspec.json.Decoder(_Message)
+_message_decoder = msgspec.json.Decoder(JsonMessage)
 
 
 def is_xml(body: bytes, context: DecodeContext) -> bool:
@@ -201,8 +183,7 @@ def read_json(
     result.rejections = rejections
     for line, raw in pieces:
         try:
-            if b"\\u0000" in raw:
-                raise Refused("no_nul", "the character U+0000 cannot be stored")
+            refuse_nul(raw)
             take(line, raw)
         except (Refused, *JSON_ERRORS) as error:
             writer.gathering.refuse(line, raw, error)
@@ -220,7 +201,7 @@ def _decode_json(body: bytes, context: DecodeContext) -> Decode:
     return read_json(body, context, writer, take)
 
 
-def _take_message(writer: Writer, line: int, raw: bytes, message: _Message, topic: str) -> None:
+def _take_message(writer: Writer, line: int, raw: bytes, message: JsonMessage, topic: str) -> None:
     identity = topic.encode("utf-8", "replace") + b"\0" + raw
     if message.Frame is not None or message.VideoAnalytics is not None or message.MetadataStream is not None:
         _metadata(writer, line, raw, identity, message)
@@ -244,7 +225,7 @@ def _take_message(writer: Writer, line: int, raw: bytes, message: _Message, topi
         writer.notice(line, raw, identity, notice, message.UtcTime)
 
 
-def _metadata(writer: Writer, line: int, raw: bytes, identity: bytes, message: _Message) -> None:
+def _metadata(writer: Writer, line: int, raw: bytes, identity: bytes, message: JsonMessage) -> None:
     """Take frames and notifications, bare or inside what XML has around them."""
     stream = message.MetadataStream
     frames = [] if message.Frame is None else each(message.Frame)
@@ -260,7 +241,7 @@ def _metadata(writer: Writer, line: int, raw: bytes, identity: bytes, message: _
         _notification(writer, line, raw, identity, node)
 
 
-def _is_unread(message: _Message) -> bool:
+def _is_unread(message: JsonMessage) -> bool:
     """Return whether it is metadata of the camera itself or of sound."""
     return not (
         message.PTZ is None
@@ -298,7 +279,10 @@ def _notification(writer: Writer, line: int, raw: bytes, identity: bytes, node: 
 
 
 def decode_xml(body: bytes, context: DecodeContext) -> Decode:
-    """Return what a metadata stream, a notification or a SOAP envelope around them holds."""
+    """Return what a metadata stream, a notification or a SOAP envelope around them holds.
+
+    Of one that breaks off, what is whole.
+    """
     writer = Writer(context, topic_parts(context.topic)[0])
     gathering = writer.gathering
     try:
@@ -309,11 +293,13 @@ def decode_xml(body: bytes, context: DecodeContext) -> Decode:
         if len(found) > context.max_events:
             raise TooManyEvents(len(found), context.max_events)
     except Refused as refused:
-        gathering.refuse(1, body, refused)
-        return gathering.result
+        found = whole_elements(body, _LEAVES) if refused.rule == "xml" else []
+        if len(found) > context.max_events:
+            raise TooManyEvents(len(found), context.max_events) from None
+        gathering.refuse(len(found) + 1, body, refused)
     for line, element in enumerate(found, 1):
         # Of many, each is kept by itself: a thousand refusals must not keep the body a thousand times.
-        raw = body if len(found) == 1 else xml_of(element)[: len(body)]
+        raw = body if len(found) == 1 and not gathering.result.rejections else xml_of(element)[: len(body)]
         try:
             _take_element(writer, line, raw, element)
         except Refused as refused:
@@ -343,7 +329,7 @@ def _parse(body: bytes) -> Element:
 
 def _leaves(element: Element) -> Iterator[Element]:
     """Yield frames, notifications and sensor readings in document order, wherever they stand."""
-    told = element.tag in ("Frame", "SensorData", "NotificationMessage")
+    told = element.tag in _LEAVES
     told = told or (element.tag == "Message" and "UtcTime" in element.attrib)
     if told or {"Topic", "Message"} <= {child.tag for child in element}:
         yield element

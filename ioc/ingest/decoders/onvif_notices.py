@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from ioc.ingest.decoders.data import COUNT_MAX, MAX_EXTRA_KEY_CHARS, NESTED, as_number
+from ioc.ingest.decoders.fields import is_plate
 from ioc.ingest.decoders.gathering import kind_option, put_extra, tidy
 from ioc.ingest.decoders.onvif_scene import PICTURE, box_of, fraction, inner, kmh, plate_of, read_object
 from ioc.ingest.decoders.onvif_topics import Topic, label_in, topic_of, words_mean
@@ -17,8 +18,18 @@ from ioc.ingest.decoders.onvif_tree import Tree, first, number, text
 from ioc.model.events import AlarmKind, Extra
 
 _NAMES_OF_STATES: Final = frozenset(
-    {"state", "active", "detected", "triggered", "logicalstate", "alarmactive", "failed", "open", "status"}
+    {
+        *("state", "active", "detected", "triggered", "logicalstate", "alarmactive", "failed", "open"),
+        *("status", "sensor_level", "running", "connected"),
+    }
 )
+_WORDS: Final = (str, int)
+_SURE: Final = {"true": True, "false": False}
+_LENGTHS: Final = frozenset(range(4, 9))
+_NO_STATES: Final = frozenset(
+    {"direction", "level", "port", "channel", "id", "value", "count", "counter", "speed"}
+)
+"""Numbers, though a topic may have their name."""
 _TRUE: Final = frozenset({"true", "1", "on", "active", "yes"})
 _FALSE: Final = frozenset({"false", "0", "off", "inactive", "no"})
 _RULES: Final = ("Rule", "RuleName", "rule", "ruleName")
@@ -26,10 +37,13 @@ _OBJECTS: Final = ("ObjectId", "objectId", "ObjectID", "objectID")
 _CLASSES: Final = ("ClassTypes", "classTypes", "ClassType", "ObjectType", "objectType", "Class")
 _SHARES: Final = ("Likelihood", "Confidence", "confidence", "Score", "score")
 _COUNTS: Final = ("Count", "count", "Value", "value", "PeopleCount", "Total", "total")
-_SURE_PLATES: Final = ("PlateNumber", "plateNumber", "LicensePlate", "licensePlate")
+_SURE_PLATES: Final = ("PlateNumber", "plateNumber", "LicensePlate", "licensePlate", "Plate", "plate")
 """Names that mean a plate under any topic: it must not stand in `extra`, where nothing masks it."""
-_PLATES: Final = (*_SURE_PLATES, "Plate", "plate", "text", "Text")
+_PLATES: Final = (*_SURE_PLATES, "text", "Text")
 _MAX_TOTALS: Final = 16
+_TOTAL: Final = "total"
+_IN_AREA: Final = frozenset({"human", "car", "bus", "truck", "bike", "otherVehicle"})
+"""What Axis calls those that it counts in an area; those that crossed a line it calls `totalHuman`."""
 _PERSONAL: Final = frozenset({"Label", "EnrollmentID", "ImageUri", "ImageURI", "RefImageUri", "Name"})
 """What recognises a person: never kept of a face."""
 _GONE: Final = frozenset({"exit", "exiting", "exited", "disappear", "disappearing"})
@@ -70,16 +84,28 @@ def read_notice(notice: Notice, options: Mapping[str, str]) -> list[Told]:
     plate = _plate(rest, _PLATES if topic.what == "plate" else _SURE_PLATES)
     if plate is None and found is not None:
         plate = found.plate
+    if plate is not None and _is_over(notice):
+        plate = None  # it was read before, and told then
     told = [] if plate is None else [_told("camera.plate", plate, rest, topic, notice)]
     if plate is not None and (topic.what == "plate" or topic.kind is AlarmKind.OTHER):
         return told
     if topic.what == "track" and found is not None:
         return [*told, _told("camera.object", found.fields, rest, topic, notice)]
-    counted = topic.what in ("count", "occupancy") or (topic.scenario and _totals(rest))
+    counted = topic.what in ("count", "occupancy") or (topic.scenario and _TOTAL in rest)
     if counted and (count := _count(topic, rest, options)) is not None:
         return [*told, _told("camera.count", count, rest, topic, notice)]
     seen = {} if found is None else found.fields
     return [_told("camera.alarm", _alarm(topic, notice, rest, seen, options), rest, topic, notice), *told]
+
+
+def _is_over(notice: Notice) -> bool:
+    """Return whether a notice tells of what has been: that it ended, or its last value to who subscribes.
+
+    A key makes a property of each object, and `Initialized` is then the first that is said of it.
+    """
+    if notice.operation == "initialized":
+        return not notice.key
+    return notice.operation == "deleted" or notice.data.get("carState") == "lost"
 
 
 def _told(type_name: str, fields: dict[str, Any], rest: Tree, topic: Topic, notice: Notice) -> Told:
@@ -137,7 +163,11 @@ def _alarm(
         fields["track_id"] = track
     if share is not None:
         fields["confidence"] = share
-    states = {name: flag for name in notice.data if (flag := _state(name, notice.data[name])) is not None}
+    states = {
+        name: flag
+        for name in notice.data
+        if (flag := _state(name, notice.data[name], topic.words)) is not None
+    }
     said = next((name for name, flag in states.items() if flag), next(iter(states))) if states else None
     kind = _chosen(options, zone, topic) or _kind(topic, rest, said)
     fields["kind"] = kind
@@ -175,7 +205,7 @@ def _kind(topic: Topic, rest: Tree, said: str | None) -> AlarmKind:
 
 
 def _active(topic: Topic, notice: Notice, kind: AlarmKind, states: dict[str, bool]) -> bool:
-    if notice.operation == "deleted":
+    if notice.operation == "deleted" or (topic.what == "plate" and _is_over(notice)):
         return False
     action = notice.data.get("Action")
     if kind is AlarmKind.INTRUSION and isinstance(action, str) and action.lower() in _GONE:
@@ -185,29 +215,37 @@ def _active(topic: Topic, notice: Notice, kind: AlarmKind, states: dict[str, boo
     classes = [notice.data[name] for name in _CLASSES if name in notice.data]
     if classes and not any(classes):
         return False  # a list of what is in view that has become empty
-    return not (topic.pulse and notice.operation == "initialized")
+    return not (topic.report or (topic.pulse and notice.operation == "initialized"))
 
 
-def _state(name: str, value: Any) -> bool | None:
-    """Return the state an item tells, None where it tells none."""
+def _state(name: str, value: Any, topic: str) -> bool | None:
+    """Return the state an item tells, None where it tells none.
+
+    `true` and `false` are one under any name, 1 and 0 under a name of states or one that the topic has.
+    """
+    if not isinstance(value, _WORDS):
+        return None
     low = name.lower()
     if isinstance(value, bool):
         flag: bool | None = value
-    elif isinstance(value, str | int) and (low in _NAMES_OF_STATES or low.startswith("is")):
+    elif low in _NAMES_OF_STATES or low.startswith("is") or (_in(low, topic) and low not in _NO_STATES):
         word = str(value).strip().lower() if isinstance(value, str) or abs(value) <= 1 else ""
         flag = True if word in _TRUE else False if word in _FALSE else None
-    elif isinstance(value, str) and low == "value":
-        flag = {"true": True, "false": False}.get(value.strip().lower())
     else:
-        flag = None
+        flag = _SURE.get(value.strip().lower()) if isinstance(value, str) and len(value) in _LENGTHS else None
     return not flag if flag is not None and low.startswith("isnot") else flag
+
+
+def _in(name: str, topic: str) -> bool:
+    """Return whether a topic has an item's name: `fan_failure` is of `FanFailure`."""
+    return name in topic or ("_" in name and name.replace("_", "") in topic)
 
 
 def _plate(rest: Tree, names: tuple[str, ...]) -> dict[str, Any] | None:
     fields = plate_of(rest) if "LicensePlateInfo" in rest else None
     if fields is None:
         plate = _name(rest, names)
-        if plate is None:
+        if plate is None or not is_plate(plate):
             return None
         fields = {"plate": plate, "extra": {}}
     rest.pop("LicensePlateInfo", None)
@@ -230,11 +268,15 @@ def _plate(rest: Tree, names: tuple[str, ...]) -> dict[str, Any] | None:
 
 
 def _count(topic: Topic, rest: Tree, options: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return counted objects; a counter of ONVIF's runs until it is reset, so it has no interval."""
+    """Return counted objects.
+
+    A counter runs until it is reset: what it says is not in view, and stands in `counts` alone.
+    """
     counts: dict[str, int] = {}
-    for name in _totals(rest):
+    crossed = _totals(rest)
+    for name in crossed or [name for name in rest if name in _IN_AREA]:
         if (count := _whole(rest[name])) is not None:
-            counts[tidy(name[5:], MAX_EXTRA_KEY_CHARS).lower()] = count
+            counts[tidy(name.removeprefix(_TOTAL), MAX_EXTRA_KEY_CHARS).lower()] = count
             del rest[name]
     total = _whole(_take(rest, _COUNTS))
     rule = _name(rest, _RULES) or topic.scenario
@@ -242,23 +284,27 @@ def _count(topic: Topic, rest: Tree, options: Mapping[str, str]) -> dict[str, An
         return None
     classes = tidy(text(next((rest[name] for name in _CLASSES if name in rest), ""))).lower()
     of = options.get("counts") or classes or topic.label or ""
+    cumulative = topic.what == "count" or (
+        bool(crossed) and "occupancy" not in text(rest.get("scenarioType")).lower()
+    )
     people = sum(count for name, count in counts.items() if name in _PEOPLE)
     vehicles = sum(count for name, count in counts.items() if name in _VEHICLES)
     if total is not None:
         if not counts:
             people = total if of in _PEOPLE else 0
             vehicles = total if of in _VEHICLES or of == "vehicles" else 0
-        counts[(rule or "total")[:MAX_EXTRA_KEY_CHARS]] = total
-    crossings = "crossline" in text(rest.get("scenarioType")).lower()
-    extra: Extra = {"cumulative": topic.what == "count" or crossings}
+        counts[(rule or _TOTAL)[:MAX_EXTRA_KEY_CHARS]] = total
+    extra: Extra = {"cumulative": cumulative}
     if rule:
         extra["rule"] = rule
+    if cumulative:
+        return {"counts": counts, "extra": extra}
     return {"people": people, "vehicles": vehicles, "counts": counts, "extra": extra}
 
 
 def _totals(rest: Tree) -> list[str]:
-    """Return the names of Axis' counts by class: `totalHuman`, `totalCar`."""
-    found = [name for name in rest if name.lower().startswith("total") and len(name) > len("total")]
+    """Return the names of Axis' counts by class of what crossed: `totalHuman`, `totalCar`."""
+    found = [name for name in rest if name.startswith(_TOTAL) and len(name) > len(_TOTAL)]
     return found[:_MAX_TOTALS]
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from ioc.ingest.decoders.data import MAX_NAME_CHARS
+from ioc.ingest.decoders.fields import is_plate
 from ioc.ingest.decoders.gathering import put_extra, tidy
 from ioc.ingest.decoders.onvif_tree import Tree, attribute, each, first, number, text
 from ioc.model.events import Extra
@@ -77,10 +78,11 @@ def read_object(node: Any, within: Scale = PICTURE) -> Found:
     look, behaviour = first(node, "Appearance"), first(node, "Behaviour")
     extra: Extra = {}
     label, likelihood = _class_of(look)
-    info = first(look, "VehicleInfo")
-    vehicle, vehicle_likelihood = likely(first(info, "Type"))
-    if label is None or label == "vehicle":
-        label, likelihood = (vehicle or label), (vehicle_likelihood if vehicle else likelihood)
+    info, vehicle = first(look, "VehicleInfo"), None
+    if info is not None:
+        vehicle, vehicle_likelihood = likely(first(info, "Type"))
+        if vehicle and label in (None, "vehicle"):
+            label, likelihood = vehicle, vehicle_likelihood
     fields: dict[str, Any] = {"label": label or "object", "extra": extra}
     if likelihood is not None:
         fields["confidence"] = likelihood
@@ -91,9 +93,14 @@ def read_object(node: Any, within: Scale = PICTURE) -> Found:
         box = box_of(shape, within.inside(first(look, "Transformation")))
         dropped += box is None
         fields["box"] = box
-    if (speed := kmh(number(first(behaviour, "Speed")))) is not None:
+    speed = None if behaviour is None else kmh(number(first(behaviour, "Speed")))
+    if speed is not None:
         fields["speed_kmh"] = speed
     _put_behaviour(extra, node, behaviour)
+    if isinstance(look, dict) and "GeoLocation" in look:
+        geo = first(look, "GeoLocation")
+        put_extra(extra, "geo_lon", number(attribute(geo, "lon")))
+        put_extra(extra, "geo_lat", number(attribute(geo, "lat")))
     if info is not None:
         put_extra(extra, "brand", likely(first(info, "Brand"))[0])
         put_extra(extra, "model", likely(first(info, "Model"))[0])
@@ -123,9 +130,12 @@ def _class_of(look: Any) -> tuple[str | None, float | None]:
     classes = [told for told in each(look, "Class") if isinstance(told, dict)]
     found = [likely(name) for told in classes for name in each(told.get("Type"))]
     for path in _CANDIDATES:
-        for candidate in [each_ for told in classes if path[0] in told for each_ in each(told, *path)]:
-            name = tidy(text(first(candidate, "Type"))).lower()
-            found.append((name or None, fraction(number(first(candidate, "Likelihood")))))
+        for told in classes:
+            if path[0] not in told:
+                continue
+            for candidate in each(told, *path):
+                name = tidy(text(first(candidate, "Type"))).lower()
+                found.append((name or None, fraction(number(first(candidate, "Likelihood")))))
     named = [(name, share) for name, share in found if name is not None]
     if len(named) == 1:
         return named[0]
@@ -189,7 +199,7 @@ def plate_of(node: Any) -> dict[str, Any] | None:
         return None
     written = first(info, "PlateNumber")
     plate = tidy(text(written))
-    if not plate:
+    if not is_plate(plate):
         return None
     extra: Extra = {}
     for name, key in (("PlateType", "plate_type"), ("CountryCode", "country"), ("IssuingEntity", "issuer")):

@@ -19,6 +19,8 @@ class Topic(msgspec.Struct, frozen=True):
     """As it was sent, tidied."""
     path: tuple[str, ...]
     """Its parts without namespaces."""
+    words: str
+    """These parts in lower case."""
     what: What
     kind: AlarmKind
     """Of the alarm; `other` where the topic does not say."""
@@ -26,6 +28,8 @@ class Topic(msgspec.Struct, frozen=True):
     """The class of object that the topic is about, e.g. `person`."""
     pulse: bool
     """A happening, not a state: `Initialized` tells its last value, not that it happens."""
+    report: bool
+    """A figure or a setting of the device's own, e.g. its load: without a state it is no alarm."""
     scenario: str | None
     """Its last part, where that is the name of a configured scenario (Axis applications)."""
 
@@ -37,6 +41,7 @@ _SILENT: Final = re.compile(
     r"|userconfig|uplink|device/operationmode|device/securitypolicy)(?:/|$)"
 )
 """Topics of the device's own housekeeping: words in them are not what a camera saw."""
+_REPORTS: Final = re.compile(r"(?:monitoring|media|ptz\w*|recording\w*|configuration|schedule)(?:/|$)")
 
 _WHAT: Final[tuple[tuple[What, re.Pattern[str]], ...]] = (
     (
@@ -53,7 +58,12 @@ _WHAT: Final[tuple[tuple[What, re.Pattern[str]], ...]] = (
 )
 
 _KINDS: Final[tuple[tuple[AlarmKind, re.Pattern[str]], ...]] = (
-    (AlarmKind.FIRE_SMOKE, re.compile(r"fire(?!wall)|smoke|flame")),
+    (
+        AlarmKind.FIRE_SMOKE,
+        re.compile(
+            r"fire(?!wall|_?(?:control|door|engine|equip|escape|exit|exting|hydrant|lane|pass))|smoke|flame"
+        ),
+    ),
     (AlarmKind.FLOOD, re.compile(r"flood|water_?level|waterlog")),
     (AlarmKind.WRONG_WAY, re.compile(r"wrong_?(?:way|direction)|reverse_?driving|retrograde|counter_?flow")),
     (AlarmKind.RED_LIGHT, re.compile(r"red_?light")),
@@ -61,7 +71,7 @@ _KINDS: Final[tuple[tuple[AlarmKind, re.Pattern[str]], ...]] = (
         AlarmKind.ILLEGAL_STOP,
         re.compile(r"illegal_?(?:park|stop)|parking_?detect|stopped_?vehicle|vehicle_?stop|double_?park"),
     ),
-    (AlarmKind.FALL, re.compile(r"fall_?(?:down|detect)|fallen|/fall|slip_?(?:and_?)?fall")),
+    (AlarmKind.FALL, re.compile(r"fall_?(?:down|detect)|fallen|/fall(?!ing_?obj)|slip_?(?:and_?)?fall")),
     (AlarmKind.CROWD, re.compile(r"crowd|gather|queue|people_?density")),
     (AlarmKind.LOITERING, re.compile(r"loiter|wander|linger|dwell")),
     (
@@ -71,21 +81,27 @@ _KINDS: Final[tuple[tuple[AlarmKind, re.Pattern[str]], ...]] = (
     (
         AlarmKind.TAMPER,
         re.compile(
-            r"tamper|scene_?change|signal_?loss|video_?loss|video_?blind|image_?too|impairedvisibility|defocus"
+            r"tamper|image_?health|scene_?change|signal_?los[st]|video_?los[st]|video_?blind|image_?too|impairedvisibility|defocus"
             r"|sabotage|casing|shock_?detect"
         ),
     ),
     (
         AlarmKind.INTRUSION,
         re.compile(
-            r"intrusion|objects?inside|trespass|(?:region|area|field)_?(?:enter|entr|exit)|enter_?(?:region|area)"
+            r"intrusion|objects?inside|trespass|(?:region|area|field)(?:_?detector/)?_?(?:enter|entr|exit)|enter_?(?:region|area)"
             r"|ivaarea|perimeter|climb|invasion"
+        ),
+    ),
+    (
+        AlarmKind.OTHER,  # an object that stays or is gone does not move
+        re.compile(
+            r"abandon|unattended|left_?(?:object|luggage)|(?:object|item)s?_?(?:left|remov|missing|taken)"
         ),
     ),
     (
         AlarmKind.MOTION,
         re.compile(
-            r"motion|/pir|/vmd|movement|objectdetect|objectanalytics|myruledetector|smartevent|visitor|package"
+            r"motion|/pir|/vmd|humanshape|movement|objectdetect|objectanalytics|myruledetector|smartevent|visitor|package"
             r"|(?:people|person|human|vehicle|face|dogcat|animal|pet|object)s?_?(?:detect|$)"
         ),
     ),
@@ -105,6 +121,15 @@ _LABELS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
 def words_mean(words: str) -> AlarmKind:
     """Return the kind of alarm that lower-case words tell of, `other` for none."""
     return next((kind for kind, pattern in _KINDS if pattern.search(words)), AlarmKind.OTHER)
+
+
+def alarm_in(name: str) -> AlarmKind | None:
+    """Return the kind of alarm that a maker's own name for it, in lower case, tells of; None for none.
+
+    That something moves or is there tells nothing of the kind.
+    """
+    kind = words_mean(f"/{name}")
+    return None if kind in (AlarmKind.OTHER, AlarmKind.MOTION) else kind
 
 
 @lru_cache(maxsize=2_048)
@@ -127,8 +152,9 @@ def _topic_of(sent: str) -> Topic:
     if scenario is not None:  # its name is the operator's
         words = "/".join(path[:-1]).lower()
     if _SILENT.match(words):
-        return Topic(shown, path, "alarm", AlarmKind.OTHER, None, False, None)
+        report = _REPORTS.match(words) is not None
+        return Topic(shown, path, words, "alarm", AlarmKind.OTHER, None, False, report, None)
     what: What = next((name for name, pattern in _WHAT if pattern.search("/" + words)), "alarm")
     kind = words_mean("/" + words)
     pulse = kind is AlarmKind.LINE_CROSSING or what in ("plate", "face")
-    return Topic(shown, path, what, kind, label_in(words), pulse, scenario)
+    return Topic(shown, path, words, what, kind, label_in(words), pulse, False, scenario)

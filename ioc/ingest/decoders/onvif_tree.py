@@ -45,9 +45,7 @@ def each(node: Any, *path: str) -> list[Any]:
 def first(node: Any, *path: str) -> Any:
     """Return the first at `path`, None where there is none."""
     for name in path:
-        if isinstance(node, list):
-            node = _first_member(node)
-        if not isinstance(node, dict):
+        if not isinstance(node, dict) and not isinstance(node := _first_member(node), dict):
             return None
         node = node.get(name)
     return _first_member(node) if isinstance(node, list) else node

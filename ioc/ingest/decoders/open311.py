@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element, tostring
 import msgspec
 
 from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, Rejection, TooManyEvents
-from ioc.ingest.decoders.data import Refused, typed_data
+from ioc.ingest.decoders.data import Refused, refuse_nul, typed_data
 from ioc.ingest.decoders.geometry import degrees_of
 from ioc.ingest.decoders.jsonlines import BLANK, BOM, JSON_ERRORS, JSON_TYPES, parse_any, why_unreadable
 from ioc.ingest.decoders.media import XML_TYPES
@@ -20,6 +20,8 @@ from ioc.ingest.decoders.moments import moment_us
 from ioc.ingest.decoders.wire import MAX_ID_CHARS
 from ioc.ingest.decoders.xml import parse_xml
 
+_LISTS: Final = ("service_requests", "requests")
+"""What holds the requests in XML, and with some programs in JSON too."""
 _KEPT: Final = (
     "status",
     "status_notes",
@@ -55,6 +57,8 @@ class Open311:
         for line, (request, whole) in enumerate(requests, 1):
             raw = whole[: context.max_event_bytes]
             try:
+                if not text.startswith(b"<"):  # XML has no way to write it
+                    refuse_nul(whole)
                 decoded, dropped = _decoded(line, request, raw, context)
             except Refused as refused:
                 result.rejections.append(
@@ -76,17 +80,24 @@ def _requests(text: bytes) -> Iterator[tuple[Any, bytes]]:
     """Yield each request as a mapping of names to values, and its bytes. An empty list is no fault.
 
     Raises:
-        Refused: no XML, or XML that is not taken.
+        Refused: no XML, XML that is not taken, or a document of something else, such as an error.
         msgspec.DecodeError, UnicodeDecodeError, RecursionError: no JSON.
     """
     if not text:
         raise Refused("empty", "the body holds no list of requests")
     if text.startswith(b"<"):
         root = parse_xml(text)
-        for element in [root] if root.tag == "request" else root.iter("request"):
+        elements = [root] if root.tag == "request" else list(root.iter("request"))
+        if not elements and root.tag not in _LISTS:
+            shown = " ".join(" ".join(root.itertext()).split())[:200]
+            raise Refused("known_document", f"expected service requests, got {str(root.tag)[:64]}: {shown}")
+        for element in elements:
             yield {child.tag: _text(child) for child in element}, tostring(element)
         return
     found = parse_any(text)
+    if isinstance(found, dict) and "service_request_id" not in found:
+        listed = next((found[name] for name in _LISTS if isinstance(found.get(name), list)), None)
+        found = found if listed is None else listed
     for request in found if isinstance(found, list) else [found]:
         yield request, msgspec.json.encode(request)
 
@@ -98,10 +109,8 @@ def _text(element: Element) -> str | None:
 def _decoded(line: int, request: Any, raw: bytes, context: DecodeContext) -> tuple[Decoded, int]:
     if not isinstance(request, dict):
         raise Refused("object", f"expected a service request, got {type(request).__name__}")
-    if b"\\u0000" in raw:
-        raise Refused("no_nul", "the character U+0000 cannot be stored")
     known = {name: value for name, value in request.items() if value not in (None, "")}
-    identity = str(known.get("service_request_id", ""))
+    identity = str(known.get("service_request_id", "")).strip()
     if not identity:
         raise Refused("required", "this field is required", "service_request_id")
     if len(identity) > MAX_ID_CHARS or not identity.isprintable():

@@ -7,48 +7,30 @@ as a document of OpenDataCam's API (`opendatacam_counts`).
 
 import hashlib
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 
-from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, TooManyEvents
-from ioc.ingest.decoders.data import MAX_NAME_CHARS, Refused
-from ioc.ingest.decoders.fields import rejection
+from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, Rejection, TooManyEvents
+from ioc.ingest.decoders.data import Refused, refusal, refuse_nul
+from ioc.ingest.decoders.fields import parse_object, rejection
 from ioc.ingest.decoders.jsonlines import (
+    BLANK,
+    BOM,
     JSON_ERRORS,
     JSON_TYPES,
     NDJSON_TYPES,
     split_objects,
 )
 from ioc.ingest.decoders.opendatacam_counts import read_document
+from ioc.ingest.decoders.opendatacam_forms import Frame, Object
 from ioc.model.events import CameraObject
 
+_SSE: Final = b"data:"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_Fraction = Annotated[float, msgspec.Meta(ge=-1.0, le=2.0)]
-"""Darknet's boxes may reach a little beyond the picture."""
 
 
-class _Coordinates(msgspec.Struct, frozen=True):
-    center_x: _Fraction
-    center_y: _Fraction
-    width: Annotated[float, msgspec.Meta(ge=0.0, le=2.0)]
-    height: Annotated[float, msgspec.Meta(ge=0.0, le=2.0)]
-
-
-class _Object(msgspec.Struct, frozen=True):
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_CHARS)]
-    relative_coordinates: _Coordinates
-    confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 1.0
-    class_id: Annotated[int, msgspec.Meta(ge=-1, le=2**31)] = -1
-
-
-class _Frame(msgspec.Struct, frozen=True):
-    frame_id: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
-    objects: list[_Object]
-    time: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-
-
-_frame_decoder = msgspec.json.Decoder(_Frame)
+_frame_decoder = msgspec.json.Decoder(Frame)
 
 
 class OpenDataCam:
@@ -57,16 +39,14 @@ class OpenDataCam:
     content_types = (*JSON_TYPES[:1], *NDJSON_TYPES)
 
     def decode(self, body: bytes, context: DecodeContext) -> Decode:
-        """Return one event per object; a frame is refused as a whole. See `Decoder`."""
-        # Darknet ends each frame of its stream with ", \n" once it has written a first one.
-        pieces, rejections = split_objects(body, context)
+        """Return one event per object, each refused by itself. See `Decoder`."""
+        pieces, rejections = _pieces(body, context)
         result = Decode(rejections=rejections)
         for line, piece in pieces:
             raw = piece.rstrip(b", ")
             try:
-                if b"\\u0000" in raw:
-                    raise Refused("no_nul", "the character U+0000 cannot be stored")
-                events = _read(line, raw, context)
+                refuse_nul(raw)
+                events = _read(line, raw, context, rejections)
             except (Refused, *JSON_ERRORS) as error:
                 rejections.append(rejection(line, raw, error))
                 continue
@@ -77,17 +57,66 @@ class OpenDataCam:
         return result
 
 
-def _read(line: int, raw: bytes, context: DecodeContext) -> list[Decoded]:
+def _pieces(body: bytes, context: DecodeContext) -> tuple[list[tuple[int, bytes]], list[Rejection]]:
+    """Cut a body into frames and documents.
+
+    Darknet's stream is one endless array, its frames spread over lines: a stretch of it is no JSON text. The
+    API's stream has its documents behind `data:`.
+    """
+    text = body.removeprefix(BOM).strip(BLANK)
+    if context.content_type in NDJSON_TYPES:
+        return split_objects(body, context)
+    if text.startswith(_SSE):
+        lines = (line.removeprefix(_SSE) if line.startswith(_SSE) else b"" for line in text.split(b"\n"))
+        return split_objects(
+            b"\n".join(lines), msgspec.structs.replace(context, content_type=NDJSON_TYPES[0])
+        )
+    several = text.startswith(b"{") and text.count(b'"frame_id"') > 1
+    if (
+        several
+        or text.startswith(b",")
+        or text.endswith(b",")
+        or text.startswith(b"[") != text.endswith(b"]")
+    ):
+        stretch = text.strip(b", \t\r\n").removeprefix(b"[").removesuffix(b"]").rstrip(b", \t\r\n")
+        whole = msgspec.structs.replace(context, content_type=JSON_TYPES[0])
+        pieces, rejections = split_objects(b"[%b]" % stretch, whole)
+        if pieces:
+            return pieces, rejections
+    return split_objects(body, context)
+
+
+def _read(line: int, raw: bytes, context: DecodeContext, rejections: list[Rejection]) -> list[Decoded]:
     try:
         frame = _frame_decoder.decode(raw)
     except msgspec.ValidationError:
-        if b'"frame_id"' in raw:
-            raise
-        return read_document(line, raw, context)
-    return _events(line, raw, frame, context)
+        if b'"frame_id"' not in raw:
+            return read_document(line, raw, context, rejections)
+        return _read_patiently(line, raw, context, rejections)
+    return _events(line, raw, frame, list(enumerate(frame.objects)), context)
 
 
-def _events(line: int, raw: bytes, frame: _Frame, context: DecodeContext) -> list[Decoded]:
+def _read_patiently(
+    line: int, raw: bytes, context: DecodeContext, rejections: list[Rejection]
+) -> list[Decoded]:
+    """Return a frame's objects of which some cannot be read; numbers may be written as text."""
+    value = parse_object(raw)
+    told = value.get("objects")
+    if not isinstance(told, list):
+        raise Refused("type", f"expected an array, got {type(told).__name__}", "objects")
+    frame = msgspec.convert({**value, "objects": []}, Frame, strict=False)
+    objects: list[tuple[int, Object]] = []
+    for number, each in enumerate(told):
+        try:
+            objects.append((number, msgspec.convert(each, Object, strict=False)))
+        except msgspec.ValidationError as error:
+            rejections.append(rejection(line, raw, refusal(error, f"objects[{number}]")))
+    return _events(line, raw, frame, objects, context)
+
+
+def _events(
+    line: int, raw: bytes, frame: Frame, objects: list[tuple[int, Object]], context: DecodeContext
+) -> list[Decoded]:
     # Frame numbers restart with the program; the content tells a resend from another run's frame.
     digest = hashlib.blake2b(raw, digest_size=6).hexdigest()
     moment = frame.time
@@ -101,11 +130,11 @@ def _events(line: int, raw: bytes, frame: _Frame, context: DecodeContext) -> lis
             data=_object(found),
             raw=raw,
         )
-        for number, found in enumerate(frame.objects)
+        for number, found in objects
     ]
 
 
-def _object(found: _Object) -> CameraObject:
+def _object(found: Object) -> CameraObject:
     at = found.relative_coordinates
     return CameraObject(
         label=found.name,

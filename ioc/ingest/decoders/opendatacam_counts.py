@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from ioc.ingest.decoders.base import DecodeContext, Decoded
+from ioc.ingest.decoders.base import DecodeContext, Decoded, Rejection
 from ioc.ingest.decoders.data import COUNT_MAX, RANGES, Refused
 from ioc.ingest.decoders.fields import (
     Tree,
@@ -18,6 +18,7 @@ from ioc.ingest.decoders.fields import (
     maps_of,
     number_of,
     parse_object,
+    rejection,
     text_of,
 )
 from ioc.ingest.decoders.moments import moment_us
@@ -43,15 +44,23 @@ _MAX_CLASSES: Final = 256
 _MAX_NAME_CHARS: Final = 64
 
 
-def read_document(line: int, raw: bytes, context: DecodeContext) -> list[Decoded]:
-    """Return the events of a document of OpenDataCam's API.
+def read_document(
+    line: int, raw: bytes, context: DecodeContext, rejections: list[Rejection]
+) -> list[Decoded]:
+    """Return the events of a document of OpenDataCam's API; of a list each recording is refused by itself.
 
     Raises:
         Refused: it is none of its documents, or something in it is wrong.
     """
     value = parse_object(raw)
     if isinstance(value.get("recordings"), list):
-        return [event for each in maps_of(value["recordings"]) for event in _counts(each, line, raw, context)]
+        events: list[Decoded] = []
+        for each in maps_of(value["recordings"]):
+            try:
+                events += _counts(each, line, raw, context)
+            except Refused as refused:
+                rejections.append(rejection(line, raw, refused))
+        return events
     live = value.get("trackerDataForLastFrame")
     if isinstance(live, dict):
         frame = {"objects": live.get("data"), "frame": live.get("frameIndex"), **_resolution(value)}

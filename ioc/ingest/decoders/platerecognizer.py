@@ -8,24 +8,27 @@ from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, TooManyEvents
-from ioc.ingest.decoders.data import Refused
+from ioc.ingest.decoders.data import NESTED, Refused
 from ioc.ingest.decoders.fields import (
+    KMH_OF,
     Tree,
     extra_of,
     id_of,
     known_text_of,
     map_of,
-    maps_of,
     number_of,
     parse_object,
+    plate_text_of,
+    put_scalars,
     rejection,
+    speed_of,
     text_of,
 )
 from ioc.ingest.decoders.jsonlines import JSON_TYPES, NDJSON_TYPES, split_objects
 from ioc.ingest.decoders.media import MULTIPART_TYPES
 from ioc.ingest.decoders.moments import moment_us
 from ioc.ingest.decoders.multipart import Part, documents
-from ioc.model.events import CameraObject, CameraPlate, CameraStatus, EventData
+from ioc.model.events import CameraObject, CameraPlate, CameraStatus, EventData, Extra
 
 _FORM: Final = b"json="
 _SEEN: Final = frozenset({"recognition", "image", "new_visit", "visit", ""})
@@ -36,9 +39,13 @@ _OFFLINE: Final = frozenset(
 _RESULT_EXTRA: Final = (
     ("dscore", "plate_score"),
     ("position_sec", "position_s"),
-    ("speed", "speed"),
     ("dwell_time", "dwell_s"),
 )
+_MODEL: Final = (("make", "make"), ("model", "model"))
+_COLOR: Final = (("color", "color"), ("value", "color"))
+_ORIENTATION: Final = (("orientation", "orientation"), ("value", "orientation"))
+_DIRECTION: Final = (("direction", "direction_in_picture_deg"),)
+"""Of a vehicle in the picture, not on the map: 0 is up, 90 is right."""
 _ALERT_PLATES: Final = ("license_plate", "plate", "plate_number")
 _ALERT_TIMES: Final = ("timestamp", "time", "created", "start_date", "date")
 
@@ -52,7 +59,9 @@ class PlateRecognizer:
         """Return one event per vehicle; a vehicle is refused alone, a webhook as a whole. See `Decoder`."""
         found = documents(body, context)
         result = Decode(rejections=found.rejections, pictures=found.pictures)
-        parts = [part for part in found.parts if part.name == "json"] or found.parts
+        parts = found.parts
+        if len(parts) > 1:
+            parts = [part for part in parts if part.name == "json"] or parts
         for part in parts:
             pieces, refused = split_objects(_unquoted(part), context)
             result.rejections.extend(refused)
@@ -69,9 +78,10 @@ class PlateRecognizer:
 
 def _unquoted(part: Part) -> bytes:
     """Return the document of a part; a form that is not multipart has it percent-encoded."""
-    if not part.body.startswith(_FORM):
+    if part.body.startswith((b"{", b"[")):
         return part.body
-    return unquote_to_bytes(part.body.removeprefix(_FORM).partition(b"&")[0].replace(b"+", b" "))
+    field = next((field for field in part.body.split(b"&") if field.startswith(_FORM)), None)
+    return part.body if field is None else unquote_to_bytes(field.removeprefix(_FORM).replace(b"+", b" "))
 
 
 def _webhook(value: Tree, line: int, raw: bytes, context: DecodeContext, result: Decode) -> None:
@@ -84,12 +94,15 @@ def _webhook(value: Tree, line: int, raw: bytes, context: DecodeContext, result:
     )
     source = _source(camera, context)
     results = data.get("results")
-    if isinstance(results, list):
+    if isinstance(results, NESTED):
         time_us = _time_us(data, context)
-        for number, each in enumerate(maps_of(results)):
+        listed = results if isinstance(results, list) else [results]
+        vehicles = [each for each in listed if isinstance(each, dict)]
+        for number, each in enumerate(vehicles):
             try:
-                key, found = _vehicle(each, f"data.results[{number}].")
+                key, found = _vehicle(each, context)
             except Refused as refused:
+                refused.field = f"data.results[{number}].{refused.field}"
                 result.rejections.append(rejection(line, raw, refused, source))
                 continue
             result.events.append(
@@ -109,7 +122,7 @@ def _webhook(value: Tree, line: int, raw: bytes, context: DecodeContext, result:
 def _other(event: str, data: Tree, source: str, line: int, raw: bytes, context: DecodeContext) -> Decoded:
     """Return the event of a webhook without results: an alert of ParkPow, or the state of a camera."""
     for name in _ALERT_PLATES:
-        plate = known_text_of(data, name, "data.")
+        plate = plate_text_of(data, name, "data.")
         if plate is not None:
             time_us = _time_us(data, context, _ALERT_TIMES)
             return Decoded(
@@ -156,63 +169,74 @@ def _time_us(
     raise Refused("required", "this field is required", f"data.{names[0]}")
 
 
-def _vehicle(result: Tree, under: str) -> tuple[str, EventData]:
-    """Return what tells a result from others of its picture, and its event."""
+def _vehicle(result: Tree, context: DecodeContext) -> tuple[str, EventData]:
+    """Return what tells a result from others of its picture, and its event.
+
+    Raises:
+        Refused: what is wrong with it, naming the field within the result.
+    """
     vehicle = map_of(result, "vehicle")
-    plate, score, region = _plate(result, under)
-    kind = known_text_of(vehicle, "type", under + "vehicle.")
-    extra = {**extra_of(result, _RESULT_EXTRA), **_looks(result, map_of(vehicle, "props"))}
+    plate, score, region = _plate(result)
+    kind = known_text_of(vehicle, "type", "vehicle.")
+    extra = extra_of(result, _RESULT_EXTRA)
+    _put_looks(extra, result, map_of(vehicle, "props"))
     if region is not None:
         extra["region"] = region
-    # Of a vehicle in the picture, not on the map: 0 is up, 90 is right.
-    extra |= extra_of(result, (("direction", "direction_in_picture_deg"),))
+    put_scalars(extra, result, _DIRECTION)
+    speed = speed_of(result, "speed")
+    if speed is not None and (unit := context.options.get("speed_unit")) is not None:
+        speed = round(speed * KMH_OF.get(unit, 1.0), 3)
     if plate is None:
-        confidence = number_of(vehicle, "score", 0, 1, under + "vehicle.")
+        confidence = number_of(vehicle, "score", 0, 1, "vehicle.")
         found: EventData = CameraObject(
-            label=kind or "vehicle", confidence=1.0 if confidence is None else confidence, extra=extra
+            label=kind or "vehicle",
+            confidence=1.0 if confidence is None else float(confidence),
+            speed_kmh=speed,
+            extra=extra,
         )
     else:
         found = CameraPlate(
-            plate=plate.upper(), confidence=1.0 if score is None else score, vehicle=kind, extra=extra
+            plate=plate.upper(),
+            confidence=1.0 if score is None else float(score),
+            vehicle=kind,
+            speed_kmh=speed,
+            extra=extra,
         )
     return f"{plate} {result.get('box')}", found
 
 
-def _plate(result: Tree, under: str) -> tuple[str | None, float | None, str | None]:
+def _plate(result: Tree) -> tuple[str | None, float | None, str | None]:
     """Return plate, score and region, as text beside its score or, in newer versions, as an object."""
     plate = result.get("plate")
     if not isinstance(plate, dict):
-        region = known_text_of(map_of(result, "region"), "code", under + "region.")
-        return known_text_of(result, "plate", under), number_of(result, "score", 0, 1, under), region
+        region = known_text_of(map_of(result, "region"), "code", "region.")
+        return plate_text_of(result, "plate"), number_of(result, "score", 0, 1), region
     props = map_of(plate, "props")
     best = _best(props.get("plate"))
-    where = under + "plate.props.plate[0]."
+    where = "plate.props.plate[0]."
     score = number_of(best, "score", 0, 1, where)
     if score is None:
-        score = number_of(plate, "score", 0, 1, under + "plate.")
+        score = number_of(plate, "score", 0, 1, "plate.")
     return (
-        known_text_of(best, "value", where),
+        plate_text_of(best, "value", where),
         score,
         known_text_of(_best(props.get("region")), "value", where),
     )
 
 
-def _looks(result: Tree, props: Tree) -> dict[str, str | int | float | bool | None]:
-    model = _best(result.get("model_make") or props.get("make_model"))
-    color = _best(result.get("color") or props.get("color"))
-    orientation = _best(result.get("orientation") or props.get("orientation"))
-    return {
-        **extra_of(model, (("make", "make"), ("model", "model"))),
-        **extra_of(color, (("color", "color"), ("value", "color"))),
-        **extra_of(orientation, (("orientation", "orientation"), ("value", "orientation"))),
-    }
+def _put_looks(extra: Extra, result: Tree, props: Tree) -> None:
+    put_scalars(extra, _best(result.get("model_make") or props.get("make_model")), _MODEL)
+    put_scalars(extra, _best(result.get("color") or props.get("color")), _COLOR)
+    put_scalars(extra, _best(result.get("orientation") or props.get("orientation")), _ORIENTATION)
 
 
 def _best(ranked: Any) -> Tree:
     """Return the first of a ranked list; Plate Recognizer puts the likeliest first."""
-    if isinstance(ranked, dict):
-        return ranked
-    return next(maps_of(ranked), {})
+    if isinstance(ranked, list):
+        for each in ranked:
+            if isinstance(each, dict):
+                return each
+    return ranked if isinstance(ranked, dict) else {}
 
 
 def _alert(plate: str, data: Tree) -> CameraPlate:
@@ -233,5 +257,8 @@ def _alert(plate: str, data: Tree) -> CameraPlate:
     )
     kind = known_text_of(data, "vehicle_type", "data.")
     return CameraPlate(
-        plate=plate.upper(), confidence=1.0 if confidence is None else confidence, vehicle=kind, extra=extra
+        plate=plate.upper(),
+        confidence=1.0 if confidence is None else float(confidence),
+        vehicle=kind,
+        extra=extra,
     )

@@ -13,7 +13,20 @@ MAX_POINTS: Final = 100_000
 
 _LINE: Final = "posList"
 _ROADS: Final = frozenset({"roadNumber", "roadName"})
-_SAID: Final = frozenset({"latitude", _LINE, *_ROADS, "coordinatesForDisplay", "locationForDisplay"})
+_DIRECTIONS: Final = (
+    "tpegDirection",
+    "directionBoundAtPoint",
+    "directionBoundOnLinearSection",
+    "alertCDirectionCoded",
+)
+"""Of the compass before the direction of a table of locations."""
+_SAID: Final = frozenset(
+    {
+        *("latitude", _LINE, "coordinatesForDisplay", "locationForDisplay", "carriageway", "lane"),
+        *(*_ROADS, *_DIRECTIONS),
+    }
+)
+_LANE: Final = ("laneUsage", "laneNumber", "value")
 
 
 def plausible(lon: float, lat: float) -> Point | None:
@@ -52,6 +65,10 @@ class Place(msgspec.Struct, gc=False):
     """What holds the first `posList`."""
     roads: dict[str, list[Any]] = {}
     """What stands as `roadNumber` and as `roadName`."""
+    carriageways: dict[str, None] = {}
+    lanes: dict[str, None] = {}
+    directions: dict[str, str] = {}
+    """By the name of the member that says so."""
 
     def position(self) -> Point | None:
         """Return where it is to be shown, else the middle of its geometry.
@@ -59,6 +76,14 @@ class Place(msgspec.Struct, gc=False):
         Locations by code of a table (Alert-C, TPEG names, predefined ones) have none here.
         """
         return self.shown or middle(self.points if self.line is None else _pos_list(self.line))
+
+    def direction(self) -> str | None:
+        """Return which way it affects: of the compass, else of a table of locations."""
+        if self.directions:
+            for name in _DIRECTIONS:
+                if name in self.directions:
+                    return self.directions[name]
+        return None
 
 
 def place_of(location: dict[str, Any]) -> Place:
@@ -88,10 +113,27 @@ def _take(place: Place, name: str, said: Any, told: dict[str, Any]) -> None:
             place.points.append(point)
     elif name == _LINE:
         place.line = place.line or told
+    elif name == "lane":
+        for each in said if isinstance(said, list) else (said,):
+            if lane := _lane(each):
+                place.lanes[lane] = None
+    elif name == "carriageway":
+        if carriageway := _text(said).strip():
+            place.carriageways[carriageway] = None
+    elif name in _DIRECTIONS:
+        if direction := _text(said).strip():
+            place.directions.setdefault(name, direction)
     elif name in _ROADS:
         place.roads.setdefault(name, []).extend(said if isinstance(said, list) else (said,))
     elif place.shown is None and isinstance(said, dict):
         place.shown = _point(said.get("longitude"), said.get("latitude"))
+
+
+def _lane(told: Any) -> str | None:
+    """Return a lane: versions 1 and 2 name it, version 3 has its number and use."""
+    if not isinstance(told, dict):
+        return _text(told).strip() or None
+    return next((text for name in _LANE if (text := _text(told.get(name)).strip())), None)
 
 
 def _point(told_lon: Any, told_lat: Any) -> Point | None:

@@ -23,16 +23,25 @@ import codecs
 import csv
 import io
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
 
 from ioc.ingest.decoders.base import Decode, DecodeContext, Decoded, Rejection, TooManyEvents
-from ioc.ingest.decoders.data import SCHEMAS, Refused, as_number, computable, typed_data, unknown_type
+from ioc.ingest.decoders.data import (
+    SCHEMAS,
+    Refused,
+    as_number,
+    computable,
+    refuse_nul,
+    typed_data,
+    unknown_type,
+)
 from ioc.ingest.decoders.geometry import degrees_of
 from ioc.ingest.decoders.jsonlines import (
     BOM,
@@ -49,6 +58,7 @@ from ioc.model.events import DATA_TYPES
 from ioc.model.times import to_us
 
 CSV_TYPES: Final = ("text/csv", "text/plain")
+_JSON_TYPES: Final = (JSON_TYPES[0], *NDJSON_TYPES)
 _DELIMITERS: Final = ",;\t|"
 _COLUMNS: Final = ("time", "source", "id", "lon", "lat", "subject")
 _SETTINGS: Final = ("type", "time_format", "none", "rest", "delimiter", "decimal", "encoding", "prefix")
@@ -59,6 +69,7 @@ _TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
 _TRUE_OR_FALSE: Final = frozenset(
     field.name for kind in DATA_TYPES.values() for field in msgspec.structs.fields(kind) if field.type is bool
 )
+_NAMES: Final = (str, int)
 _UNREAD: Final = "\ufffd"
 """What stands where bytes are no text of the encoding."""
 
@@ -72,7 +83,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     fields: dict[str, str]
     """Column by field of the type."""
     factors: dict[str, float]
-    values: dict[str, str]
+    values: dict[str, Any]
+    """What is the same in every row, by field of the type."""
     nothing: frozenset[str]
     time_format: str
     keeps_rest: bool
@@ -81,6 +93,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     encoding: str | None
     named: frozenset[str]
     """The columns that the mapping names."""
+    numeric: frozenset[str]
+    """The fields of the type that are numbers."""
 
 
 class InvalidMapping(ValueError):
@@ -127,19 +141,21 @@ def _read_mapping(items: tuple[tuple[str, str], ...]) -> Table:
     if faults:
         raise InvalidMapping(faults)
     columns: dict[str, str] = {name: options[name] for name in _COLUMNS if name in options}
+    numeric, decimal = SCHEMAS[kind].numeric, options.get("decimal", ".")
     return Table(
         type=kind,
         columns=columns,
         fields=parts["field"],
         factors=factors,
-        values=parts["value"],
+        values={name: _typed(text, name, numeric, decimal) for name, text in parts["value"].items()},
         nothing=frozenset(options.get("none", "").split(";")) | {""},
         time_format=options.get("time_format", _ISO),
         keeps_rest=options.get("rest", "keep") == "keep",
         delimiter=options.get("delimiter"),
-        decimal=options.get("decimal", "."),
+        decimal=decimal,
         encoding=options.get("encoding"),
         named=frozenset((*columns.values(), *parts["field"].values())),
+        numeric=numeric,
     )
 
 
@@ -173,7 +189,7 @@ def _setting_faults(options: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 class Tabular:
     """Decoder of tables by the mapping in the device's options."""
 
-    content_types = (*CSV_TYPES, JSON_TYPES[0], *NDJSON_TYPES)
+    content_types = (*CSV_TYPES, *_JSON_TYPES)
 
     def decode(self, body: bytes, context: DecodeContext) -> Decode:
         """Return one event per row; each is refused by itself. See `Decoder`."""
@@ -182,7 +198,7 @@ class Tabular:
         except InvalidMapping as error:
             return Decode(rejections=[_unusable(body, error)])
         result = Decode()
-        json = context.content_type in (JSON_TYPES[0], *NDJSON_TYPES) or (
+        json = context.content_type in _JSON_TYPES or (
             context.content_type is None and body.removeprefix(BOM).lstrip()[:1] in (b"{", b"[")
         )
         rows = _json_rows(body, context, result) if json else _csv_rows(body, table, context, result)
@@ -196,7 +212,8 @@ class Tabular:
                 continue
             result.events.append(decoded)
             result.dropped_fields += dropped
-        result.rejections.sort(key=lambda rejection: rejection.line)
+        if result.rejections:
+            result.rejections.sort(key=attrgetter("line"))
         return result
 
 
@@ -217,8 +234,8 @@ _Rows = Iterator[tuple[int, dict[str, Any], bytes]]
 
 
 def _json_rows(body: bytes, context: DecodeContext, result: Decode) -> _Rows:
-    pieces, refused = split_objects(body, context)
-    result.rejections += refused
+    pieces, uncut = split_objects(body, context)
+    result.rejections += uncut
     for line, raw in pieces:
         try:
             row = parse_any(raw)
@@ -226,11 +243,14 @@ def _json_rows(body: bytes, context: DecodeContext, result: Decode) -> _Rows:
             rule, detail = why_unreadable(error)
             result.rejections.append(Rejection(line=line, rule=rule, detail=detail, raw=raw))
             continue
-        if isinstance(row, dict):
-            yield line, _flat(row), raw
+        try:
+            if not isinstance(row, dict):
+                raise Refused("object", f"expected one JSON object, got {type(row).__name__}")
+            refuse_nul(raw)
+        except Refused as refused:
+            result.rejections.append(_rejection(line, raw, refused))
         else:
-            detail = f"expected one JSON object, got {type(row).__name__}"
-            result.rejections.append(Rejection(line=line, rule="object", detail=detail, raw=raw))
+            yield line, _flat(row), raw
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
@@ -252,16 +272,8 @@ def _csv_rows(body: bytes, table: Table, context: DecodeContext, result: Decode)
     header_end = text.find("\n")
     first = text if header_end < 0 else text[:header_end]
     delimiter = delimiter_of(first, table)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     header: list[str] | None = None
-    while True:
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            result.rejections.append(_rejection(reader.line_num, b"", Refused("csv", str(error))))
-            continue
-        if cells is None:
-            break
+    for _, line, cells in _cells(text, delimiter, result):
         if not any(cells):
             continue
         if header is None:
@@ -272,17 +284,57 @@ def _csv_rows(body: bytes, table: Table, context: DecodeContext, result: Decode)
                 return
             continue
         raw = delimiter.join(cells).encode("utf-8", "replace")
-        line = reader.line_num
-        if len(cells) != len(header):
+        # Spreadsheets write what was once filled as empty cells behind the last column.
+        row = cells if any(cells[len(header) :]) else cells[: len(header)]
+        if len(row) != len(header):
             detail = f"{len(cells)} cells, and {len(header)} columns"
             result.rejections.append(_rejection(line, raw, Refused("columns", detail)))
         elif len(raw) > context.max_event_bytes:
             detail = f"the row has {len(raw)} bytes, at most {context.max_event_bytes} are taken"
             result.rejections.append(_rejection(line, raw, Refused("max_event_bytes", detail)))
         else:
-            yield line, dict(zip(header, cells, strict=True)), raw
+            yield line, dict(zip(header, row, strict=True)), raw
     if header is None:
         result.rejections.append(_rejection(1, b"", Refused("empty", "the body holds no row")))
+
+
+_Read = Iterator[tuple[int, int, list[str]]]
+"""The lines on which a row begins and ends, and its cells."""
+
+
+def _cells(text: str, delimiter: str, result: Decode) -> _Read:
+    """Yield the rows of a table; quoted cells may hold lines.
+
+    A quotation mark that is not closed would take all rows behind it for its cell. Such a row goes over
+    several lines and has not as many cells as the first: each line is a row then.
+    """
+    refused: list[Rejection] = []
+    rows = list(_parsed([io.StringIO(text, newline="")], delimiter, refused))
+    width = next((len(cells) for *_, cells in rows if any(cells)), 0)
+    if any(first < last and len(cells) != width for first, last, cells in rows):
+        lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        refused.clear()
+        rows = list(_parsed(([line] for line in lines), delimiter, refused))
+    result.rejections += refused
+    yield from rows
+
+
+def _parsed(texts: Iterable[Iterable[str]], delimiter: str, refused: list[Rejection]) -> _Read:
+    before = 0
+    for text in texts:
+        reader, last = csv.reader(text, delimiter=delimiter), 0
+        while True:
+            try:
+                cells = next(reader, None)
+            except csv.Error as error:
+                refused.append(_rejection(before + reader.line_num, b"", Refused("csv", str(error))))
+                last = reader.line_num
+                continue
+            if cells is None:
+                break
+            yield before + last + 1, before + reader.line_num, cells
+            last = reader.line_num
+        before += reader.line_num
 
 
 def encoding_of(start: bytes, encoding: str | None) -> str:
@@ -314,48 +366,63 @@ def _decoded(
     Raises:
         Refused: what is wrong with it.
     """
-    if any(isinstance(cell, str) and _UNREAD in cell for cell in row.values()):
-        raise Refused("encoding", f"bytes that are no {table.encoding or 'UTF-8'}; state the `encoding`")
-    if b"\0" in raw or b"\\u0000" in raw:
+    for cell in row.values():
+        if isinstance(cell, str) and _UNREAD in cell:
+            raise Refused("encoding", f"bytes that are no {table.encoding or 'UTF-8'}; state the `encoding`")
+    if b"\0" in raw:
         raise Refused("no_nul", "the character U+0000 cannot be stored")
     at = {name: _cell(row, column, table) for name, column in table.columns.items()}
-    fields: dict[str, Any] = {name: _typed(text, name, table) for name, text in table.values.items()}
-    for name, column in table.fields.items():
-        value = _cell(row, column, table)
-        if value is not None:
-            fields[name] = _scaled(_typed(value, name, table), name, column, table)
-    if table.keeps_rest:
-        fields["extra"] = {
-            name: cell
-            for name, cell in row.items()
-            if name not in table.named and not (isinstance(cell, str) and cell in table.nothing)
-        }
     try:
-        data, dropped = typed_data(table.type, fields)
+        data, dropped = typed_data(table.type, _fields(row, table))
     except Refused as refused:
         raise _by_column(refused, table) from None
     moment = _time_us(at.get("time"), table, context)
     named = at.get("id")
-    identity = named if isinstance(named, str | int) else blake2b(raw, digest_size=12).hexdigest()
-    source = at.get("source")
+    identity = str(named) if isinstance(named, _NAMES) else blake2b(raw, digest_size=12).hexdigest()
+    source, subject = at.get("source"), at.get("subject")
+    lon, lat = at.get("lon"), at.get("lat")
     return (
         Decoded(
             line=line,
-            id=_short(str(identity), MAX_ID_CHARS, table.columns.get("id")),
+            id=_short(identity, MAX_ID_CHARS, table.columns.get("id")),
             source=context.device_id
             if source is None
             else _short(context.part(str(source)), MAX_ID_CHARS, table.columns["source"]),
             time_us=moment,
             data=data,
             raw=raw,
-            lon=degrees_of(_number(at.get("lon"), table)),
-            lat=degrees_of(_number(at.get("lat"), table)),
+            lon=None if lon is None else degrees_of(_number(lon, table.decimal)),
+            lat=None if lat is None else degrees_of(_number(lat, table.decimal)),
             subject=None
-            if (subject := at.get("subject")) is None
+            if subject is None
             else _short(str(subject), MAX_SUBJECT_CHARS, table.columns["subject"]),
         ),
         dropped,
     )
+
+
+def _fields(row: dict[str, Any], table: Table) -> dict[str, Any]:
+    """Return what a row says of the fields of its type."""
+    fields = table.values.copy()
+    for name, column in table.fields.items():
+        value = _cell(row, column, table)
+        if value is None:
+            continue
+        if isinstance(value, str):
+            value = _typed(value, name, table.numeric, table.decimal)
+        fields[name] = _scaled(value, table.factors[name], column) if name in table.factors else value
+    if table.keeps_rest and (rest := _rest(row, table)):
+        fields["extra"] = rest
+    return fields
+
+
+def _rest(row: dict[str, Any], table: Table) -> dict[str, Any]:
+    """Return the cells of columns that the mapping does not name."""
+    rest: dict[str, Any] = {}
+    for name, cell in row.items():
+        if name not in table.named and not (isinstance(cell, str) and cell in table.nothing):
+            rest[name] = cell
+    return rest
 
 
 def _cell(row: dict[str, Any], column: str, table: Table) -> Any:
@@ -367,25 +434,20 @@ def _cell(row: dict[str, Any], column: str, table: Table) -> Any:
     return None if value in table.nothing else value
 
 
-def _typed(value: Any, name: str, table: Table) -> Any:
+def _typed(value: str, name: str, numeric: frozenset[str], decimal: str) -> Any:
     """Return a text as the number or truth value that the field holds; any other text is itself."""
-    if not isinstance(value, str):
-        return value
-    if name in SCHEMAS[table.type].numeric:
-        return _number(value, table)
+    if name in numeric:
+        return _number(value, decimal)
     return _TRUTHS.get(value.lower(), value) if name in _TRUE_OR_FALSE else value
 
 
-def _number(value: Any, table: Table) -> Any:
-    if table.decimal == "," and isinstance(value, str):
+def _number(value: Any, decimal: str) -> Any:
+    if decimal == "," and isinstance(value, str):
         value = value.replace(".", "").replace(",", ".")
     return as_number(value)
 
 
-def _scaled(value: Any, name: str, column: str, table: Table) -> Any:
-    factor = table.factors.get(name)
-    if factor is None:
-        return value
+def _scaled(value: Any, factor: float, column: str) -> Any:
     if not computable(value):
         raise Refused("type", f"expected a number, found {str(value)[:40]!r}", column)
     return value * factor

@@ -47,6 +47,21 @@ class Envelope(Protocol):
         """What the event is about."""
 
 
+class AnyEnvelope(msgspec.Struct, frozen=True):
+    """What is read of an event that is looked at with patience; CloudEvents allows other attributes."""
+
+    specversion: Literal["1.0"]
+    id: Id
+    source: Id
+    type: Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARS)]
+    time: Zoned
+    data: dict[str, Any]
+    subject: Subject | None = None
+    lon: float | None = None
+    lat: float | None = None
+    traceparent: Any = None
+
+
 def envelope_decoder(
     ranges: dict[str, Bounds], names: Iterable[str], max_name_chars: int, count_bounds: Bounds
 ) -> Callable[[bytes], Any]:

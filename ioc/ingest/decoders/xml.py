@@ -4,10 +4,9 @@ Publishers agree on local names and differ in namespaces (`hikvision.com/ver20`,
 elements are looked up by local name.
 """
 
-from collections.abc import Callable
-from typing import Final
-from xml.etree.ElementTree import XML, Element
-from xml.sax.saxutils import escape
+import re
+from typing import Any, Final
+from xml.etree.ElementTree import XML, Element, XMLPullParser
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
@@ -17,7 +16,33 @@ from ioc.ingest.decoders.data import Refused
 MAX_DEPTH: Final = 100
 _UNREADABLE: Final = (ParseError, ValueError, LookupError, RecursionError)
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
-_IN_ATTRIBUTES: Final = {'"': "&quot;", "\r": "&#13;", "\n": "&#10;", "\t": "&#09;"}
+_IN_ATTRIBUTES: Final = str.maketrans(
+    {
+        "&": "&amp;",
+        "<": "&lt;",
+        ">": "&gt;",
+        '"': "&quot;",
+        "\r": "&#13;",
+        "\n": "&#10;",
+        "\t": "&#09;",
+    }
+)
+_DECLARED: Final = re.compile(
+    rb"<\?xml\s[^>]{0,100}?\bencoding\s*=\s*[\"']([A-Za-z0-9_-]{1,20})[\"'][^>]{0,100}\?>"
+)
+_EAST_ASIAN: Final = frozenset(
+    (
+        b"gb2312",
+        b"gbk",
+        b"gb18030",
+        b"big5",
+        b"shift_jis",
+        b"euc-jp",
+        b"euc-kr",
+        b"windows-31j",
+        b"ks_c_5601-1987",
+    )
+)
 _DOCTYPE: Final = b"<!DOCTYPE"
 
 
@@ -34,6 +59,27 @@ def parse_xml(body: bytes) -> Element:
         root = _guarded(text)
     _to_local_names(root)
     return root
+
+
+def whole_elements(body: bytes, names: frozenset[str]) -> list[Element]:
+    """Return the elements of these local names that end before a text breaks off or is broken.
+
+    None contains another. They are as `parse_xml` gives them; a text that could declare anything gives none.
+    """
+    text = body.strip(b" \t\r\n\0")
+    if _DOCTYPE in text or b"\0" in text:
+        return []
+    parser: Any = XMLPullParser(("end",))
+    found: list[Element] = []
+    try:
+        parser.feed(text)
+        for _, element in parser.read_events():
+            if element.tag.rpartition("}")[2] in names:
+                _to_local_names(element)
+                found.append(element)
+    except (Refused, *_UNREADABLE):
+        pass  # what follows is what cannot be read
+    return found
 
 
 def _at_once(text: bytes) -> Element | None:
@@ -53,12 +99,24 @@ def _at_once(text: bytes) -> Element | None:
 
 def _guarded(text: bytes) -> Element:
     try:
-        root: Element = fromstring(text, forbid_dtd=True)
+        root: Element = fromstring(_in_utf_8(text), forbid_dtd=True)
     except DefusedXmlException:
         raise Refused("xml_entity", "entities and document types are not taken") from None
     except _UNREADABLE as error:
         raise Refused("xml", f"not well-formed: {error}"[:200]) from None
     return root
+
+
+def _in_utf_8(text: bytes) -> bytes:
+    """Return `text`, in UTF-8 where it says to be in an encoding of East Asia: expat takes none of them.
+
+    Raises:
+        ValueError: it says so and is not.
+    """
+    said = _DECLARED.match(text)
+    if said is None or said[1].lower() not in _EAST_ASIAN:
+        return text
+    return text[said.end() :].decode(said[1].decode("ascii")).encode()
 
 
 def _to_local_names(root: Element) -> None:
@@ -67,8 +125,8 @@ def _to_local_names(root: Element) -> None:
         raise Refused("depth", "nested more deeply than any message of ours")
     for element in elements:
         element.tag = element.tag.rpartition("}")[2]
-        if element.keys():  # asking for `attrib` would make an empty one
-            element.attrib = {name.rpartition("}")[2]: value for name, value in element.items()}
+        if items := element.items():  # asking for `attrib` would make an empty one
+            element.attrib = {name.rpartition("}")[2]: value for name, value in items}
 
 
 def _is_deeper(root: Element, depth: int) -> bool:
@@ -110,21 +168,29 @@ def children(element: Element, name: str) -> list[Element]:
 def xml_of(element: Element) -> bytes:
     """Return what `tostring` writes for an element of local names, in a third of the time."""
     parts: list[str] = []
-    _write(element, parts.append)
+    _write(element, parts)
     return "".join(parts).encode()
 
 
-def _write(element: Element, write: Callable[[str], object]) -> None:
+def _write(element: Element, parts: list[str]) -> None:
     tag, text, tail = element.tag, element.text, element.tail
-    attributes = "".join([f' {name}="{escape(value, _IN_ATTRIBUTES)}"' for name, value in element.items()])
-    if text or len(element):
-        write(f"<{tag}{attributes}>")
-        if text:
-            write(escape(text))
+    start = tag
+    for name, value in element.items():
+        start += f' {name}="{_in_attribute(value)}"'
+    if len(element):
+        parts.append(f"<{start}>{_in_text(text)}" if text else f"<{start}>")
         for child in element:
-            _write(child, write)
-        write(f"</{tag}>")
+            _write(child, parts)
+        parts.append(f"</{tag}>")
     else:
-        write(f"<{tag}{attributes} />")
+        parts.append(f"<{start}>{_in_text(text)}</{tag}>" if text else f"<{start} />")
     if tail:
-        write(escape(tail))
+        parts.append(_in_text(tail))
+
+
+def _in_text(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _in_attribute(text: str) -> str:
+    return text if text.isalnum() else text.translate(_IN_ATTRIBUTES)

@@ -12,10 +12,10 @@ from pydantic import SecretStr
 
 from ioc.api.application import create_api
 from ioc.app.oidc import OidcLogins
-from ioc.app.settings_sections import OidcSettings
+from ioc.app.settings.sections import OidcSettings
 from ioc.store.embedded import Dsns
 from ioc.store.pool import open_pool
-from ioc.store.users import Role, Users
+from ioc.store.users import Role, Users, token_hash
 from tests.integration.api.identity_provider import CLIENT_ID, CLIENT_SECRET, Provider, identity_provider
 from tests.integration.api.test_users import execute
 from tests.unit.api.fakes import make_deps
@@ -143,6 +143,8 @@ def weak_algorithm(provider: Provider) -> None:
         changed(roles=...),
         changed(wards=[]),
         changed(preferred_username="tên có dấu"),
+        changed(name="Cường\x00"),
+        changed(wards=["25747", "25\x00"]),
         unknown_key,
         shared_secret,
         weak_algorithm,
@@ -183,6 +185,32 @@ async def test_rights_follow_the_claims_and_a_change_ends_older_sessions(
     browser.cookies.set("ioc_session", first)
     assert (await browser.get("/api/v1/session")).status_code == 401
     assert execute(database, "SELECT username FROM account") == [("cuong",)]
+
+
+async def test_the_session_that_the_browser_had_ends_with_the_login(
+    browser: httpx.AsyncClient, database: Dsns
+) -> None:
+    await log_in(browser)
+    path = await to_provider(browser)
+    # The answer comes from another site: what is SameSite=Strict stays behind.
+    browser.cookies.delete("ioc_session")
+    assert (await browser.get(path)).headers["location"] == "/"
+    path = await to_provider(browser)
+    browser.cookies.delete("ioc_session")
+    execute(database, "INSERT INTO login_session (token_hash, username) VALUES (sha256('third'), 'cuong')")
+    browser.cookies.set("ioc_session", "third", domain="ioc.test")
+    assert (await browser.get(path)).headers["location"] == "/", "logged in anew in another tab, same site"
+    left = execute(database, "SELECT encode(token_hash, 'hex') FROM login_session")
+    assert left == [(token_hash(browser.cookies["ioc_session"]).hex(),)]
+
+
+async def test_a_login_that_fails_leaves_the_session_that_the_browser_had(
+    browser: httpx.AsyncClient, provider: Provider
+) -> None:
+    await log_in(browser)
+    provider.claims |= {"roles": []}
+    assert await log_in(browser) == "/?login=refused"
+    assert (await browser.get("/api/v1/session")).status_code == 200
 
 
 async def test_whom_we_disabled_stays_out_and_no_local_account_is_taken_over(

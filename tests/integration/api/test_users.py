@@ -214,8 +214,8 @@ async def test_a_session_is_read_until_it_is_closed(users: Users) -> None:
     first, second = await users.open_session("an"), await users.open_session("an")
     person = await users.read_session(first)
     assert person is not None and person.name == "Trần An"
-    await users.close_session(first)
-    await users.close_session(first)
+    await users.close_session(token_hash(first))
+    await users.close_session(token_hash(first))
     assert await users.read_session(first) is None
     assert await users.read_session(second) is not None
     assert await users.close_sessions("AN") == 1

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from ioc.app.attach.attacher import Attacher
-from ioc.app.settings_attach import AttachSettings
+from ioc.app.settings.attach import AttachSettings
 from ioc.ingest.registry import RegistrySnapshot
 from ioc.model.attachments import Attachment, AttachState
 from ioc.model.places import AttachKind, Device, DeviceKind

@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 
 from ioc.api.citizen_ports import Submission
-from ioc.app.citizen_desk import CitizenDesk
+from ioc.app.citizens.citizen_desk import CitizenDesk
 from ioc.app.photos import StoredPhotos
 from ioc.app.sealing import Seal
-from ioc.app.settings_sections import PhotoSettings
+from ioc.app.settings.sections import PhotoSettings
 from ioc.incidents.commands import Command
 from ioc.incidents.policies import Policies
 from ioc.ingest.ports import NO_ADDRESSES, Addresses

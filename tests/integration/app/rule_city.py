@@ -11,12 +11,12 @@ import msgspec
 import psycopg
 
 from ioc.app.directory import Directory
-from ioc.app.rule_files import RuleFolder
-from ioc.app.rule_push import RulePublisher, plan_push
-from ioc.app.rule_sets import RuleSets, ensure_first_version
-from ioc.app.rules_worker import RulesWorker
-from ioc.app.settings_sections import RulesSettings
-from ioc.app.wide_worker import WideRulesWorker
+from ioc.app.rules.files import RuleFolder
+from ioc.app.rules.push import RulePublisher, plan_push
+from ioc.app.rules.sets import RuleSets, ensure_first_version
+from ioc.app.rules.wide_worker import WideRulesWorker
+from ioc.app.rules.worker import RulesWorker
+from ioc.app.settings.sections import RulesSettings
 from ioc.eventlog.append_queue import Pending
 from ioc.eventlog.port import partition_of
 from ioc.eventlog.postgres import PostgresLog

@@ -39,6 +39,21 @@ def test_a_persons_rights_are_changed_by_command_and_recorded(ioc: Ioc, database
     assert code == 1 and "there is no user 'nobody'" in err
 
 
+def test_a_second_factor_is_asked_for_and_taken_away_by_command(ioc: Ioc) -> None:
+    def standing() -> object:
+        return json.loads(ioc("users", "list", "--json")[1])[0]["second_factor"]
+
+    assert ioc("users", "add", "an")[0] == 0
+    assert standing() == "none"
+    asked = json.loads(ioc("users", "second-factor", " AN", "--json")[1])
+    assert (asked, standing()) == ({"user": "an", "second_factor": True}, "demanded")
+    assert "demanded" in ioc("users", "list")[1]
+    assert ioc("users", "second-factor", "an", "--off")[0] == 0
+    assert standing() == "none"
+    code, _, err = ioc("users", "second-factor", "nobody")
+    assert code == 1 and "there is no user 'nobody'" in err
+
+
 def test_a_token_is_shown_once_and_ends_when_revoked(ioc: Ioc, database: Dsns) -> None:
     issued = json.loads(
         ioc("tokens", "issue", "partner", "--scope", "incidents:read", "--days", "1", "--json")[1]
@@ -117,7 +132,7 @@ def test_retention_and_erasure_are_run_and_reported_by_command(ioc: Ioc, databas
     assert (pending["id"], pending["answered"], pending["overdue"]) == (taken["id"], None, False)
     assert ioc("erasure", "answer", str(taken["id"]))[0] == 0
     done = json.loads(ioc("erasure", "run", str(taken["id"]), "--json")[1])
-    assert done["erased"] == {"camera readings": 1, "incidents": 0}
+    assert done["erased"] == {"camera readings": 1, "reports": 0, "citizens' reports": 0, "incidents": 0}
     assert json.loads(ioc("erasure", "list", "--json")[1]) == []
     assert len(json.loads(ioc("erasure", "list", "--all", "--json")[1])) == 1
     for wrong in (("add",), ("add", "--phone", "1", "--plate", "x"), ("add", "--phone", "12"), ("run", "99")):

@@ -10,9 +10,9 @@ import pytest
 
 from ioc.api.citizen_ports import QuotaError, Submission, UnfitReportError
 from ioc.api.georeport_input import RequestQuery
-from ioc.app.citizen_desk import CitizenDesk
-from ioc.app.public_requests import StoredRequests
-from ioc.app.report_desk import ReportDesk
+from ioc.app.citizens.citizen_desk import CitizenDesk
+from ioc.app.citizens.public_requests import StoredRequests
+from ioc.app.citizens.report_desk import ReportDesk
 from ioc.geo.gazetteer import Address, Gazetteer
 from ioc.incidents.policies import Policies
 from ioc.model.events import decode_event
@@ -272,3 +272,15 @@ async def test_an_answer_to_all_reaches_everybody_and_its_repeat_nobody(pool: Sc
     assert [each.result() for each in sent] == [1, 1, 1]
     assert await answer("một người", None, everybody=False) == 1
     assert await fetch(pool, "SELECT count(*) FROM citizen_answer WHERE report_id = 'r7'") == [(3,)]
+
+
+async def test_what_a_forgotten_reporter_says_of_the_result_is_stored_masked(pool: ScopedPool) -> None:
+    log = Log()
+    desk = counter(pool, log)
+    first = await desk.submit(HOLE)
+    await raise_incident(pool, first.id, ended=datetime.now(UTC))
+    async with pool.of(SERVICE).connection() as connection:
+        await connection.execute("UPDATE citizen_report SET forgotten = true")
+    await desk.vote(first.code, satisfied=True, text="Tốt, gọi 0912 345 678")
+    assert await fetch(pool, "SELECT text FROM citizen_vote") == [("Tốt, gọi •••678",)]
+    assert b"345 678" not in log.told[-1].payload

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from ioc.app import cli
+from ioc.app.cli import main as cli
 from ioc.store.embedded import Dsns
 
 Ioc = Callable[..., tuple[int, str, str]]
@@ -58,6 +58,13 @@ def test_an_id_with_markup_is_stored_and_its_key_shown(ioc: Ioc) -> None:
     assert code == 0
     assert out.startswith("key of g2[b], shown once: iocd_")
     assert "[red]x[b]" in ioc("devices", "list")[1]
+
+
+def test_what_doctor_finds_is_its_output(ioc: Ioc) -> None:
+    code, out, err = ioc("doctor", "--port", "0", "--mqtt-port", "0")
+    assert (code, err) == (1, "")
+    assert "fix  wards: 0 wards" in out
+    assert "→" in out
 
 
 def test_an_id_that_cannot_be_used_is_refused_before_anything_is_stored(ioc: Ioc) -> None:

@@ -38,6 +38,7 @@ def test_what_cannot_be_a_policy_names_the_field_and_changes_nothing(ioc: Ioc) -
     for name, text, told in (
         ("grouping", "metres: 0", "metres"),
         ("grouping", "[", "not valid YAML"),
+        ("calendar", "days_off: [2026-13-45]", "not valid YAML: month must be in 1..12"),
         ("weather", "{}", "no policy 'weather'"),
     ):
         code, _, errors = ioc("policies", "push", name, write("x.yaml", text), "--reason", "thử")

@@ -113,10 +113,21 @@ def test_a_recording_that_was_cut_off_says_so_by_its_exit_code(ioc: Ioc, file: P
     [
         (["recording", "cut", "{file}", "--out", "{file}", "--replace"], "--out is the recording itself"),
         (
-            ["recording", "cut", "{file}", "--out", "x", "--stream", "trafic"],
+            ["recording", "cut", "{file}", "--out", "x.ndjson.zst", "--stream", "trafic"],
             "'trafic': expected one of camera",
         ),
-        (["recording", "cut", "{file}", "--out", "x", "--from", "yesterday"], "--from"),
+        (["recording", "cut", "{file}", "--out", "x.ndjson.zst", "--from", "yesterday"], "--from"),
+        (
+            [
+                *("recording", "cut", "{file}", "--out", "x.ndjson.zst"),
+                *("--from", "2026-11-24T00:00:00Z", "--until", "2026-11-23T00:00:00Z"),
+            ],
+            "expected a time after --from",
+        ),
+        (["recording", "inspect", "{file}", "--gap", "inf"], "Invalid value for '--gap'"),
+        (["recording", "cut", "{file}", "--out", "x"], "ends in .ndjson.zst or .parquet"),
+        (["recording", "anonymise", "{file}", "--out", "x.csv"], "ends in .ndjson.zst or .parquet"),
+        (["record", "--stored", "--out", "x.ndjson"], "ends in .ndjson.zst or .parquet"),
         (["replay", "{file}"], "ioc-sim play"),
         (["replay", "{file}", "--into-log"], "replay.enabled is off"),
         (["replay", "{file}", "--into-log", "--speed", "fast"], "expected a number above 0, or max"),
@@ -125,6 +136,10 @@ def test_a_recording_that_was_cut_off_says_so_by_its_exit_code(ioc: Ioc, file: P
             "expected one of camera, traffic",
         ),
         (["export", "open", "camera", "--out", "x"], "say either --day, or --from and --to"),
+        (
+            ["export", "open", "camera", "--day", "2026-11-23", "--out", "/dev/null", "--replace"],
+            "is no file",
+        ),
         (["export", "open", "camera", "--day", "23.11.", "--out", "x"], "expected e.g. 2026-11-23"),
         (
             ["export", "open", "camera", "--day", "2026-11-23", "--out", "x", "--grid-m", "5"],
@@ -142,7 +157,21 @@ def test_what_cannot_be_done_is_said_with_what_to_do(
     code, _, err = ioc(*(argument.replace("{file}", str(file)) for argument in arguments))
     assert code in (1, 2)
     assert said in " ".join(err.replace("│", " ").split())
-    assert not Path("x").exists()
+    assert not list(Path.cwd().glob("x*"))
+
+
+def test_what_was_cut_off_is_played_and_cut_as_far_as_it_goes_and_said_each_time(
+    ioc: Ioc, database: Dsns, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(database)
+    monkeypatch.setenv("IOC_REPLAY__ENABLED", "true")
+    file.write_bytes(file.read_bytes()[:-10])
+    code, _, err = ioc("recording", "cut", str(file), "--out", "whole.ndjson.zst")
+    assert (code, "ended early: cut off after 1 complete frames" in err) == (0, True)
+    code, out, err = ioc("replay", str(file), "--into-log", "--json")
+    assert (code, json.loads(out)["events"]) == (1, 10)
+    assert json.loads(out)["trouble"] == "cut off after 1 complete frames"
+    assert "not whole: cut off" in err
 
 
 def test_a_day_of_the_city_is_written_as_open_data(ioc: Ioc, database: Dsns) -> None:

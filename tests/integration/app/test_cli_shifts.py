@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from ioc.api.ports import RuleInfo
-from ioc.app.shift_service import ShiftService
+from ioc.app.incidents.shift_service import ShiftService
 from ioc.incidents.shift import ShiftCommand, ShiftOp
 from ioc.model.texts import Text
 from ioc.store.embedded import Dsns

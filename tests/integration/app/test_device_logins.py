@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ioc.app.device_logins import DeviceLogins, store_login
+from ioc.app.devices.logins import DeviceLogins, store_login
 from ioc.app.directory import Directory
 from ioc.app.sealing import Seal
 from ioc.model.places import Device, DeviceKind

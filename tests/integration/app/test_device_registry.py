@@ -15,10 +15,10 @@ from ioc.api.device_ports import (
     device_tag,
 )
 from ioc.api.ports import NotFoundError
-from ioc.app.device_keeper import DeviceKeeper
-from ioc.app.device_registry import StoredDevices
+from ioc.app.devices.keeper import DeviceKeeper
+from ioc.app.devices.registry import StoredDevices
 from ioc.app.directory import Directory
-from ioc.app.expected import expected_sources
+from ioc.app.rules.expected import expected_sources
 from ioc.app.sealing import Seal
 from ioc.ingest.ports import Unavailable
 from ioc.model.device_health import Condition

@@ -10,9 +10,10 @@ import pytest
 from ioc.app import directory as module
 from ioc.app.directory import Directory
 from ioc.geo.index import AreaIndex
-from ioc.model.places import Area
+from ioc.model.places import Area, Device, DeviceKind
 from ioc.model.texts import Text
 from ioc.store.areas import replace_areas
+from ioc.store.devices import upsert_devices
 from ioc.store.embedded import Dsns
 from ioc.store.pool import open_pool
 
@@ -70,6 +71,8 @@ async def test_boundaries_are_built_beside_the_loop_and_swapped_as_a_whole(
         await directory.refresh()
         held = directory.index
         await put("W2")
+        async with pool.connection() as connection:
+            await upsert_devices(connection, [Device(id="new", kind=DeviceKind.CAMERA, name="new")])
         monkeypatch.setattr(AreaIndex, "at", slow)
         async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             group.create_task(directory.refresh())
@@ -77,8 +80,11 @@ async def test_boundaries_are_built_beside_the_loop_and_swapped_as_a_whole(
             # The loop runs on, and whoever asks meanwhile gets the old boundaries whole.
             version, old = directory.area_version, directory.index
             assert (directory.ward_of(106.5, 11.5), old is held) == ("W1", True)
+            # No device is known before the boundaries of its time.
+            assert (directory.devices, directory.registry.device("new")) == ([], None)
             may_end.set()
         assert builders[0] is not threading.main_thread()
         assert directory.ward_of(106.5, 11.5) == "W2"
         assert directory.area_version > version
+        assert [device.id for device in directory.devices] == ["new"]
         assert held.ward_of(106.5, 11.5) == "W1"  # a batch that began with the old one ends with it

@@ -19,7 +19,7 @@ from benchmarks.broker import KEY_PASSWORD, Access
 from ioc.app.core import kafka_settings
 from ioc.app.doctor import Finding, diagnose
 from ioc.app.settings import Settings, load_settings
-from ioc.app.settings_sections import BridgeTopic, KafkaProtocol, LogKind
+from ioc.app.settings.sections import BridgeTopic, KafkaProtocol, LogKind
 from ioc.eventlog.kafka_publisher import create_compacted
 from ioc.geo.geojson import parse_areas
 from ioc.model.places import Device, DeviceKind

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from ioc.app.rule_sets import RuleSets
-from ioc.app.rule_view import RunningRules
-from ioc.app.slow_rules import STRIKES
+from ioc.app.rules.sets import RuleSets
+from ioc.app.rules.slow import STRIKES
+from ioc.app.rules.view import RunningRules
 from ioc.model.events import Event
 from ioc.model.incidents import Condition
 from ioc.model.records import EVENTS_TOPIC

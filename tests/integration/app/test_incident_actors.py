@@ -18,8 +18,8 @@ from hypothesis.stateful import (
 )
 
 from ioc.app.clock import now_us
-from ioc.app.incident_effects import apply_effects
-from ioc.app.incident_service import IncidentService
+from ioc.app.incidents.effects import apply_effects
+from ioc.app.incidents.service import IncidentService
 from ioc.incidents.commands import TRANSITIONS, Command, Conflict, KeyReused, Op, Refused
 from ioc.incidents.policies import Policies
 from ioc.model.incidents import Cleared, Condition, Handling, Incident, PauseReason, Severity

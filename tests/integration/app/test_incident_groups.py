@@ -9,12 +9,12 @@ import pytest
 
 from ioc.api.ports import NotFoundError
 from ioc.app.clock import now_us
-from ioc.app.desk import Desk
 from ioc.app.directory import Directory
-from ioc.app.incident_effects import apply_effects
-from ioc.app.incident_keeper import IncidentKeeper
-from ioc.app.incident_service import IncidentService
-from ioc.app.policy_view import StoredPolicies
+from ioc.app.incidents.desk import Desk
+from ioc.app.incidents.effects import apply_effects
+from ioc.app.incidents.keeper import IncidentKeeper
+from ioc.app.incidents.policy_view import StoredPolicies
+from ioc.app.incidents.service import IncidentService
 from ioc.app.retry import RETRYABLE
 from ioc.incidents.commands import Command, Conflict, KeyReused, Op
 from ioc.incidents.policies import POLICIES as KNOWN

@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from benchmarks.broker import Broker
-from ioc.app.incident_relay import IncidentRelay, change_message
+from ioc.app.incidents.relay import IncidentRelay, change_message
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.model.incidents import Evidence, Why
 from ioc.model.records import INCIDENTS_TOPIC
@@ -128,7 +128,7 @@ def relay_process(database: Dsns, kafka: KafkaSettings) -> subprocess.Popen[byte
     """A relay in a process of its own, to be killed."""
     code = (
         "import asyncio, sys\n"
-        "from ioc.app.incident_relay import IncidentRelay\n"
+        "from ioc.app.incidents.relay import IncidentRelay\n"
         "from ioc.eventlog.kafka_settings import KafkaSettings\n"
         "from ioc.store.pool import open_pool\n"
         "async def main():\n"

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from ioc.app.incident_effects import apply_effects
-from ioc.app.incident_keeper import IncidentKeeper
-from ioc.app.incident_service import IncidentService
+from ioc.app.incidents.effects import apply_effects
+from ioc.app.incidents.keeper import IncidentKeeper
+from ioc.app.incidents.service import IncidentService
 from ioc.incidents.commands import Command, KeyReused, Op
 from ioc.model.incidents import Cleared, Condition, Handling, Raised, Severity, Updated, Why, incident_id
 from ioc.model.texts import Text
@@ -93,7 +93,7 @@ async def test_a_key_used_for_another_incident_is_refused(pool: Pool) -> None:
 async def test_critical_incidents_nobody_looked_at_do_not_keep_others_open(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ioc.app.incident_keeper.KEEPER_BATCH", 3)
+    monkeypatch.setattr("ioc.app.incidents.keeper.KEEPER_BATCH", 3)
     effects: list[Raised | Updated | Cleared] = []
     for number in range(6):
         severity = Severity.CRITICAL if number < 4 else Severity.LOW

@@ -1,5 +1,6 @@
 """`ioc init`: secrets are written once and for their owner alone; preparing may be repeated."""
 
+import json
 import stat
 import sys
 from collections.abc import Iterator
@@ -11,9 +12,9 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from psycopg.conninfo import make_conninfo
 
 from benchmarks.service import kafka_environment
-from ioc.app import cli
+from ioc.app.cli import main as cli
 from ioc.app.installation import SECRETS, InstallationError, create_external_database
-from ioc.app.settings_sections import DatabaseSettings
+from ioc.app.settings.sections import DatabaseSettings
 from ioc.store.embedded import Dsns, embedded_postgres
 
 ANSWER_S = 30.0
@@ -43,6 +44,14 @@ def test_secrets_are_long_all_different_and_their_owners_alone(
     assert min(map(len, found.values())) >= 32
     assert stat.S_IMODE(env.stat().st_mode) == 0o600
     assert [each.name for each in tmp_path.iterdir()] == [".env"], "nothing is left beside it"
+
+
+def test_what_was_written_is_told_to_programs_as_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    env = tmp_path / ".env"
+    assert ioc(monkeypatch, "init", "--env", str(env), "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"file": str(env)}
 
 
 def test_a_second_time_keeps_the_file_unless_told_otherwise(

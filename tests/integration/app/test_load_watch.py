@@ -13,7 +13,6 @@ from ioc.ingest.shedding import CALM_LOOKS, Level, Shedder
 from ioc.model.records import EVENTS_TOPIC
 from ioc.store.pool import Pool
 from ioc.store.positions import StorePositions, commit_position
-from tests.unit.ingest.fakes import City
 
 
 class Ends:
@@ -33,7 +32,7 @@ async def test_a_reader_that_falls_behind_makes_ingest_shed_until_it_has_caught_
     now_us = [0]
     monkeypatch.setattr(load_watch, "now_us", lambda: now_us[0])
     told: list[Level] = []
-    shedder, log, registry = Shedder(City().registry), Ends(), CollectorRegistry()
+    shedder, log, registry = Shedder(), Ends(), CollectorRegistry()
     watch = LoadWatch(
         cast("EventLog", cast("Any", log)), pool, shedder, IngestMetrics(registry), 3.0, told.append
     )

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from benchmarks.broker import Broker
 from benchmarks.service import kafka_environment
-from ioc.app.log_adoption import AdoptionError, Beginning, adopt_log
+from ioc.app.eventlog.adoption import AdoptionError, Beginning, adopt_log
 from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.port import LogRejected

@@ -11,17 +11,18 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from ioc.app import log_drain, log_partitions
 from ioc.app.core import refuse_other_partitions
 from ioc.app.directory import Directory
-from ioc.app.log_partitions import PartitionAdder, PartitionsError
-from ioc.app.rule_files import RuleFolder
-from ioc.app.rule_sets import RuleSets, ensure_first_version
-from ioc.app.rules_worker import RulesWorker
+from ioc.app.eventlog import drain as log_drain
+from ioc.app.eventlog import partitions as log_partitions
+from ioc.app.eventlog.partitions import PartitionAdder, PartitionsError
+from ioc.app.rules.files import RuleFolder
+from ioc.app.rules.sets import RuleSets, ensure_first_version
+from ioc.app.rules.settled import rules_settled
+from ioc.app.rules.wide_worker import WideRulesWorker
+from ioc.app.rules.worker import RulesWorker
 from ioc.app.settings import Settings
-from ioc.app.settings_sections import LogKind, LogSettings, RulesSettings, StoreSettings
-from ioc.app.settled import rules_settled
-from ioc.app.wide_worker import WideRulesWorker
+from ioc.app.settings.sections import LogKind, LogSettings, RulesSettings, StoreSettings
 from ioc.eventlog.kafka import KafkaLog
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.port import LogRejected, LogUnavailable, partition_of

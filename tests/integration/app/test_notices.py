@@ -13,18 +13,24 @@ from typing import Any
 import pytest
 from aiosmtpd.handlers import Message
 from aiosmtpd.smtp import SMTP
+from msgspec import structs
+from prometheus_client import REGISTRY
 from psycopg import AsyncConnection
 
-from ioc.app.change_follower import ChangeFollower
-from ioc.app.notifier import Deliverer, queue_notices
-from ioc.app.receivers import StoredReceivers
-from ioc.model.incidents import Severity
+from ioc.api.ports import NotFoundError
+from ioc.app.incidents.change_follower import ChangeFollower
+from ioc.app.incidents.notifier import Deliverer, queue_notices
+from ioc.app.incidents.receivers import StoredReceivers
+from ioc.app.settings.sections import NotifySettings
+from ioc.model.incidents import Severity, Why
 from ioc.model.notices import Kind, Receiver
-from ioc.model.times import SECOND_US
+from ioc.model.texts import Text
+from ioc.model.times import SECOND_US, format_us, from_us
 from ioc.outbound.destination import Destinations
 from ioc.outbound.mail import MailSettings, MailTls
-from ioc.outbound.retrying import FAILURES_TO_OPEN, FIRST_OPEN_US
+from ioc.outbound.retrying import FAILURES_TO_OPEN, FIRST_OPEN_US, MAX_WAIT_US
 from ioc.outbound.webhook import WebhookSender, sign
+from ioc.store import audit
 from ioc.store import receivers as rows
 from ioc.store.change_followers import FollowedChange, begin_following
 from ioc.store.embedded import Dsns
@@ -46,6 +52,8 @@ class Hook:
     """A webhook's far end: answers `status`, or never while `silent`."""
 
     status: int = 204
+    more: str = ""
+    """Further headers."""
     silent: bool = False
     taken: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     port: int = 0
@@ -65,7 +73,8 @@ class Hook:
         else:
             self.taken.append((headers, body))
             writer.write(
-                f"HTTP/1.1 {self.status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode()
+                f"HTTP/1.1 {self.status} x\r\n{self.more}content-length: 0\r\n"
+                "connection: close\r\n\r\n".encode()
             )
             await writer.drain()
         writer.close()
@@ -96,7 +105,7 @@ class City:
         self.follower = ChangeFollower("notices", self.pool, self._queue)
         self.webhook = WebhookSender(LOOPBACK, timeout_s=self.timeout_s)
         self.deliverer = Deliverer(self.pool, self.webhook, self.mail, lambda: self.now_us)
-        self.receivers = StoredReceivers(self.pool)
+        self.receivers = StoredReceivers(self.pool, NotifySettings(), lambda: self.now_us)
 
     async def _queue(self, connection: AsyncConnection[Any], changes: list[FollowedChange]) -> None:
         await queue_notices(connection, changes, self.now_us)
@@ -166,6 +175,182 @@ def test_the_signature_is_that_of_the_specification_s_example() -> None:
     )
 
 
+def fits(secret: str, headers: dict[str, str], body: bytes) -> list[bool]:
+    """Return which of a delivery's signatures are of `secret`, as a receiver finds out."""
+    ours = sign(secret, headers["webhook-id"], int(headers["webhook-timestamp"]), body)
+    return [signature == ours for signature in headers["webhook-signature"].split(" ")]
+
+
+async def test_a_new_secret_signs_first_and_the_former_one_beside_it_until_its_time_is_over(
+    pool: Pool, hooks: list[Hook]
+) -> None:
+    city = City(pool)
+    await begin(city)
+    secrets = [await city.receivers.put(webhook(hooks[0]), "an") or ""]
+    secret, until_us = await city.receivers.renew_secret("duty", "an", None)
+    assert until_us == NOW_US + 86_400 * SECOND_US
+    secrets.append(secret)
+
+    async def deliver() -> list[list[bool]]:
+        await apply(pool, raised(key=f"cam-{len(hooks[0].taken)}"))
+        await city.follow()
+        await city.deliver()
+        return [fits(secret, *hooks[0].taken[-1]) for secret in secrets]
+
+    assert await deliver() == [[False, True], [True, False]]
+    (stored,) = await city.receivers.list()
+    assert stored.former_until == from_us(until_us)
+    city.now_us = until_us - SECOND_US
+    assert await deliver() == [[False, True], [True, False]]
+    city.now_us = until_us
+    assert await deliver() == [[False], [True]]
+    await city.deliverer._forget()
+    async with pool.connection() as connection:
+        kept = await (await connection.execute("SELECT former_secret, former_until FROM receiver")).fetchone()
+    assert kept == (None, None)
+    await city.webhook.aclose()
+
+
+async def test_a_secret_that_leaked_ends_at_once_and_at_most_two_are_valid(
+    pool: Pool, hooks: list[Hook]
+) -> None:
+    city = City(pool)
+    await begin(city)
+    first = await city.receivers.put(webhook(hooks[0]), "an") or ""
+    second, _ = await city.receivers.renew_secret("duty", "an", 3_600)
+    third, _ = await city.receivers.renew_secret("duty", "an", 3_600)
+    await apply(pool, raised(key="cam-1"))
+    await city.follow()
+    await city.deliver()
+    assert [fits(each, *hooks[0].taken[0]) for each in (first, second, third)] == [
+        [False, False], [False, True], [True, False],
+    ]  # fmt: skip
+    fourth, until_us = await city.receivers.renew_secret("duty", "an", 0)
+    assert until_us is None
+    await apply(pool, raised(key="cam-2"))
+    await city.follow()
+    await city.deliver()
+    assert [fits(each, *hooks[0].taken[1]) for each in (third, fourth)] == [[False], [True]]
+    async with pool.connection() as connection:
+        told = await connection.execute(
+            "SELECT actor, subject, doc->>'former_until' FROM audit_entry"
+            " WHERE op = 'webhook_secret_renewed' ORDER BY seq"
+        )
+        until = format_us(NOW_US + 3_600 * SECOND_US)
+        assert await told.fetchall() == [("an", "duty", until), ("an", "duty", until), ("an", "duty", None)]
+    await city.webhook.aclose()
+
+
+async def test_who_may_be_told_is_in_the_audit_log_without_logins_and_names_of_addresses(pool: Pool) -> None:
+    receivers = City(pool).receivers
+    hook = Receiver(id="duty", kind=Kind.WEBHOOK, target="https://hooks.example/secret-path")
+    await receivers.put(hook, "an")
+    await receivers.put(structs.replace(hook, wards=("25747",), enabled=False), "binh")
+    await receivers.put(Receiver(id="lead", kind=Kind.EMAIL, target="nguyen.an@city.example"), "an")
+    assert await receivers.remove("lead", "binh")
+    assert not await receivers.remove("lead", "binh")
+    async with pool.connection() as connection:
+        told = await connection.execute(
+            "SELECT actor, op, subject, doc->>'to', doc->>'wards', doc->>'enabled' FROM audit_entry"
+            " ORDER BY seq"
+        )
+        assert await told.fetchall() == [
+            ("an", "receiver_added", "duty", "hooks.example", None, "true"),
+            ("binh", "receiver_changed", "duty", "hooks.example", '["25747"]', "false"),
+            ("an", "receiver_added", "lead", "city.example", None, "true"),
+            ("binh", "receiver_removed", "lead", None, None, None),
+        ]
+        assert (await audit.verify(connection, [])).intact
+
+
+async def with_failed(pool: Pool, hook: Hook, count: int) -> City:
+    """A city in which `count` notices to one webhook were given up, a minute between them."""
+    city = City(pool)
+    await begin(city)
+    await city.receivers.put(webhook(hook), "an")
+    for number in range(count):
+        city.now_us = NOW_US + number * 60 * SECOND_US
+        await apply(pool, raised(key=f"cam-{number}"))
+        await city.follow()
+    hook.status = 500
+    while "waiting" in await city.states("duty"):
+        city.now_us += MAX_WAIT_US
+        await city.deliver()
+    assert await city.states("duty") == ["failed"] * count
+    hook.status = 204
+    hook.taken.clear()
+    return city
+
+
+def resent_total() -> float:
+    return REGISTRY.get_sample_value("ioc_deliveries_resent_total", {"kind": "webhook"}) or 0.0
+
+
+async def test_what_failed_is_sent_again_in_order_under_its_ids_and_only_once_however_often_asked(
+    pool: Pool, hooks: list[Hook]
+) -> None:
+    city = await with_failed(pool, hooks[0], 3)
+    failed = [row.notice_id for row in await city.receivers.deliveries("duty", 10, state="failed")]
+    before = resent_total()
+    for _ in range(2):
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(city.receivers.resend("duty", "an")) for _ in range(3)]
+        assert sum(task.result().again for task in asked) in (3, 0)
+    await apply(pool, raised(key="cam-new"))
+    await city.follow()
+    await city.deliver()
+    await city.deliver()
+    sent = [headers["webhook-id"] for headers, _ in hooks[0].taken]
+    assert (sent[:3], len(sent)) == (failed[::-1], 4)
+    assert await city.states("duty") == ["sent"] * 4
+    assert (await city.receivers.resend("duty", "an")) == rows.Resent(0, 0)
+    assert resent_total() == before + 3
+    async with pool.connection() as connection:
+        told = await connection.execute(
+            "SELECT actor, subject, doc->'again' FROM audit_entry WHERE op = 'deliveries_resent'"
+        )
+        assert await told.fetchall() == [("an", "duty", 3)]
+    await city.webhook.aclose()
+
+
+async def test_one_is_sent_again_or_those_since_a_time_and_what_fails_anew_can_be_again(
+    pool: Pool, hooks: list[Hook]
+) -> None:
+    city = await with_failed(pool, hooks[0], 4)
+    newest, third, _, first = await city.receivers.deliveries("duty", 10, state="failed")
+    assert await city.receivers.resend("duty", "an", notices=[first.notice_id, "inc-none.1"]) == rows.Resent(
+        1, 0
+    )
+    since_us, before = NOW_US + 2 * 60 * SECOND_US, resent_total()
+    listed = await city.receivers.deliveries("duty", 10, state="failed", since_us=since_us)
+    assert [row.notice_id for row in listed] == [newest.notice_id, third.notice_id]
+    assert await city.receivers.resend("duty", "an", since_us=since_us) == rows.Resent(2, 0)
+    hooks[0].status = 500
+    while "waiting" in await city.states("duty"):
+        city.now_us += MAX_WAIT_US
+        await city.deliver()
+    assert resent_total() == before + 3, "each once, however often it is tried"
+    found = await city.receivers.deliveries("duty", 10)
+    assert [(row.state, row.resent) for row in found] == [("failed", 1)] * 2 + [("failed", 0), ("failed", 1)]
+    assert await city.receivers.resend("duty", "an") == rows.Resent(4, 0)
+    with pytest.raises(NotFoundError):
+        await city.receivers.resend("nobody", "an")
+    await city.webhook.aclose()
+
+
+async def test_sending_again_is_bounded_by_request_and_by_what_may_wait(
+    pool: Pool, hooks: list[Hook], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    city = await with_failed(pool, hooks[0], 5)
+    few = StoredReceivers(pool, NotifySettings(max_resent=2), lambda: city.now_us)
+    assert await few.resend("duty", "an") == rows.Resent(2, 3)
+    monkeypatch.setattr(rows, "MAX_WAITING", 3)
+    assert await few.resend("duty", "an") == rows.Resent(1, 2), "no more wait than may"
+    assert await few.resend("duty", "an") == rows.Resent(0, 2)
+    assert await city.states("duty") == ["failed"] * 2 + ["waiting"] * 3, "oldest first"
+    await city.webhook.aclose()
+
+
 async def test_a_dead_receiver_delays_nobody_and_is_left_alone_for_a_while(
     pool: Pool, hooks: list[Hook]
 ) -> None:
@@ -194,6 +379,86 @@ async def test_a_dead_receiver_delays_nobody_and_is_left_alone_for_a_while(
     city.now_us += 60 * SECOND_US
     await city.deliver()
     assert await city.states("dead") == ["sent"] * 5
+    await city.webhook.aclose()
+
+
+async def test_a_notice_is_masked_on_every_way(pool: Pool, hooks: list[Hook]) -> None:
+    city = City(pool)
+    await begin(city)
+    await city.receivers.put(webhook(hooks[0]), "an")
+    await city.receivers.put(Receiver(id="op", kind=Kind.IN_APP, target="operator"), "an")
+    plate = Text("Xe 61A-123.45, gọi 0912 345 678", "Vehicle 61A-123.45, call 0912 345 678")
+    told = raised(key="61A-123.45", title=plate, why=Why(rule_version="1", summary=plate))
+    await apply(pool, told)
+    await city.follow()
+    await city.deliver()
+    person = Person(username="op", name="Op", role=Role.OPERATOR)
+    ((shown,), _), (_, body) = await city.receivers.notices(person, 10), hooks[0].taken[0]
+    async with pool.connection() as connection:
+        kept = await (await connection.execute("SELECT doc FROM delivery")).fetchone()
+    assert kept is not None
+    for text in (str(shown.title), body.decode(), kept[0].decode(errors="replace")):
+        assert "61A" in text and "123.45" not in text and "345 678" not in text
+    await city.webhook.aclose()
+
+
+async def with_two_waiting(pool: Pool, hook: Hook) -> City:
+    """A city in which two notices wait for one webhook."""
+    city = City(pool)
+    await begin(city)
+    await city.receivers.put(webhook(hook), "an")
+    await apply(pool, raised(key="cam-1"), raised(key="cam-2"))
+    await city.follow()
+    return city
+
+
+async def test_a_receiver_that_asks_to_wait_is_left_alone_so_long_but_not_for_ever(
+    pool: Pool, hooks: list[Hook]
+) -> None:
+    city = await with_two_waiting(pool, hooks[0])
+    for status, retry_after, wait_us in ((429, "600", 600 * SECOND_US), (503, "99999999", MAX_WAIT_US)):
+        hooks[0].status, hooks[0].more = status, f"retry-after: {retry_after}\r\n"
+        await city.deliver()
+        asked = len(hooks[0].taken)
+        city.now_us += wait_us - 1
+        await city.deliver()
+        assert len(hooks[0].taken) == asked, "neither this notice nor another"
+        city.now_us += 1
+    hooks[0].status, hooks[0].more = 204, ""
+    for _ in range(2):
+        await city.deliver()
+        city.now_us += MAX_WAIT_US
+    assert await city.states("duty") == ["sent"] * 2
+    await city.webhook.aclose()
+
+
+async def test_a_receiver_that_is_gone_is_switched_off_and_keeps_what_waited(
+    pool: Pool, hooks: list[Hook]
+) -> None:
+    city = await with_two_waiting(pool, hooks[0])
+    hooks[0].status = 410
+    await city.deliver()
+    city.now_us += MAX_WAIT_US
+    await city.deliver()
+    (stored,) = await city.receivers.list()
+    assert (len(hooks[0].taken), stored.receiver.enabled, stored.last_error) == (1, False, "answered 410")
+    hooks[0].status = 204
+    await city.receivers.put(webhook(hooks[0]), "an")
+    await city.deliver()
+    assert await city.states("duty") == ["sent"] * 2
+    await city.webhook.aclose()
+
+
+async def test_a_redirect_is_not_followed(pool: Pool, hooks: list[Hook]) -> None:
+    city = City(pool)
+    await begin(city)
+    hooks[0].status, hooks[0].more = 307, f"location: {hooks[1].url}\r\n"
+    await city.receivers.put(webhook(hooks[0]), "an")
+    await apply(pool, raised())
+    await city.follow()
+    await city.deliver()
+    (row,) = await city.receivers.deliveries("duty", 10)
+    assert (row.state, row.error, hooks[1].taken) == ("waiting", "answered 307", [])
     await city.webhook.aclose()
 
 

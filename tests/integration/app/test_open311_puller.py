@@ -5,10 +5,11 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
-from ioc.app.open311_puller import Open311Puller
-from ioc.app.settings_sections import PullSettings
+from ioc.app.citizens.open311_puller import Open311Puller
+from ioc.app.settings.sections import PullSettings
 from ioc.ingest.registry import RegistrySnapshot
 from ioc.model.places import Device, DeviceKind
 from ioc.model.times import MINUTE_US, format_us, from_us, parse_us
@@ -49,7 +50,8 @@ class OtherCity:
         numbers = range(begin, end + 1)
         page = int(asked["page"]) if self.pages else 1
         found = numbers[(page - 1) * self.page_size : page * self.page_size] if self.pages else numbers
-        return httpx.Response(self.status, json=[self._request(number) for number in found])
+        body = msgspec.json.encode([self._request(number) for number in found])
+        return httpx.Response(self.status, stream=httpx.ByteStream(body))
 
     def _request(self, number: int) -> dict[str, Any]:
         return {

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from ioc.api.ports import NotFoundError, PhotosFullError
-from ioc.app.incident_service import IncidentService
+from ioc.app.incidents.service import IncidentService
 from ioc.app.photos import StoredPhotos
 from ioc.app.privacy import Retention
-from ioc.app.settings_sections import PhotoSettings, PrivacySettings
+from ioc.app.settings.sections import PhotoSettings, PrivacySettings
 from ioc.incidents.commands import Command, Op, Refused
 from ioc.model.incidents import Handling
 from ioc.photos.check import PhotoRefused
@@ -212,15 +212,31 @@ async def test_pictures_end_on_their_dates_but_not_while_their_incident_is_open(
     photos, now = keeper(pool), datetime.now(UTC)
     refs = {
         name: (await photos.take(PICTURE, Origin.CITIZEN, None)).ref
-        for name in ("unclaimed", "reported", "of open", "of finished")
+        for name in (
+            "unclaimed",
+            "reported",
+            "of open",
+            "of finished",
+            "of part of open",
+            "of part of finished",
+        )
     }
-    for number, handling in ((1, Handling.IN_PROGRESS), (2, Handling.CLOSED)):
-        row = incident(number, id=f"inc-{number}", key=f"k{number}", ward=OWN, handling=handling)
+    for number, handling, head in (
+        (1, Handling.IN_PROGRESS, None),
+        (2, Handling.CLOSED, None),
+        (3, Handling.MERGED, "inc-1"),
+        (4, Handling.MERGED, "inc-2"),
+    ):
+        row = incident(
+            number, id=f"inc-{number}", key=f"k{number}", ward=OWN, handling=handling, merged_into=head
+        )
         async with pool.of(SERVICE).connection() as connection:
             await write_changes(connection, [change(row)])
     await run(pool, "UPDATE photo SET report_id = 'r' WHERE ref <> %s", refs["unclaimed"])
     await run(pool, "UPDATE photo SET incident_id = 'inc-1' WHERE ref = %s", refs["of open"])
     await run(pool, "UPDATE photo SET incident_id = 'inc-2' WHERE ref = %s", refs["of finished"])
+    await run(pool, "UPDATE photo SET incident_id = 'inc-3' WHERE ref = %s", refs["of part of open"])
+    await run(pool, "UPDATE photo SET incident_id = 'inc-4' WHERE ref = %s", refs["of part of finished"])
     retention = Retention(pool.of(SERVICE), PrivacySettings(), b"k" * 32)
 
     async def left() -> set[str]:
@@ -231,10 +247,10 @@ async def test_pictures_end_on_their_dates_but_not_while_their_incident_is_open(
     assert await left() == set(refs)
     changed = await retention.round(now + timedelta(days=2))
     assert (changed["unclaimed"], changed["photos"]) == (1, 0)
-    assert await left() == {"reported", "of open", "of finished"}
+    assert await left() == set(refs) - {"unclaimed"}
     changed = await retention.round(now + timedelta(days=181))
-    assert (changed["unclaimed"], changed["photos"]) == (0, 2)
-    assert await left() == {"of open"}
+    assert (changed["unclaimed"], changed["photos"]) == (0, 3)
+    assert await left() == {"of open", "of part of open"}
     standing = {row["purpose"]: row["overdue"] for row in await retention.report(now + timedelta(days=181))}
     assert (standing["photos"], standing["unclaimed"]) == (0, 0)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from ioc.app.settings_sections import StoreSettings
+from ioc.app.settings.sections import StoreSettings
 from ioc.app.store_worker import StoreWorker
 from ioc.eventlog.postgres import PostgresLog
 from ioc.model.events import Event, encode_event

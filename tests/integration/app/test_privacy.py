@@ -14,17 +14,19 @@ import pytest
 from ioc.app.erasure import ErasureError, answer, carry_out, receive
 from ioc.app.privacy import Retention, answer_due, read_key
 from ioc.app.sealing import Seal
-from ioc.app.settings_sections import PrivacySettings
-from ioc.model.events import CameraPlate, FeedbackReport
+from ioc.app.settings.sections import PrivacySettings
+from ioc.incidents.calendar import WorkingCalendar
+from ioc.model.events import CameraPlate, FeedbackReport, FeedbackVote
 from ioc.model.incidents import Audit, Change, Condition, Handling
 from ioc.model.texts import Text
 from ioc.model.times import from_us, to_us
 from ioc.store.audit import read_heads, verify
 from ioc.store.embedded import Dsns
 from ioc.store.incidents import write_changes
+from ioc.store.policies import add_policy
 from ioc.store.pool import Pool, open_pool
-from ioc.store.privacy import UnknownRequestError, erase_phone, list_requests, phone_digits, plate_token
-from ioc.store.reports import ReportRow, add_answers, add_report
+from ioc.store.privacy import UnknownRequestError, erase_in_reports, list_requests, phone_digits, plate_token
+from ioc.store.reports import ReportRow, Vote, add_answers, add_report, add_vote
 from ioc.store.writer import HistoryWriter
 from ioc.stream.masking import mask_words
 from tests.integration.store.samples import event
@@ -189,7 +191,7 @@ async def test_a_number_that_a_digit_of_another_script_follows_is_erased_too(poo
     text = "gọi 0912 .. 345 .. 678٣"  # what letters and digits are, the database judges by its own locale
     async with pool.connection() as connection, asyncio.timeout(20):
         await HistoryWriter().write(connection, [event(1, FeedbackReport(category="ổ gà", text=text))])
-        assert await erase_phone(connection, mask_words, PHONE) == 1
+        assert await erase_in_reports(connection, mask_words, "phone", PHONE) == 1
     assert await rows(pool, "SELECT text FROM feedback_report") == [("gọi •••٣",)]
 
 
@@ -199,9 +201,54 @@ async def test_a_plate_is_erased_in_plain_text_and_as_a_token(pool: Pool) -> Non
     async with pool.connection() as connection:
         number, _, _ = await receive(connection, "plate", "61a12345", key=KEY, now=NOW, by="x", note="")
         erased = await carry_out(connection, number, key=KEY, seal=Seal(KEY), now=NOW, by="x")
-    assert erased == {"camera readings": 4, "incidents": 1}
+    assert erased == {"camera readings": 4, "reports": 0, "citizens' reports": 0, "incidents": 1}
     left = await rows(pool, "SELECT DISTINCT plate FROM camera_event ORDER BY 1")
     assert left == [("51F-999.99",), ("h:",), (plate_token(KEY, "51F-999.99"),)]
+
+
+async def test_words_of_citizens_who_left_no_contact_are_masked_in_history_too(pool: Pool) -> None:
+    words = f"Tôi là Trần An, gọi {PHONE}"
+    told = (
+        FeedbackReport(category="road", text=words),
+        FeedbackVote(report_id="r-1", satisfied=False, text=words),
+    )
+    async with pool.connection() as connection:
+        events = [event(n, each, time_us=OLD, subject="r-1") for n, each in enumerate(told)]
+        await HistoryWriter().write(connection, [*events, event(9, told[0], time_us=NEW, subject="r-2")])
+    retention = Retention(pool, PrivacySettings(), KEY)
+    assert (await retention.round(NOW))["contacts"] == 2
+    kept = "SELECT text, subject FROM feedback_report ORDER BY time, event_id"
+    assert await rows(pool, kept) == [("Tôi là •••, gọi •••678", None)] * 2 + [(words, "r-2")]
+    assert (await retention.round(NOW))["contacts"] == 0, "once"
+
+
+@pytest.mark.parametrize(("kind", "subject"), [("phone", PHONE), ("plate", PLATE)])
+async def test_whom_others_named_in_a_report_an_answer_or_a_vote_is_erased_there(
+    pool: Pool, kind: str, subject: str
+) -> None:
+    async with pool.connection() as connection:
+        await HistoryWriter().write(
+            connection, [event(1, FeedbackReport(category="road", text=f"x {subject}"))]
+        )
+        for n, text in enumerate((f"xe của {subject}", "Đường hỏng", "Đường hỏng")):
+            report = ReportRow(
+                id=f"r-{n}", root=f"r-{n}", service="road", text=text, channel="web", received=NOW, digest=b""
+            )
+            await add_report(connection, report, code_hash=bytes([n]), contact_hash=None, idem=None)
+        await add_answers(connection, ["r-1"], NOW, f"đã hỏi {subject}", "ward")
+        await write_changes(connection, [finished(1, NEW, "x")])
+        await add_vote(
+            connection,
+            Vote(report_id="r-2", incident_id="inc-1", resolution=1, satisfied=False, at=NOW, text=subject),
+        )
+        number, _, _ = await receive(connection, kind, subject, key=KEY, now=NOW, by="x", note="")
+        erased = await carry_out(connection, number, key=KEY, seal=Seal(KEY), now=NOW, by="x")
+    assert (erased["reports"], erased["citizens' reports"]) == (1, 3)
+    left = str(
+        await rows(pool, "SELECT text FROM citizen_report UNION ALL SELECT text FROM citizen_answer")
+        + await rows(pool, "SELECT text FROM citizen_vote UNION ALL SELECT text FROM feedback_report")
+    )
+    assert subject not in left and "Đường hỏng" in left
 
 
 async def test_what_is_no_number_or_plate_is_refused(pool: Pool) -> None:
@@ -221,7 +268,15 @@ async def test_what_is_no_number_or_plate_is_refused(pool: Pool) -> None:
     ],
 )
 def test_an_answer_is_due_by_the_vietnamese_working_calendar(received: str, due: str) -> None:
-    assert answer_due(datetime.fromisoformat(received)).date().isoformat() == due
+    assert answer_due(datetime.fromisoformat(received), WorkingCalendar()).date().isoformat() == due
+
+
+async def test_an_answer_is_due_by_the_working_days_of_the_policy_in_force(pool: Pool) -> None:
+    days = {"days_off": ["2026-11-26"], "make_up_days": ["2026-11-28"]}
+    async with pool.connection() as connection:
+        await add_policy(connection, "calendar", days, author="x", reason="x", expect_version=0)
+        _, due, _ = await receive(connection, "plate", "61a12345", key=KEY, now=NOW, by="x", note="")
+    assert due.date().isoformat() == "2026-11-28", "Friday, and the Saturday that makes up for Thursday"
 
 
 def test_the_key_is_made_once_for_its_owner_only_and_never_replaced(tmp_path: Path) -> None:

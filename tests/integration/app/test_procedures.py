@@ -7,14 +7,15 @@ import pytest
 from psycopg import AsyncConnection
 
 from ioc.api.procedures import procedure_view
-from ioc.app.change_follower import ChangeFollower
-from ioc.app.desk import Desk
 from ioc.app.directory import Directory
-from ioc.app.incident_effects import apply_effects
-from ioc.app.incident_service import IncidentService
-from ioc.app.notifier import queue_notices
-from ioc.app.policy_view import StoredPolicies
-from ioc.app.receivers import StoredReceivers
+from ioc.app.incidents.change_follower import ChangeFollower
+from ioc.app.incidents.desk import Desk
+from ioc.app.incidents.effects import apply_effects
+from ioc.app.incidents.notifier import queue_notices
+from ioc.app.incidents.policy_view import StoredPolicies
+from ioc.app.incidents.receivers import StoredReceivers
+from ioc.app.incidents.service import IncidentService
+from ioc.app.settings.sections import NotifySettings
 from ioc.incidents.commands import Command, Op, Refused
 from ioc.model.incidents import Incident
 from ioc.store.change_followers import FollowedChange, begin_following
@@ -112,7 +113,7 @@ async def test_supervisors_are_told_of_what_was_left_undone(pool: Pool, desk: De
         pass
     roles = (Role.SUPERVISOR, Role.OPERATOR)
     people = {role: Person(username=role.value, name="", role=role) for role in roles}
-    receivers = StoredReceivers(pool)
+    receivers = StoredReceivers(pool, NotifySettings(), lambda: NOW_US)
     told = {role: (await receivers.notices(person, 10))[0] for role, person in people.items()}
     assert [notice.op for notice in told[Role.SUPERVISOR]] == ["steps_overridden", "step_skipped"]
     assert told[Role.OPERATOR] == []

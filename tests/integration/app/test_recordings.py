@@ -8,15 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ioc.app.device_file import parse_devices
-from ioc.app.incident_checksum import checksum
+from ioc.app.devices.description import parse_devices
+from ioc.app.incidents.checksum import checksum
 from ioc.app.recordings.entries import Entry, moment_us
 from ioc.app.recordings.files import make_header, new_recording, open_recording
 from ioc.app.recordings.making import record
 from ioc.app.recordings.playback import LogPlayer, Shift
 from ioc.app.recordings.recorder import LogRecorder
 from ioc.app.recordings.selection import Selection
-from ioc.app.rules_partition import decode
+from ioc.app.rules.partition import decode
 from ioc.model.events import Event
 from ioc.model.records import EVENTS_TOPIC, Tick
 from ioc.model.times import SECOND_US

@@ -1,14 +1,14 @@
 """What a crash or a log that refuses leaves undone the keeper finishes, and nothing is tried for ever."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
-from ioc.app.incident_service import IncidentService
-from ioc.app.reopening import Reopening
-from ioc.app.report_keeper import AGAIN, BATCH, ReportKeeper
+from ioc.app.citizens.reopening import Reopening
+from ioc.app.citizens.report_keeper import AGAIN, BATCH, ReportKeeper
+from ioc.app.incidents.service import IncidentService
 from ioc.eventlog.port import LogRejected
 from ioc.incidents.policies import Policies
 from ioc.model.records import NewRecord
@@ -33,6 +33,19 @@ class Refusing(Log):
         if self.subject is None or any(self.subject.encode() in record.payload for record in records):
             raise LogRejected("too large")
         return await super().append(topic, records)
+
+
+class Meeting(Refusing):
+    """Lets something else happen before it answers, as `takes` does or with a refusal."""
+
+    def __init__(self, takes: Log | None = None) -> None:
+        super().__init__()
+        self.takes = takes
+        self.meets: Callable[[], Awaitable[object]]
+
+    async def append(self, topic: str, records: Sequence[NewRecord]) -> Sequence[object]:
+        await self.meets()
+        return await (self.takes.append if self.takes else super().append)(topic, records)
 
 
 def keeper(pool: ScopedPool, log: Log, incidents: object | None = None) -> ReportKeeper:
@@ -98,11 +111,46 @@ async def test_one_report_that_the_log_refuses_for_good_holds_up_no_other(pool: 
     assert ids[2].encode() in log.told[-1].payload, "what was at fault has been mended"
 
 
-async def test_two_keepers_do_not_append_at_once(pool: ScopedPool) -> None:
+class Slow(Log):
+    """Takes its time: looks what transactions are open meanwhile."""
+
+    def __init__(self, pool: ScopedPool, rejects: bool) -> None:
+        super().__init__()
+        self.open: list[tuple[int]] = []
+        self._pool = pool
+        self._rejects = rejects
+
+    async def append(self, topic: str, records: Sequence[NewRecord]) -> Sequence[object]:
+        self.open += await fetch(
+            self._pool,
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ioc-people'"
+            " AND pid <> pg_backend_pid() AND xact_start IS NOT NULL",
+        )
+        if self._rejects:
+            raise LogRejected("too large")
+        return await super().append(topic, records)
+
+
+@pytest.mark.parametrize("rejects", [False, True])
+async def test_no_transaction_waits_for_a_slow_log(pool: ScopedPool, rejects: bool) -> None:
+    for lon in (106.60, 106.64):
+        await counter(pool, Refusing()).submit(msgspec.structs.replace(HOLE, idem=None, lon=lon))
+    log = Slow(pool, rejects)
+    assert await keeper(pool, log).step(datetime.now(UTC) + LATER) == 2
+    assert log.open == [(0,)] * (3 if rejects else 1)
+
+
+async def test_what_two_keepers_offer_at_once_is_the_same_to_the_log_and_is_set_aside_once(
+    pool: ScopedPool,
+) -> None:
     await counter(pool, Refusing()).submit(HOLE)
-    log, now = Log(), datetime.now(UTC) + LATER
-    async with pool.of(SERVICE).connection() as other, other.transaction():
-        await other.execute("SELECT pg_advisory_xact_lock(hashtext('report_keeper'))")
-        assert await keeper(pool, log).step(now) == 0
-    assert await keeper(pool, log).step(now) == 1
-    assert len(log.told) == 1
+    now, log, first, second = datetime.now(UTC) + LATER, Log(), Meeting(), Refusing()
+    first.meets = lambda: keeper(pool, second).step(now)
+    await keeper(pool, first).step(now)
+    assert first.calls == second.calls == 1
+    assert await fetch(pool, "SELECT count(*) FROM quarantine") == [(1,)]
+    later = Meeting(log)
+    later.meets = lambda: keeper(pool, log).step(now + AGAIN + LATER)
+    await keeper(pool, later).step(now + AGAIN + LATER)
+    assert len(log.told) == 2 and len({record.dedup for record in log.told}) == 1
+    assert await fetch(pool, "SELECT count(*) FROM citizen_report WHERE appended IS NULL") == [(0,)]

@@ -8,9 +8,9 @@ import pytest
 
 from ioc.api.citizen_ports import QuotaError, Submission, UnfitReportError
 from ioc.api.georeport_input import RequestQuery
+from ioc.app.citizens.public_requests import StoredRequests
 from ioc.app.photos import StoredPhotos
-from ioc.app.public_requests import StoredRequests
-from ioc.app.settings_sections import PhotoSettings
+from ioc.app.settings.sections import PhotoSettings
 from ioc.incidents.policies import Policies
 from ioc.photos.check import PhotoRefused
 from ioc.store.photos import Origin, claim_for_report, put

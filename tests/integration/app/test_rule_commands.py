@@ -3,17 +3,24 @@
 import asyncio
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from ioc.app.cli import app
-from ioc.app.cli_errors import EXPECTED, next_step
-from ioc.app.rule_push import PushRefused, UnknownRuleError
+from ioc.app.cli import rule_ops as cli_rule_ops
+from ioc.app.cli.errors import EXPECTED, next_step
+from ioc.app.cli.main import app
+from ioc.app.rules.expected import unwatched
+from ioc.app.rules.push import PushRefused, UnknownRuleError
 from ioc.model.events import CameraCount, Event
+from ioc.model.places import Area, Device, DeviceKind
+from ioc.model.texts import Text
 from ioc.model.times import SECOND_US, format_us, parse_us
+from ioc.store.areas import replace_areas
+from ioc.store.devices import upsert_devices
 from ioc.store.embedded import Dsns
 from ioc.store.pool import open_pool
 from ioc.store.writer import HistoryWriter
@@ -94,6 +101,48 @@ def test_a_push_is_listed_with_author_time_and_text(ioc: Run, rule_file: Callabl
     assert (listed["rule"], listed["set_version"], listed["enabled"]) == ("crowd", 2, True)
     assert "crowd" in ioc("list")
     assert "noise" in ioc("history")
+
+
+async def register_cameras(dsn: str, names: list[str]) -> None:
+    made = [Device(id=n, kind=DeviceKind.CAMERA, name=n, ward="w1", expected_interval_s=10.0) for n in names]
+    async with open_pool(dsn, name="test") as pool, pool.connection() as connection:
+        await upsert_devices(connection, made)
+
+
+def test_a_push_says_how_many_devices_its_rule_cannot_watch(
+    ioc: Run, database: Dsns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.run(register_cameras(database.app, ["a", "b", "c"]))
+    file = tmp_path / "silent.yaml"
+    text = "rule: silent\ntitle: {vi: a, en: a}\nstream: camera\nabsence: 90s\nseverity: low\n"
+    file.write_text(text)
+    assert "not watched" not in ioc("push", str(file), "--backtest-over", "0s")
+    monkeypatch.setattr(cli_rule_ops, "unwatched", partial(unwatched, max_keys=1))
+    file.write_text(text.replace("90s", "80s"))
+    assert "silent: 2 devices" in ioc("push", str(file), "--backtest-over", "0s")
+    file.write_text(text)
+    (note,) = ioc("push", str(file), "--backtest-over", "0s", "--json")["notes"]
+    assert note.startswith("silent: 2 devices")
+
+
+async def import_areas(dsn: str, kinds: list[str]) -> None:
+    ring = [[106, 11], [107, 11], [107, 12], [106, 12], [106, 11]]
+    square = {"type": "Polygon", "coordinates": [ring]}
+    async with open_pool(dsn, name="test") as pool, pool.connection() as connection:
+        for kind in kinds:
+            area = Area(code="101", kind=kind, name=Text(kind, kind), geometry=square)
+            await replace_areas(connection, kind, [area])
+
+
+def test_a_push_says_where_a_code_is_that_of_several_kinds_of_area(
+    ioc: Run, database: Dsns, tmp_path: Path
+) -> None:
+    asyncio.run(import_areas(database.app, ["ward", "road"]))
+    file = tmp_path / "crowd.yaml"
+    file.write_text(CROWD.format(people=61) + 'area: {code: "101"}\n')
+    assert "crowd: area 101 is road:101 and ward:101" in ioc("push", str(file), "--backtest-over", "0s")
+    file.write_text(CROWD.format(people=61) + 'area: {code: "ward:101"}\n')
+    assert "notes" not in ioc("push", str(file), "--backtest-over", "0s", "--json")
 
 
 def test_a_push_to_be_warmed_says_so_where_no_worker_runs(ioc: Run, rule_file: Callable[[int], str]) -> None:

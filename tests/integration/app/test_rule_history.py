@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ioc.app import rule_report
-from ioc.app.device_file import parse_devices
-from ioc.app.rule_files import RuleFolder
-from ioc.app.rule_sets import RuleSets
-from ioc.app.rules_backtest import Backtester, NoHistoryError
+from ioc.app.devices.description import parse_devices
+from ioc.app.rules import report as rule_report
+from ioc.app.rules.backtest import Backtester, NoHistoryError
+from ioc.app.rules.files import RuleFolder
+from ioc.app.rules.sets import RuleSets
 from ioc.ingest.decoders import DECODERS
 from ioc.ingest.decoders.base import DecodeContext
 from ioc.ingest.gateway import Gateway

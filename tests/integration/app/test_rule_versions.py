@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from ioc.app.rule_push import PushRefused
-from ioc.app.rule_sets import RuleSets
-from ioc.app.rule_view import RunningRules
-from ioc.app.slow_rules import STRIKES
+from ioc.app.rules.push import PushRefused
+from ioc.app.rules.sets import RuleSets
+from ioc.app.rules.slow import STRIKES
+from ioc.app.rules.view import RunningRules
 from ioc.model.events import AlarmKind, CameraAlarm, CameraCount, Event
 from ioc.model.incidents import Condition
 from ioc.model.records import EVENTS_TOPIC, RecordKind, decode_control
@@ -187,7 +187,7 @@ async def test_a_push_that_died_before_telling_the_log_is_told_by_the_worker(
 
 
 async def test_two_pushes_at_once_cannot_lose_one_another(city: RuleCity) -> None:
-    from ioc.app.rule_push import RulePublisher, plan_push
+    from ioc.app.rules.push import RulePublisher, plan_push
 
     sets = RuleSets(city.pool)
     plan = plan_push(await sets.newest(), wrong_way(0.5), city.directory.index, shadow=False)
@@ -325,3 +325,21 @@ async def test_areas_that_vanish_never_stop_the_rules(city: RuleCity, tmp_path: 
         await city.log.append_ticks(EVENTS_TOPIC, START_US + 300 * SECOND_US)
     rules = await RunningRules(RuleSets(city.pool), city.pool).rules()
     assert any(rule.error and kind in rule.error for rule in rules)
+
+
+async def test_a_rule_whose_area_is_gone_stops_no_other_at_a_start(database: Dsns, tmp_path: Path) -> None:
+    from ioc.store.areas import replace_areas
+
+    (tmp_path / "crowd.yaml").write_text(CROWD + "area: {kind: market}\n")
+    (tmp_path / "wrong-way.yaml").write_text(WRONG_WAY.format(confidence=0.9, severity="high"))
+    async with rule_city(database, tmp_path) as city:
+        async with city.pool.connection() as connection:
+            await replace_areas(connection, "market", [])
+        await city.directory.refresh()
+        await everywhere(city, 100, 0.95)
+        async with city.worker() as worker:
+            worker._status_at_s = 0.0
+            await city.log.append_ticks(EVENTS_TOPIC, START_US + 300 * SECOND_US)
+        assert len(await city.incidents()) == PARTITIONS
+        rules = await RunningRules(RuleSets(city.pool), city.pool).rules()
+        assert all(rule.error and "no area of kind 'market'" in rule.error for rule in rules)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from ioc.app.rule_push import MAX_WARM_US, PushRefused, RulePublisher, follow_switch, plan_push
-from ioc.app.rule_sets import RuleSets
-from ioc.app.rule_warm import RuleWarmer
-from ioc.app.rules_partition import PartitionWork
-from ioc.app.warm_ups import Warmed
+from ioc.app.rules.partition import PartitionWork
+from ioc.app.rules.push import MAX_WARM_US, PushRefused, RulePublisher, follow_switch, plan_push
+from ioc.app.rules.sets import RuleSets
+from ioc.app.rules.warm import RuleWarmer
+from ioc.app.rules.warm_ups import Warmed
 from ioc.eventlog.layout import change_layout
 from ioc.model.incidents import Condition, Incident
 from ioc.model.records import EVENTS_TOPIC

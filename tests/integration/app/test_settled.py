@@ -2,7 +2,7 @@
 
 import pytest
 
-from ioc.app.settled import NotSettledError, rules_settled
+from ioc.app.rules.settled import NotSettledError, rules_settled
 from ioc.model.times import SECOND_US
 from ioc.store.embedded import Dsns
 from tests.integration.app.rule_city import ROOT, rule_city

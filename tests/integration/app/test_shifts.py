@@ -8,8 +8,8 @@ import pytest
 
 from ioc.api.ports import NotFoundError, RuleInfo
 from ioc.app.clock import now_us
-from ioc.app.incident_service import IncidentService
-from ioc.app.shift_service import ShiftService, read_report
+from ioc.app.incidents.service import IncidentService
+from ioc.app.incidents.shift_service import ShiftService, read_report
 from ioc.incidents.commands import Command, Op
 from ioc.incidents.policies import Policies
 from ioc.incidents.shift import ShiftCommand, ShiftConflict, ShiftOp, ShiftRefused

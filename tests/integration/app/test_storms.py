@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import psycopg
 import pytest
 
-from ioc.app.incident_effects import apply_effects
-from ioc.app.incident_keeper import IncidentKeeper
-from ioc.app.incident_service import IncidentService
+from ioc.app.incidents.effects import apply_effects
+from ioc.app.incidents.keeper import IncidentKeeper
+from ioc.app.incidents.service import IncidentService
 from ioc.incidents.commands import Command, Conflict, Op, Refused
 from ioc.incidents.policies import Policies
 from ioc.model.incidents import Cleared, Condition, Effect, Handling, Incident, Severity, Updated

@@ -38,7 +38,7 @@ def sender(with_ward: Ioc, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ioc]:  #
     assert with_ward("devices", "add", "counts", "--covers", "counts-*")[0] == 0
     Path("m.yaml").write_text(MAPPING, "utf-8")
     # A process of its own would log to its standard error; this one's must outlive the test.
-    monkeypatch.setattr("ioc.app.cli_import.configure_logs", lambda _level: None)
+    monkeypatch.setattr("ioc.app.cli.import_tables.configure_logs", lambda _level: None)
     with capture_logs():
         yield with_ward
 

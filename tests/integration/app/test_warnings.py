@@ -8,10 +8,11 @@ import psycopg
 import pytest
 
 from ioc.api.figure_ports import FigureQuery
-from ioc.app.figure_keeper import FigureKeeper
-from ioc.app.figure_view import StoredFigures
-from ioc.app.incident_effects import apply_effects
-from ioc.app.receivers import StoredReceivers
+from ioc.app.figures.keeper import FigureKeeper
+from ioc.app.figures.view import StoredFigures
+from ioc.app.incidents.effects import apply_effects
+from ioc.app.incidents.receivers import StoredReceivers
+from ioc.app.settings.sections import NotifySettings
 from ioc.incidents.brake_policy import Brake, BrakePolicy
 from ioc.incidents.commands import Command, Op
 from ioc.incidents.lifecycle import on_command
@@ -97,7 +98,7 @@ async def pool(database: Dsns) -> AsyncIterator[Pool]:
 
 async def test_a_ward_that_falls_behind_is_warned_of_once_and_told_when_it_has_caught_up(pool: Pool) -> None:
     centre = Centre(pool, OVERDUE)
-    receivers = StoredReceivers(centre.pool)
+    receivers = StoredReceivers(centre.pool, NotifySettings(), lambda: centre.now_us)
     for each in (
         Receiver(id="hook", kind=Kind.WEBHOOK, target="http://127.0.0.1:9/", ops=("warning",)),
         Receiver(id="other-ward", kind=Kind.WEBHOOK, target="http://127.0.0.1:9/", wards=(OTHER,)),

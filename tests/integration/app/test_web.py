@@ -6,7 +6,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from ioc.app.settings_sections import HttpSettings
+from ioc.app.settings.sections import HttpSettings
 from ioc.app.web import WebServer
 
 

@@ -6,17 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from ioc.app.rule_sets import RuleSets
-from ioc.app.rule_view import RunningRules
-from ioc.app.rules_worker import RulesWorker
-from ioc.app.settings_sections import RulesSettings
-from ioc.app.wide_worker import WideRulesWorker
+from ioc.app.rules.sets import RuleSets
+from ioc.app.rules.view import RunningRules
+from ioc.app.rules.wide_worker import WideRulesWorker
+from ioc.app.rules.worker import RulesWorker
+from ioc.app.settings.sections import RulesSettings
 from ioc.eventlog.port import AppendOutcome, LogUnavailable, partition_of
 from ioc.model.events import CameraPlate, Event
 from ioc.model.incidents import Condition
-from ioc.model.records import WIDE_TOPIC, NewRecord, RecordKind
+from ioc.model.records import EVENTS_TOPIC, WIDE_TOPIC, NewRecord, RecordKind
 from ioc.model.times import SECOND_US
 from ioc.store.embedded import Dsns
+from ioc.store.positions import Fenced
 from tests.integration.app.rule_city import PARTITIONS, WIDE_PARTITIONS, RuleCity, rule_city
 
 START_US = 1_763_800_000 * SECOND_US
@@ -103,6 +104,21 @@ async def test_death_between_passing_on_and_committing_neither_doubles_nor_loses
     assert await keys(city) == FOUND
     assert all(incident.count == 2 for incident in await city.incidents())
     assert await passed_on(city) == len(MEETINGS)
+
+
+async def test_who_wakes_behind_a_take_over_passes_on_no_clock_that_was_put_back(city: RuleCity) -> None:
+    await city.append_seconds(seconds(MEETINGS, 0, 8))
+    async with city.worker():
+        pass
+    ends = await city.log.ends(WIDE_TOPIC)
+    # Delivered before another owner has worked on them, and looked at only now.
+    reader = await city.log.tail(EVENTS_TOPIC, dict.fromkeys(range(PARTITIONS), 0))
+    late = RulesWorker(city.log, city.pool, RuleSets(city.pool), RulesSettings(), "late", city.directory)
+    for batch in await reader.poll(1000, 5.0):
+        with pytest.raises(Fenced):
+            await late._process(batch)
+    await late._outlet.flush()
+    assert await city.log.ends(WIDE_TOPIC) == ends
 
 
 async def test_death_of_the_second_stage_neither_doubles_nor_loses(city: RuleCity) -> None:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from ioc.app.rule_push import RulePublisher, plan_push
-from ioc.app.rule_sets import RuleSets
-from ioc.app.rule_warm import RuleWarmer
-from ioc.app.rules_partition import PartitionWork
-from ioc.app.rules_worker import RulesWorker
-from ioc.app.settings_sections import RulesSettings
-from ioc.app.warm_ups import Warmed
-from ioc.app.wide_worker import WideRulesWorker
+from ioc.app.rules.partition import PartitionWork
+from ioc.app.rules.push import RulePublisher, plan_push
+from ioc.app.rules.sets import RuleSets
+from ioc.app.rules.warm import RuleWarmer
+from ioc.app.rules.warm_ups import Warmed
+from ioc.app.rules.wide_worker import WideRulesWorker
+from ioc.app.rules.worker import RulesWorker
+from ioc.app.settings.sections import RulesSettings
 from ioc.model.times import HOUR_US, SECOND_US
 from ioc.store.embedded import Dsns
 from tests.integration.app.rule_city import PARTITIONS, WIDE_PARTITIONS, RuleCity, rule_city
@@ -77,9 +77,9 @@ async def test_without_warming_or_with_too_little_of_it_the_past_is_unknown(city
 
 
 async def test_a_warm_up_of_wide_rules_is_bounded(city: RuleCity, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ioc.app.rule_warm.UNEVEN_US", 0)
+    monkeypatch.setattr("ioc.app.rules.warm.UNEVEN_US", 0)
     bounded = RuleWarmer(city.log, RulesSettings(warm_records=5))
-    monkeypatch.setattr("ioc.app.rules_worker.RuleWarmer", lambda log, settings: bounded)
+    monkeypatch.setattr("ioc.app.rules.worker.RuleWarmer", lambda log, settings: bounded)
     await city.append_seconds(seconds(PAST, 0, 10))
     await push(city, HOUR_US)
     await city.append_seconds(seconds(LATER, 11, 17))

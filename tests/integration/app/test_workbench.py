@@ -19,10 +19,10 @@ from ioc.api.workbench_ports import (
     Switch,
     WhyAsk,
 )
-from ioc.app.rule_jobs import RuleJobs
-from ioc.app.rule_sets import RuleSets
-from ioc.app.settings_sections import RulesSettings
-from ioc.app.workbench import RulesBench
+from ioc.app.rules.jobs import RuleJobs
+from ioc.app.rules.sets import RuleSets
+from ioc.app.rules.workbench import RulesBench
+from ioc.app.settings.sections import RulesSettings
 from ioc.model.times import SECOND_US
 from ioc.store.embedded import Dsns
 from tests.integration.app.rule_city import RuleCity, rule_city

@@ -8,7 +8,7 @@ from confluent_kafka.admin import AclOperation
 from msgspec import structs
 
 from benchmarks.broker import Access
-from ioc.app.cli_errors import expected_in
+from ioc.app.cli.errors import expected_in
 from ioc.eventlog.kafka_settings import KafkaSettings
 from ioc.eventlog.kafka_topics import Wanted, differences, kept_for_a_time
 from ioc.eventlog.port import LogError, LogRejected, LogUnavailable

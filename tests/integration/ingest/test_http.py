@@ -112,16 +112,18 @@ async def test_413_for_a_declared_length() -> None:
     assert city.metric("ioc_ingest_refused_total", transport="http", reason="body_bytes") == 1
 
 
-class SlowDecoder(CloudEvents):
+class SlowDecoder:
     """One that ends once the loop has done something else."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop, self._done = loop, threading.Event()
+        self._decoder = CloudEvents()
+        self.content_types = self._decoder.content_types
 
     def decode(self, body: bytes, context: DecodeContext) -> Decode:
         self._loop.call_soon_threadsafe(self._done.set)
         assert self._done.wait(20), "the loop stands still"
-        return super().decode(body, context)
+        return self._decoder.decode(body, context)
 
 
 async def test_a_large_body_is_decoded_while_the_loop_goes_on() -> None:

@@ -10,7 +10,7 @@ import trustme
 
 from ioc.app.mqtt_tls import listener_tls
 from ioc.app.settings import SettingsError
-from ioc.app.settings_sections import MqttSettings
+from ioc.app.settings.sections import MqttSettings
 from ioc.ingest.mqtt import MqttListener
 from tests.integration.ingest.test_mqtt import TOPIC, client, payload
 from tests.unit.ingest.fakes import City

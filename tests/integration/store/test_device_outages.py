@@ -86,7 +86,7 @@ async def test_a_disabled_device_keeps_its_keys_and_leaves_figures_and_streams(
     assert len(await read_keys(connection)) == 1
     assert await read_attachments(connection) == []
     counts, _ = await count_devices(connection, NOW_US, None)
-    assert [each.registered for each in counts] == [1]
+    assert [each.in_service for each in counts] == [1]
 
 
 async def test_a_removed_device_takes_its_secrets_along_and_leaves_what_rules_knew(

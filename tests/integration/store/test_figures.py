@@ -13,8 +13,8 @@ import pytest
 from psycopg import AsyncConnection
 
 from ioc.api.figure_ports import FigureQuery
-from ioc.app.figure_view import StoredFigures
-from ioc.app.incident_effects import apply_effects
+from ioc.app.figures.view import StoredFigures
+from ioc.app.incidents.effects import apply_effects
 from ioc.incidents.commands import Command, Op, Refused
 from ioc.incidents.figures import CELL_RATIO, CELLS, FIGURES, MAX_ERROR, Clock, Part
 from ioc.incidents.lifecycle import Context, on_command

@@ -9,7 +9,7 @@ import pytest
 from ioc.model.incidents import OPEN_HANDLINGS, Condition, Handling
 from ioc.model.times import HOUR_US, from_us
 from ioc.store.embedded import Dsns
-from ioc.store.incidents import read_live, write_changes
+from ioc.store.incidents import read_ended_ids, read_going_on, read_live, write_changes
 from ioc.store.playback import PlaybackRange, read_revisions
 from ioc.store.privacy import mask_finished
 from tests.integration.store.test_incidents import NOW_US, change, incident
@@ -54,8 +54,16 @@ async def masked(connection: Connection) -> None:
     await mask_finished(connection, str, from_us(NOW_US))
 
 
+async def ended(connection: Connection) -> None:
+    await read_ended_ids(connection, [("congestion", "m7")], from_us(NOW_US))
+
+
+async def going_on(connection: Connection) -> None:
+    await read_going_on(connection, (from_us(NOW_US), "inc-m7"), 500)
+
+
 @pytest.mark.usefixtures("many")
-@pytest.mark.parametrize("asked", [live, played_back, masked])
+@pytest.mark.parametrize("asked", [live, played_back, masked, ended, going_on])
 async def test_only_what_is_asked_for_is_read(
     database: Dsns, asked: Callable[[Connection], Awaitable[None]]
 ) -> None:

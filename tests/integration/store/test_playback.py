@@ -39,29 +39,48 @@ async def tell(connection: Connection, database: Dsns, at_us: int, told: Inciden
 
 
 async def happen(connection: Connection, database: Dsns) -> None:
-    """1 is open throughout, 2 ended before, 3 lasts from +10 to +20 min, 4 ends at +30, 5 comes after."""
-    at = {number: START_US + number * MINUTE_US for number in (-60, -30, 10, 20, 30, 90)}
-    for number, begun, ended in ((1, -60, None), (2, -60, -30), (3, 10, 20), (4, -60, 30), (5, 90, None)):
+    """1 is open throughout, 3 lasts from +10 to +20 min, 4 ends at +30, 5 comes after.
+
+    2 ended just before and 6 long before; 8 ended just before and was closed afterwards.
+    """
+    spans = (
+        (1, -60, None),
+        (2, -60, -30),
+        (3, 10, 20),
+        (4, -60, 30),
+        (5, 90, None),
+        (6, -90, -61),
+        (8, -60, -1),
+    )
+    at = {
+        minute: START_US + minute * MINUTE_US for _, *span in spans for minute in span if minute is not None
+    }
+    for number, begun, ended in spans:
         opened = msgspec.structs.replace(
             incident(number), opened_us=at[begun], detected_us=at[begun], handling=OPEN
         )
         await tell(connection, database, at[begun], opened)
         if ended is not None:
             await tell(connection, database, at[ended], msgspec.structs.replace(opened, rev=2, handling=DONE))
+    closed = incident(8, rev=3, handling=Handling.CLOSED)
+    await tell(connection, database, START_US + 40 * MINUTE_US, closed)
 
 
 RANGE = PlaybackRange(from_us=START_US, to_us=START_US + HOUR_US)
 
 
-async def test_a_range_begins_with_what_was_open_and_tells_each_change_at_its_time(
+async def test_a_range_begins_with_what_was_open_or_just_over_and_tells_each_change_at_its_time(
     connection: Connection, database: Dsns
 ) -> None:
     await happen(connection, database)
     found = await read_revisions(connection, RANGE, 0, 100)
-    assert {each.id: each.handling for each in found.base} == {"inc-0001": OPEN, "inc-0004": OPEN}
+    assert {each.id: each.handling for each in found.base} == {
+        "inc-0001": OPEN, "inc-0002": DONE, "inc-0004": OPEN, "inc-0008": DONE,
+    }  # fmt: skip
     told = [(each.at_us, each.incident.id, each.incident.handling) for each in found.changes]
     assert [((at_us - START_US) // MINUTE_US, name, handling) for at_us, name, handling in told] == [
         (10, "inc-0003", OPEN), (20, "inc-0003", DONE), (30, "inc-0004", DONE),
+        (40, "inc-0008", Handling.CLOSED),
     ]  # fmt: skip
     assert found.next is None
     assert found.kept_from_us == START_US - HOUR_US
@@ -74,7 +93,7 @@ async def test_pages_hold_every_change_once_and_the_start_once(
     first = await read_revisions(connection, RANGE, 0, 2)
     assert first.next is not None
     second = await read_revisions(connection, RANGE, first.next, 2)
-    assert (len(first.changes), len(second.changes), second.base, second.next) == (2, 1, [], None)
+    assert (len(first.changes), len(second.changes), second.base, second.next) == (2, 2, [], None)
 
 
 async def test_a_ward_sees_its_own_and_only_what_it_may_see_now(

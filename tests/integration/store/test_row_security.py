@@ -12,6 +12,7 @@ from ioc.store.incidents import IncidentFilter, read_changes, read_history, read
 from ioc.store.pool import Pool, open_pool
 from ioc.store.reports import ReportRow, Vote, add_answers, add_report, add_vote
 from ioc.store.row_scope import NOBODY, SERVICE, RowScope, ScopedPool, acting_as
+from ioc.store.second_factor import demand
 from ioc.store.users import Role, Users
 from tests.integration.store.test_incidents import change, incident
 
@@ -25,7 +26,7 @@ PROTECTED = {
     "citizen_report": "ward", "citizen_answer": "report_id", "citizen_vote": "report_id",
     "shift": "lead", "shift_item": "ref",
     "figure_delta": "ward", "figure_sum": "ward", "figure_sample": "ward", "incident_reopened": "ward",
-    "figure_duty": "username", "warning": "ward", "brake_memory": "ward",
+    "figure_duty": "username", "second_factor": "username", "warning": "ward", "brake_memory": "ward",
 }  # fmt: skip
 
 
@@ -103,6 +104,7 @@ async def people(database: Dsns) -> AsyncIterator[ScopedPool]:
                 "INSERT INTO api_token (id, token_hash, role, scopes, author, expires)"
                 " VALUES ('partner', sha256('x'), 'leader', '{places}', 'an', now() + interval '1 day')"
             )
+            await demand(connection, "an", by="an")
             await connection.execute("INSERT INTO shift (lead, began) VALUES ('an', now())")
             await connection.execute(
                 "INSERT INTO shift_item (shift_id, ref, kind, title, since, ward, rev, added, verdict, gone)"

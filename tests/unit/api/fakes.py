@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from ioc.api.application import ApiDeps
 from ioc.api.health import MetricsDoor
-from ioc.api.oidc import LoginRefusedError
+from ioc.api.oidc import LoggedIn, LoginRefusedError
 from ioc.api.pictures import PictureProxy
 from ioc.api.places import City
 from ioc.api.ports import (
@@ -47,10 +47,11 @@ from ioc.store.incidents import CursorError, IncidentFilter
 from ioc.store.photos import Origin, PhotoInfo
 from ioc.store.playback import Histogram, PlaybackRange, Revisions, TooMuchError
 from ioc.store.policies import StalePolicyError
-from ioc.store.receivers import DeliveryRow, NoticeRow, StoredReceiver
+from ioc.store.receivers import DeliveryRow, NoticeRow, Resent, StoredReceiver
+from ioc.store.second_factor import CodeNeededError
 from ioc.store.series import Point, SeriesQuery
 from ioc.store.tokens import Bearer
-from ioc.store.users import Person, Role, ThrottledError, login_id
+from ioc.store.users import Person, Role, ThrottledError, login_id, token_hash
 from ioc.stream.hub import Hub
 from ioc.stream.metrics import FeedMetrics
 from ioc.stream.ports import Viewer
@@ -86,6 +87,8 @@ class FakeUsers:
     people: dict[str, Person] = field(default_factory=dict)
     sessions: dict[str, str] = field(default_factory=dict)
     throttled: bool = False
+    asked: CodeNeededError | None = None
+    """What is said to whoever sends no code."""
     addresses: list[str] = field(default_factory=list)
 
     def add(self, role: Role, wards: tuple[str, ...] | None = None) -> str:
@@ -95,10 +98,14 @@ class FakeUsers:
         self.sessions[f"token-{name}"] = name
         return f"token-{name}"
 
-    async def authenticate(self, username: str, password: str, address: str) -> Person | None:
+    async def authenticate(
+        self, username: str, password: str, address: str, code: str | None = None
+    ) -> Person | None:
         self.addresses.append(address)
         if self.throttled:
             raise ThrottledError(77)
+        if self.asked is not None and code is None:
+            raise self.asked
         return self.people.get(username) if password == "secret" else None
 
     async def open_session(self, username: str, user_agent: str = "", address: str = "") -> str:
@@ -109,8 +116,8 @@ class FakeUsers:
     async def read_session(self, token: str) -> Person | None:
         return self.people.get(self.sessions.get(token, ""))
 
-    async def close_session(self, token: str) -> None:
-        self.sessions.pop(token, None)
+    async def close_session(self, hashed: bytes) -> None:
+        self.sessions = {token: name for token, name in self.sessions.items() if token_hash(token) != hashed}
 
 
 @dataclass
@@ -276,6 +283,9 @@ class FakePlaces:
     async def devices(self) -> Sequence[Device]:
         return self.devices_known
 
+    def devices_version(self) -> int:
+        return 7
+
     async def device(self, device_id: str) -> Device | None:
         return next((device for device in self.devices_known if device.id == device_id), None)
 
@@ -377,11 +387,18 @@ class FakeReceivers:
         }
     )
     read: dict[str, int] = field(default_factory=dict)
+    resent: list[tuple[str, Sequence[str] | None, int]] = field(default_factory=list)
 
     async def list(self) -> Sequence[StoredReceiver]:
         return [
             StoredReceiver(
-                receiver=each, author="an", open_until=None, last_error=None, last_sent=None, waiting=0
+                receiver=each,
+                author="an",
+                open_until=None,
+                last_error=None,
+                last_sent=None,
+                former_until=None,
+                waiting=0,
             )
             for each in self.receivers.values()
         ]
@@ -391,16 +408,30 @@ class FakeReceivers:
         self.receivers[receiver.id] = receiver
         return None if known or receiver.kind is not Kind.WEBHOOK else "whsec_c2VjcmV0"
 
-    async def renew_secret(self, receiver_id: str) -> str:
+    async def renew_secret(
+        self, receiver_id: str, author: str, overlap_s: float | None
+    ) -> tuple[str, int | None]:
         if receiver_id not in self.receivers:
             raise NotFoundError(receiver_id)
-        return "whsec_bmV3"
+        return "whsec_bmV3", None if overlap_s == 0 else T0_US
 
-    async def remove(self, receiver_id: str) -> bool:
+    async def remove(self, receiver_id: str, author: str) -> bool:
         return self.receivers.pop(receiver_id, None) is not None
 
-    async def deliveries(self, receiver_id: str, limit: int) -> Sequence[DeliveryRow]:
-        return [DeliveryRow(1, "inc-1.1", from_us(T0_US), from_us(T0_US), 1, "sent", None, from_us(T0_US))]
+    async def deliveries(
+        self, receiver_id: str, limit: int, *, state: str | None = None, since_us: int = 0
+    ) -> Sequence[DeliveryRow]:
+        at = from_us(T0_US)
+        found = [DeliveryRow(1, "inc-1.1", at, at, 1, "sent", None, at, 0)]
+        return [row for row in found if state in (None, row.state) and since_us <= T0_US]
+
+    async def resend(
+        self, receiver_id: str, author: str, *, notices: Sequence[str] | None = None, since_us: int = 0
+    ) -> Resent:
+        if receiver_id not in self.receivers:
+            raise NotFoundError(receiver_id)
+        self.resent.append((author, notices, since_us))
+        return Resent(1, 0)
 
     async def notices(self, person: Person, limit: int) -> tuple[Sequence[NoticeRow], int]:
         rows = [
@@ -528,10 +559,10 @@ class FakePhotos:
 class FakeOidc:
     """A provider that knows nobody."""
 
-    async def begin(self) -> tuple[str, str]:
+    async def begin(self, former: bytes | None) -> tuple[str, str]:
         return "https://id.example/authorize?state=s", "s"
 
-    async def complete(self, state: str, code: str) -> str:
+    async def complete(self, state: str, code: str) -> LoggedIn:
         raise LoginRefusedError("nobody")
 
 

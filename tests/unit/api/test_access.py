@@ -6,6 +6,7 @@ import pytest
 
 from ioc.api.access_table import ROUTES, Audience
 from ioc.api.application import create_api
+from ioc.store.second_factor import CodeNeededError, Enrolment
 from ioc.store.users import Role, login_id
 from ioc.stream.ports import Viewer
 from ioc.stream.scope import EVERYTHING
@@ -173,6 +174,24 @@ async def test_a_wrong_password_says_no_more_than_that(users: FakeUsers, browse:
         users.throttled = True
         response = await client.post("/api/v1/session", json=login)
         assert (response.status_code, response.headers["retry-after"]) == (429, "77")
+
+
+async def test_a_login_that_needs_a_code_says_so_and_shows_a_new_app_what_it_needs(
+    users: FakeUsers, browse: Browser
+) -> None:
+    users.add(Role.ADMIN)
+    login = {"username": "admin-0", "password": "secret"}
+    enrolment = Enrolment("ABCD2345", "otpauth://totp/IOC:admin-0?secret=ABCD2345")
+    async with browse(None) as client:
+        users.asked = CodeNeededError("code_required", enrolment)
+        asked = await client.post("/api/v1/session", json=login)
+        assert (asked.status_code, asked.json()["errors"][0]["rule"]) == (401, "code_required")
+        assert asked.json()["enrolment"]["secret"] == "ABCD2345"
+        assert asked.json()["enrolment"]["picture"].startswith("data:image/svg+xml")
+        assert asked.headers["cache-control"] == "no-store" and "set-cookie" not in asked.headers
+        users.asked = CodeNeededError("code_required")
+        assert "enrolment" not in (await client.post("/api/v1/session", json=login)).json()
+        assert (await client.post("/api/v1/session", json=login | {"code": "123 456"})).status_code == 200
 
 
 async def test_a_refused_login_does_not_repeat_the_password(browse: Browser) -> None:

@@ -52,6 +52,7 @@ OF_ROUTE: dict[str, dict[str, object]] = {
     "POST /api/v1/registry/devices/{device_id}/keys": {"overlap_h": 0},
     "POST /api/v1/registry/devices/{device_id}/disable": {"reason": "thử"},
     "PUT /api/v1/registry/devices/{device_id}/login": {"user": "admin", "password": "bí mật"},
+    "POST /api/v1/receivers/{receiver_id}/deliveries/resend": {"notices": ["inc-1.1"]},
     "POST /api/v1/shifts": {"idem": "begin-anew"},
     "POST /api/v1/workbench/check": RULE_FILE,
     "POST /api/v1/workbench/test": RULE_FILE | {"tests": "tests: []"},
@@ -131,8 +132,20 @@ async def test_a_token_opens_the_routes_of_its_scope_and_no_others(
             answer = await client.post(route.split(" ")[1].format(kind="json"), data={"api_key": token})
             opened |= set() if answer.status_code == 403 else {route}
     known = doors(Audience.PERSON) + doors(Audience.PARTNER)
-    assert opened == {route for route, door in known if door.scope is scope}
+    assert opened == {route for route, door in known if scope in door.scopes}
     assert opened
+
+
+def test_who_may_only_export_sees_incidents_in_no_other_form() -> None:
+    opened = {route for route, door in ROUTES.items() if TokenScope.INCIDENTS_EXPORT in door.scopes}
+    assert opened == {route for route in ROUTES if route.startswith("GET /api/v1/export/")}
+
+
+@pytest.mark.parametrize("role", list(Role))
+async def test_what_citizens_told_is_seen_by_whoever_answers_them(browse: Browser, role: Role) -> None:
+    async with browse(role) as client:
+        status = (await client.get("/api/v1/incidents/inc-1/reports")).status_code
+    assert status == (403 if role in (Role.LEADER, Role.ENGINEER) else 200)
 
 
 async def test_a_token_counts_alone_and_a_bad_one_opens_nothing(users: FakeUsers, browse: Browser) -> None:
@@ -172,6 +185,22 @@ async def test_unmasking_needs_a_reason_and_has_an_end(users: FakeUsers, browse:
         ).status_code == 404
         answer = await client.post(path, json=BODIES["unmask"])
         assert (answer.status_code, answer.headers["retry-after"]) == (429, "600")
+
+
+@pytest.mark.parametrize("role", list(Role))
+async def test_engineers_see_refused_messages_as_they_came_and_no_citizens_number(
+    browse: Browser, role: Role
+) -> None:
+    of_people = ("/api/v1/incidents/inc-1/unmask", "/api/v1/reports/r-1/unmask")
+    async with browse(role) as client:
+        opened = {
+            path
+            for path in (*of_people, "/api/v1/quarantine/1/unmask")
+            if (await client.post(path, json=BODIES["unmask"])).status_code == 200
+        }
+    people = set(of_people) if role in (Role.OPERATOR, Role.SUPERVISOR, Role.WARD) else set()
+    messages = {"/api/v1/quarantine/1/unmask"} if role in (Role.SUPERVISOR, Role.ENGINEER) else set()
+    assert opened == people | messages
 
 
 async def test_a_shadow_rules_firings_in_other_wards_are_no_ward_staffs_business(browse: Browser) -> None:

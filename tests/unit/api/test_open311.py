@@ -15,7 +15,7 @@ from ioc.api.intake import IntakeLimits
 from ioc.incidents.citizens import ReportStatus
 from tests.unit.api.conftest import Browser
 from tests.unit.api.fake_counter import CODE, REPORT, FakeCitizens, FakeRequests, fake_counter
-from tests.unit.api.fakes import FakeTokens, FakeUsers, make_deps
+from tests.unit.api.fakes import CITY, FakeTokens, FakeUsers, make_deps
 
 PREFIX = "/open311/v2"
 FORM = {"service_code": "light", "lat": "10.98", "long": "106.65", "description": "Đèn không sáng"}
@@ -217,3 +217,14 @@ async def test_the_interface_names_its_own_address(desk: Desk) -> None:
     found = (await desk.get("/discovery.json")).json()
     assert found["endpoints"][0]["url"] == "http://ioc.test/open311/v2"
     assert found["endpoints"][0]["formats"] == ["application/json", "text/xml"]
+
+
+@pytest.mark.parametrize(("demo", "kind"), [(True, "test"), (False, "production")])
+async def test_a_demonstration_says_that_its_reports_are_a_test(
+    users: FakeUsers, browse: Browser, demo: bool, kind: str
+) -> None:
+    city = msgspec.structs.replace(CITY, demo=demo)
+    deps = make_deps(users, counter=fake_counter(), city=lambda: city)
+    async with browse(None, deps) as client:
+        found = (await client.get(f"{PREFIX}/discovery.json")).json()
+    assert found["endpoints"][0]["type"] == kind

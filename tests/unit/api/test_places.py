@@ -90,6 +90,7 @@ async def test_devices_show_no_address_and_ward_staff_see_their_own(
         own = await ward.get("/api/v1/devices")
     assert [item["id"] for item in everything.json()["items"]] == ["cam-1", "cam-2", "det-1"]
     assert [item["id"] for item in own.json()["items"]] == ["cam-1", "det-1"]
+    assert own.json()["version"] == 7, "what the feed's frames of devices go on from"
     assert own.json()["items"][0] == {
         "id": "cam-1", "kind": "camera", "name": "Ngã tư", "ward": WARD, "lon": 106.7, "lat": 11.0,
         "has_picture": True, "disabled": False,

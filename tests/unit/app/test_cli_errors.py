@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ioc.app import cli
-from ioc.app.cli_errors import CommandError, command, expected_in, next_step, show
+from ioc.app.cli import main as cli
+from ioc.app.cli.errors import CommandError, command, expected_in, next_step, show
 from ioc.app.run import SimulatorsRefusedError
 from ioc.app.web import PortInUseError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from ioc.app.cli_rules import app
+from ioc.app.cli.rules import app
 
 RULE = """
 rule: slow

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ioc.app.citizen_desk import one_spelling
+from ioc.app.citizens.citizen_desk import one_spelling
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ioc.app.device_csv import read_csv, write_csv
-from ioc.app.device_file import DeviceFileError, InvalidDevice, make_device, read_geojson, write_geojson
+from ioc.app.devices.description import (
+    DeviceFileError,
+    InvalidDevice,
+    make_device,
+    read_geojson,
+    write_geojson,
+)
+from ioc.app.devices.table import read_csv, write_csv
 from ioc.model.places import Device
 from ioc.outbound.camera import Login
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ioc.app.device_file import DeviceFileError, InvalidDevice, make_device, parse_devices
+from ioc.app.devices.description import DeviceFileError, InvalidDevice, make_device, parse_devices
 
 ROOT = Path(__file__).parents[3]
 POINT = {"type": "Point", "coordinates": [106.66, 10.97]}

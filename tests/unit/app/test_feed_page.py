@@ -8,7 +8,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from ioc.app.feed_page import DOCUMENT, PAGE, document, document_text, page
+from ioc.app.pages.feed import DOCUMENT, PAGE, document, document_text, page
 from ioc.stream.wire import CLOSE_RULES, ClientFrame, ServerFrame
 from tests.unit.stream.golden import FILE, golden, golden_text
 
@@ -19,8 +19,8 @@ SPECIFICATION = (
 
 
 def test_document_and_page_are_those_of_the_wire_types() -> None:
-    assert DOCUMENT.read_text("utf-8") == document_text(), "run `python -m ioc.app.feed_page`"
-    assert PAGE.read_text("utf-8") == page(), "run `python -m ioc.app.feed_page`"
+    assert DOCUMENT.read_text("utf-8") == document_text(), "run `python -m ioc.app.pages.feed`"
+    assert PAGE.read_text("utf-8") == page(), "run `python -m ioc.app.pages.feed`"
 
 
 def test_the_document_is_valid_asyncapi() -> None:

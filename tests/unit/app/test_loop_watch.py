@@ -35,7 +35,9 @@ async def test_work_that_holds_the_loop_is_observed_as_lag() -> None:
 _MEASURE = """
 import gc, time, warnings
 warnings.simplefilter("ignore")
-from ioc.app import loop_watch, run, web
+from ioc.app import loop_watch
+from ioc.app import run
+from ioc.app import web
 def collection_s():
     began_s = time.process_time()
     gc.collect()

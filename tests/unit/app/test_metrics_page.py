@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ioc.app.metrics_page import PAGE, Metric, known_metrics, render
+from ioc.app.pages.metrics import PAGE, Metric, known_metrics, render
 
 SOURCE = PAGE.parents[1] / "ioc"
 _MADE = re.compile(r"\b(?:[Cc]ounter|[Gg]auge|Histogram)\(\s*\"(ioc_\w+)\"")
@@ -32,7 +32,7 @@ def breaches(metric: Metric) -> list[str]:
 
 
 def test_the_page_is_true() -> None:
-    assert PAGE.read_text("utf-8") == render(), "run: python -m ioc.app.metrics_page"
+    assert PAGE.read_text("utf-8") == render(), "run: python -m ioc.app.pages.metrics"
 
 
 def test_every_metric_of_the_source_is_on_it() -> None:

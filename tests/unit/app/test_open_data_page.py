@@ -1,11 +1,11 @@
 """Every column that is published is documented in both languages."""
 
-from ioc.app.open_data_page import PAGE, render
+from ioc.app.pages.open_data import PAGE, render
 from ioc.store.open_data import DATASETS
 
 
 def test_the_page_is_what_the_datasets_say() -> None:
-    assert PAGE.read_text("utf-8") == render(), "run: python -m ioc.app.open_data_page"
+    assert PAGE.read_text("utf-8") == render(), "run: python -m ioc.app.pages.open_data"
 
 
 def test_every_column_is_explained_in_both_languages() -> None:

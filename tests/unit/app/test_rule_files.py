@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ioc.app.rule_files import RuleFolder, read_rule_text
+from ioc.app.rules.files import RuleFolder, read_rule_text
 from ioc.rules.errors import InvalidRules
 
 RULES = Path(__file__).parents[3] / "rules"

@@ -12,8 +12,8 @@ import pytest
 
 from ioc.api.ports import NotFoundError
 from ioc.api.workbench_ports import BusyError, JobState
-from ioc.app.rule_jobs import RuleJob, RuleJobs
-from ioc.app.rule_tasks import PlayTests, Task, TaskRefusedError
+from ioc.app.rules.jobs import RuleJob, RuleJobs
+from ioc.app.rules.tasks import PlayTests, Task, TaskRefusedError
 
 TASK = PlayTests(file="a.yaml", text="", tests="")
 
@@ -134,7 +134,7 @@ async def test_test_runs_are_bounded_too(work: Work) -> None:
 
 NOISY = """
 import structlog
-from ioc.app import rule_tasks
+from ioc.app.rules import tasks as rule_tasks
 def work(task):
     print("of a library")
     structlog.get_logger().warning("cannot reach 0912345678")

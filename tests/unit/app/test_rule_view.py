@@ -2,16 +2,17 @@
 
 from datetime import UTC, datetime
 
+import pytest
 from prometheus_client import REGISTRY
 from rich.console import Console
 
-from ioc.app.rule_report import rules_table
-from ioc.app.rule_sets import Programs, build_set
-from ioc.app.rule_view import describe
-from ioc.app.rules_partition import COUNTED, PartitionWork, Stored
-from ioc.app.settings_sections import RulesSettings
-from ioc.app.wide_outlet import WideOutlet
-from ioc.rules import load
+from ioc.app.rules.partition import COUNTED, PartitionWork, Stored
+from ioc.app.rules.report import rules_table
+from ioc.app.rules.sets import Programs, build_set
+from ioc.app.rules.view import describe
+from ioc.app.rules.wide_outlet import WideOutlet
+from ioc.app.settings.sections import RulesSettings
+from ioc.rules import PartitionEngine, load
 from ioc.rules.wide_forward import DEFAULT_MAX_KEYS
 from ioc.rules.wide_merge import DEFAULT_MAX_HELD
 from ioc.store.rule_state import PartitionStatus, RuleReport
@@ -87,15 +88,25 @@ def test_what_did_not_count_is_counted_for_people_and_for_metrics() -> None:
     assert {what: sample(what) - before[what] for what in COUNTED} == counted
 
 
+def test_devices_that_no_key_is_left_for_are_reported_and_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PartitionEngine, "unwatched_counts", {"it": 7})
+    silent = "rule: it\ntitle: {vi: a, en: a}\nseverity: low\nstream: camera\nabsence: 90s\n"
+    programs = Programs(1, load({"it.yaml": silent}), load({}))
+    work = PartitionWork(3, Stored(1, []), programs.local, 1, 0, lateness_s=2, expected={})
+    assert work.status().active["it"].unwatched == 7
+    labels = {"rule": "it", "lane": "active", "partition": "3"}
+    assert REGISTRY.get_sample_value("ioc_rules_rule_unwatched", labels) == 7
+
+
 def test_counters_are_added_up_over_partitions_and_listed() -> None:
-    report = RuleReport(hash="h", **dict.fromkeys(COUNTED, 2))
+    report = RuleReport(hash="h", unwatched=2, **dict.fromkeys(COUNTED, 2))
     status = {number: PartitionStatus(version=1, active={"it": report}) for number in range(3)}
     (shown,) = describe(build_set(1, [item()]), status, {})
     assert {what: getattr(shown, what) for what in COUNTED} == dict.fromkeys(COUNTED, 6)
     console = Console(width=250, record=True)
     console.print(rules_table([shown]))
     printed = console.export_text()
-    for what in ("late", "amended", "cooled", "unkeyed", "overflowed", "evicted"):
+    for what in ("late", "amended", "cooled", "unkeyed", "overflowed", "evicted", "unwatched"):
         assert f"{what} 6" in printed
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from ioc.app.pages.settings import PAGE, render
 from ioc.app.settings import SettingsError, load_settings
-from ioc.app.settings_page import PAGE, render
 from ioc.ingest.limits import IngestLimits
 from ioc.stream.hub import HubSettings
 
@@ -84,7 +84,7 @@ def test_an_absent_file_that_was_asked_for_is_an_error(tmp_path: Path) -> None:
 
 def test_every_setting_says_what_it_means_and_the_page_is_true() -> None:
     page = render()
-    assert PAGE.read_text("utf-8") == page, "run: python -m ioc.app.settings_page"
+    assert PAGE.read_text("utf-8") == page, "run: python -m ioc.app.pages.settings"
     meanings = [line.rsplit("|", 2)[1].strip() for line in page.splitlines() if line.startswith("| `")]
     assert len(meanings) > 20
     assert all(meanings)

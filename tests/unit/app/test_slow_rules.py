@@ -2,7 +2,7 @@
 
 import pytest
 
-from ioc.app.slow_rules import STRIKES, SlowRules
+from ioc.app.rules.slow import STRIKES, SlowRules
 
 SLOW = ("active", "slow")
 

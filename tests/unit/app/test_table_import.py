@@ -14,6 +14,11 @@ def test_a_mapping_within_mappings_without_end_is_a_finding() -> None:
         parse_mapping(b"type: " + b"[" * 5_000)
 
 
+def test_a_date_that_is_none_in_a_mapping_is_a_finding() -> None:
+    with pytest.raises(TableError, match="no YAML: month must be in"):
+        parse_mapping(b"type: 2026-13-45")
+
+
 def test_a_header_alone_is_sent_so_that_a_missing_column_is_said(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("\nn;when\n", "utf-8")

@@ -8,9 +8,9 @@ import pytest
 
 from ioc.app.clock import Ticker, now_us
 from ioc.app.core import Core
+from ioc.app.feed.state_lane import StateLane
 from ioc.app.readiness import MAX_TICK_AGE_S, Readiness
-from ioc.app.state_lane import StateLane
-from ioc.app.tick_ages import TickAges
+from ioc.app.rules.tick_ages import TickAges
 from ioc.eventlog.memory import MemoryLog
 from ioc.eventlog.port import LogRetryable
 from ioc.model.events import Event

@@ -93,7 +93,7 @@ def test_the_settings_of_each_role_are_settings_of_ours(
 
 @pytest.mark.parametrize("name", OURS)
 def test_the_command_of_each_role_is_one_of_ours(name: str) -> None:
-    command = [sys.executable, "-m", "ioc.app.cli", *SERVICES[name]["command"], "--help"]
+    command = [sys.executable, "-m", "ioc.app", *SERVICES[name]["command"], "--help"]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
     if name != "init":
         assert SERVICES[name]["command"] == ["run", name]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ioc.app.metrics_page import known_metrics
+from ioc.app.pages.metrics import known_metrics
 
 ROOT = Path(__file__).parents[3]
 PROMETHEUS = ROOT / "dashboards" / "prometheus"

@@ -164,3 +164,23 @@ def test_the_real_wards_are_imported_and_located(shared_data: Path) -> None:
     assert index.ward_of(106.66, 10.98) == "25747"
     assert index.ward_of(105.85, 21.03) is None
     assert AreaIndex.at(areas, "2025-06-30").members("ward") == ()
+
+
+@pytest.mark.parametrize(
+    ("ends", "found"),
+    [
+        (None, "feature 0 (code 1): valid_from: 2030-01-01 is before feature 1 ends: give that one `valid_to`, 2030-01-01 or before"),
+        ("2030-01-02", "feature 0 (code 1): valid_from: 2030-01-01 is before feature 1 ends: give that one `valid_to`, 2030-01-01 or before"),
+        ("2030-01-01", None),
+        ("2029-06-01", None),
+    ],
+)  # fmt: skip
+def test_boundaries_of_one_code_are_never_in_force_together(ends: str | None, found: str | None) -> None:
+    old = {} if ends is None else {"valid_to": ends}
+    content = collection(feature(valid_from="2030-01-01"), feature(**old), feature(kind="school"))
+    if found is None:
+        assert len(parse_areas(content, kind="ward")) == 3
+        return
+    with pytest.raises(InvalidAreas) as refused:
+        parse_areas(content, kind="ward")
+    assert str(refused.value) == found

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ioc.app.figures_page import PAGE
+from ioc.app.pages.figures import PAGE
 from ioc.incidents.figure_reference import render
 from ioc.incidents.figure_report import Material, readings
 from ioc.incidents.figures import (
@@ -35,7 +35,7 @@ TODAY = window(Period.TODAY, NOW_US)
 
 
 def test_the_page_is_what_the_code_says() -> None:
-    assert PAGE.read_text("utf-8") == render(), "run python -m ioc.app.figures_page"
+    assert PAGE.read_text("utf-8") == render(), "run python -m ioc.app.pages.figures"
 
 
 def test_a_city_in_which_nothing_was_counted_has_numbers_of_zero_and_no_shares() -> None:
@@ -129,3 +129,10 @@ def test_quantiles_do_not_depend_on_the_order_of_cells() -> None:
     cells = [(Clock.RESPOND + n, n % 3 + 1) for n in range(40)]
     shuffled = random.Random(1).sample(cells, len(cells))
     assert quantile(dict(cells), Clock.RESPOND, 0.5) == quantile(dict(shuffled), Clock.RESPOND, 0.5)
+
+
+def test_figures_of_devices_are_told_of_those_in_service_as_they_are_counted() -> None:
+    told = [text for figure in FIGURES.values() for text in (figure.words, figure.covers)]
+    of_devices = [text for text in told if "cameras" in text.en or "detectors" in text.en]
+    assert len(of_devices) > 10
+    assert all("in service" in text.en and "đang dùng" in text.vi for text in of_devices)

@@ -92,6 +92,17 @@ def test_four_silent_devices_of_a_ward_are_one_outage() -> None:
     assert group(fifth, [grown], POLICY) == Grouping("cam-0", ("cam-4",), "outage")
 
 
+@pytest.mark.parametrize(("members", "joining"), [(0, ("i-1", "new")), (1, ("new",))])
+def test_a_correlation_joins_no_more_than_its_head_has_room_for(
+    members: int, joining: tuple[str, ...]
+) -> None:
+    policy = GroupingPolicy(max_members=2)
+    low = {"rule": "camera-silent", "category": "equipment", "severity": Severity.LOW}
+    head, *others = (near(f"i-{n}", n * 1_000, n * 60, **low) for n in range(4))
+    around = [msgspec.structs.replace(head, members=members), *others]
+    assert group(near("new", 5_000, 300, **low), around, policy) == Grouping("i-0", joining, "outage")
+
+
 @given(
     st.lists(
         st.tuples(
@@ -104,10 +115,12 @@ def test_four_silent_devices_of_a_ward_are_one_outage() -> None:
         max_size=8,
     ),
     st.integers(0, 2**32),
+    st.integers(1, 4),
 )
 def test_grouping_depends_on_no_order_and_hides_nothing(
-    facts: list[tuple[int, int, Severity, tuple[str, str], Handling]], seed: int
+    facts: list[tuple[int, int, Severity, tuple[str, str], Handling]], seed: int, most: int
 ) -> None:
+    policy = GroupingPolicy(max_members=most)
     around = [
         msgspec.structs.replace(
             near(f"i-{n}", metres, seconds, severity=severity, rule=rule, category=category),
@@ -116,13 +129,14 @@ def test_grouping_depends_on_no_order_and_hides_nothing(
         for n, (metres, seconds, severity, (rule, category), handling) in enumerate(facts)
     ]
     new = near("new", 200, 450, severity=Severity.MEDIUM, category="equipment", rule="x")
-    found = group(new, around, POLICY)
+    found = group(new, around, policy)
     shuffled = random.Random(seed).sample(around, len(around))
-    assert group(new, shuffled, POLICY) == found
+    assert group(new, shuffled, policy) == found
     if found:
         everyone = {item.id: item for item in (*around, new)}
         head = everyone[found.head]
         assert head.is_open and found.head not in found.joining
+        assert head.members + len(found.joining) <= most
         for member in (everyone[member] for member in found.joining):
             assert member.handling is Handling.NEW and not member.members
             assert list(Severity).index(member.severity) >= list(Severity).index(head.severity)

@@ -4,7 +4,7 @@ import re
 
 import yaml
 
-from ioc.app.incidents_page import PAGE
+from ioc.app.pages.incidents import PAGE
 from ioc.incidents.commands import TRANSITIONS, Op
 from ioc.incidents.policies import ProcedurePolicy, parse_policy
 from ioc.incidents.reference import render
@@ -12,7 +12,7 @@ from ioc.model.incidents import OPEN_HANDLINGS, Handling
 
 
 def test_the_page_is_what_the_code_says() -> None:
-    assert PAGE.read_text("utf-8") == render(), "run: python -m ioc.app.incidents_page"
+    assert PAGE.read_text("utf-8") == render(), "run: python -m ioc.app.pages.incidents"
 
 
 def test_the_example_of_a_procedure_is_one() -> None:

@@ -8,7 +8,7 @@ from ioc.ingest.decoders.moments import HEARD_US
 from ioc.model.events import TrafficSituation
 from ioc.model.incidents import Severity
 from ioc.model.times import parse_us
-from tests.conformance.cap import BOTH, FIRST, POLYGON, SECOND, alert, info
+from tests.conformance.cap import BOTH, FIRST, OWN_WORDS, POLYGON, SECOND, alert, info
 
 NOW_US = parse_us("2026-11-22T10:00:00Z")
 
@@ -129,3 +129,40 @@ def test_what_cannot_be_taken_is_refused_with_field_and_rule(
 
 def test_exercises_are_taken_where_the_sender_is_registered_for_them() -> None:
     assert facts(decode(alert(BOTH, status="Exercise"), tests="accept"))[0].extra["status"] == "Exercise"
+
+
+def test_words_of_the_standard_are_known_in_any_case() -> None:
+    told = alert(info("en", "Flood", "SEVERE")).replace(">Actual<", ">ACTUAL<").replace(">Alert<", ">alert<")
+    [usual], [shouted] = facts(decode(alert(info("en", "Flood", "Severe")))), facts(decode(told))
+    assert (shouted.severity, shouted.active) == (usual.severity, True) == (Severity.HIGH, True)
+    [over] = facts(decode(alert(info().replace(">Immediate<", ">past<"))))
+    assert over.active is False
+
+
+@pytest.mark.parametrize(
+    "area",
+    [
+        "<circle>10.98, 106.65 2.5</circle>",
+        "<circle>\n 10.98 ,106.65 0</circle>",
+        "<polygon>10.97, 106.64 10.97, 106.66\n10.99, 106.66 10.99, 106.64 10.97, 106.64</polygon>",
+    ],
+)
+def test_blanks_beside_a_comma_leave_the_place_where_it_is(area: str) -> None:
+    [event] = decode(alert(info(area=area))).events
+    assert (event.lon, event.lat) == pytest.approx((106.65, 10.98))
+
+
+def test_a_feed_that_breaks_off_gives_the_alerts_that_were_whole() -> None:
+    inside = alert(info()).rpartition("?>")[2]
+    feed = f"<feed><entry>{inside}</entry><entry>{inside[:-40]}"
+    decoded = decode(feed)
+    assert [event.line for event in decoded.events] == [1]
+    assert [(refused.line, refused.rule) for refused in decoded.rejections] == [(2, "xml")]
+
+
+def test_every_area_and_the_sender_s_own_words_are_kept() -> None:
+    [told] = facts(decode(alert(info(more=OWN_WORDS))))
+    assert told.extra["area"] == "Dĩ An; Thủ Dầu Một"
+    assert told.extra["parameter"] == "awareness_level=3; orange; Severe | depth_m=0.5"
+    assert told.extra["sender_name"] == "Đài Khí tượng"
+    assert told.extra["web"] == "https://kttv.example.vn/1"

@@ -47,7 +47,10 @@ def push(**changes: dict[str, Any]) -> bytes:
         ("TrafficRetrograde", AlarmKind.WRONG_WAY),
         ("TrafficRunRedLight", AlarmKind.RED_LIGHT),
         ("TumbleDetection", AlarmKind.FALL),
-        ("AlarmLocal", AlarmKind.OTHER),
+        ("TrafficNonMotorRunRedlight", AlarmKind.RED_LIGHT),
+        ("ClimbDetection", AlarmKind.INTRUSION),
+        ("FireExtinguisherDetection", AlarmKind.OTHER),
+        ("StorageNotExist", AlarmKind.OTHER),
     ],
 )
 def test_a_code_has_a_kind_and_keeps_its_own_name(code: str, kind: AlarmKind) -> None:
@@ -186,7 +189,9 @@ def test_json_forms_say_the_same_as_the_stream() -> None:
     event = {"Action": "Pulse", "Code": "CrossLineDetection", "Index": 0, "Data": CROSSING}
     notified = {"method": "client.notifyEventStream", "params": {"SID": 1, "eventList": [event]}}
     based = {"EventBaseInfo": {"Code": event["Code"], "Action": "Pulse", "Index": 0}, **CROSSING}
-    for value in (event, notified, {"Events": [based]}):
+    small = {name.lower(): value for name, value in event.items()}
+    mixed = {"Code": event["Code"], "action": "Pulse", "index": "0", "data": CROSSING}
+    for value in (event, notified, {"Events": [based]}, small, mixed):
         again = only(json.dumps(value).encode())
         assert (again.id, again.data) == (told.id, told.data)
 
@@ -215,7 +220,7 @@ def test_a_pushed_heartbeat_says_that_the_camera_is_there() -> None:
         (b"Code=;action=Start;index=0", "Code", "required"),
         (b"Code=VideoMotion;action=Maybe;index=0", "action", "known_value"),
         (b"Code=VideoMotion;action=Start;index=many", "Index", "type"),
-        (b"Code=VideoMotion;action=Start;index=0;data={broken", "data", "json"),
+        (b"Code=TrafficJunction;action=Pulse;index=0;data={broken", "data", "json"),
         (record("NumberStat", "Pulse", {"Number": -1}), "data.Number", "in_range"),
         (record("TrafficJunction", "Pulse", {"UTC": 1}), "data", "required"),
         (record("VideoMotion", "Start", {"UTC": "soon"}), "data.UTC", "type"),
@@ -242,3 +247,197 @@ def test_recognised_faces_are_not_kept() -> None:
     data = {"Name": "Gate", "Candidates": [{"Person": {"Name": "Nguyễn Văn A"}}], "Person": "Nguyễn Văn A"}
     event = only(record("FaceRecognition", "Pulse", data))
     assert "Nguyễn" not in str(event.data)
+
+
+def test_an_alarm_input_is_one_of_the_device_and_no_channel() -> None:
+    first, second = (only(record("AlarmLocal", "Start", index=index)) for index in (0, 1))
+    assert (first.source, second.source) == ("cam-9", "cam-9")
+    assert second.data == CameraAlarm(
+        kind=AlarmKind.OTHER, zone="2", extra={"event": "AlarmLocal", "input": "2"}
+    )
+    assert first.id != second.id
+    assert only(record("StorageFailure", "Start", index=3)).source == "cam-9"
+
+
+@pytest.mark.parametrize(
+    ("data", "zone"),
+    [
+        ({"RegionName": ["Cổng"], "Id": [0]}, "Cổng"),
+        ({"AreaID": [3], "Name": "IVS-1"}, "3"),
+        ({"AreaID": [], "Name": "IVS-1", "EventID": [1], "GroupID": {"a": 1}, "RuleID": None}, "IVS-1"),
+    ],
+)
+def test_what_tells_happenings_apart_may_be_written_in_any_way(data: dict[str, Any], zone: str) -> None:
+    alarm = only(record("CrossRegionDetection", "Start", {**data, "UTC": 1795341598})).data
+    assert isinstance(alarm, CameraAlarm)
+    assert (alarm.kind, alarm.zone) == (AlarmKind.INTRUSION, zone)
+
+
+@pytest.mark.parametrize("plate", ["Unknown", "NoPlate", "no plate", "无牌车", "---"])
+def test_a_word_for_no_plate_is_none(plate: str) -> None:
+    car = {**PASSAGE["TrafficCar"], "PlateNumber": plate}
+    data = {**PASSAGE, "TrafficCar": car, "Object": {"Text": plate}}
+    assert isinstance(only(record("TrafficJunction", "Pulse", data)).data, CameraObject)
+    assert isinstance(only(push(Plate={"PlateNumber": plate})).data, CameraObject)
+
+
+def test_a_speed_that_was_not_measured_costs_the_speed_alone() -> None:
+    car = {**PASSAGE["TrafficCar"], "Speed": -1}
+    data = only(record("TrafficJunction", "Pulse", {**PASSAGE, "TrafficCar": car})).data
+    assert isinstance(data, CameraPlate)
+    assert (data.plate, data.speed_kmh) == ("61A12345", None)
+
+
+def test_more_people_left_than_came_in_still_counts_them() -> None:
+    data = {"UTC": 1795341598, "EnteredSubtotal": 1, "ExitedSubtotal": 3, "InsideSubtotal": -2}
+    assert only(record("NumberStat", "Pulse", data)).data == CameraCount(counts={"entered": 1, "exited": 3})
+
+
+def test_a_crowds_regions_are_counted_together_beside_the_alarm() -> None:
+    data = {"UTC": 1795341598, "RegionList": [{"RegionID": 1, "PeopleNum": 20}, {"PeopleNum": "5"}]}
+    count, alarm = (event.data for event in decode(record("CrowdDetection", "Start", data)).events)
+    assert count == CameraCount(people=25)
+    assert isinstance(alarm, CameraAlarm)
+    assert alarm.kind is AlarmKind.CROWD
+
+
+def test_a_date_with_slashes_is_one() -> None:
+    event = only(record("VideoMotion", "Start", {"LocaleTime": "2026/11/22 16:59:58"}))
+    assert format_us(event.time_us) == "2026-11-22T09:59:58.000Z"
+
+
+@pytest.mark.parametrize(
+    "greeting",
+    [{"DeviceInfo": {"DeviceID": "x"}}, {"DeviceID": "x", "DeviceModel": "ITC", "IPAddress": "192.0.2.1"}],
+)
+def test_a_camera_that_says_who_it_is_is_there_and_what_is_unknown_is_refused(greeting: Any) -> None:
+    assert only(json.dumps(greeting).encode()).data == CameraStatus(online=True, reason="heartbeat")
+    [refused] = decode(b'{"DeviceID": "x", "TrafficFlow": [{"Lane": 1}]}').rejections
+    assert refused.rule == "known_document"
+
+
+@pytest.mark.parametrize(
+    ("data", "plate"),
+    [
+        ({"Object": {"ObjectType": "Vehicle", "Text": "Toyota"}, "TrafficCar": {"PlateNumber": ""}}, None),
+        (
+            {"Object": {"ObjectType": "Vehicle", "Text": "Toyota"}, "TrafficCar": {"PlateNumber": "61A1"}},
+            "61A1",
+        ),
+        ({"Object": {"ObjectType": "Plate", "Text": "61A1"}}, "61A1"),
+        ({"Plate": {"PlateNumber": "61A1"}, "Confidence": 95}, "61A1"),
+    ],
+)
+def test_a_plate_is_read_wherever_it_stands_and_a_make_is_none(
+    data: dict[str, Any], plate: str | None
+) -> None:
+    found = only(record("TrafficJunction", "Pulse", {**data, "UTC": 1795341598})).data
+    assert isinstance(found, CameraObject if plate is None else CameraPlate)
+    assert getattr(found, "plate", None) == plate
+
+
+@pytest.mark.parametrize("detail", [b"{broken", b"key=value", b'{"Name": "a", "UTC": 17953'])
+def test_a_detail_that_cannot_be_read_is_counted_and_does_not_lose_the_alarm(detail: bytes) -> None:
+    decoded = decode(b"Code=CrossLineDetection;action=Stop;index=0;data=" + detail)
+    [event] = decoded.events
+    assert event.data == CameraAlarm(
+        kind=AlarmKind.LINE_CROSSING, active=False, extra={"event": "CrossLineDetection"}
+    )
+    assert [(refused.field, refused.rule) for refused in decoded.rejections] == [("data", "json")]
+
+
+def test_a_heartbeat_written_as_an_event_is_one() -> None:
+    beat = only(b"Code=Heartbeat;action=Pulse;index=0")
+    assert beat.data == CameraStatus(online=True, reason="heartbeat")
+
+
+RIDER = {"Category": "Motorcycle", "Color": "Red", "Plate": {"Text": "59X1-123.45", "Confidence": 88}}
+LOOKS = {"Vehicle": {"Category": "SaloonCar"}, "TrafficCar": {"PlateNumber": "61A12345"}}
+
+
+@pytest.mark.parametrize(
+    ("data", "seen"),
+    [
+        ({"NonMotor": RIDER}, [("59X1-123.45", "Motorcycle", 0.88)]),
+        ({"NonMotor": {**RIDER, "Plate": {}}}, [(None, "Motorcycle", 1.0)]),
+        (
+            {"NonMotor": RIDER, "TrafficCar": {"PlateNumber": "59X112345"}},
+            [("59X112345", "Motorcycle", 0.88)],
+        ),
+        (
+            {"NonMotor": RIDER, **LOOKS},
+            [("61A12345", "SaloonCar", 1.0), ("59X1-123.45", "Motorcycle", 0.88)],
+        ),
+        ({"NonMotor": RIDER, "TrafficCar": {"Lane": 3}}, [("59X1-123.45", "Motorcycle", 0.88)]),
+    ],
+)
+def test_a_motorcycle_is_a_vehicle_alone_and_beside_a_car(data: dict[str, Any], seen: list[Any]) -> None:
+    decoded = decode(record("TrafficJunction", "Pulse", {**data, "UTC": 1795341598}))
+    assert decoded.rejections == []
+    found = [event.data for event in decoded.events]
+    assert [
+        (data.plate, data.vehicle, data.confidence)
+        if isinstance(data, CameraPlate)
+        else (None, getattr(data, "label", ""), 1.0)
+        for data in found
+    ] == seen
+    assert len({event.id for event in decoded.events}) == len(seen)
+
+
+@pytest.mark.parametrize("where", ["Plate", "TrafficCar", "Object"])
+def test_how_sure_a_plate_is_is_read_wherever_it_stands(where: str) -> None:
+    data: dict[str, Any] = {"TrafficCar": {"PlateNumber": "61A12345"}, "UTC": 1795341598}
+    data[where] = {**data.get(where, {}), "Confidence": 71}
+    found = only(record("TrafficJunction", "Pulse", data)).data
+    assert isinstance(found, CameraPlate)
+    assert found.confidence == 0.71
+
+
+def test_a_passage_keeps_where_the_car_drives_and_its_model_and_weight() -> None:
+    data = {
+        "TrafficCar": {"PlateNumber": "61A12345", "Lane": 3, "DrivingDirection": ["Leave", "", ""]},
+        "Vehicle": {"Category": "BigTruck", "Text": "Isuzu", "SubText": "Forward"},
+        "CarWeightInfo": {"TotalWeight": 30_500, "OverWeight": 500, "AxleNum": 3},
+        "UTC": 1795341598,
+    }
+    found = only(record("TrafficCarMeasurement", "Pulse", data)).data
+    assert isinstance(found, CameraPlate)
+    assert found.extra == {
+        "brand": "Isuzu",
+        "model": "Forward",
+        "lane": 3,
+        "direction": "Leave",
+        "weight_kg": 30_500,
+        "overweight_kg": 500,
+        "axles": 3,
+    }
+
+
+@pytest.mark.parametrize("code", ["NewFile", "NTPAdjustTime", "VideoMotionInfo", "RtspSessionDisconnect"])
+def test_the_device_s_own_affairs_are_no_alarm(code: str) -> None:
+    found = only(record(code, "State" if code == "VideoMotionInfo" else "Pulse")).data
+    assert found == CameraAlarm(kind=AlarmKind.OTHER, active=False, extra={"event": code})
+
+
+def test_the_vehicles_of_each_lane_are_counted_and_no_alarm() -> None:
+    data = {"FlowStates": [{"Lane": 0, "Flow": 50}, {"Lane": 1, "Flow": 12}], "UTC": 1795341598}
+    found = only(record("TrafficFlowStat", "Start", data)).data
+    assert found == CameraCount(counts={"lane_0": 50, "lane_1": 12}, extra={"event": "TrafficFlowStat"})
+
+
+def test_a_jam_keeps_its_length() -> None:
+    found = only(record("TrafficJam", "Start", {"JamRealLength": 120, "JamLenght": 55, "Lane": 1})).data
+    assert isinstance(found, CameraAlarm)
+    assert found.extra == {"event": "TrafficJam", "jam_length_m": 120, "jam_percent": 55, "lane": 1}
+
+
+def test_a_vehicle_in_view_is_an_object() -> None:
+    data = {"Vehicle": {"ObjectType": "Vehicle", "Category": "MiddleBus"}, "UTC": 1795341598}
+    found = only(record("VehicleDetect", "Pulse", data)).data
+    assert found == CameraObject(label="MiddleBus")
+
+
+def test_a_time_written_out_is_local() -> None:
+    car = {"PlateNumber": "61A12345"}
+    found = only(record("TrafficJunction", "Pulse", {"TrafficCar": car, "UTC": "2026-11-22 16:59:58"}))
+    assert format_us(found.time_us) == "2026-11-22T09:59:58.000Z"

@@ -10,7 +10,7 @@ import pytest
 
 from ioc.ingest.decoders import DECODERS
 from ioc.ingest.decoders.base import Decode, DecodeContext, TooManyEvents
-from ioc.ingest.decoders.datex2_sites import SiteTableError, read_sites
+from ioc.ingest.decoders.datex2_sites import read_sites
 from ioc.ingest.decoders.moments import HEARD_US
 from ioc.model.events import TrafficFlow, TrafficSituation, TrafficStatus, TrafficTravelTime
 from ioc.model.incidents import Severity
@@ -84,6 +84,83 @@ def test_a_record_becomes_a_situation_with_place_road_severity_and_vietnamese_te
             "version_time": "2026-11-22T16:51:00+07:00",
         },
     )  # fmt: skip
+
+
+def test_lanes_direction_and_effects_of_a_record_are_kept_in_units() -> None:
+    own = "<abnormalTrafficType>queuingTraffic</abnormalTrafficType><queueLength>1200</queueLength>"
+    [jam] = facts(
+        decode(
+            situations(
+                record(kind="AbnormalTraffic", own=own, management=written.IMPACT, place=written.LANES)
+            )
+        )
+    )
+    expected = {
+        "carriageway": "main_carriageway",
+        "lanes": "hard_shoulder lane1",
+        "direction": "west_bound",
+        "queue_m": 1200,
+        "lanes_restricted": 2,
+        "lanes_open": 1,
+        "lanes_total": 3,
+        "delay_s": 900,
+        "constriction": "lanes_blocked",
+    }
+    assert expected.items() <= jam.extra.items()
+
+
+def test_a_temporary_speed_limit_is_kept_of_every_version() -> None:
+    own = "<speedManagementType>speedRestrictionInOperation</speedManagementType>"
+    limit = "<temporarySpeedLimit>70.0</temporarySpeedLimit>"
+    [slow] = facts(decode(situations(record(kind="SpeedManagement", own=own + limit))))
+    assert slow.extra["speed_limit_kmh"] == 70
+    body = json.loads(written.V3_JSON_SITUATION)
+    publication = body["payload"]["sitSituationPublication"]
+    held = publication["situation"][0]["situationRecord"][0]
+    [told] = held.values()
+    told |= {
+        "temporarySpeedLimit": 60,
+        "impact": {"trafficConstrictionType": {"value": "roadBlocked"}, "numberOfLanesRestricted": 2},
+        "safetyRelatedMessage": True,
+        "locationReference": {
+            "locPointLocation": {
+                "supplementaryPositionalDescription": {
+                    "carriageway": [
+                        {
+                            "carriageway": {"value": "mainCarriageway"},
+                            "lane": [{"laneUsage": {"value": "busLane"}}, {"laneNumber": 2}],
+                        }
+                    ]
+                },
+                "alertCPoint": {
+                    "locAlertCMethod4Point": {
+                        "alertCDirection": {"alertCDirectionCoded": {"value": "positive"}}
+                    }
+                },
+            }
+        },
+    }
+    [found] = facts(decode(json.dumps(body)))
+    expected = {
+        "carriageway": "main_carriageway",
+        "lanes": "bus_lane 2",
+        "direction": "positive",
+        "speed_limit_kmh": 60,
+        "lanes_restricted": 2,
+        "constriction": "road_blocked",
+        "safety_related": True,
+    }
+    assert expected.items() <= found.extra.items()
+
+
+def test_every_comment_for_the_public_is_a_line_of_the_text() -> None:
+    told = [
+        f"<generalPublicComment><comment><values><value lang='vi'>{text}</value></values></comment>"
+        "</generalPublicComment>"
+        for text in ("Trên 500 m", "Hướng về Thủ Dầu Một", "Trên 500 m")
+    ]
+    [found] = facts(decode(situations(record(management="".join(told)))))
+    assert found.text == "Tai nạn nhiều xe\nTrên 500 m\nHướng về Thủ Dầu Một"
 
 
 def test_a_situations_whole_life_is_told_in_order_whatever_order_it_was_sent_in() -> None:
@@ -339,6 +416,27 @@ def test_a_site_with_nothing_but_faults_says_that_it_is_down() -> None:
     assert (event.data.online, event.data.reason, event.data.extra["faulty_values"]) == (False, "no_value", 2)
 
 
+STATUS = "<trafficStatus><trafficStatusValue>congested</trafficStatusValue></trafficStatus>"
+
+
+def test_the_publishers_word_for_the_traffic_stands_beside_its_numbers() -> None:
+    values = v2_value(1, "TrafficSpeed", speed(12, used=40)) + v2_value(2, "TrafficStatus", STATUS)
+    decoded = decode(v2("MeasuredDataPublication", v2_site(values)))
+    [event] = decoded.events
+    assert isinstance(event.data, TrafficFlow) and event.data.speed_kmh == 12
+    assert event.data.extra["traffic_status"] == "congested"
+    assert decoded.dropped_fields == 0
+
+
+def test_a_site_with_nothing_but_a_word_for_the_traffic_tells_it() -> None:
+    at = "2026-11-22T09:58:00Z"
+    own = f"<measurementOrCalculationTime>{at}</measurementOrCalculationTime>"
+    values = v2_value(1, "TrafficStatus", own + STATUS)
+    [event] = decode(v2("MeasuredDataPublication", v2_site(values))).events
+    assert event.data == TrafficStatus(online=True, extra={"site": "QL13_001", "traffic_status": "congested"})
+    assert event.time_us == parse_us(at)
+
+
 def test_classes_of_vehicles_are_added_up_where_no_total_is_measured() -> None:
     values = (
         v2_value(11, "TrafficFlow", flow(600))
@@ -431,66 +529,6 @@ def test_weather_in_between_is_counted_and_not_refused() -> None:
     )
     decoded = decode(v2("MeasuredDataPublication", v2_site(weather)))
     assert (decoded.events, decoded.rejections, decoded.dropped_fields) == ([], [], 1)
-
-
-# Sites
-
-
-def test_a_table_of_2000_sites_becomes_2000_detectors_with_their_lanes() -> None:
-    sites = read_sites(written.table(*(f"QL13_{number:04}" for number in range(2_000))), PUBLISHER)
-    assert len(sites) == 2_000
-    assert sites[0] == Device(
-        id="d2-QL13_0000",
-        kind=DeviceKind.DETECTOR,
-        name="Quốc lộ 13, QL13_0000",
-        lon=106.65,
-        lat=10.98,
-        expected_interval_s=60.0,
-        options={"index.lane1": "1 2", "index.lane2": "3 4", "index.all": "5", "period_s": "60"},
-    )
-
-
-def test_indexes_of_all_vehicles_stand_in_one_order_whichever_way_the_table_says_all() -> None:
-    name = b"specificVehicleCharacteristics"
-    lorries = b"<%b><vehicleType>lorry</vehicleType></%b>" % (name, name)
-    [site] = read_sites(written.table("A").replace(lorries, b""), PUBLISHER)
-    assert site.options["index.lane1"] == "1 6 2"
-
-
-def test_version_3_names_lanes_by_number() -> None:
-    lanes = (
-        f'<d2:payload xmlns:d2="http://datex2.eu/schema/3/d2Payload" {written.V3} '
-        'xsi:type="roa:MeasurementSiteTablePublication"><roa:measurementSiteTable id="T" version="1">'
-        '<roa:measurementSite id="M1" version="1"><roa:measurementSpecificCharacteristics index="4">'
-        "<roa:measurementSpecificCharacteristics><roa:period>30</roa:period>"
-        "<roa:specificMeasurementValueType>trafficSpeed</roa:specificMeasurementValueType><roa:specificLane>"
-        "<loc:laneNumber>2</loc:laneNumber></roa:specificLane></roa:measurementSpecificCharacteristics>"
-        '</roa:measurementSpecificCharacteristics><roa:measurementSiteLocation xsi:type="loc:PointLocation">'
-        "<loc:pointByCoordinates><loc:pointCoordinates><loc:latitude>10.9</loc:latitude><loc:longitude>106.7"
-        "</loc:longitude></loc:pointCoordinates></loc:pointByCoordinates></roa:measurementSiteLocation>"
-        "</roa:measurementSite></roa:measurementSiteTable></d2:payload>"
-    )
-    [site] = read_sites(lanes.encode(), PUBLISHER)
-    assert (site.lon, site.lat, site.options) == (106.7, 10.9, {"index.lane2": "4", "period_s": "30"})
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (written.table("A", "A"), "already the id"),
-        (written.table("A").replace(b'id="A"', b""), "measurementSite.id"),
-        (situations(record()).encode(), "MeasurementSiteTablePublication"),
-        (b"<a", "not well-formed"),
-    ],
-)
-def test_a_table_that_cannot_be_used_says_why(content: bytes, said: str) -> None:
-    with pytest.raises(SiteTableError, match=said):
-        read_sites(content, PUBLISHER)
-
-
-def test_a_table_sent_as_an_event_is_sent_to_where_it_belongs() -> None:
-    [rejection] = decode(written.table("A")).rejections
-    assert rejection.rule == "site_table" and "ioc devices import-sites" in rejection.detail
 
 
 # Real messages

@@ -71,7 +71,16 @@ LOCATION = st.one_of(
             "locLinearLocation": {
                 "coordinatesForDisplay": told[1],
                 "gmlLineString": {"posList": " ".join(f"{p['latitude']} {p['longitude']}" for p in told[0])},
-                "supplementaryPositionalDescription": {"roadInformation": [{"roadName": told[2]}]},
+                "supplementaryPositionalDescription": {
+                    "roadInformation": [{"roadName": told[2]}],
+                    "carriageway": [
+                        {
+                            "carriageway": {"value": "mainCarriageway"},
+                            "lane": [{"laneNumber": 2}, {"laneUsage": {"value": "busLane"}}],
+                        }
+                    ],
+                },
+                "alertCLinear": {"alertCDirection": {"alertCDirectionCoded": {"value": "both"}}},
             }
         }
     ),
@@ -111,6 +120,17 @@ RECORD = st.fixed_dictionaries(
             {"lifeCycleManagement": st.fixed_dictionaries({}, optional={"end": st.booleans()})}
         ),
         "locationReference": LOCATION,
+        "temporarySpeedLimit": st.sampled_from([50, 70.5]),
+        "queueLength": st.just(1_200),
+        "safetyRelatedMessage": st.booleans(),
+        "impact": st.fixed_dictionaries(
+            {},
+            optional={
+                "trafficConstrictionType": coded("roadBlocked"),
+                "numberOfLanesRestricted": st.just(1),
+                "delays": st.fixed_dictionaries({}, optional={"delayTimeValue": st.just(90.0)}),
+            },
+        ),
     },
 )
 SITUATION = st.fixed_dictionaries(
@@ -142,6 +162,9 @@ BASIC = st.fixed_dictionaries(
     {},
     optional={
         **dict.fromkeys(("averageVehicleSpeed", "vehicleFlow", "occupancy", "travelTime"), MEASURE),
+        "trafficStatus": st.fixed_dictionaries(
+            {}, optional={"trafficStatusValue": coded("congested", "freeFlow")}
+        ),
         "temperature": st.just({"airTemperature": 31}),
         "measurementOrCalculationPeriod": NUMBER,
         "measurementOrCalculationTime": st.fixed_dictionaries({}, optional={"timeValue": TIMES}),

@@ -118,11 +118,22 @@ def test_names_of_people_are_not_kept() -> None:
 def test_a_plate_that_two_topics_tell_of_is_one_event() -> None:
     by_events = tracked(recognized_license_plate="61A67890", recognized_license_plate_score=0.93).events[1]
     assert by_events.data == CameraPlate(
-        plate="61A67890", confidence=0.93, vehicle="car", extra={"track_id": TRACKED["id"]}
+        plate="61A67890",
+        confidence=0.93,
+        vehicle="car",
+        speed_kmh=38.5,
+        extra={"track_id": TRACKED["id"]},
     )
     by_update = one(decode(PLATE, "frigate/tracked_object_update"))
     assert (by_update.id, by_update.source) == (by_events.id, by_events.source)
+    assert getattr(by_update.data, "vehicle", "") is None, "a motorcycle has a plate too"
     assert one(decode({**PLATE, "plate": "61A67891"}, "tracked_object_update")).id != by_events.id
+
+
+def test_how_fast_an_object_went_on_the_whole_is_kept() -> None:
+    [seen] = tracked(average_estimated_speed=21.5).events
+    assert isinstance(seen.data, CameraObject)
+    assert seen.data.extra["average_speed_kmh"] == 21.5
 
 
 def test_a_plate_that_has_been_told_is_not_told_again() -> None:
@@ -282,3 +293,28 @@ def test_what_is_no_event_is_refused_naming_rule_and_field(
     assert decoded.events == []
     [refused] = decoded.rejections
     assert (refused.rule, refused.field) == (rule, field)
+
+
+def test_numbers_written_as_text_and_lists_that_are_null_are_read() -> None:
+    told = tracked(score="0.875", frame_time="1795255190.5", current_zones=None, entered_zones=None)
+    event = one(told)
+    assert isinstance(event.data, CameraObject)
+    assert (event.data.confidence, event.data.zone, event.time_us) == (0.875, None, 1_795_255_190_500_000)
+    stats = decode({"cameras": {"gate": {"camera_fps": "5.1"}}}, "stats")
+    assert one(stats).data == CameraStatus(online=True)
+    odd = one(tracked(area="nan", ratio="inf"))
+    assert {"area", "ratio"}.isdisjoint(odd.data.extra), "JSON has no such numbers"
+
+
+def test_what_is_written_of_a_review_after_its_end_does_not_begin_it_anew() -> None:
+    over = {**REVIEW, "end_time": REVIEW["start_time"] + 9}
+    described = {**over, "data": {**REVIEW["data"], "metadata": {"title": "Somebody at the gate"}}}
+    event = one(decode({"type": "genai", "before": over, "after": described}, "reviews"))
+    assert isinstance(event.data, CameraAlarm)
+    assert (event.data.active, event.data.duration_s) == (False, 9.0)
+
+
+@pytest.mark.parametrize("topic", ["model_state", "job_state", "audio_detections", "notification_test"])
+def test_what_the_server_tells_its_own_pages_is_no_event_and_not_refused(topic: str) -> None:
+    decoded = decode(b"{}", topic)
+    assert (decoded.events, decoded.rejections) == ([], [])

@@ -55,7 +55,7 @@ def test_the_recorded_plate_of_a_real_camera_is_read() -> None:
     assert format_us(event.time_us) == "2024-01-19T03:17:19.000Z"
 
 
-@pytest.mark.parametrize("plate", ["unknown", "", "Unknown"])
+@pytest.mark.parametrize("plate", ["unknown", "", "Unknown", "noPlate", "No Plate", "无车牌", "-"])
 def test_a_vehicle_whose_plate_is_not_read_is_an_object_not_a_plate(plate: str) -> None:
     event = only(alert("ANPR", ANPR.replace("<licensePlate>61A12345<", f"<licensePlate>{plate}<")))
     assert isinstance(event.data, CameraObject)
@@ -79,6 +79,13 @@ def test_a_vehicle_whose_plate_is_not_read_is_an_object_not_a_plate(plate: str) 
         ("parking", AlarmKind.ILLEGAL_STOP),
         ("illegalParking", AlarmKind.ILLEGAL_STOP),
         ("wrongDirection", AlarmKind.WRONG_WAY),
+        ("wrongWayDriving", AlarmKind.WRONG_WAY),
+        ("vehicleIllegalParking", AlarmKind.ILLEGAL_STOP),
+        ("roadWaterlogging", AlarmKind.FLOOD),
+        ("peopleFallDown", AlarmKind.FALL),
+        ("personQueueDetection", AlarmKind.CROWD),
+        ("fireEscapeDetection", AlarmKind.OTHER),
+        ("facedetection", AlarmKind.OTHER),
         ("IO", AlarmKind.OTHER),
         ("somethingNew", AlarmKind.OTHER),
     ],
@@ -146,6 +153,12 @@ def test_people_through_a_line_are_counted_over_their_interval() -> None:
     <startTime>2026-11-22T16:45:00</startTime><endTime>2026-11-22T16:59:00</endTime></TimeRange>
     <enter>22</enter><exit>9</exit><regionsID>1</regionsID></peopleCounting>"""
     event = only(alert("PeopleCounting", counting), zone=zone_of("Asia/Ho_Chi_Minh"))
+    shouted = only(
+        alert("PEOPLECOUNTING", counting.replace(">timeRange<", ">TimeRange<")),
+        zone=zone_of("Asia/Ho_Chi_Minh"),
+    )
+    assert isinstance(shouted.data, CameraCount)
+    assert (shouted.data.people, shouted.data.interval_s) == (31, 840)
     assert event.data == CameraCount(
         people=31,
         interval_s=840,
@@ -239,3 +252,127 @@ def test_more_events_than_fit_are_refused_as_a_whole() -> None:
     parts = [("", "application/xml", alert("VMD", channelID=str(number))) for number in range(3)]
     with pytest.raises(TooManyEvents):
         decode(multipart(*parts), "multipart/mixed", max_events=2)
+
+
+def test_each_vehicle_of_one_alert_is_an_event() -> None:
+    two = "<ANPR><licensePlate>61A1</licensePlate></ANPR><ANPR><licensePlate>61A2</licensePlate></ANPR>"
+    events = decode(alert("ANPR", two + "<UUID>u-1</UUID>")).events
+    assert [event.data.plate for event in events if isinstance(event.data, CameraPlate)] == ["61A1", "61A2"]
+    assert len({event.id for event in events}) == 2
+
+
+def test_a_plate_without_its_own_block_is_read() -> None:
+    data = only(alert("ANPR", "<licensePlate>61A1</licensePlate><confidenceLevel>92</confidenceLevel>")).data
+    assert data == CameraPlate(plate="61A1", confidence=0.92, extra={"channel_name": "Cổng chợ Thủ Dầu Một"})
+
+
+def test_a_speed_that_was_not_measured_costs_the_speed_alone() -> None:
+    data = only(alert("ANPR", ANPR.replace("<speed>63<", "<speed>-1<"))).data
+    assert isinstance(data, CameraPlate)
+    assert (data.plate, data.speed_kmh) == ("61A12345", None)
+
+
+def test_captured_targets_are_objects_and_plates_and_nothing_of_a_person_is_kept() -> None:
+    looks = {"plateNo": "61A1", "vehicleType": "SUVMPV", "vehicleColor": "white"}
+    vehicle = {"Property": [{"description": name, "value": value} for name, value in looks.items()]}
+    woman = {"Property": [{"description": "gender", "value": "female"}], "name": "Nguyễn Thị B"}
+    captured = [{"targetID": 1, "Vehicle": vehicle}, {"targetID": 2, "Human": woman, "Face": woman}]
+    body = {**JSON_ALERT, "eventType": "mixedTargetDetection", "CaptureResult": captured}
+    events = decode(json.dumps(body).encode()).events
+    assert [event.data for event in events] == [
+        CameraPlate(plate="61A1", vehicle="SUVMPV", extra={"color": "white"}),
+        CameraObject(label="human", track_id="2"),
+        CameraObject(label="face", track_id="2"),
+    ]
+    assert len({event.id for event in events}) == 3
+
+
+def test_people_in_view_are_counted_by_region_wherever_they_stand() -> None:
+    regions = [{"regionID": 1, "framesPeopleCountingNum": 5}, {"regionID": 2, "framesPeopleCountingNum": "7"}]
+    body = {**JSON_ALERT, "eventType": "framesPeopleCounting", "FramesPeopleCounting": {"List": regions}}
+    counts = [event.data for event in decode(json.dumps(body).encode()).events]
+    assert counts == [
+        CameraCount(people=5, extra={"method": "inView", "zone": "1"}),
+        CameraCount(people=7, extra={"method": "inView", "zone": "2"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lon", "lat", "west", "south"), [("w", "S", -1, -1), ("West", "n", -1, 1), ("E", "", 1, 1)]
+)
+def test_a_hemisphere_is_known_in_either_case(lon: str, lat: str, west: int, south: int) -> None:
+    told = ANPR.replace(">E<", f">{lon}<").replace(">N<", f">{lat}<")
+    event = only(alert("ANPR", told))
+    assert event.lon is not None and event.lat is not None
+    assert (event.lon * west > 0, event.lat * south > 0) == (True, True)
+
+
+def test_an_alert_in_an_encoding_of_east_asia_is_read() -> None:
+    told = alert("VMD", channelName="东门").decode().replace("UTF-8", "GB2312").encode("gb2312")
+    assert only(told).data.extra["channel_name"] == "东门"
+
+
+@pytest.mark.parametrize(
+    ("more", "zone"),
+    [
+        (region(2, "human").replace("DetectionRegionEntry", "DetectionRegion"), "2"),
+        ("<regionName>Sân kho</regionName>", "Sân kho"),
+        ("<regionID>5</regionID>", "5"),
+    ],
+)
+def test_a_region_is_known_in_the_ways_of_several_firmwares(more: str, zone: str) -> None:
+    data = only(alert("fielddetection", more)).data
+    assert isinstance(data, CameraAlarm)
+    assert data.zone == zone
+
+
+@pytest.mark.parametrize(
+    ("told", "offence"),
+    [
+        ("<illegalCode>0</illegalCode><illegalName>Normal</illegalName>", None),
+        ("<illegalName>normal</illegalName>", None),
+        ("<illegalCode>0</illegalCode><illegalName>Bình thường</illegalName>", None),
+        ("<illegalCode>1301</illegalCode><illegalName>Reverse driving</illegalName>", AlarmKind.WRONG_WAY),
+        ("<illegalName>Running red light</illegalName>", AlarmKind.RED_LIGHT),
+        ("<illegalCode>1039</illegalCode>", AlarmKind.OTHER),
+    ],
+)
+def test_an_orderly_passage_is_no_offence(told: str, offence: AlarmKind | None) -> None:
+    body = alert("ANPR", ANPR.replace("</ANPR>", f"<illegalInfo>{told}</illegalInfo></ANPR>"))
+    plate, *others = (event.data for event in decode(body).events)
+    assert isinstance(plate, CameraPlate)
+    assert [other.kind for other in others if isinstance(other, CameraAlarm)] == (
+        [offence] if offence else []
+    )
+
+
+@pytest.mark.parametrize(("event_type", "kind"), [("fielddetection", "intrusion"), ("VMD", "motion")])
+@pytest.mark.parametrize(("state", "active"), [("active", True), ("inactive", False)])
+def test_what_goes_on_is_of_the_kind_of_what_began(
+    event_type: str, kind: str, state: str, active: bool
+) -> None:
+    more = f"<DurationList><Duration><relationEvent>{event_type}</relationEvent></Duration></DurationList>"
+    data = only(alert("duration", more, eventState=state)).data
+    assert isinstance(data, CameraAlarm)
+    assert (data.kind, data.active) == (kind, active)
+    assert (data.extra["event"], data.extra["event_subtype"]) == ("duration", event_type)
+
+
+def test_what_a_vehicle_looks_like_is_read_wherever_it_stands() -> None:
+    looks = "<vehicleColor>silver</vehicleColor><vehicleLogo>Toyota</vehicleLogo><speedLimit>60</speedLimit>"
+    inside = only(alert("ANPR", f"<ANPR><licensePlate>61A1</licensePlate>{looks}</ANPR>")).data
+    assert isinstance(inside, CameraPlate)
+    assert (inside.extra["color"], inside.extra["brand"]) == ("silver", "Toyota")
+    assert inside.extra["speed_limit_kmh"] == 60
+    beside = "<vehicleInfo><vehicleType>truck</vehicleType><color>red</color><speed>41</speed></vehicleInfo>"
+    outside = only(alert("ANPR", f"<ANPR><licensePlate>61A1</licensePlate></ANPR>{beside}")).data
+    assert isinstance(outside, CameraPlate)
+    assert (outside.vehicle, outside.speed_kmh, outside.extra["color"]) == ("truck", 41, "red")
+
+
+@pytest.mark.parametrize(("told", "share"), [("0.95", 0.95), ("95", 0.95), ("1", 0.01), ("100", 1.0)])
+def test_a_confidence_is_in_per_cent_and_below_one_a_fraction(told: str, share: float) -> None:
+    body = f"<ANPR><licensePlate>61A1</licensePlate><confidenceLevel>{told}</confidenceLevel></ANPR>"
+    data = only(alert("ANPR", body)).data
+    assert isinstance(data, CameraPlate)
+    assert data.confidence == share

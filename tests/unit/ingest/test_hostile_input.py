@@ -145,6 +145,38 @@ def test_any_part_of_a_json_message_may_be_of_any_kind(name: str) -> None:
             assert_holdable(sample.decode(content), content)
 
 
+def noted(value: Any, note: str) -> Any:
+    """Return `value` with one more member in each of its objects."""
+    if isinstance(value, dict):
+        return {**{key: noted(part, note) for key, part in value.items()}, "note": note}
+    return [noted(part, note) for part in value] if isinstance(value, list) else value
+
+
+SPEAKS_JSON = sorted(set(DECODERS) - {"cap", "datex2"})
+
+
+@pytest.mark.parametrize("name", SPEAKS_JSON)
+def test_text_that_spells_an_escape_is_kept_and_the_character_u0000_is_refused(name: str) -> None:
+    tried = 0
+    for sample in BY_DECODER[name]:
+        body = (sample.body or b"").lstrip()
+        if not body.startswith((b"{", b"[")):
+            continue
+        message, _ = json.JSONDecoder().raw_decode(body.decode())
+        plain, spelt, held = (
+            sample.decode(json.dumps(noted(message, note)).encode())
+            for note in ("text", r"spelt \u0000, thrice: \\\u0000", "held \0")
+        )
+        if not plain.events:
+            continue  # an unknown member is a fault of its own there
+        assert len(spelt.events) == len(plain.events)
+        assert [each.rule for each in spelt.rejections] == [each.rule for each in plain.rejections]
+        assert held.events == []
+        assert "no_nul" in {refused.rule for refused in held.rejections}
+        tried += 1
+    assert tried, "no sample shows it"
+
+
 @pytest.mark.parametrize("name", DECODERS)
 @settings(max_examples=50, deadline=None)
 @given(

@@ -37,3 +37,40 @@ def test_a_local_time_is_one_of_the_devices_zone_and_a_repeated_hour_its_first_p
     with pytest.raises(Refused) as refused:
         moment_us("2026-10-25T02:30:00", None, "t")
     assert refused.value.rule == "zone"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026/11/22 16:59:58",
+        "2026-11-22T16:59:58+7:00",
+        "2026-11-22 16:59:58 +0700",
+        "2026-11-22T16:59:58GMT+07:00",
+        "2026-11-22T16:59:58 UTC+7:00",
+        "20261122T165958+0700",
+        "20261122165958",
+        "20261122165958000",
+    ],
+)
+def test_dates_and_offsets_are_read_as_hardware_writes_them(text: str) -> None:
+    assert moment_us(text, zone_of("Asia/Ho_Chi_Minh"), "t") == to_us(
+        datetime(2026, 11, 22, 9, 59, 58, tzinfo=UTC)
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "22/11/2026 16:59:58",
+        "2026-11-22T16:59:58+99:00",
+        "-07:00",
+        "1" * 20,
+        "202611221659",
+        "7" * 9_000,
+        "x" * 9_000,
+    ],
+)
+def test_what_is_no_time_is_refused_and_not_guessed(text: str) -> None:
+    with pytest.raises(Refused) as refused:
+        moment_us(text, zone_of("Asia/Ho_Chi_Minh"), "t")
+    assert refused.value.rule == "iso8601"

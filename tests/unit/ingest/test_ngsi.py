@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from ioc.ingest.decoders.base import Decode, DecodeContext, TooManyEvents
-from ioc.ingest.decoders.moments import zone_of
+from ioc.ingest.decoders.moments import HEARD_US, zone_of
 from ioc.ingest.decoders.ngsi import Ngsi
-from ioc.model.events import CameraCount, CameraPlate, TrafficFlow, TrafficSituation
+from ioc.model.events import CameraCount, CameraObject, CameraPlate, TrafficFlow, TrafficSituation
 from ioc.model.incidents import Severity
 from ioc.model.times import parse_us
-from tests.conformance.ngsi import ACCIDENT, ALERT, FLOW, FLOW_PLAIN, FLOW_V2
+from tests.conformance.ngsi import ACCIDENT, ALERT, FLOW, FLOW_PLAIN, FLOW_V2, WORK
 from tests.unit.ingest.fakes import NOW_US
 
 
@@ -108,8 +108,14 @@ def test_an_alert_ends_with_its_validity_or_its_entity() -> None:
         severity=Severity.LOW,
         text=ALERT["description"],
         road="Yersin",
-        extra={"category": "traffic", "subCategory": "roadWorks", "validTo": ALERT["validTo"]},
+        extra={
+            "category": "traffic",
+            "subCategory": "roadWorks",
+            "validTo": ALERT["validTo"],
+            "stated": "2026-11-22T09:30:00.000Z",
+        },
     )
+    assert alert.time_us == NOW_US - HEARD_US, "it holds: rules leave out what is long past"
     assert alert.source == "fiware", "told by the broker, not measured by the entity"
     assert not only({**ALERT, "validTo": "2026-11-22T09:59:59Z"}).data.active
     assert not only({**ALERT, "deletedAt": "2026-11-22T09:59:59Z"}).data.active
@@ -118,7 +124,7 @@ def test_an_alert_ends_with_its_validity_or_its_entity() -> None:
 def test_an_accident_is_over_when_it_is_solved_and_weighs_what_it_cost() -> None:
     solved = only(ACCIDENT)
     assert (solved.data.kind, solved.data.active, solved.data.severity) == ("accident", False, Severity.HIGH)
-    assert (solved.data.text, solved.time_us) == ("Va chạm", parse_us("2026-11-22T09:50:00Z"))
+    assert (solved.data.text, solved.data.extra["stated"]) == ("Va chạm", "2026-11-22T09:50:00.000Z")
     fatal = only({**ACCIDENT, "status": "onGoing", "numPedestrianDead": 1})
     assert (fatal.data.active, fatal.data.severity) == (True, Severity.CRITICAL)
 
@@ -180,3 +186,69 @@ def test_a_number_larger_than_any_float_is_refused_alone(
     decoded = decode([{**plain, **attribute}, plain], options=options)
     assert [rejection.line for rejection in decoded.rejections] == [1]
     assert [event.line for event in decoded.events] == [2]
+
+
+def test_a_vehicle_whose_plate_was_not_read_is_an_object_with_its_looks() -> None:
+    vehicle = {"direction": "away", "plateColor": {"name": "white"}, "country": {"code": "VN"}, "speed": 41}
+    at = {"dateObserved": "2026-11-22T09:59:00Z"}
+    body = {"id": "p", "type": "AnprFlowObserved", "vehiclePlateNotRead": True, "observedVehicle": vehicle}
+    found = only({**body, **at}).data
+    assert isinstance(found, CameraObject)
+    assert (found.label, found.speed_kmh) == ("vehicle", 41)
+    read = only({**body, "observedVehicle": {**vehicle, "licensePlate": {"identifier": "61A-1"}}, **at}).data
+    assert isinstance(read, CameraPlate)
+    for data in (found, read):
+        assert {"direction": "away", "plate_color": "white", "country": "VN"}.items() <= data.extra.items()
+
+
+@pytest.mark.parametrize(
+    ("changes", "active"),
+    [
+        ({}, True),
+        ({"workState": "completed"}, False),
+        ({"workState": "planned"}, False),
+        ({"startDate": "2026-11-23T00:00:00Z"}, False),
+        ({"endDate": "2026-11-22T09:00:00Z"}, False),
+        ({"deletedAt": "2026-11-22T09:00:00Z"}, False),
+    ],
+)
+def test_works_in_the_street_are_in_force_while_they_are_done(changes: dict[str, str], active: bool) -> None:
+    found = only({**WORK, **changes})
+    assert found.data == TrafficSituation(
+        situation_id=WORK["id"],
+        kind="city_work",
+        active=active,
+        text="Cải tạo thoát nước",
+        road="Đại lộ Bình Dương",
+        extra=found.data.extra,
+    )
+    assert found.data.extra["workNumber"] == "CT-2026-17"
+    assert found.data.extra["stated"] == "2026-11-22T08:00:00.000Z"
+
+
+def test_what_is_old_and_does_not_say_that_it_holds_keeps_its_time() -> None:
+    issued = "2026-11-20T08:00:00Z"
+    old = only({**ALERT, "dateIssued": issued, "validTo": None})
+    assert old.time_us == parse_us(issued)
+    held = only({**ALERT, "dateIssued": issued})
+    assert held.time_us == NOW_US - HEARD_US
+    later = decode({**ALERT, "dateIssued": issued}).events[0].id
+    assert later == held.id
+
+
+def test_an_alert_of_the_weather_is_an_alert() -> None:
+    found = only({**ALERT, "type": "WeatherAlert", "id": "urn:ngsi-ld:WeatherAlert:7"}).data
+    assert isinstance(found, TrafficSituation)
+    assert found.severity is not None
+
+
+def test_names_that_are_written_for_the_model_s_own_are_read() -> None:
+    flow = {
+        name: value for name, value in FLOW_PLAIN.items() if name not in ("intensity", "averageVehicleSpeed")
+    }
+    speed = {"type": "Property", "value": 10, "unitCode": "MTS"}
+    found = only({**flow, "vehicleCount": 45, "averageSpeed": speed}).data
+    assert isinstance(found, TrafficFlow)
+    assert (found.volume_veh, found.speed_kmh) == (45, pytest.approx(36.0))
+    both = only({**FLOW_PLAIN, "vehicleCount": 45}).data
+    assert (both.volume_veh, both.extra["vehicleCount"]) == (197, 45)

@@ -80,6 +80,14 @@ def test_an_event_over_mqtt_takes_its_topic_from_mqtt_and_everything_else_from_t
         ("RuleEngine/acme:SmokeDetector/Smoke", {"State": "true"}, "fire_smoke"),
         ("RuleEngine/ObjectDetection/Object", {"ClassTypes": "Fire"}, "fire_smoke"),
         ("RuleEngine/ObjectDetection/Object", {"ClassTypes": "Human Vehicle"}, "motion"),
+        ("VideoSource/acme:VideoLost", {"State": "true"}, "tamper"),
+        ("RuleEngine/acme:AreaDetector/Entered", {"State": "true"}, "intrusion"),
+        ("UserAlarm/IVA/HumanShapeDetect", {"State": "true"}, "motion"),
+        ("RuleEngine/acme:Detector/AbandonedObject", {"State": "true"}, "other"),
+        ("RuleEngine/acme:ObjectRemoved/Object", {"State": "true"}, "other"),
+        ("RuleEngine/acme:FireExtinguisher/Missing", {"State": "true"}, "other"),
+        ("RuleEngine/acme:FireLane/Occupied", {"State": "true"}, "other"),
+        ("RuleEngine/acme:FallingObjects/Alarm", {"State": "true"}, "other"),
         ("RuleEngine/acme:CrowdDetection/Crowd", {"State": "true"}, "crowd"),
         ("RuleEngine/acme:FallDetection/Fall", {"State": "true"}, "fall"),
         ("RuleEngine/acme:WrongDirection/Alarm", {"State": "true"}, "wrong_way"),
@@ -88,7 +96,6 @@ def test_an_event_over_mqtt_takes_its_topic_from_mqtt_and_everything_else_from_t
         ("RuleEngine/TPSmartEventDetector/TPSmartEvent", {"IsIntrusion": "true"}, "intrusion"),
         ("Device/Trigger/DigitalInput", {"LogicalState": "true"}, "other"),
         ("Device/Trigger/acme:AlarmIn", {"State": "true"}, "other"),
-        ("Monitoring/MotionOfFans", {"Value": 3}, "other"),
         ("acme:Unheard/Of", {"Something": "a"}, "other"),
     ],
 )
@@ -115,6 +122,12 @@ def test_a_topic_of_any_maker_gives_its_kind_and_an_unknown_one_is_kept(
         ("OpenApp/WiseAI/IvaArea", {"State": "true", "Action": "Exit"}, "", False),
         ("OpenApp/WiseAI/IvaArea", {"State": "true", "Action": "Intrusion"}, "", True),
         ("Device/HardwareFailure/FanFailure", {"Failed": "false"}, "Changed", False),
+        ("VideoAnalytics/axis:MotionDetection", {"motion": "0"}, "Changed", False),
+        ("VideoSource/axis:Tampering", {"tampering": "1"}, "Changed", True),
+        ("VideoSource/axis:Tampering", {"tampering": "0"}, "Changed", False),
+        ("RuleEngine/acme:Presence", {"Occupied": "false"}, "Changed", False),
+        ("RuleEngine/DirectionDetector/Direction", {"Direction": "0"}, "Changed", True),
+        ("RuleEngine/LineDetector/Crossed", {"ObjectId": "0"}, "Changed", True),
     ],
 )
 def test_a_state_and_how_it_came_to_be_said_tell_whether_the_alarm_is_on(
@@ -148,8 +161,31 @@ def test_a_plate_is_a_plate_whoever_wrote_it() -> None:
     assert (other.data.plate, other.data.confidence) == ("61A12345", 0.87)
 
 
-def test_a_plate_detector_without_a_plate_is_an_alarm_that_is_kept() -> None:
-    assert alarm(ej("RuleEngine/Recognition/LicensePlate", {"Likelihood": 0.2})).kind == "other"
+@pytest.mark.parametrize(
+    "data",
+    [{"Likelihood": 0.2}, {"PlateNumber": "unknown"}, {"PlateNumber": "---"}, {"PlateNumber": "NO-PLATE"}],
+)
+def test_a_plate_detector_without_a_plate_is_an_alarm_that_is_kept(data: dict[str, Any]) -> None:
+    assert alarm(ej("RuleEngine/Recognition/LicensePlate", data)).kind == "other"
+
+
+@pytest.mark.parametrize(
+    ("operation", "key", "read"),
+    [
+        ("Changed", {}, True),
+        ("Initialized", {}, False),
+        ("Initialized", {"ObjectId": "4"}, True),
+        ("Deleted", {"ObjectId": "4"}, False),
+    ],
+)
+def test_a_plate_told_to_a_new_subscriber_or_at_its_end_is_no_passage(
+    operation: str, key: dict[str, str], read: bool
+) -> None:
+    found = ej("RuleEngine/Recognition/LicensePlate", PLATE, Key=key, PropertyOperation=operation)
+    assert isinstance(found.data, CameraPlate) is read
+    if not read:
+        assert alarm(found).active is False
+        assert "61A" not in repr(found.data)
 
 
 def test_a_recognised_face_leaves_no_name_behind() -> None:
@@ -170,6 +206,24 @@ def test_counters_count_people_or_vehicles_where_somebody_says_which() -> None:
     people = ej("RuleEngine/CountAggregation/OccupancyCounter", {"Count": 7}, options={"counts": "people"})
     assert isinstance(people.data, CameraCount)
     assert (people.data.people, people.data.extra["cumulative"]) == (7, False)
+    passed = ej("RuleEngine/CountAggregation/Counter", {"Count": 4_100}, options={"counts": "people"})
+    assert isinstance(passed.data, CameraCount)
+    assert (passed.data.people, passed.data.counts) == (0, {"total": 4_100}), "a running total is no crowd"
+
+
+@pytest.mark.parametrize(
+    ("topic", "data"),
+    [
+        ("Monitoring/MotionOfFans", {"Value": 3}),
+        ("Monitoring/ProcessorUsage", {"Value": "12"}),
+        ("Monitoring/OperatingTime/LastReboot", {"Status": "2026-11-20T03:00:00Z"}),
+        ("RecordingConfig/JobState", {"State": "Idle"}),
+    ],
+)
+def test_a_figure_of_the_device_s_own_is_no_alarm(topic: str, data: dict[str, Any]) -> None:
+    found = alarm(ej(topic, data))
+    assert (found.kind, found.active) == ("other", False)
+    assert found.extra["topic"] == topic
 
 
 def test_a_frame_gives_each_object_with_its_place_in_the_picture() -> None:
@@ -407,3 +461,19 @@ def test_notifications_in_a_json_stream_stand_beside_its_frames() -> None:
     node = {"Topic": "tns1:VideoSource/MotionAlarm", "Message": {"Message": message}}
     body = {"MetadataStream": {"Event": {"NotificationMessage": node}}}
     assert alarm(one(decode(json.dumps(body).encode()))).kind is AlarmKind.MOTION
+
+
+def test_where_an_object_is_on_earth_stands_beside_it() -> None:
+    geo = '<tt:GeoLocation lon="106.65" lat="10.98" elevation="4"/></tt:Appearance>'
+    data = decode(stream(FRAME.replace("</tt:Appearance>", geo, 1))).events[0].data
+    assert (data.extra["geo_lon"], data.extra["geo_lat"]) == (106.65, 10.98)
+
+
+@pytest.mark.parametrize("cut", [1, 60, 300])
+def test_a_stream_that_breaks_off_gives_what_was_whole_and_the_same_ids(cut: int) -> None:
+    motion = notification("tns1:VideoSource/MotionAlarm", {"Source": "1"}, {"State": "true"})
+    ended = notification("tns1:VideoSource/MotionAlarm", {"Source": "1"}, {"State": "false"})
+    whole = pulled(motion, ended, motion)
+    broken = decode(whole[: whole.rindex(b"</tt:Message>") - cut])
+    assert [event.id for event in broken.events] == [event.id for event in decode(whole).events[:2]]
+    assert [(refused.line, refused.rule) for refused in broken.rejections] == [(3, "xml")]

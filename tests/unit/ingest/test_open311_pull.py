@@ -37,3 +37,23 @@ def test_an_empty_list_is_no_fault_and_an_empty_body_is() -> None:
         assert not decoded.events
         assert not decoded.rejections
     assert [found.rule for found in Open311().decode(b" ", CONTEXT).rejections] == ["empty"]
+
+
+def test_a_requests_id_is_the_same_with_blanks_around_it() -> None:
+    padded = JSON.replace("638344", '" 638344 "')
+    assert padded != JSON
+    assert Open311().decode(padded.encode(), CONTEXT).events[0].id == "638344"
+
+
+def test_a_list_of_requests_is_found_in_the_object_around_it() -> None:
+    bare = Open311().decode(JSON.encode(), CONTEXT)
+    for name in ("service_requests", "requests"):
+        assert Open311().decode(f'{{"{name}": {JSON}}}'.encode(), CONTEXT) == bare
+
+
+def test_another_document_is_refused_and_no_answer_without_requests() -> None:
+    errors = b"<errors><error><description>jurisdiction_id not found</description></error></errors>"
+    decoded = Open311().decode(errors, CONTEXT)
+    assert [(found.rule, "jurisdiction_id not found" in found.detail) for found in decoded.rejections] == [
+        ("known_document", True)
+    ]

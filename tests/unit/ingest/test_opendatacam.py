@@ -84,3 +84,29 @@ def test_a_wrong_frame_is_refused_naming_the_field(
 def test_a_body_with_too_many_objects_is_refused() -> None:
     with pytest.raises(TooManyEvents):
         decode(json.dumps(frame()).encode(), max_events=1)
+
+
+@pytest.mark.parametrize("before", [b"", b"[\n", b", \n"])
+@pytest.mark.parametrize("after", [b"", b", \n", b"\n]\n"])
+@pytest.mark.parametrize("content_type", [None, "application/json"])
+def test_a_stretch_of_darknets_stream_is_read_wherever_it_was_cut(
+    before: bytes, after: bytes, content_type: str | None
+) -> None:
+    frames = [json.dumps(frame(frame_id=number), indent=1).encode() for number in range(3)]
+    context = DecodeContext(device_id="odc-1", now_us=NOW_US, content_type=content_type)
+    decoded = DECODERS["opendatacam"].decode(before + b", \n".join(frames) + after, context)
+    assert decoded.rejections == []
+    assert [event.line for event in decoded.events] == [1, 1, 2, 2, 3, 3]
+
+
+def test_an_object_that_cannot_be_read_leaves_the_others_of_its_frame() -> None:
+    objects = [OBJECT, {**OBJECT, "confidence": 1.5}, {**OBJECT, "confidence": "0.91"}, 7]
+    decoded = decode(json.dumps(frame(objects=objects)).encode())
+    assert [event.data for event in decoded.events] == [
+        decode(json.dumps(frame()).encode()).events[0].data
+    ] * 2
+    assert len({event.id for event in decoded.events}) == 2
+    assert [(r.field, r.rule) for r in decoded.rejections] == [
+        ("objects[1].confidence", "in_range"),
+        ("objects[3]", "type"),
+    ]

@@ -91,3 +91,17 @@ def test_a_wrong_counter_is_refused_naming_field_and_rule(
     decoded = decode({**RECORDING, **changes})
     assert decoded.events == []
     assert [(rejection.field, rejection.rule) for rejection in decoded.rejections] == [(field, rule)]
+
+
+def test_a_recording_that_cannot_be_read_leaves_the_others_of_its_list() -> None:
+    decoded = decode({"recordings": [{**RECORDING, "dateEnd": "soon"}, RECORDING]})
+    assert len(decoded.events) == 1
+    assert [(refused.field, refused.rule) for refused in decoded.rejections] == [("dateEnd", "iso8601")]
+
+
+def test_the_live_stream_is_read_as_the_api_sends_it() -> None:
+    sent = b"".join(b"data:%b\n\n" % json.dumps(LIVE).encode() for _ in range(2))
+    context = DecodeContext(device_id="odc-1", now_us=NOW_US)
+    decoded = DECODERS["opendatacam"].decode(sent, context)
+    assert decoded.rejections == []
+    assert len(decoded.events) == 2 * len(decode(LIVE).events)

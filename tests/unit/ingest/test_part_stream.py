@@ -164,3 +164,16 @@ def test_a_head_without_end_is_passed_over_and_counted() -> None:
 def test_what_is_no_multipart_is_said_to_be_none() -> None:
     with pytest.raises(NoBoundaryError):
         PartReader(512, 1_000).feed(b"<html>" * 300)
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+@pytest.mark.parametrize("head", [b"", b"Content-Type: text/plain", b"Content-Length:37"])
+@given(places=st.lists(st.integers(0, 500), max_size=6))
+def test_a_part_without_the_empty_line_before_its_body_is_read_and_so_is_the_next(
+    end: bytes, head: bytes, places: list[int]
+) -> None:
+    careless = b"--boundary" + end + (head + end if head else b"") + LINE + end
+    stream = part(XML, b"application/xml") + careless + part(DATA, b"text/plain") + part(b"Heartbeat")
+    found, faults = read(cut(stream, places))
+    assert [each.body.strip() for each in found] == [XML, LINE, DATA, b"Heartbeat"]
+    assert faults == {}

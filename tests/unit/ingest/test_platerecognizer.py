@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -38,6 +39,7 @@ def test_a_webhook_is_a_plate_of_its_camera() -> None:
         plate="61A12345",
         confidence=0.902,
         vehicle="Sedan",
+        speed_kmh=41.5,
         extra={
             "plate_score": 0.757,
             "position_s": 23.47,
@@ -143,3 +145,26 @@ def test_a_wrong_webhook_is_refused_naming_field_and_rule(value: Any, field: str
 def test_more_vehicles_than_fit_are_refused_as_a_whole() -> None:
     with pytest.raises(TooManyEvents):
         decode(hook(RESULT, RESULT, RESULT), max_events=2)
+
+
+def test_a_form_may_hold_other_fields_before_its_json() -> None:
+    plain = urlencode({"user": "a b", "json": json.dumps(HOOK)}).encode()
+    assert only(plain).data == only(HOOK).data
+
+
+@pytest.mark.parametrize("plate", ["", None, "unknown", "NO-PLATE"])
+def test_a_word_for_no_plate_is_none(plate: str | None) -> None:
+    assert isinstance(only(hook({**RESULT, "plate": plate})).data, CameraObject)
+
+
+def test_a_speed_is_in_km_an_hour_and_of_none_where_none_was_measured() -> None:
+    seen = only(hook({**RESULT, "speed": 40, "speed_score": 0.9})).data
+    assert isinstance(seen, CameraPlate)
+    assert seen.speed_kmh == 40
+    in_miles = only(hook({**RESULT, "speed": 40}), options={"speed_unit": "mph"}).data
+    assert isinstance(in_miles, CameraPlate)
+    assert in_miles.speed_kmh == 64.374
+    for nothing in (None, 0, ""):
+        unmeasured = only(hook({**RESULT, "speed": nothing})).data
+        assert isinstance(unmeasured, CameraPlate)
+        assert unmeasured.speed_kmh is None

@@ -1,12 +1,14 @@
 """Under overload what matters least is thinned, nothing falls silent, and every event is accounted for."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ioc.ingest.decoders.base import Decoded
+from ioc.ingest.ports import Unavailable
 from ioc.ingest.shedding import CALM_LOOKS, KEEP_S, LEAST_BEHIND, Level, LoadGauge, Progress, Shedder
 from ioc.model.events import CameraCount
-from ioc.model.times import SECOND_US
+from ioc.model.times import SECOND_US, format_us
 from tests.unit.ingest.fakes import NOW_US, City, body, cloud_event
 
 COUNT = {"type": "camera.count", "data": {"people": 3}}
@@ -95,17 +97,64 @@ def test_a_level_is_left_step_by_step_once_it_has_been_calm() -> None:
     assert calm == [2] * (CALM_LOOKS - 1) + [1] * CALM_LOOKS + [0]
 
 
+def count_event(number: int) -> Decoded:
+    data = CameraCount(people=1)
+    return Decoded(line=1, id=str(number), source="cam-1", time_us=NOW_US, data=data, raw=b"")
+
+
 @given(st.lists(st.integers(0, 60), max_size=60))
 def test_whoever_sends_is_heard_at_least_every_interval(seconds: list[int]) -> None:
-    shedder = Shedder(City().registry)
+    shedder = Shedder()
     shedder.level = Level.ANALYTICS
     heard_s = 0
     for second in sorted(seconds):
-        event = Decoded(
-            line=1, id=str(second), source="cam-1", time_us=NOW_US, data=CameraCount(people=1), raw=b""
-        )
-        taken, shed = shedder.thin([event], NOW_US + second * SECOND_US)
-        assert len(taken) + shed.total() == 1
-        if taken:
+        if not shedder.leaves_out(count_event(second), NOW_US + second * SECOND_US):
             heard_s = second
         assert second - heard_s < KEEP_S
+
+
+def test_a_clock_put_back_silences_nobody() -> None:
+    shedder = Shedder()
+    shedder.level = Level.ANALYTICS
+    assert not shedder.leaves_out(count_event(1), NOW_US)
+    assert not shedder.leaves_out(count_event(2), NOW_US - 3600 * SECOND_US)
+
+
+async def test_an_event_that_could_not_be_stored_keeps_no_other_out() -> None:
+    city = City()
+    city.service.shedder.level = Level.ANALYTICS
+    city.log.down = True
+    with pytest.raises(Unavailable):
+        await answers(city, body(cloud_event(1, **COUNT)))
+    city.log.down = False
+    assert await answers(city, body(cloud_event(1, **COUNT))) == [{"accepted": 1, "shed": 0}]
+    assert await answers(city, body(cloud_event(2, **COUNT))) == [{"accepted": 0, "shed": 1}]
+
+
+async def test_an_event_that_is_refused_keeps_no_other_out() -> None:
+    city = City()
+    city.service.shedder.level = Level.ANALYTICS
+    ahead = cloud_event(1, time=format_us(NOW_US + 3600 * SECOND_US), **COUNT)
+    assert await answers(city, body(ahead, cloud_event(2, **COUNT))) == [{"accepted": 1, "shed": 0}]
+
+
+async def test_a_sender_without_authority_silences_no_source_of_others() -> None:
+    city = City()
+    city.service.shedder.level = Level.ANALYTICS
+    stranger = city.registry.device("det-1")
+    assert stranger is not None
+    answer = await city.service.accept(stranger, body(cloud_event(1, **COUNT)))
+    assert [rejected.rule for rejected in answer.rejected] == ["may_send_for"]
+    assert await answers(city, body(cloud_event(2, **COUNT))) == [{"accepted": 1, "shed": 0}]
+
+
+async def test_a_repeat_keeps_nothing_new_out() -> None:
+    city = City()
+    city.service.shedder.level = Level.ANALYTICS
+    known = body(cloud_event(1, **COUNT))
+    await answers(city, known)
+    city.clock.now_us = NOW_US + 2 * KEEP_S * SECOND_US
+    device = city.registry.device("gw-1")
+    assert device is not None
+    assert (await city.service.accept(device, known)).duplicate == 1
+    assert await answers(city, body(cloud_event(2, **COUNT))) == [{"accepted": 1, "shed": 0}]

@@ -143,3 +143,21 @@ def test_a_number_larger_than_any_float_is_refused_alone() -> None:
     decoded = decode('[{"v": 1' + "0" * 400 + '}, {"v": 60}]', options, "application/json")
     assert [(r.rule, r.field) for r in decoded.rejections] == [("type", "v")]
     assert [event.data.speed_kmh for event in decoded.events] == [30.0]  # type: ignore[union-attr]
+
+
+def test_empty_cells_behind_the_last_column_are_none() -> None:
+    decoded = decode("people,where\n3,a,,\n4,b,,x\n", COUNT)
+    assert [event.data.extra for event in decoded.events] == [{"where": "a"}]
+    assert [(found.line, found.rule) for found in decoded.rejections] == [(3, "columns")]
+
+
+def test_a_quotation_mark_that_is_not_closed_costs_its_own_row_at_most() -> None:
+    decoded = decode('people,where\n3,a\n"4,b\n5,"c"\n6,4" pipe\n', {**COUNT, "rest": "keep"})
+    assert [(event.line, event.data.extra["where"]) for event in decoded.events] == [
+        (2, "a"),
+        (4, "c"),
+        (5, '4" pipe'),
+    ]
+    assert [(found.line, found.rule) for found in decoded.rejections] == [(3, "columns")]
+    whole = decode('people,where\n3,"a\nb"\n4,c\n', COUNT)
+    assert [(event.line, event.data.extra["where"]) for event in whole.events] == [(3, "a\nb"), (4, "c")]

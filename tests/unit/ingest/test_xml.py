@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ioc.ingest.decoders.data import Refused
-from ioc.ingest.decoders.xml import MAX_DEPTH, _at_once, _guarded, found_at, parse_xml, xml_of
+from ioc.ingest.decoders.xml import MAX_DEPTH, _at_once, _guarded, found_at, parse_xml, whole_elements, xml_of
 from tests.unit.ingest.test_hostile_input import CUTS, SAMPLES, broken
 
 XML = [sample.content for sample in SAMPLES if sample.content and sample.content.lstrip().startswith(b"<")]
@@ -75,3 +75,12 @@ def test_depth_is_bounded() -> None:
     with pytest.raises(Refused) as refused:
         parse_xml(b"<a>" + deepest + b"</a>")
     assert refused.value.rule == "depth"
+
+
+def test_a_text_that_could_declare_anything_gives_no_whole_elements() -> None:
+    names = frozenset({"a"})
+    assert len(whole_elements(b"<r><a>1</a><a>2</a><a>3", names)) == 2
+    assert whole_elements(b'<!DOCTYPE r [<!ENTITY b "c">]><r><a>&b;</a><a', names) == []
+    assert whole_elements("<r><a>1</a><a>".encode("utf-16"), names) == []
+    deep = b"<a>" + b"<b>" * (MAX_DEPTH + 1) + b"</b>" * (MAX_DEPTH + 1) + b"</a>"
+    assert whole_elements(b"<r>" + deep, names) == []

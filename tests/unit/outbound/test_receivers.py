@@ -8,6 +8,7 @@ import pytest
 
 from ioc.model.incidents import Handling, Severity
 from ioc.model.notices import Kind, Notice, Receiver
+from ioc.model.times import parse_us
 from ioc.outbound.mail import compose
 from ioc.outbound.receivers import ReceiverError, checked, cloud_event, wants
 from tests.unit.stream.samples import T0_US, incident
@@ -98,3 +99,9 @@ def test_a_mail_holds_every_notice_and_no_title_can_add_a_header() -> None:
     many = compose([notice(), notice("cleared")], "en", "ioc@city.example", "duty@example.org", T0_US)
     assert many["Subject"] == "[IOC] 2 incident notices"
     assert many.get_content().count("inc-1") == 2
+
+
+def test_a_mail_tells_the_time_of_the_clock_on_the_wall() -> None:
+    told = msgspec.structs.replace(notice(), at_us=parse_us("2026-11-29T20:30:05Z"))
+    text = compose([told], "vi", "ioc@city.example", "duty@example.org", T0_US).get_content()
+    assert text.startswith("2026-11-30 03:30:05 (UTC+7)  [")

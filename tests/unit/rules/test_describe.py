@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ioc.app.rules_page import SCHEMA
+from ioc.app.pages.rules import SCHEMA
 from ioc.rules import schema
 from ioc.rules.describe import FUNCTIONS, KEYS, NESTED, TESTS, rule_schema, schema_text
 from ioc.rules.schema import parse_rules
@@ -49,7 +49,7 @@ def known(rule: dict[str, Any], unknown: str) -> list[str]:
 
 
 def test_the_file_is_what_the_code_says() -> None:
-    assert SCHEMA.read_text("utf-8") == schema_text(), "run: python -m ioc.app.rules_page"
+    assert SCHEMA.read_text("utf-8") == schema_text(), "run: python -m ioc.app.pages.rules"
     jsonschema.Draft202012Validator.check_schema(json.loads(schema_text()))
 
 

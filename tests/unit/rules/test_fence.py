@@ -1,10 +1,11 @@
 """What subjects do at borders: z1 and z2 are neighbours, 111 m wide; places are metres east of z1."""
 
 import pytest
+from msgspec.structs import replace
 
 from ioc.geo.index import AreaIndex
 from ioc.geo.zones import metres_between
-from ioc.model.incidents import Raised
+from ioc.model.incidents import Raised, Updated
 from ioc.model.texts import Text
 from ioc.rules import PartitionEngine
 from tests.unit.rules.scenes import Item, count, play, rule, timeline, told, us, with_ticks, zone
@@ -136,3 +137,52 @@ def test_an_incident_names_its_area() -> None:
 def test_distances() -> None:
     assert metres_between(106.0, 0.0, 106.001, 0.0) == pytest.approx(111.195, abs=0.001)
     assert metres_between(106.7, 10.8, 106.7, 10.8) == 0.0
+
+
+def test_a_leg_across_the_antimeridian_crosses_nothing_on_the_other_side_of_the_earth() -> None:
+    legs = [at(0, 0, lon=179.999, lat=0.0005), at(10, 0, lon=-179.999, lat=0.0005)]
+    assert lines("crosses", legs, more=HOLD) == []
+
+
+@pytest.mark.parametrize("lat", [90.0, -90.0])
+def test_a_subject_at_a_pole_is_outside(lat: float) -> None:
+    assert lines("inside", [at(0, 50), at(10, 0, lat=lat)], more=HOLD) == ["3 raised", "17 cleared"]
+
+
+# codes of several kinds -------------------------------------------------------------------------------------
+
+CROSSING = [at(0, -50), at(10, 50), at(20, 150), at(30, 300)]
+
+
+def shared_index() -> AreaIndex:
+    """A ward and a road section side by side that have one code."""
+    ward = replace(zone("101", 106.0, 0.0), kind="ward", name=Text("phường", "the ward"))
+    road = replace(zone("101", 106.001, 0.0), kind="road", name=Text("đoạn", "the section"))
+    return AreaIndex([ward, road])
+
+
+@pytest.mark.parametrize(
+    ("area", "raised"),
+    [
+        ("{code: 101}", ["Entered the ward", "Entered the section"]),
+        ("{kind: road, code: 101}", ["Entered the section"]),
+        ('{code: "road:101"}', ["Entered the section"]),
+        ('{code: ["ward:101", 101]}', ["Entered the ward", "Entered the section"]),
+    ],
+)
+def test_areas_of_one_code_and_several_kinds_are_told_apart(area: str, raised: list[str]) -> None:
+    body = f"stream: camera\ntype: camera.count\nfence: {{when: enters, area: {area}}}\n{HOLD}"
+    program = rule(body, index=shared_index())
+    effects = play(PartitionEngine(program, partition=0), with_ticks(CROSSING, 60))  # type: ignore[arg-type]
+    said = [effect.why.summary.en for effect in effects if isinstance(effect, (Raised, Updated))]
+    assert said == raised
+
+
+@pytest.mark.parametrize(
+    ("area", "matched"), [("{code: 101}", 2), ('{code: "ward:101"}', 1), ('{code: "road:101"}', 1)]
+)
+def test_a_code_with_its_kind_chooses_one_area(area: str, matched: int) -> None:
+    body = f"stream: camera\ntype: camera.count\nwhere: people >= 0\nhold: 5s\narea: {area}\n"
+    engine = PartitionEngine(rule(body, index=shared_index()), partition=0)
+    play(engine, with_ticks(CROSSING, 60))  # type: ignore[arg-type]
+    assert engine.counters["it"].matched == matched

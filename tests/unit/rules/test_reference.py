@@ -4,14 +4,14 @@ import re
 
 import pytest
 
-from ioc.app.rules_page import PAGE
+from ioc.app.pages.rules import PAGE
 from ioc.rules.describe import FUNCTIONS, KEYS, TESTS
 from ioc.rules.reference import render
 from ioc.rules.timelines import EXAMPLES, Example, draw
 
 
 def test_the_page_is_what_the_code_says() -> None:
-    assert PAGE.read_text("utf-8") == render(), "run: python -m ioc.app.rules_page"
+    assert PAGE.read_text("utf-8") == render(), "run: python -m ioc.app.pages.rules"
 
 
 def test_every_key_and_function_stands_in_the_page() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ioc.app.rule_files import RuleFolder
-from ioc.app.rule_tests import cover_files, find_test_files, play_file, untested
+from ioc.app.rules.files import RuleFolder
+from ioc.app.rules.tests import cover_files, find_test_files, play_file, untested
 from ioc.rules.relative import parse_series, relative_us, show_us
 from ioc.rules.testing import Verdict, parse_tests, program_for, run_test
 

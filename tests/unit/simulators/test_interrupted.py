@@ -30,9 +30,10 @@ def test_an_interrupt_while_a_command_works_is_one_line(tmp_path: Path) -> None:
     times = ["--start", "2026-11-23T06:45:00+07:00", "--duration", "8640000"]
     command = [sys.executable, "-m", "simulators", "generate", *times, "--out", str(written), *FILES]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
-        while not written.exists():
+        while not written.with_name("day.ndjson.part").exists():
             assert program.poll() is None
             time.sleep(0.02)
         program.send_signal(signal.SIGINT)
         out, errors = program.communicate(timeout=LAST_S)
     assert (out, errors.splitlines(), program.returncode) == ("", [INTERRUPTED], 130)
+    assert not list(tmp_path.iterdir())

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import aiomqtt
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulators.cli.live import all_taken, line_of
 from simulators.outbox import Outbox, Receipt
 from simulators.senders import KeysError, Lane, NotDelivered, key_of, receipt_of, run_http, run_mqtt
 from simulators.world import Event
@@ -56,6 +57,23 @@ def test_a_full_outbox_drops_the_oldest_and_counts_them() -> None:
     outbox.ack(Receipt(accepted=2, rejected=1))
     counters = outbox.counters
     assert counters.made == counters.acked + counters.rejected + counters.dropped + counters.waiting == 5
+
+
+async def test_what_an_overloaded_service_leaves_out_is_not_acknowledged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def thinning(request: httpx.Request) -> httpx.Response:
+        count = len(request.content.splitlines())
+        return httpx.Response(202, json={"accepted": count - 3, "duplicate": 1, "rejected": [{}], "shed": 1})
+
+    lane = Lane("s", 5)
+    lane.put(events(10))
+    await deliver(thinning, lane, monkeypatch)
+    counters = lane.outbox.counters
+    assert (counters.acked, counters.shed, counters.rejected, counters.duplicate) == (6, 2, 2, 2)
+    assert counters.made == counters.acked + counters.shed + counters.rejected == 10
+    assert not all_taken(counters)
+    assert "shed 2" in line_of(counters)
 
 
 def test_one_parcel_is_on_its_way_at_a_time() -> None:
@@ -109,7 +127,9 @@ class Service:
         return httpx.Response(202, json=body)
 
 
-async def deliver(service: Service, lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+async def deliver(
+    service: Callable[[httpx.Request], httpx.Response], lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("simulators.senders._BACKOFF_S", (0.0, 0.0))
     transport = httpx.MockTransport(service)
     async with httpx.AsyncClient(transport=transport) as client, asyncio.TaskGroup() as group:
@@ -151,9 +171,22 @@ def test_an_answer_that_asks_to_come_again_is_no_receipt() -> None:
         receipt_of(httpx.Response(503), 3)
 
 
+@pytest.mark.parametrize("content", [b"<html>ok", b"", b"[]", b'{"accepted":"all"}', b'{"status":"ok"}'])
+def test_an_answer_of_something_else_is_no_receipt(content: bytes) -> None:
+    with pytest.raises(NotDelivered, match="without a receipt"):
+        receipt_of(httpx.Response(202, content=content), 3)
+
+
 def test_a_missing_key_is_named() -> None:
-    with pytest.raises(KeysError, match="gw-1"):
+    with pytest.raises(KeysError, match="gw-1; `ioc devices key gw-1`"):
         key_of({}, "gw-1")
+
+
+@pytest.mark.parametrize("key", ["", "khoá", "a b", "line\n", "\x00"])
+def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(key: str) -> None:
+    with pytest.raises(KeysError, match="the key of gw-1 holds") as caught:
+        key_of({"gw-1": key}, "gw-1")
+    assert not key or key not in str(caught.value)
 
 
 class Broker:

@@ -67,16 +67,16 @@ async def play(
     moved: Moved = STILL,
     stop: asyncio.Event | None = None,
 ) -> tuple[Played, list[tuple[str, str, bytes]]]:
-    service = Service(answer)
+    service, stop = Service(answer), stop or asyncio.Event()
     async with httpx.AsyncClient(transport=httpx.MockTransport(service)) as client:
         player = Player(
-            FrontDoor(client, "http://ioc", keys),
+            FrontDoor(client, "http://ioc", keys, stop),
             senders(keys, lambda source: "gw-1" if source.startswith("cam") else source),
             keeper=keeper,
             moved=moved,
             speed=None,
         )
-        return await player.play(file.lines(), stop or asyncio.Event(), lambda _: None), service.requests
+        return await player.play(file.lines(), stop, lambda _: None), service.requests
 
 
 def sent(requests: list[tuple[str, str, bytes]]) -> list[dict[str, object]]:
@@ -157,7 +157,9 @@ async def test_a_replay_that_was_stopped_before_the_end_says_so(tmp_path: Path) 
         stop.set()
         return taken(what, body)
 
-    played, _ = await play(recording(tmp_path / "x", entries(9)), stopping, stop=stop)
+    file = recording(tmp_path / "x", entries(9))
+    played, _ = await play(file, stopping, stop=stop)
+    assert not file.cut_off, "it is whole, nobody read so far"
     assert played.all_taken
     assert 0 < played.events < 27
     assert not played.is_whole

@@ -45,13 +45,19 @@ class Service:
         return self.answer(what, request.content)
 
 
-async def play(fleet: Fleet, service: Service, seconds: int, sender: str | None = "gw-all") -> Report:
+async def play(
+    fleet: Fleet,
+    service: Service,
+    seconds: int,
+    sender: str | None = "gw-all",
+    stop: asyncio.Event | None = None,
+) -> Report:
     world = World(fleet, [Script(named_scenario("demo"), fleet, START_US)], seed=1, start_us=START_US)
     names = {sender or "", *(fleet.sender_of(unit) for unit in fleet.units)}
     keys = {name: f"key-of-{name}" for name in names}
     async with httpx.AsyncClient(transport=httpx.MockTransport(service)) as client:
-        return await Rerun(world, client, "http://ioc/", keys, sender).run(
-            seconds, asyncio.Event(), lambda _: None
+        return await Rerun(world, client, "http://ioc/", keys, stop or asyncio.Event(), sender).run(
+            seconds, lambda _: None
         )
 
 
@@ -129,8 +135,59 @@ async def test_a_service_that_never_answers_is_given_up(
     assert len(service.requests) == module.ATTEMPTS
 
 
+async def test_a_key_that_was_issued_a_moment_ago_is_tried_again_a_wrong_one_not_for_ever(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSE_S", 0.0)
+    unknown = [httpx.Response(401, json={"detail": "no such key"}) for _ in range(2)]
+    service = Service(lambda what, body: unknown.pop() if unknown else taken(what, body))
+    assert (await play(fleet, service, 2)).all_taken
+    service = Service(lambda *_: httpx.Response(401, json={"detail": "no such key"}))
+    with pytest.raises(FrontDoorError, match="HTTP 401: no such key"):
+        await play(fleet, service, 2)
+    assert len(service.requests) == module.UNKNOWN_ATTEMPTS
+
+
+async def test_a_stop_ends_the_attempts_at_a_service_that_is_away(fleet: Fleet) -> None:
+    stop = asyncio.Event()
+
+    def away(*_: object) -> httpx.Response:
+        stop.set()
+        raise httpx.ConnectError("nobody there")
+
+    service = Service(away)
+    async with asyncio.timeout(5):
+        report = await play(fleet, service, 30, stop=stop)
+    assert (report.seconds, len(service.requests)) == (0, 1)
+
+
+async def test_a_stop_does_not_wait_for_an_answer_that_does_not_come(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FAREWELL_S", 0.0)
+    stop, never = asyncio.Event(), asyncio.Event()
+
+    async def silent(_: httpx.Request) -> httpx.Response:
+        stop.set()
+        await never.wait()
+        return httpx.Response(202)
+
+    world = World(fleet, [], seed=1, start_us=START_US)
+    async with asyncio.timeout(5), httpx.AsyncClient(transport=httpx.MockTransport(silent)) as client:
+        rerun = Rerun(world, client, "http://ioc", {"gw-all": "k"}, stop, "gw-all")
+        assert (await rerun.run(30, lambda _: None)).seconds == 0
+
+
+async def test_something_else_that_answers_202_is_no_service(fleet: Fleet) -> None:
+    def other(what: str, _: bytes) -> httpx.Response:
+        return httpx.Response(200 if what == "clock" else 202, content=b"<html>ok")
+
+    with pytest.raises(FrontDoorError, match="without a receipt"):
+        await play(fleet, Service(other), 20)
+
+
 async def test_a_sender_without_a_key_is_named(fleet: Fleet) -> None:
     world = World(fleet, [], seed=1, start_us=START_US)
     async with httpx.AsyncClient(transport=httpx.MockTransport(Service())) as client:
         with pytest.raises(KeysError, match="no key for gw-all"):
-            await Rerun(world, client, "http://ioc", {}, "gw-all").run(1, asyncio.Event(), lambda _: None)
+            await Rerun(world, client, "http://ioc", {}, asyncio.Event(), "gw-all").run(1, lambda _: None)

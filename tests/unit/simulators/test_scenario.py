@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from simulators.fleet import Fleet
+from simulators.fleet import Fleet, Unit
 from simulators.scenario import (
     Kind,
     ScenarioError,
@@ -42,9 +42,17 @@ HEAD = "scenario: test\ntitle: {vi: Thử, en: Test}\n"
         (HEAD + "steps:\n  - at: 1\n    duration_s: 5\n    kind: crowd\n    sorce: a\n", 7, "did you mean source"),  # noqa: E501
         (HEAD + "steps:\n  - at: 1\n    duration_s: 5\n    kind: false_alarm\n    alarm: noise\n", 7, "one of: wrong_way"),  # noqa: E501
         (HEAD + "start: 7 o'clock\nsteps:\n  - {at: 1, duration_s: 5, kind: crowd, area: a}\n", 3, "RFC 3339"),  # noqa: E501
-        (HEAD + "duration_s: 0\nsteps:\n  - {at: 1, duration_s: 5, kind: crowd, area: a}\n", 3, "above 0"),
+        (HEAD + "duration_s: 0\nsteps:\n  - {at: 1, duration_s: 5, kind: crowd, area: a}\n", 3, "duration_s is 1"),  # noqa: E501
         (HEAD + "steps:\n  - at: 1\n    duration_s: 5\n    kind: flood_report\n    ward: a\n    reports: 9999\n", 8, "1,000 at most"),  # noqa: E501
         (HEAD + "steps:\n  - {at: 5, duration_s: 99, kind: camera_silent, source: a}\n", 4, "must speak"),
+        (HEAD + "start: 2026-13-45\nsteps:\n  - {at: 1, duration_s: 5, kind: rain}\n", 3, "month must be"),
+        (HEAD + "steps:\n  - {at: .nan, duration_s: 5, kind: rain}\n", 4, "at is a number"),
+        (HEAD + "steps:\n  - {at: 1, duration_s: .inf, kind: rain}\n", 4, "duration_s is a number"),
+        (HEAD + "steps:\n  - {at: 1, duration_s: 5, kind: count_drift, source: a, factor: .inf}\n", 4, "factor is a number"),  # noqa: E501
+        (HEAD + "steps:\n  - {at: 1, duration_s: 5, kind: clock_drift, source: a, seconds: 1.0e+12}\n", 4, "seconds is a number"),  # noqa: E501
+        (HEAD + "loop_s: 0.001\nsteps:\n  - {at: 1, duration_s: 0.001, kind: rain}\n", 3, "loop_s is 1"),
+        (HEAD + "loop_s: .nan\nsteps:\n  - {at: 1, duration_s: 5, kind: rain}\n", 3, "loop_s is 1"),
+        (HEAD + "steps: &a\n  - *a\n", 4, "aliases (*a) are not taken"),
     ],
 )  # fmt: skip
 def test_a_wrong_file_is_refused_with_its_line(text: str, line: int, words: str) -> None:
@@ -64,6 +72,15 @@ def test_a_file_that_is_no_text_or_no_end_is_refused(tmp_path: Path, content: by
         load_scenario(path)
 
 
+def test_lists_that_stand_for_more_than_fits_into_memory_are_refused() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [
+        f"a{level}: &a{level} [{', '.join(f'*a{level - 1}' for _ in range(9))}]" for level in range(1, 30)
+    ]
+    with pytest.raises(ScenarioError, match=r"x\.yaml:2: YAML aliases"):
+        parse_scenario("\n".join(lines), "x.yaml")
+
+
 def test_a_name_that_is_none_lists_those_there_are() -> None:
     with pytest.raises(ScenarioError, match=r"rush-hour: there is no such file.*morning-rush"):
         named_scenario("rush-hour")
@@ -78,6 +95,13 @@ def test_a_place_that_does_not_exist_is_named(fleet: Fleet) -> None:
     text = HEAD + "steps:\n  - {at: 1, duration_s: 5, kind: crowd, source: cam-00000-01}\n"
     with pytest.raises(ScenarioError, match=r"step 1 .crowd.*no camera for 'cam-00000-01'"):
         Script(parse_scenario(text, "x"), fleet, START_US)
+
+
+def test_citizens_do_not_report_from_a_ward_without_a_camera() -> None:
+    lone = Fleet([Unit("det-1", "detector", "d", "1", 106.6, 11.0)])
+    text = HEAD + "steps:\n  - {at: 1, duration_s: 5, kind: flood_report, ward: '1'}\n"
+    with pytest.raises(ScenarioError, match="no ward with a camera for '1'"):
+        Script(parse_scenario(text, "x.yaml"), lone, START_US)
 
 
 def test_rounds_take_the_listed_places_in_turn_and_reach_into_the_next(fleet: Fleet) -> None:

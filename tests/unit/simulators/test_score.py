@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from simulators.cli import app
+from simulators.cli.main import app
 from simulators.raised import RaisedError, fetch_incidents, parse_incidents
 from simulators.score import Raised, score
 from simulators.times import SECOND_US, format_us, parse_us
@@ -162,6 +162,12 @@ def test_a_service_is_asked_page_by_page_until_the_incidents_are_older_than_the_
 def test_a_wrong_password_is_told_with_where_to_look() -> None:
     with api([]) as (url, _), pytest.raises(RaisedError, match=r"HTTP 401.*logins file"):
         asyncio.run(fetch_incidents(url, "supervisor", "wrong", START_US))
+
+
+@pytest.mark.parametrize("page", [b"<html>ok", b'{"items":[{"rule":"crowd","detected":"soon"}]}', b"[]"])
+def test_something_else_that_answers_is_no_service(page: bytes) -> None:
+    with api([page]) as (url, _), pytest.raises(RaisedError, match="does not answer as the service does"):
+        asyncio.run(fetch_incidents(url, "supervisor", "right", START_US))
 
 
 def test_a_service_that_is_down_is_named() -> None:

@@ -11,12 +11,14 @@ import msgspec
 
 from ioc.model.events import AlarmKind, CameraAlarm, TrafficFlow
 from ioc.model.incidents import Checklist, Handling, OpenStep, PauseReason, StepKind
+from ioc.model.places import DeviceKind
 from ioc.stream.batches import ChangeBatch, Snapshot, encode_change
+from ioc.stream.devices import DeviceBatch, DeviceChange
 from ioc.stream.patches import Bases
 from ioc.stream.scope import Scope
 from ioc.stream.session import Horizon, Session, SessionLimits
 from ioc.stream.states import EntityStates
-from ioc.stream.wire import CLOSE_RULES, PATCH, SHUTTING_DOWN, Hello, Resume
+from ioc.stream.wire import CLOSE_RULES, DEVICES, PATCH, SHUTTING_DOWN, DeviceJson, Hello, Resume
 from tests.unit.stream.samples import T0_US, event, incident
 
 FILE: Final = Path(__file__).parents[3] / "dashboards/console/src/lib/feed/golden.json"
@@ -29,8 +31,8 @@ def golden() -> dict[str, Any]:
     `patched` are those of a client that takes patches; it knows the same.
     """
     return {
-        "frames": _life(()),
-        "patched": _life((PATCH,)),
+        "frames": _life((DEVICES,)),
+        "patched": _life((PATCH, DEVICES)),
         "known": {"incidents": {"inc-1": 2, "inc-3": 1}, "states": ["cam-1", "det-1"]},
         "closes": [{"code": code, "reconnect": rule.reconnect} for code, rule in CLOSE_RULES.items()],
     }
@@ -78,6 +80,10 @@ def _life(caps: tuple[str, ...]) -> list[dict[str, Any]]:
     batch = states.collect()
     assert batch is not None
     session.offer_states(batch)
+    take()
+    camera = DeviceJson("cam-1", DeviceKind.CAMERA, "Ngã tư", _WARD, 106.5, 11.0, True, False)
+    gone = DeviceChange(msgspec.structs.replace(camera, id="cam-2"), None)
+    session.offer_devices(DeviceBatch(3, 4, [DeviceChange(None, camera), gone]))
     take()
     session.notify("warning", "incidents_delayed")
     session.on_frame('{"type":"ping","t":17}', 0, T0_US)

@@ -6,7 +6,7 @@ import type { Kind, Stream } from './types'
 const vi = {
   title: 'Thiết bị',
   skip: 'Tới danh sách',
-  console: 'Màn hình trực',
+  console: 'Màn hình trực ban',
   rules: 'Bàn soạn luật',
   loading: 'Đang tải…',
   unreachable: 'Máy chủ không trả lời.',
@@ -181,7 +181,7 @@ export type Texts = typeof vi
 const en: Texts = {
   title: 'Devices',
   skip: 'To the list',
-  console: 'Duty map',
+  console: 'Console',
   rules: 'Rules workbench',
   loading: 'Loading…',
   unreachable: 'The server does not answer.',

@@ -4,7 +4,7 @@ import type { Lang } from '../lib/api/types'
 const vi = {
   title: 'Chỉ số điều hành',
   skip: 'Tới bảng theo phường, xã',
-  console: 'Bản đồ trực ban',
+  console: 'Màn hình trực ban',
   period: 'Kỳ',
   periods: { today: 'Hôm nay', '7d': '7 ngày', '30d': '30 ngày', quarter: 'Quý này' },
   periodHint: 'Phím 1–4 đổi kỳ',
@@ -78,7 +78,7 @@ export type Texts = typeof vi
 const en: Texts = {
   title: 'Leaders’ figures',
   skip: 'To the table of wards',
-  console: 'Duty map',
+  console: 'Console',
   period: 'Period',
   periods: { today: 'Today', '7d': '7 days', '30d': '30 days', quarter: 'This quarter' },
   periodHint: 'Keys 1–4 change the period',

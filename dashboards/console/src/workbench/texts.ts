@@ -4,7 +4,7 @@ import type { Lang } from '../lib/api/types'
 const vi = {
   title: 'Bàn soạn luật',
   skip: 'Tới phần soạn thảo',
-  console: 'Bản đồ trực ban',
+  console: 'Màn hình trực ban',
   devices: 'Thiết bị',
   denied: 'Tài khoản này không được soạn luật. Việc này dành cho kỹ sư và quản trị.',
   failed: 'Chưa đọc được danh sách luật; sẽ thử lại.',
@@ -127,7 +127,7 @@ export type Texts = typeof vi
 const en: Texts = {
   title: 'Rules workbench',
   skip: 'To the editor',
-  console: 'Duty map',
+  console: 'Console',
   devices: 'Devices',
   denied: 'This account may not work on rules. That is for engineers and administrators.',
   failed: 'The rules could not be read; trying again.',

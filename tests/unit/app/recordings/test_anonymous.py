@@ -5,7 +5,17 @@ import pytest
 
 from ioc.app.recordings.anonymous import KEY_BYTES, Anonymiser
 from ioc.app.recordings.entries import encode_entries
-from ioc.model.events import CameraObject, CameraPlate, Event, EventData, FeedbackReport, FeedbackVote
+from ioc.ingest.decoders.fields import id_of
+from ioc.model.events import (
+    AlarmKind,
+    CameraAlarm,
+    CameraObject,
+    CameraPlate,
+    Event,
+    EventData,
+    FeedbackReport,
+    FeedbackVote,
+)
 from ioc.model.records import Tick
 
 KEY = bytes(range(KEY_BYTES))
@@ -84,6 +94,23 @@ def test_pseudonyms_of_reports_still_fit_together() -> None:
     assert first.subject == first.id == second.data.extra["joins"] == vote.data.report_id
     assert first.data.contact == second.data.contact
     assert "Hoa" not in str(vote.data.text)
+
+
+def test_no_id_lets_anybody_try_out_plates() -> None:
+    """Decoders make ids of source, time and plate: without a key, trying all plates would find it."""
+    change, other = Anonymiser(KEY), Anonymiser(bytes(KEY_BYTES))
+    digest, plate = id_of("cam-1", 5, "61A-123.45"), CameraPlate(plate="61A-123.45")
+    seen = [
+        event(plate, id=digest),
+        event(plate, id="61A12345-1"),
+        event(CameraAlarm(kind=AlarmKind.RED_LIGHT, confidence=0.9), id=digest),
+    ]
+    found, again, others = ([each(one).id for one in seen] for each in (change, change, other))  # type: ignore[union-attr]
+    assert found == again
+    assert found[0] == found[2], "what refers to each other still does"
+    assert not {*found} & {*others, digest, "61A12345-1"}
+    plain = event(CameraAlarm(kind=AlarmKind.RED_LIGHT, confidence=0.9), id="alarm-red_light-1795392892000")
+    assert change(plain) == plain
 
 
 def test_other_events_and_ticks_stay_what_they_are_but_for_texts_that_name_somebody() -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ioc.app.cli_errors import next_step
+from ioc.app.cli.errors import next_step
 from ioc.app.recordings import DamagedRecording, NotARecording, ParquetUnavailable
 from ioc.app.recordings.entries import Entry, decode_entry, encode_entries
 from ioc.app.recordings.files import make_header, new_recording, open_recording

@@ -2,7 +2,7 @@
 import type { Incident } from '../feed/types'
 import type { Service } from '../public/types'
 import type {
-  Areas, Audit, CitizenReport, City, Command, CurrentShift, Device, Lang, Me, Photo, Problem, Procedure, RuleInfo,
+  Areas, Audit, CitizenReport, City, Command, CurrentShift, DeviceList, Lang, Me, Photo, Problem, Procedure, RuleInfo,
   ShadowDiff, Shift, ShiftCommand, Unmasked, WardForecast,
 } from './types'
 
@@ -99,12 +99,14 @@ const id = encodeURIComponent
 
 export const api = {
   me: () => json<Me>('GET', '/session'),
-  login: (username: string, password: string) => json<Me>('POST', '/session', { username, password }),
+  /** `code`: of the second factor; who has to give one is told so by an error of the field `code`. */
+  login: (username: string, password: string, code = '') =>
+    json<Me>('POST', '/session', { username, password, ...(code && { code }) }),
   loginOptions: () => json<{ oidc: boolean }>('GET', '/session/options'),
   logout: async () => void (await request('DELETE', '/session')),
   city: () => json<City>('GET', '/city'),
   areas: () => json<Areas>('GET', '/areas'),
-  devices: async () => (await json<{ items: Device[] }>('GET', '/devices')).items,
+  devices: () => json<DeviceList>('GET', '/devices'),
   incident: (incident: string) => json<Incident>('GET', `/incidents/${id(incident)}`),
   history: async (incident: string) =>
     (await json<{ items: Audit[] }>('GET', `/incidents/${id(incident)}/history`)).items,

@@ -18,7 +18,7 @@ export function mayAnswer(role: Role | undefined): boolean {
   return role !== undefined && MAY_ANSWER.has(role)
 }
 
-const MAY_UNMASK: ReadonlySet<Role> = new Set(['operator', 'supervisor', 'ward', 'engineer'])
+const MAY_UNMASK: ReadonlySet<Role> = new Set(['operator', 'supervisor', 'ward'])
 
 export function mayUnmask(role: Role | undefined): boolean {
   return role !== undefined && MAY_UNMASK.has(role)

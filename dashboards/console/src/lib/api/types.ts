@@ -1,6 +1,7 @@
 /** Types of the REST contract the console uses; the incident itself is the feed's. */
 import type { FeatureCollection, Geometry } from 'geojson'
 import type { BBox, Handling, Incident, PauseReason, Scalar, Severity, Text } from '../feed/types'
+import type { DeviceJson } from '../feed/wire'
 
 export type Role = 'operator' | 'supervisor' | 'ward' | 'leader' | 'engineer' | 'admin'
 export type Lang = 'vi' | 'en'
@@ -11,6 +12,13 @@ export interface Me {
   role: Role
   wards: string[] | null
   lang: Lang
+}
+
+/** What an app needs to make codes: the secret to type, the same as an address, and that as a picture. */
+export interface Enrolment {
+  secret: string
+  uri: string
+  picture: string
 }
 
 /** A ground under the map; the meaning of its fields: `ioc/api/basemap.py`. */
@@ -47,16 +55,12 @@ export interface AreaProperties {
 
 export type Areas = FeatureCollection<Geometry, AreaProperties>
 
-export interface Device {
-  id: string
-  kind: 'camera' | 'detector' | 'gateway' | 'portal'
-  name: string
-  ward: string | null
-  lon: number | null
-  lat: number | null
-  has_picture: boolean
-  /** Out of service: nothing of it is to be expected. */
-  disabled: boolean
+export type Device = DeviceJson
+
+export interface DeviceList {
+  items: Device[]
+  /** Of the register: what the feed's changes of devices go on from. */
+  version: number
 }
 
 export interface Audit {
@@ -96,6 +100,7 @@ export interface RuleInfo {
   unkeyed: number
   overflowed: number
   evicted: number
+  unwatched: number
   shadow: ShadowInfo | null
 }
 
@@ -160,6 +165,7 @@ export interface Problem {
   detail?: string
   errors?: { field?: string; rule?: string; detail?: string }[]
   current?: Incident
+  enrolment?: Enrolment
 }
 
 /** What is masked elsewhere, as it was written (`POST /incidents/{id}/unmask`). */

@@ -11,6 +11,7 @@ const CHECKS: Record<ServerFrame['type'], (f: Fields) => boolean> = {
   snap: (f) => isString(f.epoch) && isNumber(f.offset) && isNumber(f.page) && Array.isArray(f.items),
   ev: (f) => isString(f.epoch) && isNumber(f.from) && isNumber(f.to) && Array.isArray(f.events),
   state: (f) => Array.isArray(f.set) && Array.isArray(f.del),
+  devices: (f) => isNumber(f.version) && Array.isArray(f.set) && Array.isArray(f.del),
   reset: () => true,
   notice: (f) => isString(f.code),
   ping: () => true,

@@ -16,7 +16,7 @@ function goLive(offset = 10): void {
 
 describe('start', () => {
   it('says hello without a position the first time', () => {
-    expect(feed.opened()).toEqual([{ type: 'hello', client: 'test', lang: 'vi', caps: ['patch'] }])
+    expect(feed.opened()).toEqual([{ type: 'hello', client: 'test', lang: 'vi', caps: ['patch', 'devices'] }])
   })
 
   it('says once, and until it is answered, that a patch had no base', () => {

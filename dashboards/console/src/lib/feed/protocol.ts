@@ -7,7 +7,7 @@
  *   waiting ──welcome(resume)──► live ◄──────────── last page
  *      └─────welcome(snapshot)─► snapshot ──snap…──┘      reset: live → snapshot
  */
-import type { Change, ClientFrame, DeviceState, Incident, Position, ServerFrame } from './types'
+import type { Change, ClientFrame, DeviceChanges, DeviceState, Incident, Position, ServerFrame } from './types'
 
 export type Effect =
   | { kind: 'send'; frame: ClientFrame }
@@ -18,6 +18,7 @@ export type Effect =
   | { kind: 'replace'; incidents: Incident[]; newEpoch: boolean }
   | { kind: 'changes'; changes: Change[] }
   | { kind: 'states'; set: DeviceState[]; del: string[]; conflated: number }
+  | ({ kind: 'devices' } & DeviceChanges)
   | { kind: 'notice'; level: string; code: string }
   /** The service's time, in answer to a ping that said `t`. */
   | { kind: 'pong'; t: number; serverTimeMs: number }
@@ -56,7 +57,7 @@ export class FeedProtocol {
   opened(): ClientFrame[] {
     this.#phase = 'waiting'
     this.#dropSnapshot()
-    const hello: ClientFrame = { type: 'hello', client: this.client, lang: this.lang(), caps: ['patch'] }
+    const hello: ClientFrame = { type: 'hello', client: this.client, lang: this.lang(), caps: ['patch', 'devices'] }
     if (this.#lostBase) return [{ ...hello, lost: 'base' }]
     return [this.#position ? { ...hello, resume: this.#position } : hello]
   }
@@ -82,6 +83,8 @@ export class FeedProtocol {
         return this.#events(frame)
       case 'state':
         return [{ kind: 'states', set: frame.set, del: frame.del, conflated: frame.conflated ?? 0 }]
+      case 'devices':
+        return [{ ...frame, kind: 'devices' }]
       case 'reset':
         this.#phase = 'snapshot'
         this.#position = null

@@ -8,6 +8,8 @@ export type Why = wire.WhyJson
 export type Checklist = wire.ChecklistJson
 export type Incident = wire.IncidentJson
 export type DeviceState = wire.EntityState
+/** What a version of the register of devices changes of the one before. */
+export type DeviceChanges = Omit<wire.Devices, 'type'>
 export type Change = wire.ChangeEvent
 export type Delays = wire.Delays
 export type BBox = NonNullable<wire.View['bbox']>

@@ -25,6 +25,10 @@ export type PauseReason = 'force_majeure' | 'waiting_for_agency' | 'waiting_for_
  */
 export type StepKind = 'choice' | 'confirm' | 'note' | 'photo'
 /**
+ * What a device is to us.
+ */
+export type DeviceKind = 'camera' | 'detector' | 'gateway' | 'portal'
+/**
  * How a client is brought up to date.
  */
 export type Mode = 'resume' | 'snapshot'
@@ -214,6 +218,33 @@ export interface Delays {
   count: number
 }
 /**
+ * A device as the map shows it; its address and keys are nobody's business here.
+ */
+export interface DeviceJson {
+  id: string
+  kind: DeviceKind
+  name: string
+  ward: string | null
+  lon: number | null
+  lat: number | null
+  has_picture: boolean
+  disabled: boolean
+}
+/**
+ * What `version` of the register of devices changes of version `before`, to whoever asked for it.
+ *
+ * Whoever holds another version than `before` reads `GET /api/v1/devices` again; so does everybody where
+ * `before` is null, since too much has changed at once. A frame whose `before` is `version` changes nothing:
+ * it says after the greeting which version is in force.
+ */
+export interface Devices {
+  type: 'devices'
+  version: number
+  before: number | null
+  set: DeviceJson[]
+  del: string[]
+}
+/**
  * The latest of one camera or detector; which values are present depends on `kind`.
  */
 export interface EntityState {
@@ -341,4 +372,4 @@ export interface Welcome {
 }
 
 export type ClientFrame = Hello | View | Auth | Ping | Pong
-export type ServerFrame = Welcome | Snap | Ev | State | Reset | Notice | Ping | Pong | Bye
+export type ServerFrame = Welcome | Snap | Ev | State | Devices | Reset | Notice | Ping | Pong | Bye

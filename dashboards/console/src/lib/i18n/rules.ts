@@ -1,7 +1,7 @@
 /** Texts of the page of rules, in both languages. */
 import type { Lang, ShadowChange } from '../api/types'
 
-export type LeftOut = 'late' | 'amended' | 'cooled' | 'unkeyed' | 'overflowed' | 'evicted'
+export type LeftOut = 'late' | 'amended' | 'cooled' | 'unkeyed' | 'overflowed' | 'evicted' | 'unwatched'
 export type RuleState = 'on' | 'off' | 'failed' | 'waiting'
 
 export interface RuleTexts {
@@ -60,6 +60,7 @@ export const ruleTexts: Record<Lang, RuleTexts> = {
       unkeyed: 'thiếu khoá',
       overflowed: 'quá tải',
       evicted: 'khoá bị loại',
+      unwatched: 'thiết bị chưa theo dõi',
     },
     failures: 'Lỗi',
     key: 'Khoá',
@@ -100,6 +101,7 @@ export const ruleTexts: Record<Lang, RuleTexts> = {
       unkeyed: 'without key',
       overflowed: 'overflowed',
       evicted: 'keys evicted',
+      unwatched: 'devices unwatched',
     },
     failures: 'Failures',
     key: 'Key',

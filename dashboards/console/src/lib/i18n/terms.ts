@@ -14,6 +14,8 @@ const TERMS: Record<string, Pair> = {
   stopped_vehicles: ['Xe dừng', 'Stopped vehicles'],
   duration_s: ['Thời gian', 'Duration'],
   silence_s: ['Im lặng', 'Silence'],
+  persists: ['Chưa hết', 'Not over'],
+  returned: ['Xảy ra lại', 'Came back'],
   absence_s: ['Im lặng', 'Silence'],
   silence: ['Im lặng', 'Silence'],
   active: ['Đang diễn ra', 'Active'],

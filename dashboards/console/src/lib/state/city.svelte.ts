@@ -1,11 +1,12 @@
-/** What changes rarely: the city, its areas and its devices. Loaded once after login. */
+/** What changes rarely: the city and its areas, loaded once after login, and its devices, which the feed keeps true. */
 import { api } from '../api/client'
 import type { Areas, City, Device } from '../api/types'
 import { centreOf } from '../map/geometry'
-import type { Text } from '../feed/types'
+import type { DeviceChanges, Text } from '../feed/types'
 import { withNames, withoutSource } from '../format/names'
 import { i18n } from '../i18n/index.svelte'
 import { term } from '../i18n/terms'
+import { Register } from './register'
 
 const RETRY_MS = 5_000
 /** Source of the reports of the citizens' counter: no device, so it has no name of its own. */
@@ -20,11 +21,21 @@ export interface Ward {
   centre: [number, number] | null
 }
 
+/** Consoles that must all read the list of devices again do not do so in the same instant. */
+const SPREAD_MS = 2_000
+
 class CityData {
   city = $state.raw<City | null>(null)
   areas = $state.raw<Areas | null>(null)
   devices = $state.raw<ReadonlyMap<string, Device>>(new Map())
   failed = $state(false)
+  readonly #register = new Register({
+    read: api.devices,
+    later: (run) => void setTimeout(run, Math.random() * SPREAD_MS),
+    show: (devices) => {
+      this.devices = devices
+    },
+  })
 
   wards = $derived.by(() => {
     const wards = new Map<string, Ward>()
@@ -46,7 +57,7 @@ class CityData {
         if (stopped) return
         this.city = city
         this.areas = areas
-        this.devices = new Map(devices.map((device) => [device.id, device]))
+        this.#register.begin(devices)
         this.failed = false
       } catch {
         this.failed = true
@@ -57,7 +68,13 @@ class CityData {
     return () => {
       stopped = true
       clearTimeout(timer)
+      this.#register.end()
     }
+  }
+
+  /** The feed says what has changed of the devices. */
+  follow(changes: DeviceChanges): void {
+    this.#register.follow(changes)
   }
 
   /** Names for as long as the service has told none. */

@@ -5,6 +5,7 @@ import { FeedConnection, type Link } from '../feed/connection'
 import { FeedProtocol, type Effect } from '../feed/protocol'
 import type { BBox, Delays, Incident } from '../feed/types'
 import { i18n } from '../i18n/index.svelte'
+import { cityData } from './city.svelte'
 import { clock } from './clock.svelte'
 import { session } from './session.svelte'
 
@@ -115,6 +116,8 @@ class Live {
         if (baseless) this.#connection?.lostBase()
         return
       }
+      case 'devices':
+        return cityData.follow(effect)
       case 'states':
         this.states.apply(effect.set, effect.del, effect.conflated)
         effect.set.forEach((state) => this.#sawEvent(state.t))

@@ -1,15 +1,17 @@
 /** Who is signed in. `unknown` until the server has answered once. */
 import { actAs, api, ApiError } from '../api/client'
-import type { Me } from '../api/types'
+import type { Enrolment, Me } from '../api/types'
 import { i18n } from '../i18n/index.svelte'
 import { recall } from './storage'
 
-export type LoginError = 'refused' | 'many' | 'unreachable' | 'denied' | 'away'
+export type LoginError = 'refused' | 'many' | 'unreachable' | 'denied' | 'away' | 'wrongCode' | 'unreadableCode'
 
 class Session {
   me = $state.raw<Me | null>(null)
   phase = $state<'unknown' | 'out' | 'in'>('unknown')
   expired = $state(false)
+  /** Set while a code of the second factor is asked for; with what an app needs where it is the first one. */
+  asked = $state.raw<{ enrolment: Enrolment | null } | null>(null)
   /** Who left last. For anybody else the page begins anew, so that nothing of theirs stays on it. */
   #before: string | null = null
 
@@ -21,13 +23,20 @@ class Session {
     }
   }
 
-  /** Returns what to tell the person, or null when they are in. */
-  async login(user: string, password: string): Promise<LoginError | null> {
+  /** Returns what to tell the person, or null when they are in or only a code is missing. */
+  async login(user: string, password: string, code = ''): Promise<LoginError | null> {
     try {
-      this.#enter(await api.login(user, password))
+      this.#enter(await api.login(user, password, code))
+      this.asked = null
       return null
     } catch (error) {
       const status = error instanceof ApiError ? error.status : 0
+      const wanted = error instanceof ApiError ? error.problem.errors?.find(({ field }) => field === 'code') : undefined
+      if (status === 401 && wanted) {
+        this.asked = { enrolment: (error as ApiError).problem.enrolment ?? null }
+        if (wanted.rule === 'code_unreadable') return 'unreadableCode'
+        return wanted.rule === 'code_wrong' ? 'wrongCode' : null
+      }
       if (status === 429) return 'many'
       return status >= 400 && status < 500 ? 'refused' : 'unreachable'
     }

@@ -1,0 +1,1 @@
+"""The citizens' counter: reports, what becomes of them, the public board, other cities' requests."""

@@ -1,0 +1,1 @@
+"""The device registry: files and tables of devices, logins, health."""

@@ -1,0 +1,1 @@
+"""Figures and early warnings: kept in step and shown."""

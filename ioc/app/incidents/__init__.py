@@ -1,0 +1,1 @@
+"""Incidents in the service: effects and commands stored, policies in force, clocks, shifts, notices."""

@@ -1,0 +1,1 @@
+"""The command line `ioc-sim`: `main.py` puts its commands together."""
