@@ -48,8 +48,7 @@ def _message(body: bytes) -> Message:
     text = plain_text(body)
     if not is_json(text):
         return message_of(xml_tree(text))
-    value = json_value(text)
-    return standard_message(value) or message_of(json_tree(value))
+    return standard_message(text) or message_of(json_tree(json_value(text)))
 
 
 def _take(items: Iterable[Decoded | Rejection | int], result: Decode, context: DecodeContext) -> None:

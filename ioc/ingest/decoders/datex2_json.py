@@ -5,7 +5,6 @@ has a list, does not fit the forms and goes the way of XML (`datex2_tree.py`, `d
 half the speed. A body is of one spelling: what is spelt otherwise within one that fits is not read.
 """
 
-from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -20,13 +19,21 @@ from ioc.ingest.decoders.datex2_forms import (
     ToldRecord,
     Value,
 )
-from ioc.ingest.decoders.datex2_json_forms import MeasuredSite, Measurements, Of, SiteValue, Situations
+from ioc.ingest.decoders.datex2_json_forms import (
+    Body,
+    MeasuredSite,
+    Measurements,
+    Of,
+    Payload,
+    SiteValue,
+    Situations,
+)
 from ioc.ingest.decoders.datex2_texts import NO_DETAIL, word_of
 from ioc.ingest.decoders.datex2_tree import class_of
+from ioc.ingest.decoders.jsonlines import JSON_ERRORS
 
 _T = TypeVar("_T")
-_PAYLOAD: Final = frozenset({"modelBaseVersionG", "profileNameG", "profileVersionG"})
-"""What stands beside the one publication."""
+_body_of: Final = msgspec.json.Decoder(Body).decode
 _bytes_of: Final = msgspec.json.Encoder().encode
 
 
@@ -34,58 +41,46 @@ class _Otherwise(Exception):
     """It is spelt in another way."""
 
 
-def standard_message(body: Any) -> Message | None:
-    """Return what a JSON value holds, None where it is not spelt as the standard spells it."""
+_NOT_STANDARD: Final = (_Otherwise, *JSON_ERRORS)
+
+
+def standard_message(text: bytes) -> Message | None:
+    """Return what a JSON text holds, None where it is no JSON or not spelt as the standard spells it."""
     try:
-        return _message(body)
-    except (_Otherwise, msgspec.ValidationError, RecursionError):
+        return _message(text)
+    except _NOT_STANDARD:
         return None
 
 
-def _message(body: Any) -> Message:
-    payload = body.get("payload") if isinstance(body, dict) and len(body) == 1 else None
-    if not isinstance(payload, dict):
-        raise _Otherwise
-    kind, told = _of_payload(payload)
-    raw = partial(_bytes_of, payload)
-    if kind == "SituationPublication":
-        head = msgspec.convert(told, Situations)
+def _message(text: bytes) -> Message:
+    head = _publication(_body_of(text).payload)
+    if isinstance(head, Situations):
         found: list[tuple[Situation, list[ToldRecord]]] = []
         count = 0
-        for situation, each in zip(head.situation, told["situation"], strict=True):
-            records: list[ToldRecord] = []
-            for record, members in zip(situation.situation_record, each["situationRecord"], strict=True):
-                records.append(_record(record, members))
+        for situation in head.situation:
+            records = [_record(told) for told in situation.situation_record]
             found.append((situation, records))
             count += len(records)
-        return Message(count, [Publication(kind, head, raw, situations=found)])
-    if kind == "MeasuredDataPublication":
-        measured = msgspec.convert(told, Measurements)
-        sites = [
-            _site(site, each)
-            for site, each in zip(measured.site_measurements, told["siteMeasurements"], strict=True)
-        ]
-        return Message(len(sites), [Publication(kind, measured, raw, sites=sites)])
+        return Message(count, [Publication("SituationPublication", head, lambda: text, situations=found)])
+    if isinstance(head, Measurements):
+        sites = [_site(told) for told in head.site_measurements]
+        return Message(len(sites), [Publication("MeasuredDataPublication", head, lambda: text, sites=sites)])
     raise _Otherwise
 
 
-def _of_payload(payload: dict[str, Any]) -> tuple[str, Any]:
-    """Return the class of the one publication, and the publication.
-
-    Raises:
-        _Otherwise: there is none, or several.
-    """
-    found: tuple[str, Any] | None = None
-    for name, told in payload.items():
-        if name in _PAYLOAD:
-            continue
-        kind = class_of(name)
-        if found or not kind:
-            raise _Otherwise
-        found = kind, told
-    if not found:
-        raise _Otherwise
-    return found
+def _publication(payload: Payload) -> Situations | Measurements | None:
+    """Return the one publication, None where there is none or several."""
+    found = [
+        each
+        for each in (
+            payload.situations,
+            payload.situations_in_full,
+            payload.measurements,
+            payload.measurements_in_full,
+        )
+        if each is not None
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _only(of: Of[_T]) -> tuple[str, _T]:
@@ -101,10 +96,9 @@ def _only(of: Of[_T]) -> tuple[str, _T]:
     raise _Otherwise
 
 
-def _record(of: Of[Record], told: Of[dict[str, Any]]) -> ToldRecord:
-    kind, record = _only(of)
-    [members] = told.values()
-    return ToldRecord(kind, _detail(members), _bytes_of(told), record)
+def _record(told: Of[dict[str, Any]]) -> ToldRecord:
+    kind, members = _only(told)
+    return ToldRecord(kind, _detail(members), _bytes_of(told), msgspec.convert(members, Record))
 
 
 def _detail(members: dict[str, Any]) -> str | None:
@@ -116,7 +110,8 @@ def _detail(members: dict[str, Any]) -> str | None:
     return None
 
 
-def _site(site: MeasuredSite, told: dict[str, Any]) -> Site:
+def _site(told: dict[str, Any]) -> Site:
+    site = msgspec.convert(told, MeasuredSite)
     return Site(
         site.measurement_site_reference,
         site.measurement_time_default,

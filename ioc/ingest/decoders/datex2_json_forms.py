@@ -1,8 +1,10 @@
 """Publications of DATEX II version 3 as its JSON spells them, as msgspec reads them."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from ioc.ingest.decoders.datex2_forms import Basic, Coded, Form, Head, Identified, Instant, Record, Situation
+from msgspec import field
+
+from ioc.ingest.decoders.datex2_forms import Basic, Coded, Form, Head, Identified, Instant, Situation
 
 _T = TypeVar("_T")
 
@@ -12,9 +14,9 @@ Of = dict[str, _T]
 
 
 class SituationWithRecords(Situation, frozen=True, kw_only=True):
-    """A situation and its records, each under the name of its class."""
+    """A situation and its records, each of them a `Record`."""
 
-    situation_record: list[Of[Record]]
+    situation_record: list[Of[dict[str, Any]]]
 
 
 class Situations(Head, frozen=True, kw_only=True):
@@ -55,6 +57,26 @@ class MeasuredSite(Form, frozen=True, kw_only=True):
 
 
 class Measurements(Head, frozen=True, kw_only=True):
-    """A MeasuredDataPublication."""
+    """A MeasuredDataPublication and its sites, each of them a `MeasuredSite`."""
 
-    site_measurements: list[MeasuredSite]
+    site_measurements: list[dict[str, Any]]
+
+
+class Payload(Form, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One publication, under the name of its class, whose package is named in short or in full."""
+
+    situations: Situations | None = field(default=None, name="sitSituationPublication")
+    situations_in_full: Situations | None = field(default=None, name="situationSituationPublication")
+    measurements: Measurements | None = field(default=None, name="roaMeasuredDataPublication")
+    measurements_in_full: Measurements | None = field(
+        default=None, name="roadTrafficDataMeasuredDataPublication"
+    )
+    model_base_version: Any = field(default=None, name="modelBaseVersionG")
+    profile_name: Any = field(default=None, name="profileNameG")
+    profile_version: Any = field(default=None, name="profileVersionG")
+
+
+class Body(Form, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All of a body."""
+
+    payload: Payload

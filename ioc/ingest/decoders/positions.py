@@ -96,13 +96,16 @@ def place_of(location: dict[str, Any]) -> Place:
     below = [location]
     while below:
         told = below.pop()
-        for name, inner in reversed(told.items()):  # the first of them is taken from the end first
+        above = len(below)
+        for name, inner in told.items():
             if name in _SAID and inner is not None:
                 _take(place, name, inner, told)
             if isinstance(inner, dict):
                 below.append(inner)
             elif isinstance(inner, list):
-                below += [each for each in reversed(inner) if isinstance(each, dict)]
+                below += [each for each in inner if isinstance(each, dict)]
+        if len(below) - above > 1:
+            below[above:] = below[above:][::-1]  # the first of them is taken from the end first
     return place
 
 

@@ -28,7 +28,7 @@ def decode(body: Any) -> Decode:
 
 def decode_as_any_other(body: Any) -> Decode:
     """Decode `body` the way of everything that is not spelt as the standard does, as a list is not."""
-    assert standard_message([body]) is None
+    assert standard_message(json.dumps([body]).encode()) is None
     return decode([body])
 
 
@@ -208,7 +208,7 @@ BODY = st.one_of(
 @example(json.loads(V3_JSON_SITUATION))
 @example(json.loads(V3_JSON_MEASURED))
 def test_the_standards_spelling_is_read_straight_away_and_as_the_general_way_reads_it(body: Any) -> None:
-    assert standard_message(body) is not None
+    assert standard_message(json.dumps(body).encode()) is not None
     assert decode(body) == decode_as_any_other(body)
 
 
