@@ -85,6 +85,18 @@ WORK: dict[str, Any] = {
     "address": {"streetAddress": "Đại lộ Bình Dương"},
     "location": {"type": "Point", "coordinates": [106.66, 10.99]},
 }
+VIOLATION: dict[str, Any] = {
+    "id": "urn:ngsi-ld:TrafficViolation:61-0042",
+    "type": "TrafficViolation",
+    "observationDateTime": {
+        "type": "Property",
+        "value": {"@type": "DateTime", "@value": "2026-11-22T16:40:00+07:00"},
+    },
+    "titleCode": {"type": "Property", "value": "11"},
+    "equipmentId": {"type": "Property", "value": "4"},
+    "paymentStatus": {"type": "Property", "value": "Unpaid"},
+    "mediaURL": {"type": "Property", "value": "https://cameras.example/4/0042.jpg"},
+}
 _UNREAD: dict[str, Any] = {
     "id": "urn:ngsi-ld:AnprFlowObserved:cong-3",
     "type": "AnprFlowObserved",
@@ -107,6 +119,7 @@ _REAL = (
     "ItemFlowObserved",
     "RoadAccident",
     "TrafficFlowObserved",
+    "TrafficViolation",
 )
 
 SAMPLES = [
@@ -118,6 +131,7 @@ SAMPLES = [
     ),
     _sample("accident that is over, expanded type", ACCIDENT),
     _sample("works in the street", WORK),
+    _sample("violation of a rule of the road", VIOLATION),
     _sample("vehicle whose plate was not read", _UNREAD),
     _sample("flow, normalised", {"subscriptionId": "s", "data": [FLOW_V2]}, "NGSIv2 notification"),
     _sample("flow, key-values", {"subscriptionId": "s", "data": [FLOW_PLAIN]}, "NGSIv2 notification"),

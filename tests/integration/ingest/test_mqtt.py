@@ -68,7 +68,7 @@ async def test_no_puback_while_the_log_is_down_and_the_resend_is_stored_once() -
     city.log.down = True
     async with listening(city) as listener:
         with pytest.raises(aiomqtt.MqttError):
-            async with client(listener, timeout=0.7) as device:
+            async with client(listener, timeout=3) as device:
                 await device.publish(TOPIC, payload(), qos=1)
         assert city.log.records == []
         city.log.down = False
@@ -85,7 +85,7 @@ async def test_quarantine_down_means_no_puback() -> None:
     city.quarantine.down = True
     async with listening(city) as listener:
         with pytest.raises(aiomqtt.MqttError):
-            async with client(listener, timeout=0.7) as device:
+            async with client(listener, timeout=3) as device:
                 await device.publish(TOPIC, b"not json", qos=1)
 
 
@@ -155,7 +155,7 @@ async def test_a_foreign_topic_ends_the_connection(topic: str) -> None:
     city = City()
     async with listening(city) as listener:
         with pytest.raises(aiomqtt.MqttError):
-            async with client(listener, timeout=0.7) as device:
+            async with client(listener, timeout=3) as device:
                 await device.publish(topic, payload(), qos=1)
     assert city.log.records == []
     assert city.metric("ioc_ingest_refused_total", transport="mqtt", reason="forbidden") == 1
@@ -183,7 +183,7 @@ async def test_a_key_withdrawn_during_a_connection_stops_working() -> None:
     city = City()
     async with listening(city) as listener:
         with pytest.raises(aiomqtt.MqttError):
-            async with client(listener, timeout=0.7) as device:
+            async with client(listener, timeout=3) as device:
                 await device.publish(TOPIC, payload(1), qos=1)
                 city.registry.replace(snapshot({"cam-1": "new key"}))
                 await device.publish(TOPIC, payload(2), qos=1)
@@ -194,7 +194,7 @@ async def test_a_device_disabled_during_a_connection_is_cut_and_may_not_connect_
     city = City()
     async with listening(city) as listener:
         with pytest.raises(aiomqtt.MqttError):
-            async with client(listener, timeout=0.7) as device:
+            async with client(listener, timeout=3) as device:
                 await device.publish(TOPIC, payload(1), qos=1)
                 city.registry.replace(snapshot(None, "cam-1"))
                 await device.publish(TOPIC, payload(2), qos=1)
@@ -214,7 +214,7 @@ async def test_a_message_over_the_cap_ends_the_connection() -> None:
     city = City(IngestLimits(max_body_bytes=2_000))
     async with listening(city) as listener:
         with pytest.raises(aiomqtt.MqttError):
-            async with client(listener, timeout=0.7) as device:
+            async with client(listener, timeout=3) as device:
                 await device.publish(TOPIC, b"x" * 10_000, qos=1)
     assert city.quarantine.rows == []
 

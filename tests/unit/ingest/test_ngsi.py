@@ -11,7 +11,7 @@ from ioc.ingest.decoders.ngsi import Ngsi
 from ioc.model.events import CameraCount, CameraObject, CameraPlate, TrafficFlow, TrafficSituation
 from ioc.model.incidents import Severity
 from ioc.model.times import parse_us
-from tests.conformance.ngsi import ACCIDENT, ALERT, FLOW, FLOW_PLAIN, FLOW_V2, WORK
+from tests.conformance.ngsi import ACCIDENT, ALERT, FLOW, FLOW_PLAIN, FLOW_V2, VIOLATION, WORK
 from tests.unit.ingest.fakes import NOW_US
 
 
@@ -240,6 +240,17 @@ def test_an_alert_of_the_weather_is_an_alert() -> None:
     found = only({**ALERT, "type": "WeatherAlert", "id": "urn:ngsi-ld:WeatherAlert:7"}).data
     assert isinstance(found, TrafficSituation)
     assert found.severity is not None
+
+
+def test_a_violation_is_over_when_it_is_told_and_nothing_of_the_fine_is_kept() -> None:
+    event = only(VIOLATION)
+    assert event.data == TrafficSituation(
+        situation_id=VIOLATION["id"],
+        kind="traffic_violation",
+        active=False,
+        extra={"titleCode": "11", "equipmentId": "4", "stated": "2026-11-22T09:40:00.000Z"},
+    )
+    assert event.source == "fiware"
 
 
 def test_names_that_are_written_for_the_model_s_own_are_read() -> None:
