@@ -5,8 +5,10 @@ import json
 import re
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -17,11 +19,14 @@ from psycopg import sql
 
 from benchmarks.broker import Broker
 from benchmarks.service import Service, kafka_environment
+from ioc.model.times import CITY_ZONE
 from ioc.store.history_tables import TABLES
 from tests.acceptance.test_same_hour_twice import command, exported, installation, rerun
 from tests.acceptance.test_survival import count, stored_ids, wait_until
 
 LENGTH_S = 400
+START = (datetime.now(CITY_ZONE) - timedelta(days=1)).replace(hour=7, minute=0, second=0, microsecond=0)
+"""Of late: plates of history that is a week old are hidden, each installation's with a key of its own."""
 PATIENCE_S = 120.0
 SENDERS = 6
 OUTAGE_RECORDS = 2_000
@@ -51,23 +56,23 @@ def spilling_service(broker: Broker, **settings: str) -> Iterator[Service]:
             service.kill()
 
 
-def history(service: Service) -> list[tuple[int, str]]:
-    """Return how many events are stored and a digest of all their columns, arrival included, by table."""
-    digest = "SELECT count(*), md5(string_agg(row::text, '|' ORDER BY row::text)) FROM {} row"
+def history(service: Service) -> Counter[str]:
+    """Return the stored events with all their columns, arrival included."""
     folder = str(service.data.absolute() / "pg")
-    found = []
+    found = Counter[str]()
     with psycopg.connect(
         host=folder, dbname="ioc", user="postgres", options="-c ioc.scope=service"
     ) as database:
         for table in TABLES.values():
-            row = database.execute(sql.SQL(digest).format(sql.Identifier(table.name))).fetchone()
-            assert row is not None
-            found.append((int(row[0]), str(row[1])))
+            rows = database.execute(
+                sql.SQL("SELECT row::text FROM {} row").format(sql.Identifier(table.name))
+            )
+            found.update(str(row) for (row,) in rows)
     return found
 
 
 def stored_all(service: Service, report: dict[str, int]) -> bool:
-    return sum(events for events, _ in history(service)) >= report["accepted"]
+    return history(service).total() >= report["accepted"]
 
 
 def metric(service: Service, name: str) -> float:
@@ -82,13 +87,15 @@ def test_a_broker_that_dies_and_is_stopped_under_load_changes_no_incident_and_no
     broker: Broker,
 ) -> None:
     with installation() as (service, keys):
-        report = rerun(service, keys, LENGTH_S)
+        report = rerun(service, keys, LENGTH_S, start=START.isoformat())
         expected = exported(service)
         wait_until(lambda: stored_all(service, report), PATIENCE_S)
         events = history(service)
     with spilling(broker), installation() as (service, keys):
         reports: list[dict[str, int]] = []
-        playing = threading.Thread(target=lambda: reports.append(rerun(service, keys, LENGTH_S)))
+        playing = threading.Thread(
+            target=lambda: reports.append(rerun(service, keys, LENGTH_S, start=START.isoformat()))
+        )
         playing.start()
         for end in (broker.kill, broker.stop):
             grows(service, "ioc_ingest_events_total", 500)
@@ -103,7 +110,8 @@ def test_a_broker_that_dies_and_is_stopped_under_load_changes_no_incident_and_no
         assert not put_off(service)
         assert exported(service) == expected
         wait_until(lambda: stored_all(service, report), PATIENCE_S)
-        assert history(service) == events
+        stored = history(service)
+        assert (list((events - stored).items())[:5], list((stored - events).items())[:5]) == ([], [])
     assert len(expected.splitlines()) > 10
 
 

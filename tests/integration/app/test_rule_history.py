@@ -78,6 +78,7 @@ def quiet(_: float, __: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 async def test_an_hour_replayed_is_byte_identical_and_the_backtest_agrees_with_it(database: Dsns) -> None:
     async with demo_city(database) as city:
         count = await fill(city, seconds_of(city, "demo", 3600), log=True)
@@ -115,6 +116,7 @@ async def test_an_hour_replayed_is_byte_identical_and_the_backtest_agrees_with_i
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 async def test_a_changed_rule_over_an_hour_of_traffic_prints_its_diff(database: Dsns) -> None:
     changed = (ROOT / "rules" / "congestion.yaml").read_text("utf-8")
     changed = changed.replace("speed_kmh < 15", "speed_kmh < 20").replace("for: 20s", "for: 120s")
