@@ -19,8 +19,8 @@ _BEFORE_TOPIC: Final = "event/"
 """Axis publishes to `PREFIX/event/TOPIC`, where the prefix is `axis/SERIAL` or chosen by the operator."""
 
 
-_message_decoder = msgspec.json.Decoder(Message)
-_onvif = Onvif()
+_message_decoder: Final = msgspec.json.Decoder(Message)
+_onvif: Final = Onvif()
 
 
 class Axis:

@@ -38,7 +38,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-_envelope_decoder = msgspec.json.Decoder(AnyEnvelope)
+_envelope_decoder: Final = msgspec.json.Decoder(AnyEnvelope)
 _decode_strictly: Final = envelope_decoder(RANGES, NAMES, MAX_NAME_CHARS, (0, COUNT_MAX))
 
 

@@ -69,7 +69,7 @@ class Pushed(msgspec.Struct, frozen=True):
     pictures: int
 
 
-_push_decoder = msgspec.json.Decoder(Push)
+_push_decoder: Final = msgspec.json.Decoder(Push)
 
 
 def read_push(raw: bytes) -> Pushed | None:

@@ -27,17 +27,18 @@ NESTED: Final = (dict, list)
 
 _SCALARS: Final = (str, float, bool, NoneType)
 
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,17})?(?:[eE][+-]?\d{1,3})?")
+_MAX_DIGITS: Final = 18
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,17})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
 """JSON's own numbers, so `0x10`, `1_000`, `nan` and `٣` stay what they are: text."""
 
 _BEGINS_NUMBER: Final = frozenset("-0123456789")
 
-_NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_NUL_ESCAPE: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 """An escape, and not a backslash that is escaped itself before the text `u0000`."""
 
-_PATH = re.compile(r" - at `\$\.?([^`]*)`$")
-_BOUND = re.compile(r" [<>]=? ")
-_MISSING = re.compile(r"Object missing required field `([^`]+)`")
+_PATH: Final = re.compile(r" - at `\$\.?([^`]*)`$")
+_BOUND: Final = re.compile(r" [<>]=? ")
+_MISSING: Final = re.compile(r"Object missing required field `([^`]+)`")
 
 RANGES: Final[dict[str, tuple[float, float]]] = {
     "confidence": (0.0, 1.0),
@@ -233,7 +234,11 @@ def _with_numbers_read(schema: _Schema, fields: dict[str, Any], error: msgspec.V
 
 def as_number(value: Any) -> Any:
     """Return the number a string spells in JSON's way, else `value` itself."""
-    if not isinstance(value, str) or value[:1] not in _BEGINS_NUMBER or not _NUMBER.fullmatch(value):
+    if not isinstance(value, str):
+        return value
+    if value.isdigit() and value.isascii():  # as most of them are
+        return int(value) if len(value) <= _MAX_DIGITS and (value[0] != "0" or len(value) == 1) else value
+    if value[:1] not in _BEGINS_NUMBER or not _NUMBER.fullmatch(value):
         return value
     if "." not in value and "e" not in value and "E" not in value:
         return int(value)

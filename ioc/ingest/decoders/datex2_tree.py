@@ -191,7 +191,7 @@ def _read_class(name: str) -> str | None:
     return found[1] if found else None
 
 
-_known_class = lru_cache(maxsize=1_024)(_read_class)
+_known_class: Final = lru_cache(maxsize=1_024)(_read_class)
 
 
 def _own(element: Element, name: str, text: str) -> None:

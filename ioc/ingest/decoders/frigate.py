@@ -43,11 +43,11 @@ _KEPT: Final = (
 )  # fmt: skip
 
 
-_events = leniently(TrackedChange)
-_reviews = leniently(Reviewed)
-_updates = leniently(Update)
-_triggers = leniently(Trigger)
-_kinds = msgspec.json.Decoder(Kind)
+_events: Final = leniently(TrackedChange)
+_reviews: Final = leniently(Reviewed)
+_updates: Final = leniently(Update)
+_triggers: Final = leniently(Trigger)
+_kinds: Final = msgspec.json.Decoder(Kind)
 
 
 class Frigate:

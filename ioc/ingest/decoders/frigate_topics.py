@@ -49,7 +49,7 @@ def split_topic(topic: str | None, prefix: str) -> Topic | None:
     return tuple(rest.strip("/").split("/"))
 
 
-_stats = leniently(Stats)
+_stats: Final = leniently(Stats)
 
 
 class StateTopics:

@@ -12,9 +12,9 @@ BLANK: Final = b" \t\r\n"
 NDJSON_TYPES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 JSON_TYPES: Final = ("application/json", "application/cloudevents+json", "application/cloudevents-batch+json")
 
-_array_decoder = msgspec.json.Decoder(list[msgspec.Raw])
-_object_decoder = msgspec.json.Decoder(msgspec.Raw)
-_any_decoder = msgspec.json.Decoder()
+_array_decoder: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_object_decoder: Final = msgspec.json.Decoder(msgspec.Raw)
+_any_decoder: Final = msgspec.json.Decoder()
 
 JSON_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """All that msgspec raises for bytes that are no JSON text (ValidationError is a DecodeError)."""

@@ -194,7 +194,7 @@ def _anomaly(entity: Entity, context: DecodeContext) -> Read:
 
 
 def _violation(entity: Entity, context: DecodeContext) -> Read:
-    """Return what equipment has recorded of a driver: over when it is told, so that it raises nothing itself."""
+    """Return what equipment recorded of a driver: over when it is told, so it raises nothing by itself."""
     seen_us = _time_us(entity, context, ("observationDateTime", "dateObserved", *_MOMENTS))
     for private in _FINE:
         entity.values.pop(private, None)

@@ -43,7 +43,7 @@ _HOLDERS: Final = frozenset({"MetadataStream", "PullMessagesResponse", "Notify",
 """Elements that may rightly hold nothing: a stream's beginning, an answer after a quiet minute."""
 
 
-_message_decoder = msgspec.json.Decoder(JsonMessage)
+_message_decoder: Final = msgspec.json.Decoder(JsonMessage)
 
 
 def is_xml(body: bytes, context: DecodeContext) -> bool:

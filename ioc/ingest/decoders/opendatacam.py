@@ -30,7 +30,7 @@ _SSE: Final = b"data:"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-_frame_decoder = msgspec.json.Decoder(Frame)
+_frame_decoder: Final = msgspec.json.Decoder(Frame)
 
 
 class OpenDataCam:
