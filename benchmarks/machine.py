@@ -1,14 +1,21 @@
 """What the figures were measured on, and what processes cost, read from /proc."""
 
+import json
 import os
 import platform
+import time
+import timeit
 from pathlib import Path
+from typing import Final
 
 import psutil
 
+_DOCUMENT: Final = json.dumps({f"field {n}": [n, n / 7, str(n), {"of": n}] for n in range(8)})
+_RUNS: Final = 200
+
 
 def machine() -> dict[str, object]:
-    """Return processor, cores, memory and versions."""
+    """Return processor, cores, memory, versions and how fast all of these are together."""
     names = [
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -20,7 +27,23 @@ def machine() -> dict[str, object]:
         "memory_gb": round(psutil.virtual_memory().total / 2**30),
         "python": platform.python_version(),
         "kernel": platform.release(),
+        "reference_us": reference_us(),
     }
+
+
+def reference_us() -> float:
+    """Return the least processor time of a fixed piece of Python's work, microseconds.
+
+    Machines, and Pythons built with and without optimisation, differ by a factor of two: figures of two
+    reports are comparable after division by this.
+    """
+    runs_s = timeit.repeat(
+        lambda: json.dumps(json.loads(_DOCUMENT), sort_keys=True),
+        timer=time.thread_time,
+        repeat=50,
+        number=_RUNS,
+    )
+    return round(min(runs_s) / _RUNS * 1e6, 1)
 
 
 def family(pid: int) -> list[psutil.Process]:
