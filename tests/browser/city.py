@@ -146,13 +146,9 @@ class City:
             f"/shifts/{shift['id']}/commands", user, op=op, expect_rev=shift["rev"], idem=str(uuid.uuid4())
         )
 
-    def end_all(self, ward: str) -> None:
-        """End every open incident of a ward, so that the queue is as another test expects it."""
-        for incident in self.get(f"/incidents?ward={ward}")["items"]:
-            self.command(incident["id"], "resolve", note="hết buổi diễn tập", override="diễn tập")
-
-    def end_reports(self) -> None:
-        """End what citizens have reported, for the same reason."""
-        for incident in self.get("/incidents?state=open&limit=200")["items"]:
-            if incident["rule"].endswith("-report") and incident["handling"] != "merged":
+    def end_all(self, ward: str | None = None) -> None:
+        """End every open incident (of a ward), so that the queue is as another test expects it."""
+        of_ward = "" if ward is None else f"&ward={ward}"
+        for incident in self.get(f"/incidents?state=open&limit=200{of_ward}")["items"]:
+            if incident["handling"] != "merged":
                 self.command(incident["id"], "resolve", note="hết buổi diễn tập", override="diễn tập")

@@ -39,7 +39,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def city(browser: Browser) -> Iterator[City]:
+def running_city(browser: Browser) -> Iterator[City]:
     """The demo city without simulators; asks for the browser first, so that nothing starts without one."""
     with tempfile.TemporaryDirectory(prefix="ioc-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
@@ -49,6 +49,13 @@ def city(browser: Browser) -> Iterator[City]:
             yield City(service)
         finally:
             service.stop()
+
+
+@pytest.fixture(scope="module")
+def city(running_city: City) -> Iterator[City]:
+    """The city of all files; what one of them leaves would push the rows of the next out of sight."""
+    yield running_city
+    running_city.end_all()
 
 
 @pytest.fixture
@@ -90,15 +97,8 @@ def new_console(browser: Browser, city: City) -> Iterator[OpenConsole]:
         assert [complaint for console in made for complaint in console.complaints] == []
 
 
-@pytest.fixture(scope="module")
-def counter(city: City) -> Iterator[City]:
-    """The city while citizens report; afterwards the queue is as other tests expect it."""
-    yield city
-    city.end_reports()
-
-
 @pytest.fixture
-def visit(browser: Browser, counter: City) -> Iterator[OpenVisit]:
+def visit(browser: Browser, city: City) -> Iterator[OpenVisit]:
     """Open citizens' browsers that stand at `geolocation`. Afterwards no page may have complained."""
     made: list[Visit] = []
     with ExitStack() as contexts:
@@ -122,7 +122,7 @@ def visit(browser: Browser, counter: City) -> Iterator[OpenVisit]:
             contexts.callback(context.close)
             if theme is not None:
                 context.add_init_script(f"localStorage['ioc.page-theme'] ??= '{theme}'")
-            found = Visit(context, context.new_page(), counter.url)
+            found = Visit(context, context.new_page(), city.url)
             made.append(found)
             return found
 

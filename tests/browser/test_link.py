@@ -12,7 +12,6 @@ from tests.browser.console import WAIT_MS
 
 
 def test_the_network_drops_and_returns_without_a_gap(new_console: OpenConsole, city: City) -> None:
-    city.end_all("25747")  # what other tests left would push the rows out of sight
     console = new_console().open()
     link = console.at("link-state")
     before = city.raise_incident()

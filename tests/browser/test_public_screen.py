@@ -37,7 +37,7 @@ def test_a_page_is_small_and_carries_no_map() -> None:
 
 
 @pytest.fixture(scope="module")
-def code(counter: City) -> str:
+def code(city: City) -> str:
     """The code of a report with everything that must not be seen by others."""
     report = {
         "service": "safety",
@@ -47,7 +47,7 @@ def code(counter: City) -> str:
         "contact": PHONE,
         "idem": "11111111-2222-3333",
     }
-    answer = httpx.post(f"{counter.url}/api/v1/public/reports", json=report, headers={"X-IOC": "1"})
+    answer = httpx.post(f"{city.url}/api/v1/public/reports", json=report, headers={"X-IOC": "1"})
     return str(answer.raise_for_status().json()["code"])
 
 

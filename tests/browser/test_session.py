@@ -87,8 +87,6 @@ def test_a_session_that_ends_elsewhere_leads_back_to_the_login(new_console: Open
 
 
 def test_a_ward_user_never_sees_another_ward(new_console: OpenConsole, city: City) -> None:
-    for code in ("25747", "25750"):  # what other tests left would push the rows out of sight
-        city.end_all(code)
     ward = new_console("ward").open()
     everyone = new_console("supervisor").open()
 
