@@ -30,6 +30,7 @@ from ioc.rules.predicate import regex, syntax
 REFUSED: Final = "refused"
 FLOW: Final = "stream: traffic\ntype: traffic.flow\nhold: 60s\n"
 SLOW: Final = f"{FLOW}where: speed_kmh < 9\n"
+WORD: Final = "{vi: a, en: b}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ REFUSING: Final = (
     Bound("each text of `title` and `summary`", f"{schema.MAX_TEXT_CHARS} characters", REFUSED,
           ("schema.MAX_TEXT_CHARS",),
           lambda: f"{SLOW}summary: {{vi: a, en: {'x' * (schema.MAX_TEXT_CHARS + 1)}}}\n"),
+    Bound("entries of `words`", f"{schema.MAX_WORDS}", REFUSED, ("schema.MAX_WORDS",),
+          lambda: f"{SLOW}words:\n" + "".join(f"  w{n}: {WORD}\n" for n in range(schema.MAX_WORDS + 1))),
     Bound("parts of a key (`by`)", f"{schema.MAX_KEY_PARTS}", REFUSED, ("schema.MAX_KEY_PARTS",),
           lambda: f"{SLOW}by: [{', '.join(f'extra.k{n}' for n in range(schema.MAX_KEY_PARTS + 1))}]\n"),
     Bound("entries of `ward` or an area's `code`", f"{nodes.MAX_ENTRIES}", REFUSED, ("nodes.MAX_ENTRIES",),

@@ -12,7 +12,7 @@ from ioc.model.events import DATA_TYPES, Stream
 from ioc.model.incidents import Severity
 from ioc.rules.patterns import MAX_METRES, MAX_STEPS
 from ioc.rules.rule import FORGET_WINDOWS
-from ioc.rules.schema import ALONE
+from ioc.rules.schema import ALONE, MAX_WORDS
 
 Schema = dict[str, Any]
 
@@ -114,6 +114,12 @@ KEYS: Final[dict[str, KeyDoc]] = {
         "One sentence that says why it fired; without it one is made from the conditions.",
         'summary: {vi: "{count} lần trong {window}", en: "{count} times within {window}"}',
         _WORDS,
+    ),
+    "words": KeyDoc(
+        "What title and summary show in place of a field's value: a device's or another authority's word in "
+        "the languages of those who read. A value that is not among them is shown as it came.",
+        "words: {accident: {vi: tai nạn, en: accident}, road_works: {vi: thi công, en: road works}}",
+        {"type": "object", "minProperties": 1, "maxProperties": MAX_WORDS, "additionalProperties": _WORDS},
     ),
     "stream": KeyDoc(
         "The family of events it reads.", "stream: traffic", {"enum": [item.value for item in Stream]}

@@ -124,7 +124,7 @@ class Explainer:
 
         def fill(template: str, vietnamese: bool) -> str:
             known: dict[str, Scalar] = {
-                **seen.values,
+                **{name: self._word(value, vietnamese) for name, value in seen.values.items()},
                 "value": measured if measured is not None else count,
                 "threshold": limit,
                 "count": count,
@@ -136,6 +136,12 @@ class Explainer:
             return BRACES.sub(lambda match: _show(known.get(match.group(1)), vietnamese), template)
 
         return Text(fill(text.vi, True), fill(text.en, False))
+
+    def _word(self, value: Scalar, vietnamese: bool) -> Scalar:
+        word = self._rule.words.get(value) if isinstance(value, str) else None
+        if word is None:
+            return value
+        return word.vi if vietnamese else word.en
 
     def _default_summary(
         self, evidence: Sequence[Evidence], measured: float | None, finding: Finding | None

@@ -1,6 +1,7 @@
 """A rule as the engine uses it: frozen, checked, with every default filled in."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -132,6 +133,8 @@ class Rule:
     version: str
     """Hash of the rule as written: part of every incident it raises."""
     summary: Text | None = None
+    words: Mapping[str, Text] = field(default_factory=dict)
+    """What title and summary show in place of a field's value, by that value."""
     where: Predicate | None = None
     area: AreaChoice | None = None
     wards: frozenset[str] | None = None

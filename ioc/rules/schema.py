@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from typing import cast
+from collections.abc import Mapping
 
 import yaml
 
@@ -32,6 +32,7 @@ KEYS = [
     "rule",
     "title",
     "summary",
+    "words",
     "stream",
     "type",
     "where",
@@ -60,6 +61,7 @@ MAX_DURATION_US = 7 * 24 * HOUR_US
 """Longest `for`, `hold`, `cooldown` and `absence`."""
 
 MAX_TEXT_CHARS = 500
+MAX_WORDS = 200
 MAX_KEY_PARTS = 4
 
 _DEFAULT_BY = {"fence": "subject", "near": "ward"}
@@ -118,6 +120,7 @@ class _Reader:
         having = self._having(types)
         severity, steps = self._severity(having)
         title, summary = self._texts("title", table), self._texts("summary", table)
+        words = self._words()
         by = self._by(table)
         patterns = PatternReader(self._findings, form, types)
         sequence, fence, near = patterns.sequence(), patterns.fence(), patterns.near()
@@ -136,6 +139,7 @@ class _Reader:
             name=name,
             title=title,
             summary=summary,
+            words=words,
             stream=stream,
             types=types,
             where=where,
@@ -259,16 +263,45 @@ class _Reader:
         form = self._form.form(key, ("vi", "en"))
         if form is None:
             return None
-        nodes = [form.scalar(language, required=True) for language in ("vi", "en")]
-        if nodes[0] is None or nodes[1] is None:
+        nodes = self._pair(form, key)
+        if nodes is None:
             return None
         for node in nodes:
-            if len(cast(yaml.ScalarNode, node).value) > MAX_TEXT_CHARS:
-                self._findings.at(
-                    cast(yaml.ScalarNode, node), f"{key}: longer than {MAX_TEXT_CHARS} characters"
-                )
-            self._check_template(cast(yaml.ScalarNode, node), key, table)
+            self._check_template(node, key, table)
         return Text(nodes[0].value, nodes[1].value)
+
+    def _pair(self, form: Form, key: str) -> tuple[yaml.ScalarNode, yaml.ScalarNode] | None:
+        vi, en = form.scalar("vi", required=True), form.scalar("en", required=True)
+        if vi is None or en is None:
+            return None
+        for node in (vi, en):
+            if len(node.value) > MAX_TEXT_CHARS:
+                self._findings.at(node, f"{key}: longer than {MAX_TEXT_CHARS} characters")
+        return vi, en
+
+    def _words(self) -> Mapping[str, Text]:
+        node = self._form.get("words")
+        if node is None:
+            return {}
+        example = "as in words: {accident: {vi: tai nạn, en: accident}}"
+        if not isinstance(node, yaml.MappingNode) or not node.value:
+            self._findings.at(node, "words: expected a mapping", example)
+            return {}
+        if len(node.value) > MAX_WORDS:
+            self._findings.at(node, f"words: more than {MAX_WORDS} entries")
+            return {}
+        if not self._shown:
+            hint = "a word stands for the value of a field, as {kind}"
+            self._findings.at(node, "words: neither title nor summary shows a field", hint)
+        keys = [key.value if isinstance(key, yaml.ScalarNode) else None for key, _ in node.value]
+        words = Form(self._findings, node, [key for key in keys if key], "words")
+        found: dict[str, Text] = {}
+        for key in filter(None, keys):
+            form = words.form(key, ("vi", "en"))
+            pair = None if form is None else self._pair(form, f"words: {key}")
+            if pair is not None:
+                found[key] = Text(pair[0].value, pair[1].value)
+        return found
 
     def _check_template(self, node: yaml.ScalarNode, key: str, table: FieldTable | None) -> None:
         for name in dict.fromkeys(BRACES.findall(node.value)):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ioc.geo.index import AreaIndex
-from ioc.model.events import DATA_TYPES
+from ioc.model.events import DATA_TYPES, TrafficSituation
 from ioc.model.incidents import Cleared, Effect, Raised, Severity
 from ioc.model.places import Area
 from ioc.model.records import Tick
@@ -15,7 +15,7 @@ from ioc.model.texts import Text
 from ioc.rules import ExpectedSource, PartitionEngine, Program, StateChange, load
 from ioc.rules.engine import Failure
 from ioc.rules.spell import SpellMachine
-from tests.unit.rules.scenes import alarm, count, flow, play, report, rule, told, us, with_ticks
+from tests.unit.rules.scenes import alarm, count, event, flow, play, report, rule, told, us, with_ticks
 
 ALARM = """
 rule: {name}
@@ -372,6 +372,38 @@ def test_shipped_rules_fire_on_what_they_are_for() -> None:
     assert raised["crowd", "cam-crowd"].severity is Severity.MEDIUM
     assert any("updated high" in line for line in told(effects))
     assert raised["flood-report", "w1"].why.summary.vi == "2 phản ánh ngập tại phường, xã w1 trong 15 phút"
+
+
+def test_texts_show_a_field_in_the_words_of_the_rule_and_another_value_as_it_came() -> None:
+    text = """
+rule: it
+title: {vi: "Cảnh báo: {kind}", en: "Warning: {kind}"}
+summary: {vi: "{kind}, mức {severity}, nguồn {source}", en: "{kind}, {severity}, from {source}"}
+words:
+  accident: {vi: tai nạn, en: an accident}
+  high: {vi: cao, en: high}
+  pub: {vi: không phải nguồn, en: no source}
+stream: traffic
+type: traffic.situation
+where: active
+by: [source, situation_id]
+clear_when: "!active"
+severity: high
+"""
+    events = [
+        event(at, TrafficSituation(situation_id=kind, kind=kind, severity=Severity.HIGH), source="pub")
+        for at, kind in ((1, "accident"), (2, "landslip"))
+    ]
+    effects = play(PartitionEngine(load({"it.yaml": text}), partition=0), with_ticks(events, 9))
+    raised = [effect for effect in effects if isinstance(effect, Raised)]
+    assert [effect.title for effect in raised] == [
+        Text("Cảnh báo: tai nạn", "Warning: an accident"),
+        Text("Cảnh báo: landslip", "Warning: landslip"),
+    ]
+    assert [effect.why.summary for effect in raised] == [
+        Text("tai nạn, mức cao, nguồn pub", "an accident, high, from pub"),
+        Text("landslip, mức cao, nguồn pub", "landslip, high, from pub"),
+    ]
 
 
 def test_a_forgiven_rule_runs_again_and_stays_so_after_a_restart() -> None:
