@@ -55,7 +55,7 @@ def running_city(browser: Browser) -> Iterator[City]:
 def city(running_city: City) -> Iterator[City]:
     """The city of all files; what one of them leaves would push the rows of the next out of sight."""
     yield running_city
-    running_city.end_all()
+    running_city.end_raised()
 
 
 @pytest.fixture
