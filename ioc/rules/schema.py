@@ -293,10 +293,11 @@ class _Reader:
         if not self._shown:
             hint = "a word stands for the value of a field, as {kind}"
             self._findings.at(node, "words: neither title nor summary shows a field", hint)
-        keys = [key.value if isinstance(key, yaml.ScalarNode) else None for key, _ in node.value]
-        words = Form(self._findings, node, [key for key in keys if key], "words")
+        named = (str(key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        keys = list(dict.fromkeys(filter(None, named)))
+        words = Form(self._findings, node, keys, "words")
         found: dict[str, Text] = {}
-        for key in filter(None, keys):
+        for key in keys:
             form = words.form(key, ("vi", "en"))
             pair = None if form is None else self._pair(form, f"words: {key}")
             if pair is not None:

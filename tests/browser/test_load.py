@@ -26,7 +26,7 @@ def test_the_hours_alarms_are_counted_by_source_and_lead_to_them(
         chosen.first.click()
         expect(dialog).to_have_count(0)
         expect(console.row(incident)).to_be_visible()
-    city.command(incident, "resolve", note="hết buổi diễn tập", override="diễn tập")
+    city.end(incident)
 
 
 def test_an_incident_is_shelved_by_keys_alone_and_found_among_the_shelved(
@@ -42,4 +42,4 @@ def test_an_incident_is_shelved_by_keys_alone_and_found_among_the_shelved(
     console.at("cmd-confirm").press("Enter")
     expect(console.at("shelved")).to_be_visible(timeout=WAIT_MS)
     city.command(incident, "unshelve")
-    city.command(incident, "resolve", note="hết buổi diễn tập", override="diễn tập")
+    city.end(incident)

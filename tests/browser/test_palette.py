@@ -29,7 +29,7 @@ def test_an_incident_is_acknowledged_by_typing_alone_and_without_diacritics(
     type_into(console, "tiep nhan")
     console.page.keyboard.press("Enter")
     expect(console.at("panel-handling")).to_have_text("Đã tiếp nhận")
-    city.command(incident, "resolve", note="hết buổi diễn tập", override="diễn tập")
+    city.end(incident)
 
 
 def test_arrow_keys_walk_the_list_and_say_where_they_stand(new_console: OpenConsole) -> None:
@@ -55,7 +55,7 @@ def test_a_ward_is_found_by_what_it_was_called_before(new_console: OpenConsole, 
     console.page.keyboard.press("/")
     console.page.keyboard.type("chanh nghia")
     expect(console.row(incident)).to_be_visible(timeout=WAIT_MS)
-    city.command(incident, "resolve", note="hết buổi diễn tập", override="diễn tập")
+    city.end(incident)
 
 
 def test_a_ward_and_a_state_are_filters_in_the_address(new_console: OpenConsole, city: City) -> None:

@@ -44,7 +44,7 @@ def ended(city: City, ward: str = WARD) -> tuple[str, datetime, datetime]:
     told = city.get(f"/incidents/{incident}/history")["items"]
     begun = moment(min(item["at"] for item in told))
     wait_until(begun + timedelta(seconds=3))
-    city.command(incident, "resolve", note="hết buổi diễn tập", override="diễn tập")
+    city.end(incident)
     told = city.get(f"/incidents/{incident}/history")["items"]
     over = moment(next(item["at"] for item in told if item["op"] == "resolve"))
     wait_until(over + timedelta(seconds=3))
@@ -161,7 +161,7 @@ def test_a_live_alarm_is_counted_during_replay_and_there_on_return(
     expect(console.row(incident)).to_be_visible(timeout=WAIT_MS)
     assert console.feed("connected")
     assert console.feed(f"incident('{incident}').handling") == "new"
-    city.command(incident, "resolve", note="hết buổi diễn tập", override="diễn tập")
+    city.end(incident)
 
 
 def test_what_has_no_data_says_so(new_console: OpenConsole) -> None:
